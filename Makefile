@@ -1,0 +1,27 @@
+# Two commands for a fresh machine: `make demo` and `make test`. Each does its own set-up.
+NODE := node_modules/node/bin/node
+# Debian packages: what the demo shows with, and what the tests check against.
+DEMO_PACKAGES := iproute2 iputils-ping ipset tcpdump
+TEST_PACKAGES := $(DEMO_PACKAGES) iptables bird2 frr gobgpd openbgpd exabgp tshark
+
+.PHONY: setup demo test check interop bench fuzz bundle clean
+
+setup: ## npm packages only: enough to run bin/podrouter from a checkout
+	@scripts/setup.sh
+
+demo: ## a cluster in network namespaces, shown and checked step by step (KEEP=1 leaves it up)
+	@scripts/setup.sh $(DEMO_PACKAGES)
+	@exec $(NODE) scripts/demo.ts $(if $(KEEP),--keep)
+
+test: ## everything: types, lint, unit, simulation, kernel, cluster, interop
+	@scripts/setup.sh $(TEST_PACKAGES)
+	@exec npm run --silent test
+
+check: setup ## types, lint, tidy
+	@npm run --silent check
+
+bundle: setup ## dist/podrouter.mjs, what the image runs
+	@$(NODE) scripts/bundle.ts
+
+clean: ## what a build or a test run may leave in the checkout
+	rm -rf dist coverage

@@ -1,0 +1,49 @@
+#!/bin/sh
+# Set-up of a checkout: Debian packages given as arguments (only those that are missing, and only
+# when root and apt are there), then the npm packages of package-lock.json. Quick when all is done.
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { printf '\033[2m[set-up]\033[0m %s\n' "$*"; }
+
+missing=""
+for package in "$@"; do
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+done
+if [ -n "$missing" ]; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "Debian packages:$missing"
+    # The daemons are test peers in namespaces; none may start on the machine itself.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+      printf '#!/bin/sh\nexit 101\n' >"$policy"
+      chmod +x "$policy"
+      trap 'rm -f "$policy"' EXIT INT TERM
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    log=$(mktemp)
+    # shellcheck disable=SC2086
+    { apt-get update && apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1 || {
+      tail -n 5 "$log"
+      say "some packages could not be installed (log: $log); what needs them says so"
+    }
+  else
+    say "not root or no apt: these Debian packages are missing, and what needs them says so:$missing"
+  fi
+fi
+
+major=$(node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/')
+if [ -z "$major" ] || [ "$major" -lt 20 ]; then
+  say "Node.js 20 or newer with npm is needed to install the packages (found: ${major:-none})"
+  exit 1
+fi
+if [ ! -e node_modules/.podrouter-setup ] || [ package-lock.json -nt node_modules/.podrouter-setup ]; then
+  say "npm ci"
+  npm ci --loglevel=error
+  if ! node_modules/node/bin/node --version >/dev/null 2>&1; then
+    say "Node 24 was not installed by its npm package; its install script may have been blocked: npm rebuild node"
+    npm rebuild node --loglevel=error
+  fi
+  touch node_modules/.podrouter-setup
+fi
+say "ready: Node $(node_modules/node/bin/node --version)"
