@@ -1,0 +1,267 @@
+/**
+ * A small cluster of real parts on one machine: a namespace a node on one bridge, an embedded API
+ * server, and one real agent process a node, as a DaemonSet would start it.
+ *
+ *   fabric  bridge br0 192.168.50.1/24, API server on :6443
+ *   nodeN   enp1s0 192.168.50.(49+N)/24, kube-bridge with the first address of the pod CIDR
+ *   podN    eth0, an address of the node's pod CIDR, default route through the node
+ */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Namespaces } from "./namespaces.ts";
+import { type CommandResult, Daemon, run, until } from "./shell.ts";
+
+const ROOT = join(import.meta.dirname, "..", "..");
+const NODE = join(ROOT, "node_modules", "node", "bin", "node");
+const PODROUTER = join(ROOT, "bin", "podrouter");
+const API_SERVER = join(ROOT, "test", "support", "api-server", "main.ts");
+const API_ADDRESS = "192.168.50.1";
+const API_PORT = 6443;
+
+export interface ClusterNode {
+  readonly name: string;
+  readonly address: string;
+  readonly podCidr: string;
+}
+
+/** The seed's three nodes. */
+export const SEED_NODES: readonly ClusterNode[] = [
+  { name: "node1", address: "192.168.50.50", podCidr: "10.233.64.0/24" },
+  { name: "node2", address: "192.168.50.51", podCidr: "10.233.65.0/24" },
+  { name: "node3", address: "192.168.50.52", podCidr: "10.233.66.0/24" },
+];
+
+/** A Node object as kubelet registers it. */
+export function nodeObject(node: ClusterNode): Record<string, unknown> {
+  return {
+    apiVersion: "v1",
+    kind: "Node",
+    metadata: { name: node.name, labels: { "kubernetes.io/hostname": node.name } },
+    spec: { podCIDR: node.podCidr, podCIDRs: [node.podCidr] },
+    status: {
+      addresses: [
+        { type: "InternalIP", address: node.address },
+        { type: "Hostname", address: node.name },
+      ],
+    },
+  };
+}
+
+export class Cluster {
+  readonly nodes: readonly ClusterNode[];
+  readonly namespaces = new Namespaces();
+  readonly agents = new Map<string, Daemon>();
+  #folder = "";
+  #api: Daemon | undefined;
+
+  constructor(nodes: readonly ClusterNode[] = SEED_NODES) {
+    this.nodes = nodes;
+  }
+
+  /** Where the kubeconfig, sockets and state folders of this cluster are. */
+  get folder(): string {
+    return this.#folder;
+  }
+
+  get kubeconfig(): string {
+    return join(this.#folder, "kubeconfig");
+  }
+
+  socket(node: string): string {
+    return join(this.#folder, `${node}.sock`);
+  }
+
+  /** Namespaces, links, addresses; no process yet. */
+  async build(): Promise<void> {
+    this.#folder = await mkdtemp(join(tmpdir(), "podrouter-"));
+    const ns = this.namespaces;
+    await ns.add("fabric");
+    await ns.ip("fabric", "link add br0 type bridge");
+    await ns.ip("fabric", `addr add ${API_ADDRESS}/24 dev br0`);
+    await ns.ip("fabric", "link set br0 up");
+    for (const [index, node] of this.nodes.entries()) {
+      await ns.add(node.name);
+      await ns.veth(node.name, "enp1s0", "fabric", `port${index}`);
+      await ns.ip("fabric", `link set port${index} master br0`);
+      await ns.ip(node.name, `addr add ${node.address}/24 dev enp1s0`);
+      await ns.ip(node.name, `route add default via ${API_ADDRESS}`);
+      await ns.sysctl(node.name, "net.ipv4.ip_forward", "1");
+    }
+  }
+
+  async startApi(nodes: readonly ClusterNode[] = this.nodes): Promise<void> {
+    const file = join(this.#folder, "nodes.json");
+    await writeFile(
+      file,
+      JSON.stringify({ kind: "List", apiVersion: "v1", items: nodes.map(nodeObject) }),
+    );
+    const listen = `${API_ADDRESS}:${API_PORT}`;
+    this.#api = new Daemon("api-server", "ip", [
+      "netns",
+      "exec",
+      this.namespaces.name("fabric"),
+      NODE,
+      API_SERVER,
+      "--listen",
+      listen,
+      "--nodes",
+      file,
+      "--kubeconfig-out",
+      this.kubeconfig,
+    ]);
+    await until("the API server answers", async () => {
+      if (this.#api?.running === false) throw new Error(this.#api.output);
+      return (await this.api("GET", "/version").catch(() => undefined)) !== undefined;
+    });
+  }
+
+  async stopApi(): Promise<void> {
+    await this.#api?.stop();
+  }
+
+  /** One request to the API server, from the fabric's namespace. */
+  async api(method: string, path: string, body?: unknown): Promise<unknown> {
+    const script = `
+      const response = await fetch(process.argv[1], { method: process.argv[2],
+        headers: { "content-type": process.argv[3] }, body: process.argv[4] || undefined });
+      const text = await response.text();
+      if (!response.ok) { console.error(response.status, text); process.exit(1); }
+      console.log(text);`;
+    const type = method === "PATCH" ? "application/merge-patch+json" : "application/json";
+    const text = await this.namespaces.exec(
+      "fabric",
+      NODE,
+      "--input-type=module",
+      "-e",
+      script,
+      "--",
+      `http://${API_ADDRESS}:${API_PORT}${path}`,
+      method,
+      type,
+      body === undefined ? "" : JSON.stringify(body),
+    );
+    return JSON.parse(text);
+  }
+
+  /** Arguments of `podrouter run` for a node, as the DaemonSet gives them. */
+  agentArguments(extra: readonly string[] = []): (node: string) => string[] {
+    return (node) => [
+      "run",
+      `--kubeconfig=${this.kubeconfig}`,
+      `--admin-socket=${this.socket(node)}`,
+      `--state-dir=${join(this.#folder, `${node}.state`)}`,
+      ...extra,
+    ];
+  }
+
+  /** Starts the agent of one node; identity comes from NODE_NAME as in the manifest. */
+  startAgent(node: string, extra: readonly string[] = []): Daemon {
+    const namespace = this.namespaces.name(node);
+    const daemon = new Daemon(
+      `podrouter ${node}`,
+      "ip",
+      ["netns", "exec", namespace, PODROUTER, ...this.agentArguments(extra)(node)],
+      { env: { NODE_NAME: node } },
+    );
+    this.agents.set(node, daemon);
+    return daemon;
+  }
+
+  /** A client command of a node: `podrouter peers`, as an operator types it there. */
+  podrouter(node: string, ...args: string[]): Promise<CommandResult> {
+    return run("ip", [
+      "netns",
+      "exec",
+      this.namespaces.name(node),
+      PODROUTER,
+      ...args,
+      `--admin-socket=${this.socket(node)}`,
+    ]);
+  }
+
+  /** JSON of a client command. */
+  async podrouterJson<T>(node: string, ...args: string[]): Promise<T> {
+    const result = await this.podrouter(node, ...args, "-o", "json");
+    if (result.status !== 0) throw new Error(result.stderr.trim());
+    return JSON.parse(result.stdout) as T;
+  }
+
+  /**
+   * A pod by hand, as the CNI bridge plugin makes it: kube-bridge with the first address of the
+   * CIDR, a veth pair, the second address inside. Gives the pod's address.
+   */
+  async addPod(node: string, podCidr: string, label = `pod-${node}`): Promise<string> {
+    const ns = this.namespaces;
+    const base = podCidr.replace(/\.0\/24$/, "");
+    const bridge = await run("ip", ["-n", ns.name(node), "link", "show", "kube-bridge"]);
+    if (bridge.status !== 0) {
+      await ns.ip(node, "link add kube-bridge type bridge");
+      await ns.ip(node, "link set kube-bridge up");
+    }
+    await ns.ip(node, `addr replace ${base}.1/24 dev kube-bridge`);
+    await ns.add(label);
+    await ns.veth(label, "eth0", node, "vethpod");
+    await ns.ip(node, "link set vethpod master kube-bridge");
+    await ns.ip(label, `addr add ${base}.2/24 dev eth0`);
+    await ns.ip(label, `route add default via ${base}.1`);
+    return `${base}.2`;
+  }
+
+  /** Gives the pod and bridge of a node addresses of another pod CIDR. */
+  async renumberPod(node: string, from: string, to: string): Promise<string> {
+    const ns = this.namespaces;
+    const [old, base] = [from.replace(/\.0\/24$/, ""), to.replace(/\.0\/24$/, "")];
+    await ns.ip(node, `addr del ${old}.1/24 dev kube-bridge`);
+    await ns.ip(node, `addr add ${base}.1/24 dev kube-bridge`);
+    await ns.ip(`pod-${node}`, `addr flush dev eth0`);
+    await ns.ip(`pod-${node}`, `addr add ${base}.2/24 dev eth0`);
+    await ns.ip(`pod-${node}`, `route replace default via ${base}.1`);
+    return `${base}.2`;
+  }
+
+  /** Kernel routes of a node as `ip route` prints them, trimmed. */
+  async routes(node: string): Promise<readonly string[]> {
+    const text = await this.namespaces.ip(node, "route show table main");
+    return text
+      .split("\n")
+      .map((line) => line.trim())
+      .filter((line) => line !== "");
+  }
+
+  /** Members of a set on a node, without the header; undefined when there is no such set. */
+  async setMembers(node: string, set: string): Promise<readonly string[] | undefined> {
+    const result = await run("ip", [
+      "netns",
+      "exec",
+      this.namespaces.name(node),
+      "ipset",
+      "list",
+      set,
+    ]);
+    if (result.status !== 0) return undefined;
+    const lines = result.stdout.split("\n");
+    return lines
+      .slice(lines.indexOf("Members:") + 1)
+      .filter((line) => line !== "")
+      .sort();
+  }
+
+  /** Ends all processes, removes all namespaces and the folder. Safe at any point, and twice. */
+  async remove(): Promise<void> {
+    await Promise.all([...this.agents.values()].map((agent) => agent.stop()));
+    this.agents.clear();
+    await this.#api?.stop();
+    await this.namespaces.remove();
+    if (this.#folder !== "") await rm(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** What must be there to build a cluster; a sentence, or undefined when all is. */
+export async function clusterUnavailable(): Promise<string | undefined> {
+  for (const program of ["ip", "ipset", "tcpdump", "ping"]) {
+    const found = await run("sh", ["-c", `command -v ${program}`]);
+    if (found.status !== 0) return `the program ${program} is missing`;
+  }
+  return undefined;
+}
