@@ -19,6 +19,25 @@ const API_SERVER = join(ROOT, "test", "support", "api-server", "main.ts");
 const API_ADDRESS = "192.168.50.1";
 const API_PORT = 6443;
 
+/** Runs inside the namespace: argv = URL, method, content type, body. */
+const API_CLIENT = `
+const [url, method, type, body] = process.argv.slice(1);
+const now = () => performance.timeOrigin + performance.now();
+await fetch(new URL("/version", url)).then((warm) => warm.text());
+const sentAt = now();
+const response = await fetch(url, { method, headers: { "content-type": type }, body: body || undefined });
+const answeredAt = now();
+const text = await response.text();
+if (!response.ok) { process.stderr.write(response.status + " " + text); process.exit(1); }
+process.stdout.write(JSON.stringify({ sentAt, answeredAt, body: JSON.parse(text) }));
+`;
+
+export interface ApiAnswer {
+  readonly sentAt: number;
+  readonly answeredAt: number;
+  readonly body: unknown;
+}
+
 export interface ClusterNode {
   readonly name: string;
   readonly address: string;
@@ -120,28 +139,25 @@ export class Cluster {
     await this.#api?.stop();
   }
 
-  /** One request to the API server, from the fabric's namespace. */
-  async api(method: string, path: string, body?: unknown): Promise<unknown> {
-    const script = `
-      const response = await fetch(process.argv[1], { method: process.argv[2],
-        headers: { "content-type": process.argv[3] }, body: process.argv[4] || undefined });
-      const text = await response.text();
-      if (!response.ok) { console.error(response.status, text); process.exit(1); }
-      console.log(text);`;
+  /**
+   * One request to the API server, made in the fabric's namespace. `sentAt` and `answeredAt` are
+   * ms since the epoch, with fractions: what a latency is measured from.
+   */
+  async api(method: string, path: string, body?: unknown): Promise<ApiAnswer> {
     const type = method === "PATCH" ? "application/merge-patch+json" : "application/json";
     const text = await this.namespaces.exec(
       "fabric",
       NODE,
       "--input-type=module",
       "-e",
-      script,
+      API_CLIENT,
       "--",
       `http://${API_ADDRESS}:${API_PORT}${path}`,
       method,
       type,
       body === undefined ? "" : JSON.stringify(body),
     );
-    return JSON.parse(text);
+    return JSON.parse(text) as ApiAnswer;
   }
 
   /** Arguments of `podrouter run` for a node, as the DaemonSet gives them. */

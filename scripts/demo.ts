@@ -1,0 +1,112 @@
+/**
+ * `make demo`: the main job on one machine, shown as an operator would look at it and checked step
+ * by step. Three nodes in network namespaces, an embedded API server, three real agents. Exit code
+ * 0 only when every check held; whatever happens, nothing is left behind (`--keep` excepted).
+ */
+import { spawnSync } from "node:child_process";
+import { Cluster, clusterUnavailable } from "../test/support/cluster.ts";
+import { namespacesUnavailable, sweepDeadNamespaces } from "../test/support/namespaces.ts";
+import { Report } from "./demo/report.ts";
+import { deleteAndReturn, lookAround, restartUnderTcpdump, startAll } from "./demo/steps.ts";
+
+const STEPS = 6;
+
+/** Without root: the same in an unprivileged user namespace, where the kernel allows one. */
+function reenterAsNamespaceRoot(): never {
+  const inner = [
+    "--map-root-user",
+    "--user",
+    "--net",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child",
+  ];
+  const probe = spawnSync("unshare", [...inner, "true"]);
+  if (probe.status !== 0) {
+    process.stderr.write(
+      "make demo needs root (or a kernel that allows unprivileged user namespaces): it builds " +
+        "network namespaces; nothing outside of them is touched.\n",
+    );
+    process.exit(2);
+  }
+  const script = 'mount -t proc proc /proc && mount -t tmpfs tmpfs /run && exec "$@"';
+  const command = [process.execPath, ...process.argv.slice(1)];
+  const result = spawnSync("unshare", [...inner, "sh", "-c", script, "sh", ...command], {
+    stdio: "inherit",
+  });
+  process.exit(result.status ?? 1);
+}
+
+async function main(): Promise<number> {
+  const keep = process.argv.includes("--keep");
+  if (process.getuid?.() !== 0) reenterAsNamespaceRoot();
+  const unavailable = (await namespacesUnavailable()) ?? (await clusterUnavailable());
+  if (unavailable !== undefined) {
+    process.stderr.write(`make demo cannot run here: ${unavailable}\n`);
+    return 2;
+  }
+  const report = new Report(STEPS);
+  const cluster = new Cluster();
+  const interrupted = Promise.withResolvers<never>();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => interrupted.reject(new Error(`${signal}: ended early`)));
+  }
+  let ended = "failed";
+  try {
+    const swept = await sweepDeadNamespaces();
+    if (swept.length > 0) report.note(`removed what a killed run had left: ${swept.join(" ")}`);
+    await Promise.race([perform(cluster, report), interrupted.promise]);
+    ended = "complete";
+  } catch (error) {
+    report.check(describe(error), false);
+    for (const agent of cluster.agents.values()) {
+      report.print(`\nlast output of ${agent.name}:\n${agent.output.slice(-3000)}`);
+    }
+  }
+  if (keep && ended === "complete") {
+    report.summary();
+    howToLookAround(cluster, report);
+    await interrupted.promise.catch(() => report.note("ending"));
+  }
+  await cluster.remove();
+  if (!keep) {
+    report.check("nothing is left behind", (await leftovers(cluster)).length === 0);
+    report.summary();
+  }
+  return report.failed === 0 ? 0 : 1;
+}
+
+async function perform(cluster: Cluster, report: Report): Promise<void> {
+  await startAll(cluster, report);
+  await lookAround(cluster, report);
+  await deleteAndReturn(cluster, report);
+  await restartUnderTcpdump(cluster, report);
+}
+
+/** Namespaces of this run that are still there. */
+async function leftovers(cluster: Cluster): Promise<readonly string[]> {
+  const listed = spawnSync("ip", ["netns", "list"], { encoding: "utf8" }).stdout;
+  return listed.split("\n").filter((line) => line.startsWith(cluster.namespaces.group));
+}
+
+function howToLookAround(cluster: Cluster, report: Report): void {
+  const enter = (node: string) => `ip netns exec ${cluster.namespaces.name(node)}`;
+  report.print(`
+The cluster is up. Look around from another terminal, for example:
+  ${enter("node1")} ip route
+  ${enter("node1")} ipset list
+  ${enter("node1")} bin/podrouter peers --admin-socket=${cluster.socket("node1")}
+  ${enter("node1")} bin/podrouter rib --admin-socket=${cluster.socket("node1")}
+  ${enter("node1")} tcpdump -ni enp1s0 -v port 179
+  ${enter("pod-node1")} ping 10.233.65.2
+The kubeconfig is ${cluster.kubeconfig} (reachable from ${enter("fabric")} …).
+Ctrl-C here, or kill ${process.pid}, ends it and removes everything.`);
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
+}
+
+process.exitCode = await main();
