@@ -68,7 +68,7 @@ export interface PeerConfig {
   readonly password: string | undefined;
   /** GTSM, RFC 5082: send and demand TTL 255. */
   readonly ttlSecurity: boolean;
-  /** TTL of an eBGP session; 1 for direct peers. Ignored for internal peers and with ttlSecurity. */
+  /** TTL of an eBGP session; 1 = direct. Not for internal peers, nor with ttlSecurity. */
   readonly multihopTtl: number;
   readonly bindInterface: string | undefined;
   /** This peer is our route reflector client, RFC 4456. */

@@ -14,7 +14,7 @@ export type IpFamily = 4 | 6;
 const IPV4_TEXT = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/;
 const IPV6_TEXT_MAX = 45;
 
-/** The canonical address, or undefined when `text` is none (leading zeros are none: RFC 6943 §3.1.1). */
+/** The canonical address of `text`; undefined for none (nor for leading zeros, RFC 6943 §3.1.1). */
 export function parseAddress(text: string): IpAddress | undefined {
   const bytes = textToBytes(text);
   return bytes === undefined ? undefined : addressFromBytes(bytes);
@@ -35,7 +35,8 @@ export function addressBytes(address: IpAddress): Uint8Array {
 /** Canonical text of 4 or 16 bytes at `offset`. */
 export function addressFromBytes(bytes: Uint8Array, offset = 0, length = bytes.length): IpAddress {
   if (length === 4) {
-    return `${bytes[offset]}.${bytes[offset + 1]}.${bytes[offset + 2]}.${bytes[offset + 3]}` as IpAddress;
+    const [a, b, c, d] = bytes.subarray(offset, offset + 4);
+    return `${a}.${b}.${c}.${d}` as IpAddress;
   }
   if (length !== 16) throw new Error(`bug: an address has 4 or 16 bytes, not ${length}`);
   return formatIpv6(bytes, offset) as IpAddress;
@@ -124,7 +125,7 @@ function setGroup(bytes: Uint8Array, index: number, group: number): void {
   bytes[index * 2 + 1] = group & 255;
 }
 
-/** RFC 5952 §4: lower case, no leading zeros, the longest run of two or more zero groups as `::`. */
+/** RFC 5952 §4: lower case, no leading zeros, the longest run of zero groups as `::`. */
 function formatIpv6(bytes: Uint8Array, offset: number): string {
   const groups: number[] = [];
   for (let i = 0; i < 8; i++)

@@ -1,0 +1,81 @@
+/**
+ * Runs the tests in groups: `node scripts/test.ts [group …]`, all groups when none is named. Unit
+ * tests run side by side; those that measure real kernels, clusters and daemons run one by one,
+ * so that the machine's load is not what they see. Ends with one line that counts everything.
+ */
+import { spawn } from "node:child_process";
+import { globSync } from "node:fs";
+import { join } from "node:path";
+
+const ROOT = join(import.meta.dirname, "..");
+
+interface Group {
+  readonly concurrency: number;
+  readonly owns: (file: string) => boolean;
+}
+
+const inFolder = (name: string) => (file: string) => file.startsWith(`test/${name}/`);
+const SPECIAL = ["sim", "kernel", "cluster", "interop"] as const;
+
+/** In the order in which they run: what fails fastest first. */
+const GROUPS: Readonly<Record<string, Group>> = {
+  unit: { concurrency: 2, owns: (file) => !SPECIAL.some((name) => inFolder(name)(file)) },
+  sim: { concurrency: 2, owns: inFolder("sim") },
+  kernel: { concurrency: 1, owns: inFolder("kernel") },
+  cluster: { concurrency: 1, owns: inFolder("cluster") },
+  interop: { concurrency: 1, owns: inFolder("interop") },
+};
+
+interface Counts {
+  pass: number;
+  fail: number;
+  skipped: number;
+}
+
+/** Runs the files of one group; the runner's own closing lines are added up. */
+function runGroup(files: readonly string[], concurrency: number, counts: Counts): Promise<number> {
+  const args = ["--test", `--test-concurrency=${concurrency}`, "--test-reporter=spec", ...files];
+  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
+  let tail = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    process.stdout.write(chunk);
+    tail = (tail + chunk.toString()).slice(-1_000_000);
+  });
+  return new Promise((resolve) => {
+    child.once("close", (code) => {
+      for (const key of ["pass", "fail", "skipped"] as const) {
+        counts[key] += Number(new RegExp(`^ℹ ${key} (\\d+)$`, "m").exec(tail)?.[1] ?? 0);
+      }
+      resolve(code ?? 1);
+    });
+  });
+}
+
+async function main(names: readonly string[]): Promise<number> {
+  const unknown = names.filter((name) => GROUPS[name] === undefined);
+  if (unknown.length > 0) {
+    process.stderr.write(
+      `no such group: ${unknown.join(" ")}; groups: ${Object.keys(GROUPS).join(" ")}\n`,
+    );
+    return 2;
+  }
+  const all = globSync(["test/**/*.test.ts", "packages/*/test/**/*.test.ts"], { cwd: ROOT }).sort();
+  const counts: Counts = { pass: 0, fail: 0, skipped: 0 };
+  let failed = 0;
+  for (const [name, group] of Object.entries(GROUPS)) {
+    if (names.length > 0 && !names.includes(name)) continue;
+    const files = all.filter(group.owns);
+    if (files.length === 0) continue;
+    const begun = performance.now();
+    process.stdout.write(`\n== ${name}: ${files.length} files\n`);
+    if ((await runGroup(files, group.concurrency, counts)) !== 0) failed++;
+    process.stdout.write(`== ${name} took ${((performance.now() - begun) / 1000).toFixed(1)} s\n`);
+  }
+  process.stdout.write(
+    `\n${counts.pass} passed, ${counts.fail} failed, ${counts.skipped} skipped\n`,
+  );
+  if (counts.pass + counts.fail === 0) process.stdout.write("no test ran\n");
+  return failed === 0 && counts.pass > 0 ? 0 : 1;
+}
+
+process.exitCode = await main(process.argv.slice(2));

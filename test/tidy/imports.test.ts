@@ -1,0 +1,105 @@
+/** ARCHITECTURE.md's import directions, held: who may know whom. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type SourceFile, sourceFiles } from "./source-tree.ts";
+
+/** Area → areas that it may import. An area is the longest matching folder. */
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  "src/runtime": [],
+  "src/ip": ["src/runtime"],
+  "src/bgp/types.ts": ["src/ip", "src/bgp/message", "src/bgp/rib"],
+  "src/bgp/message": ["src/ip", "src/runtime"],
+  "src/bgp/fsm": ["src/bgp/message", "src/bgp/types.ts", "src/ip", "src/runtime"],
+  "src/bgp/rib": ["src/bgp/message", "src/bgp/types.ts", "src/ip", "src/runtime"],
+  "src/bgp/session": [
+    "src/bgp/message",
+    "src/bgp/fsm",
+    "src/bgp/types.ts",
+    "src/ip",
+    "src/runtime",
+    "netlink-ts",
+  ],
+  "src/bgp": ["src/bgp", "src/ip", "src/runtime"],
+  "src/routes": ["src/ip", "src/runtime", "netlink-ts"],
+  "src/ipset": ["src/ip", "src/runtime", "ipset-js", "netlink-ts"],
+  "src/k8s": ["src/ip", "src/runtime"],
+  "src/cni": ["src/ip", "src/runtime"],
+  "src/agent": ["src"],
+  "src/cli": ["src/agent", "src/ip", "src/runtime"],
+  "src/main.ts": ["src/cli", "src/agent"],
+  "packages/netlink-ts": [],
+  "packages/ipset-js": ["netlink-ts"],
+};
+
+/** External packages and Node modules, each in the areas that may touch the outside with them. */
+const ADAPTERS: Readonly<Record<string, readonly string[]>> = {
+  "node:net": ["src/bgp/session", "src/agent", "src/cli"],
+  "node:http": ["src/agent", "src/cli", "src/k8s"],
+  "node:https": ["src/k8s"],
+  "node:fs": ["src/k8s", "src/agent", "src/cli"],
+  "node:fs/promises": ["src/k8s", "src/agent", "src/cli"],
+  koffi: ["packages/netlink-ts"],
+  pino: ["src/agent"],
+  commander: ["src/cli"],
+  "@kubernetes/client-node": ["src/k8s"],
+};
+
+/** Pure areas: no Node module at all, no clock, no timer. */
+const PURE = ["src/ip", "src/bgp/message", "src/bgp/fsm", "src/bgp/rib"];
+const IMPURE =
+  /\b(?:Date\.now|performance\.now|setTimeout|setInterval|setImmediate|process\.|console\.)/;
+
+const files = sourceFiles("src", "packages/netlink-ts/src", "packages/ipset-js/src");
+
+function areaOf(path: string): string | undefined {
+  return Object.keys(ALLOWED)
+    .filter((area) => path === area || path.startsWith(`${area}/`))
+    .sort((a, b) => b.length - a.length)[0];
+}
+
+function mayImport(area: string, imported: string): boolean {
+  const target = areaOf(imported) ?? imported;
+  return (
+    target === area ||
+    ALLOWED[area]!.some((allowed) => target === allowed || imported.startsWith(`${allowed}/`))
+  );
+}
+
+function problemsOf(file: SourceFile): string[] {
+  const area = areaOf(file.path);
+  if (area === undefined) return [`${file.path} is in no known area`];
+  return file.imports.flatMap((imported) => {
+    const own = imported.startsWith("src/") || imported.startsWith("packages/");
+    const workspace = imported === "netlink-ts" || imported === "ipset-js";
+    if ((own || workspace) && !mayImport(area, imported) && area !== "src/agent") {
+      return [`${file.path} may not import ${imported}`];
+    }
+    const adapters = ADAPTERS[imported];
+    const allowed = adapters?.some((folder) => file.path.startsWith(`${folder}/`)) ?? true;
+    return allowed ? [] : [`${file.path} may not use ${imported}`];
+  });
+}
+
+test("the tree was read", () => {
+  assert.ok(files.length > 50, `only ${files.length} files found`);
+  assert.ok(files.some((file) => file.imports.length > 0));
+});
+
+test("imports go only in the allowed directions", () => {
+  assert.deepEqual(files.flatMap(problemsOf), []);
+});
+
+test("the pure core has no I/O, clock or timer", () => {
+  const problems = files
+    .filter((file) => PURE.some((area) => file.path.startsWith(`${area}/`)))
+    .flatMap((file) => [
+      ...file.imports
+        .filter((name) => name.startsWith("node:"))
+        .map((name) => `${file.path}: ${name}`),
+      ...file.text
+        .split("\n")
+        .filter((line) => !/^\s*(?:\*|\/\/|\/\*)/.test(line) && IMPURE.test(line))
+        .map((line) => `${file.path}: ${line.trim()}`),
+    ]);
+  assert.deepEqual(problems, []);
+});
