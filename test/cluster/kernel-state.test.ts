@@ -1,0 +1,123 @@
+/** What the agent owns in the kernel it keeps; what it does not own it never touches. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type ClusterNode, nodeObject, SEED_NODES } from "../support/cluster.ts";
+import {
+  memberIs,
+  meshUp,
+  NODE_IPS,
+  POD_SUBNETS,
+  routedEverywhere,
+  routeIs,
+  routeLine,
+  startedCluster,
+} from "../support/cluster-checks.ts";
+import { Daemon, run, until } from "../support/shell.ts";
+
+const [, node2, node3] = SEED_NODES as readonly [ClusterNode, ClusterNode, ClusterNode];
+
+test("routes and sets are repaired, and foreign ones are left alone", async (t) => {
+  const cluster = await startedCluster(t);
+  if (cluster === undefined) return;
+  const ns = cluster.namespaces;
+
+  await t.test("a route removed by hand is back within a second", async () => {
+    await ns.ip("node1", `route del ${node2.podCidr} proto 17`);
+    await routeIs(cluster, "node1", routeLine(node2), true, 1000);
+  });
+
+  await t.test("routes are back after the link went down and up", async () => {
+    await ns.ip("node1", "link set enp1s0 down");
+    await until(
+      "the kernel dropped them",
+      async () => (await cluster.routes("node1")).length === 0,
+    );
+    await ns.ip("node1", "link set enp1s0 up");
+    await routeIs(cluster, "node1", routeLine(node2), true, 2000);
+    await routeIs(cluster, "node1", routeLine(node3), true, 2000);
+  });
+
+  await t.test("a set that was flushed is filled again", async () => {
+    await ns.exec("node1", "ipset", "flush", POD_SUBNETS);
+    await memberIs(cluster, "node1", POD_SUBNETS, node3.podCidr, true);
+    await ns.exec("node1", "ipset", "del", NODE_IPS, node2.address);
+    await memberIs(cluster, "node1", NODE_IPS, node2.address, true);
+  });
+
+  await t.test("other sets, other routes and rules that refer to our sets stay", async () => {
+    await ns.exec("node1", "ipset", "create", "administrators", "hash:ip");
+    await ns.exec("node1", "ipset", "add", "administrators", "198.51.100.1");
+    await ns.ip("node1", "route add 198.51.100.0/24 via 192.168.50.1 proto static");
+    const rule = ["-m", "set", "--match-set", POD_SUBNETS, "src", "-j", "ACCEPT"];
+    await ns.exec("node1", "iptables", "-A", "FORWARD", ...rule);
+    await cluster.api("DELETE", "/api/v1/nodes/node3");
+    await routeIs(cluster, "node1", routeLine(node3), false);
+    await memberIs(cluster, "node1", POD_SUBNETS, node3.podCidr, false);
+    const members = await cluster.setMembers("node1", "administrators");
+    assert.deepEqual(members, ["198.51.100.1"]);
+    const routes = await cluster.routes("node1");
+    assert.ok(routes.includes("198.51.100.0/24 via 192.168.50.1 dev enp1s0 proto static"));
+    const rules = await ns.exec("node1", "iptables", "-S", "FORWARD");
+    assert.match(rules, /--match-set kube-router-pod-subnets src -j ACCEPT/);
+  });
+});
+
+test("an administrator's route for the same prefix stays, is reported, and yields later", async (t) => {
+  const cluster = await startedCluster(t);
+  if (cluster === undefined) return;
+  const ns = cluster.namespaces;
+  const foreign = `${node3.podCidr} via 192.168.50.1 dev enp1s0 proto static`;
+  await cluster.api("DELETE", "/api/v1/nodes/node3");
+  await routeIs(cluster, "node1", routeLine(node3), false);
+  await ns.ip("node1", `route add ${node3.podCidr} via 192.168.50.1 proto static`);
+  await cluster.api("POST", "/api/v1/nodes", nodeObject(node3));
+  await routeIs(cluster, "node2", routeLine(node3), true);
+  await until("the agent reports it", async () => {
+    const status = await cluster.podrouter("node1", "status");
+    return status.stdout.includes(node3.podCidr) && /foreign/i.test(status.stdout);
+  });
+  assert.ok((await cluster.routes("node1")).includes(foreign), "the static route stays");
+  await ns.ip("node1", `route del ${node3.podCidr} proto static`);
+  await routeIs(cluster, "node1", routeLine(node3), true, 1000);
+});
+
+test("a killed agent leaves forwarding alone, and what went meanwhile is swept after", async (t) => {
+  const cluster = await startedCluster(t);
+  if (cluster === undefined) return;
+  const agent = cluster.agents.get("node1")!;
+  await agent.stop("SIGKILL");
+  assert.ok((await cluster.routes("node1")).includes(routeLine(node3)), "routes outlive the agent");
+  await cluster.api("DELETE", "/api/v1/nodes/node3");
+  const monitor = new Daemon("ip monitor", "ip", [
+    ...["-n", cluster.namespaces.name("node1"), "-o", "monitor", "route"],
+  ]);
+  t.after(() => monitor.stop());
+  cluster.startAgent("node1");
+  await routeIs(cluster, "node1", routeLine(node3), false, 30_000);
+  await memberIs(cluster, "node1", POD_SUBNETS, node3.podCidr, false);
+  await meshUp(cluster, SEED_NODES.slice(0, 2));
+  assert.ok(!monitor.output.includes(`Deleted ${node2.podCidr}`), "node2's route was never gone");
+  await routedEverywhere(cluster, SEED_NODES.slice(0, 2));
+});
+
+test("--dry-run shows everything and changes nothing", async (t) => {
+  const cluster = await startedCluster(t);
+  if (cluster === undefined) return;
+  await cluster.agents.get("node1")!.stop();
+  await cluster.namespaces.exec("node1", "ip", "route", "flush", "proto", "17");
+  for (const set of [POD_SUBNETS, NODE_IPS]) {
+    await cluster.namespaces.exec("node1", "ipset", "destroy", set);
+  }
+  cluster.startAgent("node1", ["--dry-run"]);
+  await meshUp(cluster, SEED_NODES);
+  await until("the RIB has all three", async () => {
+    const rib = await cluster.podrouterJson<unknown[]>("node1", "rib");
+    return rib.length === 3;
+  });
+  const routes = await cluster.routes("node1");
+  assert.ok(routes.every((route) => !route.includes("proto 17")));
+  const sets = await run("ip", [
+    ...["netns", "exec", cluster.namespaces.name("node1"), "ipset", "list", "-n"],
+  ]);
+  assert.equal(sets.stdout.trim(), "");
+});
