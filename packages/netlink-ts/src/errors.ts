@@ -1,0 +1,108 @@
+import { constants } from "node:os";
+import { getSystemErrorMessage } from "node:util";
+
+/** errno → name, from the running system; the first of several names wins (EAGAIN). */
+const ERRNO_NAMES: ReadonlyMap<number, string> = namesByNumber();
+
+function namesByNumber(): Map<number, string> {
+  const names = new Map<number, string>();
+  for (const [name, errno] of Object.entries(constants.errno)) {
+    if (!names.has(errno)) names.set(errno, name);
+  }
+  return names;
+}
+
+/** The errno values that callers decide on; any other is reported by name all the same. */
+export const Errno = {
+  EPERM: 1,
+  ENOENT: 2,
+  ESRCH: 3,
+  E2BIG: 7,
+  EAGAIN: 11,
+  EBUSY: 16,
+  EEXIST: 17,
+  ENODEV: 19,
+  EINVAL: 22,
+  EMSGSIZE: 90,
+  EOPNOTSUPP: 95,
+  ENETUNREACH: 101,
+  ENOBUFS: 105,
+  ETIMEDOUT: 110,
+  ECANCELED: 125,
+} as const;
+
+/** `101` → `ENETUNREACH`; a number that has no name → `ERRNO_512`. */
+export function errnoName(errno: number): string {
+  return ERRNO_NAMES.get(errno) ?? `ERRNO_${errno}`;
+}
+
+/** The C library's words for an errno, e.g. `network is unreachable`. */
+export function errnoText(errno: number): string {
+  return ERRNO_NAMES.has(errno) ? getSystemErrorMessage(-errno) : `error ${errno}`;
+}
+
+/** A socket call failed: the socket could not be made, set up or written to. */
+export class SystemCallError extends Error {
+  override readonly name = "SystemCallError";
+  readonly call: string;
+  readonly errno: number;
+  readonly code: string;
+
+  constructor(call: string, errno: number) {
+    super(`${call}: ${errnoName(errno)}: ${errnoText(errno)}`);
+    this.call = call;
+    this.errno = errno;
+    this.code = errnoName(errno);
+  }
+}
+
+export interface NetlinkErrorDetail {
+  /** The kernel's own explanation, from the extended acknowledgement. */
+  readonly text?: string | undefined;
+  /** Offset in the request of the attribute that the kernel complains about. */
+  readonly offset?: number | undefined;
+  /** Name of the error where errno is not the usual table (ipset's are above 4096). */
+  readonly code?: string | undefined;
+  readonly cause?: unknown;
+}
+
+/** The kernel refused a request, or this package did before sending it (bad input, limits). */
+export class NetlinkError extends Error {
+  override readonly name = "NetlinkError";
+  readonly errno: number;
+  /** `ENETUNREACH`, `EEXIST`, … */
+  readonly code: string;
+  readonly offset: number | undefined;
+
+  constructor(errno: number, detail: NetlinkErrorDetail = {}) {
+    const code = detail.code ?? errnoName(errno);
+    super(
+      detail.text === undefined ? `${code}: ${errnoText(errno)}` : `${code}: ${detail.text}`,
+      detail.cause === undefined ? undefined : { cause: detail.cause },
+    );
+    this.errno = errno;
+    this.code = code;
+    this.offset = detail.offset;
+  }
+}
+
+/** The caller gave something that has no wire form. The message names the offending value. */
+export function invalid(text: string): NetlinkError {
+  return new NetlinkError(Errno.EINVAL, { text });
+}
+
+/** The kernel sent something that does not parse: never expected, never a crash. */
+export class MalformedMessageError extends Error {
+  override readonly name = "MalformedMessageError";
+}
+
+/** Throws when a system call returned minus errno; otherwise hands its result on. */
+export function check(call: string, result: number): number {
+  if (result < 0) throw new SystemCallError(call, -result);
+  return result;
+}
+
+/** Ends a switch over a closed union, so that a new member does not compile unhandled. */
+export function assertNever(value: never, what: string): never {
+  throw new Error(`bug: unhandled ${what}: ${JSON.stringify(value)}`);
+}

@@ -1,0 +1,110 @@
+/**
+ * The only FFI of this package: libc through koffi.
+ *
+ * Two things are learnt from trying, and the rest of the package relies on them:
+ * - the callback of `koffi.node.poll` runs outside a callback scope: on Node 26 promises and
+ *   microtasks queued in it wait for the next unrelated event, and an exception in it is swallowed.
+ *   So it does nothing but `setImmediate`;
+ * - the errno of a `.async` call is lost, hence -1 from `sendAsync`.
+ */
+import koffi from "koffi";
+import type { Sys, Watch } from "./sys.ts";
+
+type Call<A extends unknown[]> = ((...args: A) => number) & {
+  async(...args: [...A, (error: unknown, result: number) => void]): void;
+};
+
+interface Libc {
+  socket: Call<[number, number, number]>;
+  bind: Call<[number, Uint8Array, number]>;
+  getsockname: Call<[number, Uint8Array, Uint8Array]>;
+  send: Call<[number, Uint8Array, number, number]>;
+  recv: Call<[number, Uint8Array, number, number]>;
+  setsockopt: Call<[number, number, number, Uint8Array, number]>;
+  getsockopt: Call<[number, number, number, Uint8Array, Uint8Array]>;
+  close: Call<[number]>;
+}
+
+/** MSG_NOSIGNAL: an error, never a signal. */
+const SEND_FLAGS = 0x4000;
+
+let loaded: Libc | undefined;
+
+/** libc is opened at the first call, so that the codecs can be imported on any system. */
+function libc(): Libc {
+  if (loaded !== undefined) return loaded;
+  const library = koffi.load(null);
+  loaded = {
+    socket: library.func("int socket(int, int, int)"),
+    bind: library.func("int bind(int, void *, uint32_t)"),
+    getsockname: library.func("int getsockname(int, void *, void *)"),
+    send: library.func("int64_t send(int, void *, size_t, int)"),
+    recv: library.func("int64_t recv(int, void *, size_t, int)"),
+    setsockopt: library.func("int setsockopt(int, int, int, void *, uint32_t)"),
+    getsockopt: library.func("int getsockopt(int, int, int, void *, void *)"),
+    close: library.func("int close(int)"),
+  };
+  return loaded;
+}
+
+/** Turns libc's -1 into minus errno; must directly follow the call. */
+function checked(result: number): number {
+  return result === -1 ? -koffi.errno() : result;
+}
+
+/** The running Linux. */
+export const linuxSys: Sys = {
+  socket: (domain, type, protocol) => checked(libc().socket(domain, type, protocol)),
+  bind: (fd, address) => checked(libc().bind(fd, address, address.length)),
+  getsockname(fd, address) {
+    const length = lengthCell(address.length);
+    const result = checked(libc().getsockname(fd, address, length));
+    return result < 0 ? result : length.readUInt32LE(0);
+  },
+  send: (fd, bytes, length) => checked(libc().send(fd, bytes, length, SEND_FLAGS)),
+  sendAsync: (fd, bytes, length) =>
+    new Promise((resolve, reject) => {
+      libc().send.async(fd, bytes, length, SEND_FLAGS, (error, result) => {
+        if (error) reject(error);
+        else resolve(result);
+      });
+    }),
+  receive: (fd, bytes, flags) => checked(libc().recv(fd, bytes, bytes.length, flags)),
+  setsockopt: (fd, level, option, value) =>
+    checked(libc().setsockopt(fd, level, option, value, value.length)),
+  getsockopt(fd, level, option, value) {
+    const length = lengthCell(value.length);
+    const result = checked(libc().getsockopt(fd, level, option, value, length));
+    return result < 0 ? result : length.readUInt32LE(0);
+  },
+  close: (fd) => checked(libc().close(fd)),
+  watch: (fd, onReadable) => watchReadable(fd, onReadable),
+};
+
+function lengthCell(length: number): Buffer {
+  const cell = Buffer.alloc(4);
+  cell.writeUInt32LE(length);
+  return cell;
+}
+
+function watchReadable(fd: number, onReadable: () => void): Watch {
+  let scheduled = false;
+  let open = true;
+  const handle = koffi.node.poll(fd, { readable: true }, () => {
+    if (scheduled) return;
+    scheduled = true;
+    setImmediate(() => {
+      scheduled = false;
+      if (open) onReadable();
+    });
+  });
+  return {
+    close() {
+      if (!open) return;
+      open = false;
+      handle.close();
+    },
+    ref: () => handle.ref(),
+    unref: () => handle.unref(),
+  };
+}

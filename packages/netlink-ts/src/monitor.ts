@@ -1,0 +1,117 @@
+/**
+ * What changes in the kernel, as it happens.
+ *
+ * The kernel drops events when we do not read fast enough, and says so once (ENOBUFS). Then nothing
+ * is known any more: `onOverrun` is the order to list everything again. So a consumer keeps no
+ * state of its own that only events maintain.
+ */
+import { check, Errno, MalformedMessageError, SystemCallError } from "./errors.ts";
+import { linuxSys } from "./libc.ts";
+import {
+  DATAGRAM_BYTES_MAX,
+  MONITOR_DATAGRAMS_PER_TURN,
+  MONITOR_RECEIVE_BUFFER_BYTES,
+} from "./limits.ts";
+import { forEachMessage, type Message } from "./message.ts";
+import { NetlinkOption, openNetlink } from "./netlink-fd.ts";
+import { intOption, MessageFlag, SocketLevel, type Sys, type Watch } from "./sys.ts";
+
+/** Why events are missing: they came too fast, or one could not be understood. */
+export type OverrunReason = "overrun" | "malformed";
+
+export interface MonitorOptions {
+  readonly sys?: Sys;
+  /** A wish, before the kernel doubles it. */
+  readonly receiveBufferBytes?: number;
+}
+
+/** Listens to multicast groups of one netlink protocol. */
+export class NetlinkMonitor {
+  readonly #sys: Sys;
+  readonly #fd: number;
+  readonly #watch: Watch;
+  readonly #received: Buffer = Buffer.allocUnsafe(DATAGRAM_BYTES_MAX);
+  readonly #onMessage: (message: Message) => void;
+  readonly #onOverrun: (reason: OverrunReason) => void;
+  readonly #onFailure: (error: SystemCallError) => void;
+  #closed = false;
+
+  /**
+   * Starts listening in the network namespace of the calling thread. `message.bytes` are valid
+   * during `onMessage` only. `onFailure` is called once, when the socket breaks for good; it is
+   * closed then. Throws {@link SystemCallError} when it cannot be opened.
+   */
+  constructor(
+    protocol: number,
+    groups: readonly number[],
+    listener: {
+      readonly onMessage: (message: Message) => void;
+      readonly onOverrun: (reason: OverrunReason) => void;
+      readonly onFailure: (error: SystemCallError) => void;
+    },
+    options: MonitorOptions = {},
+  ) {
+    this.#sys = options.sys ?? linuxSys;
+    this.#onMessage = listener.onMessage;
+    this.#onOverrun = listener.onOverrun;
+    this.#onFailure = listener.onFailure;
+    const wish = options.receiveBufferBytes ?? MONITOR_RECEIVE_BUFFER_BYTES;
+    this.#fd = openNetlink(this.#sys, protocol, wish, (fd) => {
+      for (const group of groups) {
+        const join = intOption(group);
+        check(
+          `setsockopt(NETLINK_ADD_MEMBERSHIP, ${group})`,
+          this.#sys.setsockopt(fd, SocketLevel.NETLINK, NetlinkOption.ADD_MEMBERSHIP, join),
+        );
+      }
+    }).fd;
+    this.#watch = this.#sys.watch(this.#fd, () => this.#drain());
+  }
+
+  /** Lets the process end although this listens. */
+  unref(): void {
+    this.#watch.unref();
+  }
+
+  /** No callback comes after this. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#watch.close();
+    this.#sys.close(this.#fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Reads a bounded number of datagrams; while more are there, the watch calls again. */
+  #drain(): void {
+    for (let i = 0; i < MONITOR_DATAGRAMS_PER_TURN && !this.#closed; i++) {
+      const flags = MessageFlag.DONTWAIT | MessageFlag.TRUNC;
+      const length = this.#sys.receive(this.#fd, this.#received, flags);
+      if (length === -Errno.EAGAIN) return;
+      if (length === -Errno.ENOBUFS) {
+        this.#onOverrun("overrun");
+      } else if (length < 0) {
+        this.close();
+        this.#onFailure(new SystemCallError("recv(AF_NETLINK)", -length));
+      } else if (length > this.#received.length) {
+        this.#onOverrun("malformed");
+      } else {
+        this.#deliver(length);
+      }
+    }
+  }
+
+  #deliver(length: number): void {
+    try {
+      forEachMessage(this.#received, length, (message) => {
+        if (!this.#closed) this.#onMessage(message);
+      });
+    } catch (error) {
+      if (!(error instanceof MalformedMessageError)) throw error;
+      if (!this.#closed) this.#onOverrun("malformed");
+    }
+  }
+}

@@ -1,0 +1,66 @@
+/** Making a netlink socket: the part that requests and monitors have in common. */
+import { check } from "./errors.ts";
+import {
+  AddressFamily,
+  intOption,
+  SocketLevel,
+  SocketOption,
+  SocketType,
+  type Sys,
+} from "./sys.ts";
+
+export const Protocol = { ROUTE: 0, NETFILTER: 12 } as const;
+
+export const NetlinkOption = { ADD_MEMBERSHIP: 1, CAP_ACK: 10, EXT_ACK: 11, STRICT: 12 } as const;
+
+/** sockaddr_nl: u16 family, u16 0, u32 port (0: the kernel picks), u32 groups (we join by option). */
+const SOCKADDR_BYTES = 12;
+
+export interface OpenNetlink {
+  readonly fd: number;
+  /** Our address; events carry the port of the socket that caused them. */
+  readonly port: number;
+  /** As the kernel counts it: twice what was asked. */
+  readonly receiveBufferBytes: number;
+  readonly sendBufferBytes: number;
+}
+
+/**
+ * Opens and binds a non-blocking netlink socket. `receiveBufferBytes` is a wish: without
+ * CAP_NET_ADMIN the system's `net.core.rmem_max` limits it. Throws {@link SystemCallError}.
+ */
+export function openNetlink(
+  sys: Sys,
+  protocol: number,
+  receiveBufferBytes: number,
+  prepare: (fd: number) => void,
+): OpenNetlink {
+  const type = SocketType.RAW | SocketType.CLOEXEC | SocketType.NONBLOCK;
+  const fd = check("socket(AF_NETLINK)", sys.socket(AddressFamily.NETLINK, type, protocol));
+  try {
+    const wish = intOption(receiveBufferBytes);
+    if (sys.setsockopt(fd, SocketLevel.SOCKET, SocketOption.RCVBUFFORCE, wish) < 0) {
+      sys.setsockopt(fd, SocketLevel.SOCKET, SocketOption.RCVBUF, wish);
+    }
+    const local = Buffer.alloc(SOCKADDR_BYTES);
+    local.writeUInt16LE(AddressFamily.NETLINK);
+    check("bind(AF_NETLINK)", sys.bind(fd, local));
+    check("getsockname(AF_NETLINK)", sys.getsockname(fd, local));
+    prepare(fd);
+    return {
+      fd,
+      port: local.readUInt32LE(4),
+      receiveBufferBytes: readInt(sys, fd, SocketOption.RCVBUF),
+      sendBufferBytes: readInt(sys, fd, SocketOption.SNDBUF),
+    };
+  } catch (error) {
+    sys.close(fd);
+    throw error;
+  }
+}
+
+function readInt(sys: Sys, fd: number, option: number): number {
+  const value = Buffer.alloc(4);
+  check("getsockopt(SOL_SOCKET)", sys.getsockopt(fd, SocketLevel.SOCKET, option, value));
+  return value.readInt32LE(0);
+}

@@ -1,0 +1,307 @@
+/**
+ * Requests and answers over one netlink socket.
+ *
+ * The kernel works a request off inside send(2), so a send of many messages is one call, made off
+ * the event loop, and its answers are there when it returns. Only the last message asks for an
+ * acknowledgement: failing ones are answered in any case, in order, so when the last is
+ * acknowledged, whatever was not heard of has succeeded. That needs room for as many errors as
+ * there are messages; `batchMessagesMax` says how many that is.
+ *
+ * One request is under way at a time, the others wait in line. Answers are matched by sequence
+ * number; those of nobody are dropped.
+ */
+import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
+import { check, Errno, NetlinkError, SystemCallError } from "./errors.ts";
+import { linuxSys } from "./libc.ts";
+import {
+  ACKNOWLEDGEMENT_COST_BYTES,
+  BATCH_BYTES_MAX,
+  BATCH_MESSAGES_MAX,
+  DATAGRAM_BYTES_MAX,
+  DATAGRAMS_PER_TURN,
+  DUMP_ENTRIES_MAX,
+  DUMP_TRIES_MAX,
+  RECEIVE_BUFFER_BYTES,
+  REPLY_WAIT_MS,
+  REPLY_WAITS_MAX,
+  REQUESTS_WAITING_MAX,
+  SEND_BUFFER_SPARE_BYTES,
+} from "./limits.ts";
+import {
+  type Acknowledgement,
+  decodeAcknowledgement,
+  Flag,
+  forEachMessage,
+  type Message,
+  MessageType,
+} from "./message.ts";
+import { MessageWriter } from "./message-writer.ts";
+import { NetlinkOption, type OpenNetlink, openNetlink, Protocol } from "./netlink-fd.ts";
+import { intOption, MessageFlag, SocketLevel, type Sys } from "./sys.ts";
+
+/** Makes the error of a refused request; `message` is the kernel's ERROR message. */
+export type ErrorFactory = (answer: Acknowledgement, message: Message) => NetlinkError;
+
+export interface NetlinkSocketOptions {
+  readonly sys?: Sys;
+  /** A wish, before the kernel doubles it; 4 MiB unless told. */
+  readonly receiveBufferBytes?: number;
+  readonly toError?: ErrorFactory;
+}
+
+/** The result of each message of a batch: undefined for success. */
+export type Outcome = NetlinkError | undefined;
+
+export class NetlinkSocket {
+  /** Our netlink port: events caused by this socket carry it. */
+  readonly port: number;
+  /** Messages that one `exchange` may hold. */
+  readonly batchMessagesMax: number;
+  /** Bytes that one `exchange` may hold. */
+  readonly batchBytesMax: number;
+  readonly #sys: Sys;
+  readonly #fd: number;
+  readonly #toError: ErrorFactory;
+  readonly #received: Buffer = Buffer.allocUnsafe(DATAGRAM_BYTES_MAX);
+  #line: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
+  #sequence = 0;
+  #closed = false;
+
+  /** Opens a socket in the network namespace of the calling thread, and it stays in that one. */
+  static open(protocol: number, options: NetlinkSocketOptions = {}): NetlinkSocket {
+    const sys = options.sys ?? linuxSys;
+    const wish = options.receiveBufferBytes ?? RECEIVE_BUFFER_BYTES;
+    const opened = openNetlink(sys, protocol, wish, (fd) => {
+      // An old kernel that knows none of these gives plainer errors and longer lists: no harm.
+      const enable = (option: number) =>
+        sys.setsockopt(fd, SocketLevel.NETLINK, option, intOption(1));
+      enable(NetlinkOption.EXT_ACK);
+      enable(NetlinkOption.CAP_ACK);
+      if (protocol === Protocol.ROUTE) enable(NetlinkOption.STRICT);
+    });
+    return new NetlinkSocket(sys, opened, options.toError ?? plainError);
+  }
+
+  private constructor(sys: Sys, opened: OpenNetlink, toError: ErrorFactory) {
+    this.#sys = sys;
+    this.#fd = opened.fd;
+    this.#toError = toError;
+    this.port = opened.port;
+    const answers = Math.floor(opened.receiveBufferBytes / ACKNOWLEDGEMENT_COST_BYTES);
+    this.batchMessagesMax = Math.max(1, Math.min(BATCH_MESSAGES_MAX, answers));
+    const room = opened.sendBufferBytes - SEND_BUFFER_SPARE_BYTES;
+    this.batchBytesMax = Math.max(1024, Math.min(BATCH_BYTES_MAX, room));
+  }
+
+  /**
+   * Sends the messages in one go. The result has one entry a message: undefined, or the kernel's
+   * refusal; the others are carried out all the same. ENOBUFS and ETIMEDOUT in it mean that the
+   * outcome is unknown. `onReply` gets what a message answered beside its acknowledgement; its
+   * bytes are valid during the call only. Rejects when the socket itself fails.
+   */
+  exchange(
+    batch: MessageWriter,
+    onReply?: (index: number, message: Message) => void,
+  ): Promise<Outcome[]> {
+    const { count } = batch;
+    if (count === 0) return Promise.resolve([]);
+    if (count > this.batchMessagesMax || batch.length > this.batchBytesMax) {
+      const text = `${count} messages, ${batch.length} bytes in one batch`;
+      return Promise.reject(new NetlinkError(Errno.EMSGSIZE, { text }));
+    }
+    return this.#inLine(async () => {
+      const first = this.#numbers(count);
+      batch.seal(first, Flag.ACK);
+      await this.#send(batch);
+      return this.#collect(first, count, onReply);
+    });
+  }
+
+  /** One request: resolves when it is done, rejects with its {@link NetlinkError}. */
+  async request(
+    write: (writer: MessageWriter) => void,
+    onReply?: (message: Message) => void,
+  ): Promise<void> {
+    const writer = new MessageWriter();
+    write(writer);
+    const [error] = await this.exchange(writer, (_index, message) => onReply?.(message));
+    if (error !== undefined) throw error;
+  }
+
+  /**
+   * A listing: what `decode` makes of every message of the answer, undefined left out. It is asked
+   * for again when the kernel says that it changed meanwhile. `write` must set DUMP, not ACK.
+   */
+  async dump<T>(
+    write: (writer: MessageWriter) => void,
+    decode: (message: Message) => T | undefined,
+  ): Promise<T[]> {
+    for (let tries = 0; tries < DUMP_TRIES_MAX; tries++) {
+      const entries = await this.#inLine(() => this.#dumpOnce(write, decode));
+      if (entries !== undefined) return entries;
+    }
+    const text = `the list changed ${DUMP_TRIES_MAX} times while it was read`;
+    throw new NetlinkError(Errno.EAGAIN, { text });
+  }
+
+  /** Ends what is waiting with ECANCELED. A send under way still ends before the socket does. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#waiting === 0) this.#sys.close(this.#fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  async #inLine<T>(task: () => Promise<T>): Promise<T> {
+    this.#refuseWhenClosed();
+    if (this.#waiting >= REQUESTS_WAITING_MAX) {
+      throw new NetlinkError(Errno.EBUSY, { text: `${this.#waiting} requests are waiting` });
+    }
+    this.#waiting++;
+    const turn = this.#line.then(() => {
+      this.#refuseWhenClosed();
+      return task();
+    });
+    this.#line = turn.catch(() => undefined);
+    try {
+      return await turn;
+    } finally {
+      this.#waiting--;
+      if (this.#closed && this.#waiting === 0) this.#sys.close(this.#fd);
+    }
+  }
+
+  #refuseWhenClosed(): void {
+    if (this.#closed) throw new NetlinkError(Errno.ECANCELED, { text: "the socket is closed" });
+  }
+
+  /** Reserves `count` numbers, none of them 0: that is what events carry. */
+  #numbers(count: number): number {
+    if (this.#sequence + count > 0xffff_ffff) this.#sequence = 0;
+    const first = this.#sequence + 1;
+    this.#sequence += count;
+    return first;
+  }
+
+  async #send(batch: MessageWriter): Promise<void> {
+    const { bytes, length } = batch;
+    if ((await this.#sys.sendAsync(this.#fd, bytes, length)) >= 0) return;
+    // Its errno is lost, and it had no effect: once more, here, for the reason.
+    check("send(AF_NETLINK)", this.#sys.send(this.#fd, bytes, length));
+  }
+
+  async #collect(
+    first: number,
+    count: number,
+    onReply: ((index: number, message: Message) => void) | undefined,
+  ): Promise<Outcome[]> {
+    const outcomes = new Array<Outcome>(count).fill(undefined);
+    const answered = new Uint8Array(count);
+    let lost: NetlinkError | undefined;
+    for (let waits = 0; answered[count - 1] === 0; ) {
+      const length = this.#sys.receive(this.#fd, this.#received, receiveFlags);
+      if (length === -Errno.ENOBUFS) {
+        lost = new NetlinkError(Errno.ENOBUFS, { text: "the answer was lost: outcome unknown" });
+      } else if (length === -Errno.EAGAIN) {
+        if (lost !== undefined) break;
+        if (++waits > REPLY_WAITS_MAX) {
+          lost = new NetlinkError(Errno.ETIMEDOUT, { text: "no answer: outcome unknown" });
+          break;
+        }
+        await delay(REPLY_WAIT_MS);
+      } else {
+        forEachMessage(this.#received, this.#checkLength(length), (message) => {
+          const index = message.sequence - first;
+          if (index < 0 || index >= count) return;
+          if (message.type !== MessageType.ERROR) {
+            onReply?.(index, message);
+            return;
+          }
+          const answer = decodeAcknowledgement(message);
+          answered[index] = 1;
+          if (answer.errno !== 0) outcomes[index] = this.#toError(answer, message);
+        });
+      }
+    }
+    if (lost !== undefined) {
+      for (let i = 0; i < count; i++) if (answered[i] === 0) outcomes[i] = lost;
+    }
+    return outcomes;
+  }
+
+  #checkLength(length: number): number {
+    if (length < 0) throw new SystemCallError("recv(AF_NETLINK)", -length);
+    if (length > this.#received.length) {
+      const text = `an answer of ${length} bytes, more than ${this.#received.length}`;
+      throw new NetlinkError(Errno.EMSGSIZE, { text });
+    }
+    return length;
+  }
+
+  /** Undefined when the list changed under way. */
+  async #dumpOnce<T>(
+    write: (writer: MessageWriter) => void,
+    decode: (message: Message) => T | undefined,
+  ): Promise<T[] | undefined> {
+    const writer = new MessageWriter();
+    write(writer);
+    const sequence = this.#numbers(1);
+    writer.seal(sequence, 0);
+    await this.#send(writer);
+    const entries: T[] = [];
+    let interrupted = false;
+    let done = false;
+    let failure: unknown;
+    let waits = 0;
+    const visit = (message: Message) => {
+      if (message.sequence !== sequence || done) return;
+      if ((message.flags & Flag.DUMP_INTR) !== 0) interrupted = true;
+      if (message.type === MessageType.DONE || message.type === MessageType.ERROR) {
+        done = true;
+        const answer = decodeAcknowledgement(message);
+        if (answer.errno !== 0) failure ??= this.#toError(answer, message);
+      } else if (failure === undefined) {
+        const entry = decode(message);
+        if (entry !== undefined) entries.push(entry);
+        if (entries.length > DUMP_ENTRIES_MAX) {
+          const text = `a list of more than ${DUMP_ENTRIES_MAX} entries`;
+          failure = new NetlinkError(Errno.E2BIG, { text });
+        }
+      }
+    };
+    // Read to the end even after a failure: the kernel starts no other listing before.
+    for (let turn = 1; !done; turn++) {
+      const length = this.#sys.receive(this.#fd, this.#received, receiveFlags);
+      if (length === -Errno.ENOBUFS) {
+        interrupted = true;
+      } else if (length === -Errno.EAGAIN) {
+        if (failure !== undefined || interrupted) break;
+        if (++waits > REPLY_WAITS_MAX) {
+          failure = new NetlinkError(Errno.ETIMEDOUT, { text: "no answer to a listing" });
+          break;
+        }
+        await delay(REPLY_WAIT_MS);
+      } else {
+        try {
+          forEachMessage(this.#received, this.#checkLength(length), visit);
+        } catch (error) {
+          failure ??= error;
+        }
+        if (length < 0) break;
+      }
+      if (turn % DATAGRAMS_PER_TURN === 0) await nextTurn();
+    }
+    if (failure !== undefined) throw failure;
+    return interrupted ? undefined : entries;
+  }
+}
+
+const receiveFlags = MessageFlag.DONTWAIT | MessageFlag.TRUNC;
+
+function plainError(answer: Acknowledgement): NetlinkError {
+  return new NetlinkError(answer.errno, { text: answer.text, offset: answer.offset });
+}
