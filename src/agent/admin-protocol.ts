@@ -1,0 +1,46 @@
+/**
+ * What the agent answers on its admin socket: HTTP/1.1 over a Unix socket, GET only, lists as one
+ * JSON object a line (NDJSON) so that neither side ever holds a whole table. Times are
+ * milliseconds since the epoch, byte strings are hexadecimal.
+ *
+ *   GET /v1/peers               PeerStatus, a line each, by address
+ *   GET /v1/peers/NAME-OR-ADDR  the PeerStatus that match; 404 when none does
+ *   GET /v1/rib                 RibPath, a line each, by prefix, best path first
+ *   GET /v1/rib?prefix=P        the paths of that prefix
+ *   GET /v1/rib?address=A       the paths of the longest prefix that covers it
+ *   GET /v1/status              AgentStatus, one line
+ *
+ * Every refusal is a JSON object {error} with a 4xx or 5xx code.
+ */
+import type { ConditionStatus } from "./conditions.ts";
+
+export type { PeerStatus, RibPath } from "../bgp/types.ts";
+export type { ConditionStatus } from "./conditions.ts";
+
+export const PEERS_PATH = "/v1/peers";
+export const RIB_PATH = "/v1/rib";
+export const STATUS_PATH = "/v1/status";
+
+/** The agent as a whole. */
+export interface AgentStatus {
+  readonly nodeName: string;
+  readonly version: string;
+  readonly pid: number;
+  /** When the process started. */
+  readonly startedAt: number;
+  readonly dryRun: boolean;
+  readonly ready: boolean;
+  readonly conditions: readonly ConditionStatus[];
+}
+
+/** Body of every refusal. */
+export interface AdminError {
+  readonly error: string;
+}
+
+/** JSON text of a row: byte strings as hexadecimal, absent values left out. */
+export function encodeRow(row: unknown): string {
+  return JSON.stringify(row, (_key, value: unknown) =>
+    value instanceof Uint8Array ? Buffer.from(value).toString("hex") : value,
+  );
+}

@@ -1,0 +1,83 @@
+/**
+ * A listening Unix socket that only root can open: folder 0700 when it is made here, socket 0600
+ * from its first moment. A socket file left by a dead process is replaced; one that somebody
+ * answers on, or a file that is no socket, never is.
+ */
+import { chmodSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
+import { connect, type Server } from "node:net";
+import { dirname } from "node:path";
+
+const PROBE_MS_MAX = 1000;
+
+/**
+ * Makes `server` listen on `path`.
+ * @throws {Error} one sentence that names the path: in use, not a socket, or not permitted.
+ */
+export async function listenPrivately(server: Server, path: string): Promise<void> {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new Error(`cannot make the folder of the admin socket ${path}: ${reason(cause)}`, {
+      cause,
+    });
+  }
+  if (await bind(server, path)) return;
+  await removeStale(path);
+  if (!(await bind(server, path))) throw inUse(path);
+}
+
+/** True when it listens, false when the path is taken. */
+async function bind(server: Server, path: string): Promise<boolean> {
+  // The bind happens within listen(), so no other file can be made under this mask.
+  const mask = process.umask(0o177);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(path, () => {
+        server.off("error", reject);
+        resolve();
+      });
+      process.umask(mask);
+    });
+    chmodSync(path, 0o600);
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "EADDRINUSE") return false;
+    throw new Error(`cannot listen on the admin socket ${path}: ${reason(cause)}`, { cause });
+  } finally {
+    process.umask(mask);
+  }
+}
+
+async function removeStale(path: string): Promise<void> {
+  if (!lstatSync(path).isSocket()) {
+    throw new Error(`cannot listen on the admin socket ${path}: that file is not a socket`);
+  }
+  if (await answers(path)) throw inUse(path);
+  unlinkSync(path);
+}
+
+function inUse(path: string): Error {
+  return new Error(
+    `another agent runs here already: it answers on ${path} ` +
+      "(--admin-socket gives this one a socket of its own)",
+  );
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    const finish = (answered: boolean): void => {
+      socket.destroy();
+      resolve(answered);
+    };
+    // A full backlog or a stuck process is somebody's socket all the same.
+    socket.setTimeout(PROBE_MS_MAX, () => finish(true));
+    socket.once("connect", () => finish(true));
+    socket.once("error", (error: NodeJS.ErrnoException) => finish(error.code !== "ECONNREFUSED"));
+  });
+}
+
+function reason(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

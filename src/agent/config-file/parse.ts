@@ -1,0 +1,210 @@
+/**
+ * Text of a configuration file → its validated content, or every problem with file, line and
+ * field. Pure. A file with one problem is refused whole: half a policy is worse than the old one.
+ */
+import { LineCounter, parseDocument } from "yaml";
+import type { core } from "zod";
+import { printable } from "../../k8s/problem.ts";
+import { CONFIG_BYTES_MAX, type ConfigFile, configFileSchema } from "./schema.ts";
+
+/** Problems that are listed before "and N more". */
+const PROBLEMS_MAX = 20;
+/** How often an alias may be expanded: YAML's own amplification is bounded. */
+const ALIASES_MAX = 100;
+
+/** One thing that is wrong. `message` is the whole sentence: `peers.yaml:12: peers[3].port: …`. */
+export interface ConfigProblem {
+  readonly line: number;
+  /** `peers[3].port`; empty for the file as a whole. */
+  readonly field: string;
+  readonly message: string;
+}
+
+export type ParsedConfigFile =
+  | { readonly ok: true; readonly file: ConfigFile }
+  | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
+
+type Path = readonly PropertyKey[];
+
+/** Parses and validates; `name` is how the file is called in messages. */
+export function parseConfigFile(text: string, name: string): ParsedConfigFile {
+  if (text.length > CONFIG_BYTES_MAX) {
+    return refused(name, [
+      { line: 1, field: "", text: `is larger than ${CONFIG_BYTES_MAX} bytes` },
+    ]);
+  }
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
+  const lineAt = (offset: number) => lines.linePos(offset).line;
+  if (document.errors.length > 0) {
+    const found = document.errors.map((error) => ({
+      line: lineAt(error.pos[0]),
+      field: "",
+      text: printable(error.message.split("\n")[0] ?? "is no YAML"),
+    }));
+    return refused(name, found);
+  }
+  const plain = plainValue(() => document.toJS({ maxAliasCount: ALIASES_MAX }) as unknown);
+  if (!plain.ok) return refused(name, [{ line: 1, field: "", text: plain.problem }]);
+  const result = configFileSchema.safeParse(plain.value ?? {});
+  const lineOf = (path: Path) => lineAt(offsetOf(document, path));
+  const problems = result.success
+    ? crossReferences(result.data)
+    : flatten(result.error.issues).map(({ path, text: problem }) => ({ path, text: problem }));
+  if (problems.length > 0 || !result.success) {
+    const found = problems.map((problem) => ({
+      line: lineOf(problem.path),
+      field: fieldText(problem.path),
+      text: problem.text,
+    }));
+    return refused(name, found);
+  }
+  return { ok: true, file: result.data };
+}
+
+function plainValue(
+  read: () => unknown,
+):
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly problem: string } {
+  try {
+    return { ok: true, value: read() };
+  } catch (error) {
+    return { ok: false, problem: error instanceof Error ? printable(error.message) : "is no YAML" };
+  }
+}
+
+interface Found {
+  readonly line: number;
+  readonly field: string;
+  readonly text: string;
+}
+
+function refused(name: string, found: readonly Found[]): ParsedConfigFile {
+  const sorted = [...found].sort((a, b) => a.line - b.line);
+  const problems = sorted.slice(0, PROBLEMS_MAX).map(({ line, field, text }) => ({
+    line,
+    field,
+    message: `${name}:${line}: ${field === "" ? "" : `${field}: `}${text}`,
+  }));
+  const more = sorted.length - problems.length;
+  if (more > 0)
+    problems.push({ line: 0, field: "", message: `${name}: and ${more} more problems` });
+  return { ok: false, problems };
+}
+
+/** Issues of unions are taken apart, so that the message is about the branch that was meant. */
+function flatten(issues: readonly core.$ZodIssue[]): { path: Path; text: string }[] {
+  return issues.flatMap((issue) => {
+    if (issue.code === "invalid_union") {
+      const branches = issue.errors.map((errors) => flatten(errors));
+      const deepest = branches.sort((a, b) => depth(b) - depth(a))[0] ?? [];
+      return deepest.map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] }));
+    }
+    if (issue.code === "unrecognized_keys") {
+      return issue.keys.map((key) => ({
+        path: [...issue.path, key],
+        text: "is not a key that is known here",
+      }));
+    }
+    return [{ path: issue.path, text: printable(issue.message.replace(/^Invalid input: /, "")) }];
+  });
+}
+
+function depth(problems: readonly { readonly path: Path }[]): number {
+  return Math.max(0, ...problems.map((problem) => problem.path.length));
+}
+
+/** Names that must be defined, unique addresses, sensible ranges: what a schema cannot say. */
+function crossReferences(file: ConfigFile): { path: Path; text: string }[] {
+  const problems: { path: Path; text: string }[] = [];
+  const policies = uniqueNames(file.policies, "policies", problems);
+  const groups = uniqueNames(file.peerGroups, "peerGroups", problems);
+  uniqueNames(file.peers, "peers", problems);
+  const addresses = new Map<string, string>();
+  for (const [index, peer] of file.peers.entries()) {
+    const other = addresses.get(peer.address);
+    if (other !== undefined) {
+      problems.push({
+        path: ["peers", index, "address"],
+        text: `is the address of peer ${other} too`,
+      });
+    }
+    addresses.set(peer.address, peer.name);
+    if (peer.group !== undefined && !groups.has(peer.group)) {
+      problems.push({
+        path: ["peers", index, "group"],
+        text: `no peer group is called ${peer.group}`,
+      });
+    }
+    const group = file.peerGroups.find((candidate) => candidate.name === peer.group);
+    if (peer.remoteAs === undefined && group?.remoteAs === undefined) {
+      const text = "needs remoteAs (a number, or any), here or in its group";
+      problems.push({ path: ["peers", index], text });
+    }
+  }
+  for (const section of ["peers", "peerGroups"] as const) {
+    for (const [index, entry] of file[section].entries()) {
+      for (const direction of ["import", "export"] as const) {
+        const wanted = entry[direction];
+        if (wanted === undefined || policies.has(wanted)) continue;
+        problems.push({ path: [section, index, direction], text: `no policy is called ${wanted}` });
+      }
+    }
+  }
+  return [...problems, ...prefixRanges(file)];
+}
+
+function uniqueNames(
+  entries: readonly { readonly name: string }[],
+  section: string,
+  problems: { path: Path; text: string }[],
+): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const [index, entry] of entries.entries()) {
+    if (names.has(entry.name)) {
+      problems.push({ path: [section, index, "name"], text: `${entry.name} is there already` });
+    }
+    names.add(entry.name);
+  }
+  return names;
+}
+
+/** `ge` and `le` lie between the prefix's own length and the family's. */
+function prefixRanges(file: ConfigFile): { path: Path; text: string }[] {
+  return file.policies.flatMap((policy, p) =>
+    policy.statements.flatMap((statement, s) =>
+      (statement.match?.prefixes ?? []).flatMap((entry, e) => {
+        const own = Number(entry.prefix.split("/")[1]);
+        const longest = entry.prefix.includes(":") ? 128 : 32;
+        const ge = entry.ge ?? own;
+        const le = entry.le ?? (entry.ge === undefined ? own : longest);
+        if (own <= ge && ge <= le && le <= longest) return [];
+        const path = ["policies", p, "statements", s, "match", "prefixes", e];
+        return [{ path, text: `lengths must be ${own} <= ge <= le <= ${longest}` }];
+      }),
+    ),
+  );
+}
+
+interface WithRange {
+  readonly range?: readonly number[] | null | undefined;
+}
+
+/** Where the deepest node of that path that exists begins in the text. */
+function offsetOf(document: { getIn(path: Path, keepScalar: true): unknown }, path: Path): number {
+  for (let length = path.length; length > 0; length--) {
+    const node = document.getIn(path.slice(0, length), true) as WithRange | null | undefined;
+    const start = node?.range?.[0];
+    if (start !== undefined) return start;
+  }
+  return 0;
+}
+
+function fieldText(path: Path): string {
+  return path
+    .map((part, index) =>
+      typeof part === "number" ? `[${part}]` : `${index > 0 ? "." : ""}${String(part)}`,
+    )
+    .join("");
+}

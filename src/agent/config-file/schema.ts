@@ -1,0 +1,190 @@
+/**
+ * The shape of the configuration file (`--config`, YAML): what may stand where, and what each
+ * scalar means. Names are the field's standard terms; unknown keys are refused, because a mistyped
+ * key that is silently ignored is a policy that is silently not there.
+ *
+ * Secrets never stand in the file: `passwordFile` names a file that holds the TCP MD5 key.
+ */
+import { z } from "zod";
+import { familyOf, type IpAddress, parseAddress } from "../../ip/address.ts";
+import { isPrefix, type Prefix, parsePrefix } from "../../ip/prefix.ts";
+import { parseAs, parseClusterId, parseCommunity } from "../../k8s/annotation-values.ts";
+import { parseDurationMs } from "../flag-values.ts";
+
+/** Bounds of the file: beyond them it is refused whole. */
+export const CONFIG_BYTES_MAX = 4 * 1024 * 1024;
+const PEERS_MAX = 10_000;
+const POLICIES_MAX = 1000;
+const ENTRIES_MAX = 100_000;
+const TEXT_MAX = 255;
+
+/** A scalar read by `parse`; undefined = refused with "expected <expects>". */
+function scalar<T>(expects: string, parse: (text: string) => T | undefined) {
+  return z.union([z.string(), z.number()]).transform((value, context): T => {
+    const parsed = parse(String(value));
+    if (parsed !== undefined) return parsed;
+    context.addIssue({ code: "custom", message: `expected ${expects}` });
+    return z.NEVER;
+  });
+}
+
+const address = scalar<IpAddress>("an IPv4 or IPv6 address", parseAddress);
+const address4 = scalar<IpAddress>("an IPv4 address", (text) => {
+  const parsed = parseAddress(text);
+  return parsed !== undefined && familyOf(parsed) === 4 ? parsed : undefined;
+});
+const prefix = scalar<Prefix>("a prefix without host bits, such as 10.0.0.0/8", (text) => {
+  const parsed = parsePrefix(text);
+  return isPrefix(parsed) ? parsed : undefined;
+});
+const as = scalar<number>("an AS number from 1 to 4294967294", parseAs);
+const clusterId = scalar<IpAddress>("a cluster id: an IPv4 address or a number", parseClusterId);
+const community = scalar<number>("a community such as 64512:100 or no-export", parseCommunity);
+const largeCommunity = scalar<string>("a large community such as 64512:1:2", (text) => {
+  const parts = text.split(":");
+  const valid = parts.every((part) => /^\d{1,10}$/.test(part) && Number(part) <= 0xffff_ffff);
+  return parts.length === 3 && valid ? parts.map(Number).join(":") : undefined;
+});
+const holdTime = scalar<number>("0, or a hold time from 3s to 65535s", (text) => {
+  const seconds = secondsOf(text);
+  return seconds === 0 || (seconds !== undefined && seconds >= 3 && seconds <= 65_535)
+    ? seconds
+    : undefined;
+});
+const duration = (max: number) =>
+  scalar<number>(`a duration up to ${max}s`, (text) => {
+    const seconds = secondsOf(text);
+    return seconds !== undefined && seconds <= max ? seconds : undefined;
+  });
+const port = z.int().min(1).max(65_535);
+const name = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
+    "expected a name of letters, digits, - . _ (63 at most)",
+  );
+
+/** Whole seconds of `90` or of a duration such as `1m30s`. */
+function secondsOf(text: string): number | undefined {
+  if (/^\d{1,6}$/.test(text)) return Number(text);
+  const ms = parseDurationMs(text);
+  return ms === undefined || ms % 1000 !== 0 ? undefined : ms / 1000;
+}
+
+const prefixMatch = z.union([
+  prefix.transform((value) => ({ prefix: value, ge: undefined, le: undefined })),
+  z.strictObject({
+    prefix,
+    ge: z.int().min(0).max(128).optional(),
+    le: z.int().min(0).max(128).optional(),
+  }),
+]);
+
+const statement = z.strictObject({
+  name: name.optional(),
+  match: z
+    .strictObject({
+      prefixes: z.array(prefixMatch).min(1).max(ENTRIES_MAX).optional(),
+      communities: z.array(community).min(1).max(ENTRIES_MAX).optional(),
+      largeCommunities: z.array(largeCommunity).min(1).max(ENTRIES_MAX).optional(),
+      asPathLengthMin: z.int().min(0).max(1024).optional(),
+      asPathLengthMax: z.int().min(0).max(1024).optional(),
+      originated: z.boolean().optional(),
+    })
+    .optional(),
+  set: z
+    .strictObject({
+      localPref: z.int().min(0).max(0xffff_ffff).optional(),
+      med: z.int().min(0).max(0xffff_ffff).optional(),
+      addCommunities: z.array(community).max(255).optional(),
+      removeCommunities: z.array(community).max(255).optional(),
+      addLargeCommunities: z.array(largeCommunity).max(255).optional(),
+      nextHopSelf: z.boolean().optional(),
+      prepend: z.strictObject({ as, count: z.int().min(1).max(64) }).optional(),
+    })
+    .optional(),
+  result: z.enum(["accept", "reject", "next"]),
+});
+
+const policy = z.strictObject({
+  name,
+  default: z.enum(["accept", "reject"]).default("reject"),
+  statements: z.array(statement).max(ENTRIES_MAX).default([]),
+});
+
+/** What a peer and a peer group have in common; a peer's own value wins over its group's. */
+const session = {
+  remoteAs: z.union([z.literal("any"), as]).optional(),
+  localAs: as.optional(),
+  localAddress: address.optional(),
+  port: port.optional(),
+  passive: z.boolean().optional(),
+  holdTime: holdTime.optional(),
+  families: z
+    .array(z.enum(["ipv4", "ipv6"]))
+    .min(1)
+    .max(2)
+    .optional(),
+  passwordFile: z.string().min(1).max(4096).optional(),
+  ttlSecurity: z.boolean().optional(),
+  multihopTtl: z.int().min(1).max(255).optional(),
+  bindInterface: z.string().min(1).max(15).optional(),
+  routeReflectorClient: z.boolean().optional(),
+  nextHopSelf: z.boolean().optional(),
+  import: name.optional(),
+  export: name.optional(),
+  gracefulRestart: z
+    .strictObject({
+      enabled: z.boolean().default(true),
+      restartTime: duration(4095).optional(),
+      notification: z.boolean().optional(),
+      longLivedStaleTime: duration(0xff_ffff).optional(),
+    })
+    .optional(),
+  enhancedRouteRefresh: z.boolean().optional(),
+  extendedMessage: z.boolean().optional(),
+  addPath: z.enum(["none", "receive", "send", "both"]).optional(),
+  maximumPrefixes: z
+    .strictObject({
+      limit: z.int().min(1).max(0xffff_ffff),
+      warningPercent: z.int().min(1).max(100).default(75),
+      restart: duration(86_400).default(0),
+    })
+    .optional(),
+  shutdown: z.union([z.boolean(), z.string().max(TEXT_MAX)]).optional(),
+};
+
+const peerGroup = z.strictObject({ name, ...session });
+const peer = z.strictObject({ name, address, group: name.optional(), ...session });
+
+const network = z.strictObject({
+  prefix,
+  nextHop: address.optional(),
+  communities: z.array(community).max(255).default([]),
+  med: z.int().min(0).max(0xffff_ffff).optional(),
+});
+
+const global = z.strictObject({
+  as: as.optional(),
+  routerId: address4.optional(),
+  hostName: name.optional(),
+  listen: z
+    .array(z.strictObject({ address, port: port.default(179) }))
+    .max(64)
+    .optional(),
+  clusterId: clusterId.optional(),
+  maximumPaths: z.int().min(1).max(256).optional(),
+});
+
+export const configFileSchema = z.strictObject({
+  global: global.default({}),
+  policies: z.array(policy).max(POLICIES_MAX).default([]),
+  peerGroups: z.array(peerGroup).max(PEERS_MAX).default([]),
+  peers: z.array(peer).max(PEERS_MAX).default([]),
+  networks: z.array(network).max(ENTRIES_MAX).default([]),
+});
+
+export type ConfigFile = z.output<typeof configFileSchema>;
+export type PeerSection = ConfigFile["peers"][number];
+export type PeerGroupSection = ConfigFile["peerGroups"][number];
+export type PolicySection = ConfigFile["policies"][number];

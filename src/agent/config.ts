@@ -1,0 +1,215 @@
+/**
+ * From the texts of the command line and the environment to one validated, immutable
+ * configuration of the agent. Pure: files that flags name are opened by the parts that use them.
+ */
+import type { IpAddress, IpFamily } from "../ip/address.ts";
+import { nodeNameValue, type RouterIdChoice } from "./flag-values.ts";
+import { ABSENT_PARTS, type Flag, RUN_FLAGS, type RunFlags } from "./flags.ts";
+
+/** Where the Node objects come from. */
+export type NodesFrom =
+  | {
+      readonly kind: "api";
+      /** Undefined = the pod's service account. */
+      readonly kubeconfig: string | undefined;
+      readonly master: string | undefined;
+    }
+  | { readonly kind: "file"; readonly path: string };
+
+export interface ListenAt {
+  /** Undefined = every address. */
+  readonly address: IpAddress | undefined;
+  readonly port: number;
+}
+
+export interface BgpSettings {
+  readonly clusterAs: number;
+  readonly port: number;
+  readonly holdSeconds: number;
+  readonly routerId: RouterIdChoice;
+  /** Undefined = graceful restart is off. */
+  readonly restartSeconds: number | undefined;
+  readonly deferralSeconds: number;
+  readonly fullMesh: boolean;
+  readonly nodePeers: boolean;
+  readonly advertisePodCidr: boolean;
+  readonly overrideNextHop: boolean;
+}
+
+export type LogLevel = "info" | "debug" | "trace";
+
+export interface AgentConfig {
+  readonly nodeName: string;
+  readonly nodes: NodesFrom;
+  readonly stateDir: string;
+  readonly adminSocket: string;
+  readonly dryRun: boolean;
+  /** Address families of Nodes that are used at all. */
+  readonly families: readonly IpFamily[];
+  readonly bgp: BgpSettings;
+  readonly ipsetSyncSeconds: number;
+  readonly routeSyncSeconds: number;
+  /** Undefined = no such server. */
+  readonly health: ListenAt | undefined;
+  readonly metrics: (ListenAt & { readonly path: string }) | undefined;
+  readonly log: { readonly level: LogLevel; readonly format: "json" | "text" };
+  readonly parts: {
+    readonly router: boolean;
+    readonly cni: boolean;
+    readonly podEgress: boolean;
+    readonly overlay: boolean;
+  };
+}
+
+/** What the configuration takes from the process's surroundings. */
+export interface Surroundings {
+  /** $NODE_NAME. */
+  readonly nodeName: string | undefined;
+  readonly hostName: string;
+}
+
+/** A configuration, or sentences that each name a flag, its value and what was expected. */
+export type Configured<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+/** Longest piece of a wrong value that is repeated in a message. */
+const ECHO_MAX = 80;
+
+/**
+ * The configuration for flags given as texts by name (`bgp-port` → `1179`). Every wrong flag is
+ * reported, not only the first.
+ */
+export function configure(
+  given: ReadonlyMap<string, string>,
+  surroundings: Surroundings,
+): Configured<AgentConfig> {
+  const problems: string[] = [];
+  const flags = readFlags(given, problems);
+  const nodeName = identify(flags?.hostnameOverride ?? "", surroundings, problems);
+  if (flags !== undefined) checkTogether(flags, problems);
+  if (flags === undefined || nodeName === undefined || problems.length > 0) {
+    return { ok: false, problems };
+  }
+  return { ok: true, value: agentConfig(flags, nodeName) };
+}
+
+function readFlags(given: ReadonlyMap<string, string>, problems: string[]): RunFlags | undefined {
+  const values: Record<string, unknown> = {};
+  for (const [key, flag] of Object.entries<Flag<unknown>>(RUN_FLAGS)) {
+    const text = given.get(flag.name) ?? flag.default;
+    const value = flag.value.parse(text);
+    if (value === undefined) problems.push(expectedSentence(flag.name, text, flag.value.expects));
+    values[key] = value;
+  }
+  for (const [name, what] of Object.entries(ABSENT_PARTS)) {
+    const text = given.get(name);
+    const value = text === undefined ? false : RUN_FLAGS.runRouter.value.parse(text);
+    if (value === undefined) problems.push(expectedSentence(name, text!, "false"));
+    else if (value) problems.push(`--${name}=true: podrouter has no part for ${what}`);
+  }
+  // Each key was filled by the parser of its own flag, which is what the mapped type says.
+  return problems.length > 0 ? undefined : (values as unknown as RunFlags);
+}
+
+/** `--bgp-port=0: expected a whole number from 1 to 65535`. */
+export function expectedSentence(name: string, text: string, expects: string): string {
+  const dashes = name.length === 1 ? "-" : "--";
+  return `${dashes}${name}=${echo(text)}: expected ${expects}`;
+}
+
+/** A wrong text fit for a message: bounded, without control characters. */
+export function echo(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
+  const plain = text.slice(0, ECHO_MAX).replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
+  return text.length > ECHO_MAX ? `${plain}…` : plain;
+}
+
+/** kube-router's order: flag, environment, host name. */
+function identify(
+  override: string,
+  surroundings: Surroundings,
+  problems: string[],
+): string | undefined {
+  if (override !== "") return override;
+  const fromEnvironment = surroundings.nodeName ?? "";
+  const [source, name] =
+    fromEnvironment === ""
+      ? ["the host name", surroundings.hostName.toLowerCase()]
+      : ["NODE_NAME", fromEnvironment];
+  if (name !== "" && nodeNameValue.parse(name) !== undefined) return name;
+  problems.push(
+    `${source} is ${JSON.stringify(echo(name))}: expected ${nodeNameValue.expects}; ` +
+      "--hostname-override gives another",
+  );
+  return undefined;
+}
+
+function checkTogether(flags: RunFlags, problems: string[]): void {
+  if (flags.nodesFile !== "" && (flags.kubeconfig !== "" || flags.master !== "")) {
+    problems.push(
+      "--nodes-file: expected alone, without --kubeconfig and --master: " +
+        "the Nodes come either from a file or from an API server",
+    );
+  }
+  if (!flags.enableIpv4 && !flags.enableIpv6) {
+    problems.push("--enable-ipv4=false: expected --enable-ipv6=true then: one family must be on");
+  }
+}
+
+function agentConfig(flags: RunFlags, nodeName: string): AgentConfig {
+  const families: IpFamily[] = [];
+  if (flags.enableIpv4) families.push(4);
+  if (flags.enableIpv6) families.push(6);
+  const metrics = listenAt(flags.metricsAddr, flags.metricsPort);
+  return {
+    nodeName,
+    nodes:
+      flags.nodesFile !== ""
+        ? { kind: "file", path: flags.nodesFile }
+        : {
+            kind: "api",
+            kubeconfig: flags.kubeconfig === "" ? undefined : flags.kubeconfig,
+            master: flags.master === "" ? undefined : flags.master,
+          },
+    stateDir: flags.stateDir,
+    adminSocket: flags.adminSocket,
+    dryRun: flags.dryRun,
+    families,
+    bgp: bgpSettings(flags),
+    ipsetSyncSeconds: flags.routesSyncPeriod,
+    routeSyncSeconds: flags.injectedRoutesSyncPeriod,
+    health: listenAt(flags.healthAddr, flags.healthPort),
+    metrics: metrics === undefined ? undefined : { ...metrics, path: flags.metricsPath },
+    log: { level: logLevel(flags.verbosity), format: flags.logFormat },
+    parts: {
+      router: flags.runRouter,
+      cni: flags.enableCni,
+      podEgress: flags.enablePodEgress,
+      overlay: flags.enableOverlay,
+    },
+  };
+}
+
+function bgpSettings(flags: RunFlags): BgpSettings {
+  return {
+    clusterAs: flags.clusterAsn,
+    port: flags.bgpPort,
+    holdSeconds: flags.bgpHoldtime,
+    routerId: flags.routerId,
+    restartSeconds: flags.bgpGracefulRestart ? flags.bgpGracefulRestartTime : undefined,
+    deferralSeconds: flags.bgpGracefulRestartDeferralTime,
+    fullMesh: flags.nodesFullMesh,
+    nodePeers: flags.enableIbgp,
+    advertisePodCidr: flags.advertisePodCidr,
+    overrideNextHop: flags.overrideNexthop,
+  };
+}
+
+function listenAt(address: IpAddress | "all", port: number): ListenAt | undefined {
+  return port === 0 ? undefined : { address: address === "all" ? undefined : address, port };
+}
+
+function logLevel(verbosity: number): LogLevel {
+  return verbosity >= 4 ? "trace" : verbosity >= 2 ? "debug" : "info";
+}

@@ -1,0 +1,143 @@
+/**
+ * A small HTTP server for probes and metrics: fixed pages, GET and HEAD. A port that is taken is a
+ * condition, not an end: the agent routes without it and tries again.
+ *
+ * Bounds: CONNECTIONS_MAX at a time (further ones are closed), REQUEST_MS_MAX for a request.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { backoffMs } from "../runtime/backoff.ts";
+import type { Clock, Random, Timer } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import type { ListenAt } from "./config.ts";
+
+const CONNECTIONS_MAX = 64;
+const REQUEST_MS_MAX = 5000;
+const RETRY = { firstMs: 1000, maxMs: 30_000 } as const;
+
+export interface PageBody {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+/** Gives the page's content at the time of a request. */
+export type Page = () => PageBody | Promise<PageBody>;
+
+export interface HttpEndpointDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Called with what is wrong, and with undefined once it listens. */
+  readonly onProblem: (problem: string | undefined) => void;
+}
+
+export class HttpEndpoint {
+  readonly #at: ListenAt;
+  readonly #pages: ReadonlyMap<string, Page>;
+  readonly #deps: HttpEndpointDeps;
+  #server: Server | undefined;
+  #retry: Timer | undefined;
+  #failures = 0;
+  #stopped = false;
+
+  constructor(at: ListenAt, pages: ReadonlyMap<string, Page>, deps: HttpEndpointDeps) {
+    this.#at = at;
+    this.#pages = pages;
+    this.#deps = deps;
+  }
+
+  /** The port that it listens on; undefined while it does not. */
+  get port(): number | undefined {
+    const address = this.#server?.address();
+    return typeof address === "object" && address !== null ? address.port : undefined;
+  }
+
+  /** Returns when it listens, or when the first try failed; the next tries go on by themselves. */
+  async start(): Promise<void> {
+    const server = createServer(
+      { requestTimeout: REQUEST_MS_MAX, headersTimeout: REQUEST_MS_MAX, maxHeaderSize: 8192 },
+      (request, response) => void this.#handle(request, response),
+    );
+    server.maxConnections = CONNECTIONS_MAX;
+    const error = await listen(server, this.#at);
+    if (this.#stopped) {
+      server.close();
+      return;
+    }
+    if (error === undefined) {
+      server.on("error", (err) => this.#deps.log.error({ err }, "http server failed"));
+      this.#server = server;
+      this.#failures = 0;
+      this.#deps.onProblem(undefined);
+      return;
+    }
+    this.#deps.onProblem(`cannot listen on ${describe(this.#at)}: ${describeError(error)}`);
+    const delay = backoffMs(RETRY, this.#failures++, this.#deps.random);
+    this.#retry = this.#deps.clock.after(delay, () => void this.start());
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#retry?.cancel();
+    const server = this.#server;
+    if (server === undefined) return;
+    await new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { status, contentType, body } = await this.#answer(request);
+    response.writeHead(status, {
+      "content-type": contentType,
+      "content-length": Buffer.byteLength(body),
+      "cache-control": "no-store",
+    });
+    response.end(request.method === "HEAD" ? undefined : body);
+  }
+
+  async #answer(request: IncomingMessage): Promise<PageBody> {
+    if (request.method !== "GET" && request.method !== "HEAD") return plain(405, "GET only\n");
+    const path = (request.url ?? "/").replace(/\?.*$/s, "");
+    const page = this.#pages.get(path);
+    if (page === undefined) return plain(404, "no such page\n");
+    try {
+      return await page();
+    } catch (error) {
+      this.#deps.log.error({ err: error, path }, "page failed");
+      return plain(500, "this page failed; the log says why\n");
+    }
+  }
+}
+
+/** A page of text. */
+export function plain(status: number, body: string): PageBody {
+  return { status, contentType: "text/plain; charset=utf-8", body };
+}
+
+function listen(server: Server, at: ListenAt): Promise<NodeJS.ErrnoException | undefined> {
+  return new Promise((resolve) => {
+    const failed = (error: NodeJS.ErrnoException): void => resolve(error);
+    server.once("error", failed);
+    server.listen(
+      { port: at.port, ...(at.address === undefined ? {} : { host: at.address }) },
+      () => {
+        server.off("error", failed);
+        resolve(undefined);
+      },
+    );
+  });
+}
+
+function describe(at: ListenAt): string {
+  if (at.address === undefined) return `port ${at.port}`;
+  return at.address.includes(":") ? `[${at.address}]:${at.port}` : `${at.address}:${at.port}`;
+}
+
+function describeError(error: NodeJS.ErrnoException): string {
+  if (error.code === "EADDRINUSE") return "another process has this port";
+  if (error.code === "EADDRNOTAVAIL") return "this machine does not have that address";
+  if (error.code === "EACCES") return "not permitted (NET_BIND_SERVICE is needed below 1024)";
+  return error.message;
+}

@@ -1,0 +1,106 @@
+/**
+ * The log of the agent: pino on standard error, as JSON or as text to read. Writing never blocks
+ * the event loop, because a stuck log reader must not cost a BGP session: beyond BUFFER_BYTES_MAX
+ * lines are dropped, and counted. The only file that knows pino.
+ */
+import { pino } from "pino";
+import type { Log, LogFields } from "../runtime/log.ts";
+import type { LogLevel } from "./config.ts";
+
+/** What waits for a slow reader of the log at most. */
+const BUFFER_BYTES_MAX = 4 * 1024 * 1024;
+const CAUSES_MAX = 5;
+
+/** Fields that never appear in a log, wherever in a line they stand. */
+const SECRET_FIELDS = ["password", "passwords", "token", "authorization", "headers", "key", "cert"];
+const REDACTED = SECRET_FIELDS.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
+
+export interface Logger extends Log {
+  fatal(fields: LogFields, message: string): void;
+  /** Lines that were dropped because nobody read them. */
+  dropped(): number;
+  /** Writes out what waits; blocks. For the last moment of the process. */
+  flush(): void;
+}
+
+export interface LoggerOptions {
+  readonly level: LogLevel;
+  readonly format: "json" | "text";
+  /** File descriptor to write to. */
+  readonly fd: number;
+  /** Fields of every line, such as the Node's name. */
+  readonly base: LogFields;
+}
+
+export function createLogger(options: LoggerOptions): Logger {
+  let dropped = 0;
+  const destination = pino.destination({
+    fd: options.fd,
+    sync: false,
+    maxLength: BUFFER_BYTES_MAX,
+  });
+  destination.on("drop", () => {
+    dropped++;
+  });
+  // A log that cannot be written is no reason to stop routing; there is nowhere to say it, either.
+  destination.on("error", () => {
+    dropped++;
+  });
+  const stream = {
+    write(line: string): void {
+      destination.write(options.format === "json" ? line : textLine(line));
+    },
+  };
+  const logger = pino(
+    {
+      level: options.level,
+      base: options.base,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: REDACTED, censor: "[redacted]" },
+      serializers: { err: describeError, error: describeError, cause: describeError },
+    },
+    stream,
+  );
+  return Object.assign(logger, {
+    dropped: () => dropped,
+    flush: () => {
+      try {
+        destination.flushSync();
+      } catch {
+        // The reader is gone: nothing can be told to it.
+      }
+    },
+  });
+}
+
+/** An error without what may hold secrets: HTTP headers, bodies, options. */
+function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return typeof error === "string" ? error : typeof error;
+  const causes: string[] = [];
+  let cause = error.cause;
+  while (cause instanceof Error && causes.length < CAUSES_MAX) {
+    causes.push(cause.message);
+    cause = cause.cause;
+  }
+  const { code } = error as NodeJS.ErrnoException;
+  return {
+    type: error.name,
+    message: error.message,
+    ...(code === undefined ? {} : { code }),
+    ...(causes.length === 0 ? {} : { causes }),
+    // Only a bug's stack helps anybody; an operating error is told by its message.
+    ...(code === undefined ? { stack: error.stack } : {}),
+  };
+}
+
+/** `2023-07-27T08:11:50.770Z INFO  state changed peer=node2 to=Established`. */
+function textLine(line: string): string {
+  const { time, level, msg, ...fields } = JSON.parse(line) as Record<string, unknown>;
+  const pairs = Object.entries(fields).map(([name, value]) => {
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    return `${name}=${/^[^\s"=]+$/.test(text) ? text : JSON.stringify(text)}`;
+  });
+  const head = `${String(time)} ${String(level).toUpperCase().padEnd(5)} ${String(msg)}`;
+  return `${[head, ...pairs].join(" ")}\n`;
+}

@@ -1,0 +1,25 @@
+/** What a command may touch of the process; tests hand in their own. */
+import type { Writable } from "node:stream";
+
+export interface CliIo {
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly hostName: string;
+  /** Wall clock, ms since the epoch: ages are shown against it. */
+  now(): number;
+}
+
+/** Writes a text and waits until the reader keeps up. */
+export async function write(stream: Writable, text: string): Promise<void> {
+  if (stream.write(text)) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      stream.off("drain", done);
+      stream.off("close", done);
+      resolve();
+    };
+    stream.on("drain", done);
+    stream.on("close", done);
+  });
+}

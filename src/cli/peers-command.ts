@@ -1,0 +1,75 @@
+/** `podrouter peers [PEER]`. */
+import { Command } from "commander";
+import { PEERS_PATH, type PeerStatus } from "../agent/admin-protocol.ts";
+import { AgentRefusal, askAgent } from "./agent-client.ts";
+import { CliError } from "./cli-error.ts";
+import { type CliIo, write } from "./cli-io.ts";
+import { type ClientOptions, clientOptions, withClientOptions } from "./client-options.ts";
+import { writeJson, writeJsonArray } from "./output.ts";
+import { formatPeer } from "./peer-details.ts";
+import { peerColumns } from "./peers-table.ts";
+import { printable, writeTable } from "./table.ts";
+
+const HELP = `
+Up/Down is the time since the session came up, or since it went down, or "never". States are
+Idle, Connect, Active, Sent, Confirm and Establ; Idle(Admin) and Idle(PfxCt) are held down by
+configuration and by the prefix limit.
+
+Examples:
+  podrouter peers                    all peers, as \`gobgp neighbor\` lists them
+  podrouter peers -o wide            with router id, timers, flaps and the last error
+  podrouter peers node2              capabilities, timers and counters of one peer
+  podrouter peers 192.168.50.51      the same, by address
+  podrouter peers -o json | jq -r '.[] | select(.state != "Established").name'
+`;
+
+export function peersCommand(io: CliIo): Command {
+  const command = new Command("peers")
+    .summary("BGP peers and the state of their sessions")
+    .description("Lists the BGP peers of the agent, or tells all about one of them.")
+    .argument("[peer]", "name of a Node or peer, or its address")
+    .addHelpText("after", HELP);
+  return withClientOptions(command).action(
+    (peer: string | undefined, raw: Record<string, unknown>) => {
+      const options = clientOptions(raw);
+      return peer === undefined ? listPeers(io, options) : showPeer(io, options, peer);
+    },
+  );
+}
+
+async function listPeers(io: CliIo, options: ClientOptions): Promise<void> {
+  const rows = askAgent<PeerStatus>(options.adminSocket, PEERS_PATH);
+  if (options.output === "json") {
+    await writeJsonArray(io.stdout, rows);
+    return;
+  }
+  const columns = peerColumns(io.now(), options.output === "wide");
+  const count = await writeTable(io.stdout, columns, rows);
+  if (count === 0) await write(io.stdout, "No peers\n");
+}
+
+async function showPeer(io: CliIo, options: ClientOptions, peer: string): Promise<void> {
+  const found = await findPeer(options, peer);
+  if (options.output === "json") await writeJson(io.stdout, found);
+  else await write(io.stdout, formatPeer(found, io.now()));
+}
+
+async function findPeer(options: ClientOptions, peer: string): Promise<PeerStatus> {
+  const path = `${PEERS_PATH}/${encodeURIComponent(peer)}`;
+  const found: PeerStatus[] = [];
+  try {
+    for await (const row of askAgent<PeerStatus>(options.adminSocket, path)) found.push(row);
+  } catch (error) {
+    if (!(error instanceof AgentRefusal) || error.status !== 404) throw error;
+  }
+  const [first, second] = found;
+  const name = printable(peer);
+  if (first === undefined) {
+    throw new CliError(`no peer is called ${name} or has that address`, 1);
+  }
+  if (second !== undefined) {
+    const addresses = found.map((row) => row.address).join(", ");
+    throw new CliError(`${found.length} peers are called ${name}: name one of ${addresses}`, 2);
+  }
+  return first;
+}

@@ -1,0 +1,93 @@
+/** The whole command line: commands, errors in one sentence, exit codes. */
+import { Command, CommanderError } from "commander";
+import { VERSION } from "../agent/version.ts";
+import { CliError } from "./cli-error.ts";
+import type { CliIo } from "./cli-io.ts";
+import { peersCommand } from "./peers-command.ts";
+import { ribCommand } from "./rib-command.ts";
+import { type ExitCode, foreignFlagSentence, runCommand, type StartAgent } from "./run-command.ts";
+import { statusCommand } from "./status-command.ts";
+import { versionCommand } from "./version-command.ts";
+
+const DESCRIPTION = `BGP pod routing for Kubernetes: an agent on each node that routes the other nodes' pods.`;
+
+const HELP = `
+\`podrouter run\` is the agent, started by the DaemonSet. The other commands ask a running agent over
+its Unix socket, which only root can open. Exit codes: 0 done, 1 it did not work out, 2 wrong usage.
+
+Examples:
+  podrouter run --kubeconfig=/etc/kubernetes/admin.conf
+  podrouter peers
+  podrouter peers node2
+  podrouter rib 10.233.65.7
+  podrouter run --help               the flags, by group, with their defaults
+`;
+
+/** Columns for help where the terminal does not say. */
+const HELP_COLUMNS = 100;
+
+/**
+ * Runs the program with the arguments after its name; gives the exit code. Writes only to `io`.
+ * `start` runs the agent for the `run` command.
+ */
+export async function runProgram(
+  args: readonly string[],
+  io: CliIo,
+  start: StartAgent,
+): Promise<number> {
+  const exit: ExitCode = { value: 0 };
+  const program = buildProgram(io, start, exit);
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return exit.value;
+  } catch (error) {
+    return failure(io, error);
+  }
+}
+
+function buildProgram(io: CliIo, start: StartAgent, exit: ExitCode): Command {
+  const program = new Command("podrouter")
+    .description(DESCRIPTION)
+    .version(`podrouter ${VERSION}`, "-V, --version", "version of this program")
+    .addHelpText("after", HELP);
+  const commands = [
+    runCommand(io, start, exit),
+    peersCommand(io),
+    ribCommand(io),
+    statusCommand(io),
+    versionCommand(io),
+  ];
+  for (const command of commands) program.addCommand(command);
+  for (const command of [program, ...commands]) {
+    command
+      .exitOverride()
+      .allowExcessArguments(false)
+      .configureOutput({
+        writeOut: (text) => io.stdout.write(text),
+        writeErr: (text) => io.stderr.write(text),
+        // Errors are written once, by failure().
+        outputError: () => undefined,
+        getOutHelpWidth: () => HELP_COLUMNS,
+        getErrHelpWidth: () => HELP_COLUMNS,
+      });
+  }
+  return program;
+}
+
+function failure(io: CliIo, error: unknown): number {
+  if (error instanceof CliError) {
+    for (const line of error.message.split("\n")) io.stderr.write(`podrouter: ${line}\n`);
+    return error.exitCode;
+  }
+  if (!(error instanceof CommanderError)) throw error;
+  if (error.exitCode === 0) return 0;
+  // `podrouter` alone has shown its help already.
+  if (error.code !== "commander.help") io.stderr.write(`podrouter: ${usageSentence(error)}\n`);
+  return 2;
+}
+
+function usageSentence(error: CommanderError): string {
+  const unknown = /^error: unknown option '(-[^']*)'/.exec(error.message);
+  const foreign = unknown === null ? undefined : foreignFlagSentence(unknown[1]!);
+  return foreign ?? error.message.replace(/^error: /, "").replace(/\n/g, " ");
+}

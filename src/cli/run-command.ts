@@ -1,0 +1,88 @@
+/** `podrouter run`: the agent itself. Its flags are made from the table in src/agent/flags.ts. */
+import { Command, Option } from "commander";
+import { type AgentConfig, configure } from "../agent/config.ts";
+import { ABSENT_PARTS, type Flag, FOREIGN_FLAGS, RUN_FLAGS } from "../agent/flags.ts";
+import { CliError } from "./cli-error.ts";
+import { type CliIo, write } from "./cli-io.ts";
+
+const DESCRIPTION = `Routes the pods of this node: speaks BGP with the other nodes, and keeps the kernel's routes and the
+two ipsets as the Nodes and the sessions want them. Runs until SIGTERM or SIGINT.`;
+
+const HELP = `
+Durations are written as in Go: 90s, 1m30s, 2h. A boolean alone means true; --flag=false and
+--flag=true are kube-router's forms. A flag given twice counts as given last.
+Of kube-router's other flags, those for parts that podrouter does not have are accepted when false
+(${Object.keys(ABSENT_PARTS)
+  .map((name) => `--${name}`)
+  .join(", ")
+  .replaceAll(/(.{60,95}?), /g, "$1,\n")}).
+
+On SIGTERM with graceful restart the sessions end without a NOTIFICATION and the kernel's routes
+stay, so that traffic flows on while the agent restarts; without it, peers are told (Cease).
+
+Examples:
+  podrouter run                                     in a pod of the DaemonSet
+  podrouter run --kubeconfig=/etc/kubernetes/admin.conf --hostname-override=node1
+  podrouter run --nodes-file=nodes.yaml --dry-run --log-format=text
+                                                    without a cluster, without touching the kernel
+`;
+
+/** Starts the agent and waits for its end; gives the exit code. */
+export type StartAgent = (config: AgentConfig) => Promise<number>;
+
+/** Where the exit code of the agent goes. */
+export interface ExitCode {
+  value: number;
+}
+
+export function runCommand(io: CliIo, start: StartAgent, exit: ExitCode): Command {
+  const command = new Command("run")
+    .summary("the agent: speak BGP and keep routes and ipsets")
+    .description(DESCRIPTION)
+    .addHelpText("after", HELP);
+  for (const flag of Object.values<Flag<unknown>>(RUN_FLAGS)) command.addOption(optionOf(flag));
+  for (const name of Object.keys(ABSENT_PARTS)) {
+    command.addOption(new Option(`--${name} [bool]`).hideHelp());
+  }
+  return command.action(async (raw: Record<string, unknown>) => {
+    const given = givenFlags(command, raw);
+    const configured = configure(given, { nodeName: io.env["NODE_NAME"], hostName: io.hostName });
+    if (!configured.ok) throw new CliError(configured.problems.join("\n"), 2);
+    if (!configured.value.parts.router) {
+      await write(io.stderr, "podrouter: nothing to do: --run-router=false\n");
+      return;
+    }
+    exit.value = await start(configured.value);
+  });
+}
+
+function optionOf(flag: Flag<unknown>): Option {
+  const names = flag.name.length === 1 ? `-${flag.name}, --${flag.name}` : `--${flag.name}`;
+  const shown = flag.default === "" ? "" : ` (default ${flag.default})`;
+  return new Option(`${names} ${flag.value.placeholder}`, `${flag.help}${shown}`).helpGroup(
+    flag.group,
+  );
+}
+
+/** The flags that were given, as texts by name without dashes. */
+function givenFlags(
+  command: Command,
+  raw: Readonly<Record<string, unknown>>,
+): ReadonlyMap<string, string> {
+  const given = new Map<string, string>();
+  for (const option of command.options) {
+    const value = raw[option.attributeName()];
+    if (value === undefined || option.long === undefined || option.long === null) continue;
+    // klog users write -v=2, which reaches us as "=2".
+    const text = String(value);
+    given.set(option.long.slice(2), option.long === "--v" ? text.replace(/^=/, "") : text);
+  }
+  return given;
+}
+
+/** What to say of a flag of kube-router that podrouter does not know; undefined for any other. */
+export function foreignFlagSentence(flag: string): string | undefined {
+  const name = flag.replace(/^-+|=.*$/gs, "");
+  const foreign = FOREIGN_FLAGS.find(({ pattern }) => pattern.test(name));
+  return foreign === undefined ? undefined : `--${name} is not a flag here: ${foreign.reason}`;
+}

@@ -1,0 +1,54 @@
+/** `podrouter status`: whether the agent is ready, and what is wrong if anything is. */
+import { Command } from "commander";
+import { type AgentStatus, type ConditionStatus, STATUS_PATH } from "../agent/admin-protocol.ts";
+import { formatAge } from "./age.ts";
+import { askAgent } from "./agent-client.ts";
+import { CliError } from "./cli-error.ts";
+import { type CliIo, write } from "./cli-io.ts";
+import { clientOptions, withClientOptions } from "./client-options.ts";
+import { writeJson } from "./output.ts";
+import { type Column, printable, writeTable } from "./table.ts";
+
+export function statusCommand(io: CliIo): Command {
+  const command = new Command("status")
+    .summary("whether the agent is ready, and what is wrong at the moment")
+    .description("Shows the agent as a whole and every condition that stands.");
+  return withClientOptions(command).action(async (raw: Record<string, unknown>) => {
+    const options = clientOptions(raw);
+    const status = await onlyRow(askAgent<AgentStatus>(options.adminSocket, STATUS_PATH));
+    if (options.output === "json") await writeJson(io.stdout, status);
+    else await showStatus(io, status);
+  });
+}
+
+async function onlyRow<T>(rows: AsyncIterable<T>): Promise<T> {
+  for await (const row of rows) return row;
+  throw new CliError("the agent gave an empty answer", 1);
+}
+
+async function showStatus(io: CliIo, status: AgentStatus): Promise<void> {
+  const now = io.now();
+  const dryRun = status.dryRun ? ", dry run" : "";
+  await write(
+    io.stdout,
+    `${printable(status.nodeName)}: ${status.ready ? "ready" : "not ready"}, ` +
+      `podrouter ${status.version}${dryRun}, pid ${status.pid}, ` +
+      `up for ${formatAge(now - status.startedAt)}\n`,
+  );
+  const count = await writeTable(io.stdout, conditionColumns(now), each(status.conditions));
+  if (count === 0) await write(io.stdout, "No conditions\n");
+}
+
+function conditionColumns(now: number): readonly Column<ConditionStatus>[] {
+  return [
+    { header: "Source", align: "left", widthMin: 6, value: (row) => row.source },
+    { header: "Condition", align: "left", widthMin: 9, value: (row) => row.name },
+    { header: "Severity", align: "left", widthMin: 8, value: (row) => row.severity },
+    { header: "Since", align: "right", widthMin: 8, value: (row) => formatAge(now - row.since) },
+    { header: "Message", align: "left", widthMin: 7, value: (row) => row.message },
+  ];
+}
+
+async function* each<T>(rows: readonly T[]): AsyncGenerator<T> {
+  yield* rows;
+}

@@ -1,0 +1,25 @@
+/** Entry point: arguments to the command line, its exit code to the process. */
+import { hostname } from "node:os";
+import { runProgram } from "./cli/program.ts";
+
+// A reader that went away (`podrouter rib | head`) is no error of ours.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
+
+process.exitCode = await runProgram(
+  process.argv.slice(2),
+  {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: process.env,
+    hostName: hostname(),
+    now: () => Date.now(),
+  },
+  async (config) => {
+    // The agent's parts are loaded only by the command that needs them.
+    const { runAgent } = await import("./agent/run-agent.ts");
+    return runAgent(config);
+  },
+);

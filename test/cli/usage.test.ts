@@ -1,0 +1,114 @@
+/** How the command line is called: forms of flags, help, exit codes. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { RUN_FLAGS } from "../../src/agent/flags.ts";
+import { runCli } from "../support/run-cli.ts";
+
+test("booleans are written as kube-router writes them", async () => {
+  const forms: readonly [readonly string[], boolean][] = [
+    [["--enable-cni"], true],
+    [["--enable-cni=true"], true],
+    [["--enable-cni=false"], false],
+    [["--enable-cni=false", "--enable-cni"], true],
+    [["--enable-cni", "--enable-cni=false"], false],
+  ];
+  for (const [args, expected] of forms) {
+    const { started } = await runCli(["run", ...args]);
+    assert.equal(started?.parts.cni, expected, args.join(" "));
+  }
+});
+
+test("values are given with = or as the next argument, and -v in klog's forms", async () => {
+  for (const args of [["--bgp-port=1179"], ["--bgp-port", "1179"]]) {
+    assert.equal((await runCli(["run", ...args])).started?.bgp.port, 1179);
+  }
+  for (const args of [["-v=3"], ["-v", "3"], ["-v3"], ["--v=3"], ["--v", "3"]]) {
+    assert.equal((await runCli(["run", ...args])).started?.log.level, "debug", args.join(" "));
+  }
+});
+
+test("the arguments of kube-router's routing-only manifest are taken as they stand", async () => {
+  const { code, started } = await runCli(
+    [
+      "run",
+      "--run-router=true",
+      "--run-firewall=false",
+      "--run-service-proxy=false",
+      "--bgp-graceful-restart=true",
+      "--enable-cni=false",
+      "--enable-ibgp=true",
+      "--enable-overlay=false",
+      "--advertise-pod-cidr=true",
+      "--kubeconfig=/var/lib/kube-router/kubeconfig",
+    ],
+    { env: { NODE_NAME: "node7" } },
+  );
+  assert.equal(code, 0);
+  assert.equal(started?.nodeName, "node7");
+});
+
+test("wrong usage is one sentence for each fault and exit code 2", async () => {
+  const cases: readonly [readonly string[], string][] = [
+    [[], ""],
+    [["walk"], "unknown command 'walk'"],
+    [["peer"], "unknown command 'peer' (Did you mean peers?)"],
+    [["run", "--bgp-prot=1"], "unknown option '--bgp-prot=1' (Did you mean --bgp-port?)"],
+    [["run", "--bgp-port"], "option '--bgp-port <number>' argument missing"],
+    [["run", "now"], "too many arguments for 'run'. Expected 0 arguments but got 1."],
+    [["run", "--bgp-port=0"], "--bgp-port=0: expected a whole number from 1 to 65535"],
+    [["run", "--run-firewall"], "--run-firewall=true: podrouter has no part for NetworkPolicies"],
+    [
+      ["run", "--gobgp-admin-port=0"],
+      "--gobgp-admin-port is not a flag here: use `podrouter peers` and `podrouter rib` instead",
+    ],
+    [
+      ["peers", "-o", "yaml"],
+      "option '-o, --output <format>' argument 'yaml' is invalid. " +
+        "Allowed choices are table, wide, json.",
+    ],
+  ];
+  for (const [args, sentence] of cases) {
+    const result = await runCli(args);
+    assert.equal(result.code, 2, args.join(" "));
+    assert.equal(result.stdout, "");
+    assert.equal(result.started, undefined);
+    if (sentence !== "") assert.equal(result.stderr, `podrouter: ${sentence}\n`);
+  }
+});
+
+test("nothing to do is said, and is no failure", async () => {
+  const result = await runCli(["run", "--run-router=false"]);
+  assert.deepEqual(
+    [result.code, result.stderr, result.started],
+    [0, "podrouter: nothing to do: --run-router=false\n", undefined],
+  );
+});
+
+test("help of run names every flag with its default, in groups", async () => {
+  const { code, stdout } = await runCli(["run", "--help"]);
+  assert.equal(code, 0);
+  const text = stdout.replaceAll(/\s+/g, " ");
+  for (const flag of Object.values(RUN_FLAGS)) {
+    assert.ok(text.includes(`--${flag.name} `), flag.name);
+    if (flag.default !== "") assert.ok(text.includes(`(default ${flag.default})`), flag.name);
+    assert.ok(text.includes(flag.group), flag.group);
+  }
+  assert.ok(stdout.split("\n").every((line) => line.length <= 100));
+});
+
+test("every command has help with an example or a sentence, and exits 0", async () => {
+  for (const command of ["peers", "rib", "status", "version"]) {
+    const { code, stdout } = await runCli([command, "--help"]);
+    assert.equal(code, 0);
+    assert.match(stdout, new RegExp(`^Usage: podrouter ${command}`));
+  }
+  assert.equal((await runCli(["--help"])).code, 0);
+});
+
+test("version is this package's", async () => {
+  const { stdout } = await runCli(["version"]);
+  assert.match(stdout, /^podrouter \d+\.\d+\.\d+ \(Node\.js v\d+\.\d+\.\d+, \w+\/\w+\)\n$/);
+  assert.match((await runCli(["--version"])).stdout, /^podrouter \d+\.\d+\.\d+\n$/);
+  const json = JSON.parse((await runCli(["version", "-o", "json"])).stdout) as { version: string };
+  assert.match(json.version, /^\d+\.\d+\.\d+$/);
+});

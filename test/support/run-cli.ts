@@ -1,0 +1,56 @@
+/** Runs the command line in this process, with its output caught. */
+import { Writable } from "node:stream";
+import type { AgentConfig } from "../../src/agent/config.ts";
+import { runProgram } from "../../src/cli/program.ts";
+
+export interface CliResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** What `run` was to start; undefined when it did not get that far. */
+  readonly started: AgentConfig | undefined;
+}
+
+export interface CliSurroundings {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly hostName?: string;
+  readonly now?: number;
+}
+
+export async function runCli(
+  args: readonly string[],
+  surroundings: CliSurroundings = {},
+): Promise<CliResult> {
+  const out = catcher();
+  const err = catcher();
+  let started: AgentConfig | undefined;
+  const code = await runProgram(
+    args,
+    {
+      stdout: out.stream,
+      stderr: err.stream,
+      env: surroundings.env ?? {},
+      hostName: surroundings.hostName ?? "this-host",
+      now: () => surroundings.now ?? 0,
+    },
+    async (config) => {
+      started = config;
+      return 0;
+    },
+  );
+  return { code, stdout: out.text(), stderr: err.text(), started };
+}
+
+function catcher(): { readonly stream: Writable; text(): string } {
+  const chunks: string[] = [];
+  const stream = new Writable({
+    // A small buffer, so that the writers' waiting for a slow reader is exercised too.
+    highWaterMark: 16,
+    decodeStrings: false,
+    write(chunk: string, _encoding, done) {
+      chunks.push(chunk);
+      setImmediate(done);
+    },
+  });
+  return { stream, text: () => chunks.join("") };
+}
