@@ -38,6 +38,9 @@ const prefix = scalar<Prefix>("a prefix without host bits, such as 10.0.0.0/8", 
   return isPrefix(parsed) ? parsed : undefined;
 });
 const as = scalar<number>("an AS number from 1 to 4294967294", parseAs);
+const remoteAs = scalar<number | "any">("an AS number from 1 to 4294967294, or any", (text) =>
+  text === "any" ? text : parseAs(text),
+);
 const clusterId = scalar<IpAddress>("a cluster id: an IPv4 address or a number", parseClusterId);
 const community = scalar<number>("a community such as 64512:100 or no-export", parseCommunity);
 const largeCommunity = scalar<string>("a large community such as 64512:1:2", (text) => {
@@ -114,7 +117,7 @@ const policy = z.strictObject({
 
 /** What a peer and a peer group have in common; a peer's own value wins over its group's. */
 const session = {
-  remoteAs: z.union([z.literal("any"), as]).optional(),
+  remoteAs: remoteAs.optional(),
   localAs: as.optional(),
   localAddress: address.optional(),
   port: port.optional(),

@@ -1,0 +1,203 @@
+/** The configuration file: what it means, and how it is refused. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { buildNetworks, buildPeers, type PeerDefaults } from "../../src/agent/config-file/build.ts";
+import { parseConfigFile } from "../../src/agent/config-file/parse.ts";
+import type { ConfigFile } from "../../src/agent/config-file/schema.ts";
+import { type IpAddress, parseAddress } from "../../src/ip/address.ts";
+
+const FULL = `# a rack
+global:
+  as: 64512
+  routerId: 192.0.2.1
+  listen:
+    - { address: 192.0.2.1, port: 1179 }
+  maximumPaths: 4
+policies:
+  - name: pods-only
+    default: reject
+    statements:
+      - name: pods
+        match:
+          prefixes:
+            - 10.233.0.0/16
+            - { prefix: 10.234.0.0/16, ge: 24, le: 26 }
+          communities: ["64512:100", no-export]
+        set: { localPref: 200, prepend: { as: 64512, count: 2 }, addCommunities: [64512:7] }
+        result: accept
+peerGroups:
+  - name: tor
+    remoteAs: 65001
+    holdTime: 9s
+    passwordFile: /run/secrets/tor
+    export: pods-only
+    gracefulRestart: { restartTime: 2m }
+peers:
+  - name: tor1
+    address: 192.0.2.254
+    group: tor
+  - name: tor2
+    address: 2001:db8::fe
+    group: tor
+    remoteAs: any
+    holdTime: 0
+    families: [ipv4, ipv6]
+    shutdown: maintenance
+    maximumPrefixes: { limit: 1000 }
+networks:
+  - prefix: 10.99.0.0/16
+  - { prefix: 2001:db8:99::/48, nextHop: "2001:db8::1", med: 5 }
+`;
+
+const address = (text: string) => parseAddress(text) as IpAddress;
+
+const DEFAULTS: PeerDefaults = {
+  holdSeconds: 90,
+  port: 179,
+  restartSeconds: 90,
+  ownAddresses: [address("192.0.2.1")],
+};
+
+function parsed(text: string): ConfigFile {
+  const result = parseConfigFile(text, "peers.yaml");
+  assert.ok(result.ok, result.ok ? "" : result.problems.map((p) => p.message).join("\n"));
+  return result.file;
+}
+
+function refusals(text: string): readonly string[] {
+  const result = parseConfigFile(text, "peers.yaml");
+  return result.ok ? [] : result.problems.map((problem) => problem.message);
+}
+
+test("a full file becomes peers, policies and networks", () => {
+  const file = parsed(FULL);
+  assert.equal(file.global.maximumPaths, 4);
+  const asked: string[] = [];
+  const built = buildPeers(file, DEFAULTS, (name) => {
+    asked.push(name);
+    return { ok: true, secret: "s3cret" };
+  });
+  assert.deepEqual(built.problems, []);
+  assert.deepEqual(asked, ["/run/secrets/tor", "/run/secrets/tor"]);
+  const [tor1, tor2] = built.peers;
+  assert.equal(tor1?.remoteAs, 65001);
+  assert.equal(tor1?.holdSeconds, 9);
+  assert.equal(tor1?.password, "s3cret");
+  assert.equal(tor1?.gracefulRestart?.restartSeconds, 120);
+  assert.deepEqual(tor1?.families, [4]);
+  assert.deepEqual(tor1?.exportPolicy?.statements[0], {
+    name: "pods",
+    match: {
+      prefixes: [
+        { prefix: "10.233.0.0/16", ge: 16, le: 16 },
+        { prefix: "10.234.0.0/16", ge: 24, le: 26 },
+      ],
+      communities: [0xfc000064, 0xffffff01],
+    },
+    set: { localPref: 200, prepend: { as: 64512, count: 2 }, addCommunities: [0xfc000007] },
+    result: "accept",
+  });
+  assert.equal(tor2?.remoteAs, undefined, "any");
+  assert.equal(tor2?.holdSeconds, 0);
+  assert.deepEqual(tor2?.families, [4, 6]);
+  assert.deepEqual(tor2?.shutdown, { message: "maintenance" });
+  assert.deepEqual(tor2?.maximumPrefixes, { limit: 1000, warningPercent: 75, restartSeconds: 0 });
+  const networks = buildNetworks(file, DEFAULTS.ownAddresses);
+  assert.deepEqual(
+    networks.routes.map((route) => `${route.prefix} ${route.nextHop} ${route.med}`),
+    ["10.99.0.0/16 192.0.2.1 undefined", "2001:db8:99::/48 2001:db8::1 5"],
+  );
+});
+
+test("an empty file is a valid one", () => {
+  for (const text of ["", "# nothing\n", "{}"]) assert.deepEqual(parsed(text).peers, []);
+});
+
+/** Text of a file → the one sentence that refuses it: file, line, field, what was expected. */
+const REFUSED: readonly (readonly [string, RegExp])[] = [
+  ["peers: [\n", /^peers\.yaml:\d+: /],
+  [
+    "peers:\n  - name: a\n    address: 10.0.0.300\n    remoteAs: 1\n",
+    /^peers\.yaml:3: peers\[0\]\.address: expected an IPv4 or IPv6 address/,
+  ],
+  [
+    "peers:\n  - name: a\n    address: 10.0.0.3\n    remoteAs: 0\n",
+    /^peers\.yaml:4: peers\[0\]\.remoteAs: .*expected an AS number/,
+  ],
+  [
+    "peers:\n  - name: a\n    address: 10.0.0.3\n    remoteAs: 1\n    holdTime: 2\n",
+    /^peers\.yaml:5: peers\[0\]\.holdTime: expected 0, or a hold time from 3s to 65535s/,
+  ],
+  ["peers:\n  - name: a\n    address: 10.0.0.3\n", /^peers\.yaml:2: peers\[0\]: needs remoteAs/],
+  [
+    "peers:\n  - name: a\n    adress: 10.0.0.3\n    remoteAs: 1\n",
+    /^peers\.yaml:3: peers\[0\]\.adress: is not a key/,
+  ],
+  [
+    "global:\n  as: 64512\n  routerId: ::1\n",
+    /^peers\.yaml:3: global\.routerId: expected an IPv4 address/,
+  ],
+  [
+    "peers:\n  - { name: a, address: 10.0.0.3, remoteAs: 1, import: none }\n",
+    /^peers\.yaml:2: peers\[0\]\.import: no policy is called none/,
+  ],
+  [
+    "peers:\n  - { name: a, address: 10.0.0.3, remoteAs: 1 }\n  - { name: b, address: 10.0.0.3, remoteAs: 1 }\n",
+    /^peers\.yaml:3: peers\[1\]\.address: is the address of peer a too/,
+  ],
+  [
+    "policies:\n  - name: p\n    statements:\n      - match: { prefixes: [{ prefix: 10.0.0.0/8, ge: 4 }] }\n        result: accept\n",
+    /^peers\.yaml:4: policies\[0\]\.statements\[0\]\.match\.prefixes\[0\]: lengths must be 8 <= ge <= le <= 32/,
+  ],
+  [
+    "policies:\n  - name: p\n    statements:\n      - match: { prefixes: [10.0.0.1/8] }\n        result: accept\n",
+    /^peers\.yaml:4: policies\[0\]\.statements\[0\]\.match\.prefixes\[0\]: expected a prefix without host bits/,
+  ],
+  ["a: 1\na: 2\n", /^peers\.yaml:2: /],
+];
+
+test("a wrong file is refused whole, with file, line, field and what was expected", () => {
+  for (const [text, expected] of REFUSED) {
+    const messages = refusals(text);
+    assert.ok(messages.length > 0, `accepted: ${text}`);
+    assert.match(messages[0]!, expected);
+  }
+});
+
+test("all problems are listed, up to a bound", () => {
+  const peers = Array.from(
+    { length: 30 },
+    (_, i) => `  - { name: p${i}, address: x, remoteAs: 1 }`,
+  );
+  const messages = refusals(`peers:\n${peers.join("\n")}\n`);
+  assert.equal(messages.length, 21);
+  assert.match(messages[20]!, /and \d+ more problems/);
+});
+
+test("a peer whose password cannot be read is left out, not run without one", () => {
+  const built = buildPeers(parsed(FULL), DEFAULTS, (file) => ({
+    ok: false,
+    problem: `cannot read ${file}`,
+  }));
+  assert.deepEqual(built.peers, []);
+  assert.match(built.problems[0]!, /peer tor1 is left out: cannot read \/run\/secrets\/tor/);
+});
+
+test("aliases cannot be used to blow it up", () => {
+  const levels = ["a: &a [x,x,x,x,x,x,x,x,x,x]"];
+  for (let i = 0; i < 9; i++) {
+    const [from, to] = [String.fromCharCode(97 + i), String.fromCharCode(98 + i)];
+    levels.push(`${to}: &${to} [*${from},*${from},*${from},*${from},*${from},*${from},*${from}]`);
+  }
+  assert.ok(refusals(levels.join("\n")).length > 0);
+});
+
+test("any text is accepted or refused, never thrown at", () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
+      const result = parseConfigFile(text, "x");
+      assert.ok(result.ok || result.problems.length > 0);
+    }),
+  );
+});
