@@ -161,7 +161,10 @@ test("a wrong file is refused whole, with file, line, field and what was expecte
   for (const [text, expected] of REFUSED) {
     const messages = refusals(text);
     assert.ok(messages.length > 0, `accepted: ${text}`);
-    assert.match(messages[0]!, expected);
+    assert.ok(
+      messages.some((message) => expected.test(message)),
+      messages.join("\n"),
+    );
   }
 });
 

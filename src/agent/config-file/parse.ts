@@ -107,6 +107,9 @@ function flatten(issues: readonly core.$ZodIssue[]): { path: Path; text: string 
         text: "is not a key that is known here",
       }));
     }
+    if (issue.code === "invalid_type" && issue.message.endsWith("received undefined")) {
+      return [{ path: issue.path, text: "is missing" }];
+    }
     return [{ path: issue.path, text: printable(issue.message.replace(/^Invalid input: /, "")) }];
   });
 }
