@@ -68,7 +68,7 @@ export interface NetlinkErrorDetail {
 
 /** The kernel refused a request, or this package did before sending it (bad input, limits). */
 export class NetlinkError extends Error {
-  override readonly name = "NetlinkError";
+  override readonly name: string = "NetlinkError";
   readonly errno: number;
   /** `ENETUNREACH`, `EEXIST`, … */
   readonly code: string;

@@ -1,10 +1,44 @@
 /** Public face of netlink-ts. */
 export type { IpFamily } from "./address.ts";
-export { Errno, errnoName, NetlinkError, SystemCallError } from "./errors.ts";
+export { addressFamilyOf, addressText, parsePrefix } from "./address.ts";
+// For packages that speak a further netlink protocol over the same socket.
+export {
+  AttributeSet,
+  type AttributeTable,
+  address as addressCodec,
+  be16,
+  be32,
+  NESTED,
+  NET_BYTEORDER,
+  nest,
+  row,
+  text as textCodec,
+  u8,
+  u16,
+  u32,
+  type ValueCodec,
+} from "./attribute-set.ts";
+export {
+  assertNever,
+  Errno,
+  errnoName,
+  invalid,
+  MalformedMessageError,
+  NetlinkError,
+  type NetlinkErrorDetail,
+  SystemCallError,
+} from "./errors.ts";
 export { linuxSys } from "./libc.ts";
-export { Flag, type Message } from "./message.ts";
-export { MessageWriter } from "./message-writer.ts";
+export {
+  type Acknowledgement,
+  Flag,
+  forEachAttribute,
+  type Message,
+  REQUEST_OFFSET,
+} from "./message.ts";
+export { HEADER_BYTES, MessageWriter } from "./message-writer.ts";
 export { Protocol } from "./netlink-fd.ts";
+export type { ErrorFactory } from "./netlink-socket.ts";
 export { NetlinkSocket, type NetlinkSocketOptions, type Outcome } from "./netlink-socket.ts";
 export {
   type NextHop,
@@ -28,3 +62,4 @@ export {
 export { RouteNetlink, type RouteNetlinkOptions } from "./route-netlink.ts";
 export { type RouteOperation, Routes } from "./routes.ts";
 export type { Sys, Watch } from "./sys.ts";
+export { AddressFamily } from "./sys.ts";

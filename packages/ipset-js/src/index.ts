@@ -1,0 +1,11 @@
+/** Public face of ipset-js. */
+export { formatEntry, type SetEntry } from "./entry.ts";
+export { IpsetErrno, IpsetError } from "./errors.ts";
+export {
+  type EntryFailure,
+  type ExistOptions,
+  IpSets,
+  type IpSetsOptions,
+  type ListedSet,
+} from "./ip-sets.ts";
+export { formatHeader, type SetHeader, type SetSpec, type SetType } from "./set-header.ts";

@@ -1,0 +1,314 @@
+/**
+ * The kernel's ipsets of one network namespace.
+ *
+ * Entries go many to a message, one message to a send. A message stops at the first entry that the
+ * kernel refuses and says which one that was; the entries after it go in the next message, so one
+ * bad entry costs no other.
+ */
+import {
+  type Acknowledgement,
+  AddressFamily,
+  Errno,
+  Flag,
+  HEADER_BYTES,
+  type IpFamily,
+  type Message,
+  NetlinkError,
+  NetlinkSocket,
+  Protocol,
+  REQUEST_OFFSET,
+  type Sys,
+} from "netlink-ts";
+import { decodeEntry, encodeEntry, entryBytes, type SetEntry } from "./entry.ts";
+import { IpsetErrno, IpsetError } from "./errors.ts";
+import { ENTRIES_BYTES_MAX, ENTRIES_PER_MESSAGE_MAX, ENTRY_FAILURES_MAX } from "./limits.ts";
+import {
+  decodeHeader,
+  encodeSpec,
+  revisionFor,
+  type SetHeader,
+  type SetSpec,
+  type SetType,
+} from "./set-header.ts";
+import {
+  Command,
+  ListFlag,
+  readBody,
+  readMessage,
+  type WireEntry,
+  type WireMessage,
+  writeMessage,
+} from "./wire.ts";
+
+export interface IpSetsOptions {
+  readonly sys?: Sys;
+}
+
+/** An entry that the kernel, or this package, refused. */
+export interface EntryFailure {
+  /** Position in the list that was given. */
+  readonly index: number;
+  readonly entry: SetEntry;
+  readonly error: NetlinkError;
+}
+
+/** A set with all its members, in the kernel's order. */
+export interface ListedSet extends SetHeader {
+  readonly members: readonly SetEntry[];
+}
+
+export interface ExistOptions {
+  /** Take it as done when it is (or is not) there already; true unless told. */
+  readonly exist?: boolean;
+}
+
+export class IpSets {
+  readonly #socket: NetlinkSocket;
+  readonly #revisions = new Map<string, number>();
+
+  /** Opens a socket in the namespace of the calling thread. Throws SystemCallError. */
+  constructor(options: IpSetsOptions = {}) {
+    this.#socket = NetlinkSocket.open(Protocol.NETFILTER, { ...options, toError });
+  }
+
+  /**
+   * Makes a set. One of the same name and parameters is success unless `exist` is false; other
+   * parameters are SET_EXISTS.
+   */
+  async create(spec: SetSpec, options: ExistOptions = {}): Promise<void> {
+    const revision = await this.#revision(spec.type, spec.family ?? 4);
+    const flags = Flag.CREATE | (options.exist === false ? Flag.EXCL : 0);
+    await this.#request(Command.CREATE, flags, encodeSpec(spec, revision));
+  }
+
+  /** Removes a set; SET_BUSY when something refers to it. */
+  destroy(name: string, options: ExistOptions = {}): Promise<void> {
+    return this.#request(Command.DESTROY, exclusive(options), { name });
+  }
+
+  /** Removes all members. */
+  flush(name: string): Promise<void> {
+    return this.#request(Command.FLUSH, 0, { name });
+  }
+
+  /** Gives a set a name that is free; REFERENCED when something refers to it. */
+  rename(from: string, to: string): Promise<void> {
+    return this.#request(Command.RENAME, 0, { name: from, typeName: to });
+  }
+
+  /** Exchanges the contents of two sets of one type and family; what refers to a name keeps it. */
+  swap(one: string, other: string): Promise<void> {
+    return this.#request(Command.SWAP, 0, { name: one, typeName: other });
+  }
+
+  /** Adds entries and returns those refused; rejects when the set is missing. */
+  add(
+    name: string,
+    entries: readonly (SetEntry | string)[],
+    options: ExistOptions = {},
+  ): Promise<EntryFailure[]> {
+    return this.#change(Command.ADD, name, entries, options);
+  }
+
+  /** Removes entries and returns those refused; rejects when the set is missing. */
+  delete(
+    name: string,
+    entries: readonly (SetEntry | string)[],
+    options: ExistOptions = {},
+  ): Promise<EntryFailure[]> {
+    return this.#change(Command.DELETE, name, entries, options);
+  }
+
+  /** Whether the set would match the entry (in hash:net: is it covered by a member). */
+  async test(name: string, entry: SetEntry | string): Promise<boolean> {
+    const tested = encodeEntry(plain(entry));
+    try {
+      await this.#socket.request((writer) =>
+        writeMessage(writer, Command.TEST, Flag.REQUEST, { name }, tested),
+      );
+      return true;
+    } catch (error) {
+      if (error instanceof IpsetError && error.errno === IpsetErrno.EXIST) return false;
+      throw error;
+    }
+  }
+
+  /** Names of all sets. */
+  async names(): Promise<string[]> {
+    const parts = await this.#list(undefined, ListFlag.NAMES);
+    return parts.flatMap(({ name }) => (name === undefined ? [] : [name]));
+  }
+
+  /** Parameters and counts of a set, without its members; undefined when there is none. */
+  async header(name: string): Promise<SetHeader | undefined> {
+    const parts = await this.#listIfThere(name, ListFlag.HEADERS);
+    return parts === undefined ? undefined : decodeHeader(parts);
+  }
+
+  /** Whether there is a set of this name. */
+  async exists(name: string): Promise<boolean> {
+    return (await this.#listIfThere(name, ListFlag.NAMES)) !== undefined;
+  }
+
+  /** A set with its members; undefined when there is none. */
+  async list(name: string): Promise<ListedSet | undefined> {
+    const parts = await this.#listIfThere(name, 0);
+    if (parts === undefined) return undefined;
+    const header = decodeHeader(parts);
+    const members: SetEntry[] = [];
+    for (const part of parts) {
+      for (const wire of part.entries ?? []) {
+        const entry = decodeEntry(wire);
+        if (entry === undefined) {
+          const text = `members of type ${header.type} are unknown`;
+          throw new NetlinkError(Errno.EOPNOTSUPP, { text });
+        }
+        members.push(entry);
+      }
+    }
+    return { ...header, members };
+  }
+
+  /** Ends what is waiting with ECANCELED. */
+  close(): void {
+    this.#socket.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #request(command: number, flags: number, content: WireMessage): Promise<void> {
+    return this.#socket.request((writer) =>
+      writeMessage(writer, command, Flag.REQUEST | flags, content),
+    );
+  }
+
+  /** The newest revision of a type that the kernel and this package both know. */
+  async #revision(type: SetType, family: IpFamily): Promise<number> {
+    const key = `${type} ${family}`;
+    const known = this.#revisions.get(key);
+    if (known !== undefined) return known;
+    let answer: WireMessage | undefined;
+    await this.#socket.request(
+      (writer) =>
+        writeMessage(writer, Command.TYPE, Flag.REQUEST, {
+          typeName: type,
+          family: family === 4 ? AddressFamily.INET : AddressFamily.INET6,
+        }),
+      (message) => {
+        answer ??= readMessage(message);
+      },
+    );
+    const revision = revisionFor(type, answer?.revisionMin ?? 0, answer?.revision ?? 0);
+    this.#revisions.set(key, revision);
+    return revision;
+  }
+
+  async #listIfThere(name: string, flags: number): Promise<WireMessage[] | undefined> {
+    try {
+      const parts = await this.#list(name, flags);
+      return parts.length === 0 ? undefined : parts;
+    } catch (error) {
+      if (error instanceof IpsetError && error.errno === IpsetErrno.SET_NOT_FOUND) return undefined;
+      throw error;
+    }
+  }
+
+  #list(name: string | undefined, flags: number): Promise<WireMessage[]> {
+    return this.#socket.dump(
+      (writer) =>
+        writeMessage(writer, Command.LIST, Flag.REQUEST | Flag.DUMP, {
+          ...(name === undefined ? {} : { name }),
+          ...(flags === 0 ? {} : { flags }),
+        }),
+      readMessage,
+    );
+  }
+
+  async #change(
+    command: number,
+    name: string,
+    entries: readonly (SetEntry | string)[],
+    options: ExistOptions,
+  ): Promise<EntryFailure[]> {
+    const failures = new Map<number, EntryFailure>();
+    const fail = (index: number, error: NetlinkError) => {
+      failures.set(index, { index, entry: plain(entries[index] as SetEntry | string), error });
+    };
+    let next = 0;
+    while (next < entries.length && failures.size < ENTRY_FAILURES_MAX) {
+      const chunk = takeChunk(entries, next, fail);
+      next = chunk.end;
+      if (chunk.wire.length === 0) continue;
+      const flags = Flag.REQUEST | exclusive(options);
+      const content = { name, line: 0, entries: chunk.wire };
+      try {
+        await this.#socket.request((writer) => writeMessage(writer, command, flags, content));
+      } catch (error) {
+        const index = error instanceof IpsetError ? chunk.indexes[error.line - 1] : undefined;
+        if (index === undefined) throw error;
+        fail(index, error as IpsetError);
+        next = index + 1;
+      }
+    }
+    for (; next < entries.length; next++) fail(next, notTried());
+    return [...failures.values()].sort((a, b) => a.index - b.index);
+  }
+}
+
+interface Chunk {
+  readonly wire: readonly WireEntry[];
+  /** Where in the whole list each of them stands. */
+  readonly indexes: readonly number[];
+  /** Where the next chunk begins. */
+  readonly end: number;
+}
+
+/** As many entries as one message takes; those without a wire form go to `fail`. */
+function takeChunk(
+  entries: readonly (SetEntry | string)[],
+  start: number,
+  fail: (index: number, error: NetlinkError) => void,
+): Chunk {
+  const wire: WireEntry[] = [];
+  const indexes: number[] = [];
+  let bytes = 0;
+  let index = start;
+  for (; index < entries.length && wire.length < ENTRIES_PER_MESSAGE_MAX; index++) {
+    let encoded: WireEntry;
+    try {
+      encoded = encodeEntry(plain(entries[index] as SetEntry | string));
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error;
+      fail(index, error);
+      continue;
+    }
+    bytes += entryBytes(encoded);
+    if (bytes > ENTRIES_BYTES_MAX) break;
+    indexes.push(index);
+    wire.push({ ...encoded, line: indexes.length });
+  }
+  return { wire, indexes, end: index };
+}
+
+function notTried(): NetlinkError {
+  const text = `not tried after ${ENTRY_FAILURES_MAX} refused entries`;
+  return new NetlinkError(Errno.ECANCELED, { text });
+}
+
+function plain(entry: SetEntry | string): SetEntry {
+  return typeof entry === "string" ? { member: entry } : entry;
+}
+
+function exclusive({ exist }: ExistOptions): number {
+  // The other way round than in rtnetlink: EXCL makes a fault of what is (not) there already.
+  return exist === false ? Flag.EXCL : 0;
+}
+
+/** The kernel returns the whole request and writes the failing entry's number into it. */
+function toError(answer: Acknowledgement, { bytes, start, end }: Message): NetlinkError {
+  const body = start + REQUEST_OFFSET + HEADER_BYTES;
+  const line = end > body ? (readBody(bytes, body, end).line ?? 0) : 0;
+  return new IpsetError(answer.errno, { line, text: answer.text });
+}

@@ -1,0 +1,8 @@
+/** Every bound of this package, and what happens beyond it. README.md repeats them. */
+
+/** Entries in one message. More go in further messages, one after the other. */
+export const ENTRIES_PER_MESSAGE_MAX = 1000;
+/** Bytes of entries in one message: the length of a nest is a u16. More go in further messages. */
+export const ENTRIES_BYTES_MAX = 60_000;
+/** Refused entries after which a change is given up: the rest is reported with ECANCELED. */
+export const ENTRY_FAILURES_MAX = 64;
