@@ -1,0 +1,30 @@
+/** Which of two connections of one peer stays, RFC 4271 §6.8 and RFC 6286 §2.3. */
+import type { NegotiatedSession } from "../message/types.ts";
+
+/** Who opened a connection. */
+export type Origin = "dialled" | "accepted";
+
+export interface LocalIdentity {
+  readonly as: number;
+  readonly routerId: number;
+}
+
+/**
+ * The side whose connection stays: that of the higher BGP Identifier, and among equal ones (two
+ * ASes may use the same, RFC 6286) that of the higher AS. Both speakers come to the same answer.
+ */
+export function survivingOrigin(local: LocalIdentity, remote: NegotiatedSession): Origin {
+  const byId = local.routerId - remote.remoteRouterId;
+  const order = byId !== 0 ? byId : local.as - remote.remoteAs;
+  return order > 0 ? "dialled" : "accepted";
+}
+
+/** Whether the newer of two connections stays. Of two by the same side, the newer is the live one. */
+export function newerSurvives(
+  local: LocalIdentity,
+  remote: NegotiatedSession,
+  older: Origin,
+  newer: Origin,
+): boolean {
+  return older === newer || survivingOrigin(local, remote) === newer;
+}

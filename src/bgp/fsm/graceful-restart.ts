@@ -1,0 +1,85 @@
+/**
+ * What the end of a session means for the routes learned over it: RFC 4724 §4.2 (receiving
+ * speaker), RFC 8538 (NOTIFICATION and hold timer), RFC 9494 (long-lived). Pure decisions; the
+ * speaker runs the timers.
+ */
+
+import { hardReset } from "../message/notification.ts";
+import type { BgpError, NegotiatedSession } from "../message/types.ts";
+import { CeaseSubcode, ErrorCode, type RouteFamily } from "../message/types.ts";
+import type { EndCause } from "./state.ts";
+
+/** A family whose routes are kept, and until when they may wait for the peer. */
+export interface RetainedFamily {
+  readonly family: RouteFamily;
+  /** The peer's restart time. */
+  readonly restartSeconds: number;
+  /** Long-lived stale time after that, RFC 9494 §4.2; 0 = none. */
+  readonly longLivedSeconds: number;
+}
+
+/** Families to keep as stale after a session ended this way; empty = forget the peer's routes. */
+export function familiesToRetain(
+  session: NegotiatedSession,
+  cause: EndCause,
+): readonly RetainedFamily[] {
+  const restart = session.gracefulRestart;
+  if (restart === undefined || !survives(session, cause)) return [];
+  const longLived = session.longLivedGracefulRestart?.families ?? [];
+  return restart.families
+    .filter(({ family }) => session.families.includes(family))
+    .map(({ family }) => ({
+      family,
+      restartSeconds: restart.restartSeconds,
+      longLivedSeconds: longLived.find((entry) => entry.family === family)?.staleSeconds ?? 0,
+    }))
+    .filter((entry) => entry.restartSeconds > 0 || entry.longLivedSeconds > 0);
+}
+
+/** Families whose stale routes may stay after the peer came back, RFC 4724 §4.2, RFC 9494 §4.2. */
+export function familiesStillForwarded(session: NegotiatedSession): readonly RouteFamily[] {
+  const families = [
+    ...(session.gracefulRestart?.families ?? []),
+    ...(session.longLivedGracefulRestart?.families ?? []),
+  ];
+  return session.families.filter((family) =>
+    families.some((entry) => entry.family === family && entry.forwardingPreserved),
+  );
+}
+
+/** Both sides announced the N bit, RFC 8538 §4. */
+export function notificationsAreGraceful(session: NegotiatedSession): boolean {
+  if (session.gracefulRestart?.notification !== true) return false;
+  return session.localCapabilities.some(
+    (capability) => capability.kind === "gracefulRestart" && capability.notification,
+  );
+}
+
+/**
+ * The NOTIFICATION to send when this end is meant to be final: wrapped as a Hard Reset towards a
+ * peer that would else keep our routes, RFC 8538 §3; as it is towards all others.
+ */
+export function asHardReset(session: NegotiatedSession | undefined, error: BgpError): BgpError {
+  if (session === undefined || !notificationsAreGraceful(session)) return error;
+  return { ...hardReset(error), reason: error.reason };
+}
+
+function survives(session: NegotiatedSession, cause: EndCause): boolean {
+  switch (cause.kind) {
+    case "transport":
+    case "replaced":
+      return true;
+    // RFC 8538 §4: a Hard Reset never; others, the hold timer's included, with the N bit alone.
+    case "received":
+      return notificationsAreGraceful(session) && !isHardReset(cause.notification);
+    case "sent":
+      return notificationsAreGraceful(session) && !isHardReset(cause.error);
+    case "stopped":
+    case "collision":
+      return false;
+  }
+}
+
+function isHardReset(value: { readonly code: number; readonly subcode: number }): boolean {
+  return value.code === ErrorCode.cease && value.subcode === CeaseSubcode.hardReset;
+}

@@ -1,0 +1,244 @@
+/** Two connections of one peer: collisions in every state, restarts, stops, timers. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  newPeerMachine,
+  type PeerInput,
+  type PeerMachine,
+  PROBE_MS,
+  peerDeadline,
+  SETTLE_MS,
+  stepPeer,
+  TRACK_MS,
+} from "../../../src/bgp/fsm/peer-machine.ts";
+import type { FsmStateName } from "../../../src/bgp/types.ts";
+import { brief, events, gracefulRestart, NOW, sampleSession, stateOf } from "./samples.ts";
+
+/** Our router id is 5; the peer's 2 (lower) or 9 (higher). */
+const local = { as: 64512, routerId: 5 };
+const lower = sampleSession({ remoteRouterId: 2 });
+const higher = sampleSession({ remoteRouterId: 9 });
+const graceful = sampleSession({ remoteRouterId: 2, gracefulRestart });
+
+class Peer {
+  machine: PeerMachine;
+  now = NOW;
+  settings = { passive: false };
+
+  constructor(name: FsmStateName, changes: Parameters<typeof stateOf>[1] = {}) {
+    const connected = !["Idle", "Active"].includes(name);
+    this.machine = {
+      ...newPeerMachine,
+      main: {
+        fsm: stateOf(name, changes),
+        connection: connected ? 1 : undefined,
+        origin: "dialled",
+      },
+      nextConnection: 2,
+    };
+  }
+
+  do(input: PeerInput): string {
+    const step = stepPeer(this.machine, input, {
+      now: this.now,
+      random: 0,
+      settings: this.settings,
+      local,
+    });
+    this.machine = step.machine;
+    return brief(step.actions);
+  }
+
+  on(connection: number, event: Extract<PeerInput, { type: "on" }>["event"]): string {
+    return this.do({ type: "on", connection, event });
+  }
+
+  get states(): string {
+    const { main, second } = this.machine;
+    const of = (slot: typeof main) => `${slot.fsm.name}#${slot.connection ?? "-"}`;
+    return second === undefined ? of(main) : `${of(main)} ${of(second)}`;
+  }
+}
+
+const accepted = { type: "accepted" } as const;
+const open = (session = lower) => ({ type: "openReceived", session }) as const;
+
+test("a connection of the peer, in every state", () => {
+  const cases: readonly [FsmStateName, string, string][] = [
+    ["Idle", "refuse", "Idle#-"],
+    ["Active", "adopt#2, OPEN#2", "OpenSent#2"],
+    ["Connect", "adopt#2, OPEN#2", "Connect#1 OpenSent#2"],
+    ["OpenSent", "adopt#2, OPEN#2", "OpenSent#1 OpenSent#2"],
+    ["OpenConfirm", "refuse", "OpenConfirm#1"],
+    ["Established", "refuse, KEEPALIVE#1", "Established#1"],
+  ];
+  for (const [name, actions, states] of cases) {
+    const peer = new Peer(name);
+    assert.equal(peer.do(accepted), actions, name);
+    assert.equal(peer.states, states, name);
+  }
+});
+
+test("OpenSent twice: the first OPEN confirms, the second decides by router id", () => {
+  for (const [session, firstOn, end, states] of [
+    [lower, 1, "notify#2 6/7, close#2, ended#2 collision", "OpenConfirm#1"],
+    [higher, 1, "notify#1 6/7, close#1, ended#1 collision, KEEPALIVE#2", "OpenConfirm#2"],
+    [lower, 2, "notify#2 6/7, close#2, ended#2 collision, KEEPALIVE#1", "OpenConfirm#1"],
+    [higher, 2, "notify#1 6/7, close#1, ended#1 collision", "OpenConfirm#2"],
+  ] as const) {
+    const peer = new Peer("OpenSent");
+    peer.do(accepted);
+    assert.equal(peer.on(firstOn, open(session)), `KEEPALIVE#${firstOn}`);
+    assert.equal(peer.on(firstOn === 1 ? 2 : 1, open(session)), end);
+    assert.equal(peer.states, states);
+  }
+});
+
+test("the same, when the first connection is Established before the second OPEN comes", () => {
+  const peer = new Peer("OpenSent");
+  peer.do(accepted);
+  peer.on(1, open(higher));
+  assert.equal(peer.on(1, events.keepaliveReceived), "established#1");
+  assert.equal(
+    peer.on(2, open(higher)),
+    "notify#1 6/7, close#1, ended#1 collision session, KEEPALIVE#2",
+  );
+  assert.equal(peer.states, "OpenConfirm#2");
+});
+
+test("equal router ids in two ASes: the higher AS's connection stays (RFC 6286 §2.3)", () => {
+  for (const [remoteAs, states] of [
+    [64511, "OpenConfirm#1"],
+    [64513, "OpenConfirm#2"],
+  ] as const) {
+    const session = sampleSession({ remoteRouterId: 5, remoteAs, internal: false });
+    const peer = new Peer("OpenSent");
+    peer.do(accepted);
+    peer.on(1, open(session));
+    peer.on(2, open(session));
+    assert.equal(peer.states, states);
+  }
+});
+
+test("two connections that the peer opened: the newer one is the live one", () => {
+  const peer = new Peer("Active");
+  peer.do(accepted);
+  assert.equal(peer.do(accepted), "adopt#3, OPEN#3");
+  assert.equal(peer.on(3, open()), "KEEPALIVE#3");
+  assert.equal(peer.states, "OpenConfirm#3 OpenSent#2");
+  peer.on(2, events.tcpFails);
+  assert.equal(peer.states, "OpenConfirm#3");
+});
+
+test("a third connection takes the place of the tracked one", () => {
+  const peer = new Peer("OpenSent");
+  peer.do(accepted);
+  assert.equal(peer.do(accepted), "notify#2 6/7, close#2, ended#2 collision, adopt#3, OPEN#3");
+  assert.equal(peer.states, "OpenSent#1 OpenSent#3");
+});
+
+test("a dial under way is dropped when the peer's own connection is confirmed", () => {
+  const peer = new Peer("Connect");
+  peer.do(accepted);
+  assert.equal(peer.on(2, open()), "close#1, ended#1 collision, KEEPALIVE#2");
+  assert.equal(peer.states, "OpenConfirm#2");
+  assert.equal(peer.on(1, events.tcpConnected), "", "what is gone says nothing");
+});
+
+test("when one of two connections fails, the other goes on and pays nothing for it", () => {
+  for (const event of [events.tcpFails, events.notificationReceived, events.openError]) {
+    const peer = new Peer("OpenSent", { flaps: 1 });
+    peer.do(accepted);
+    peer.on(1, event);
+    assert.equal(peer.states, "OpenSent#2", event.type);
+    peer.on(2, open());
+    peer.on(2, events.keepaliveReceived);
+    assert.equal(peer.states, "Established#2");
+  }
+  const tracked = new Peer("OpenSent", { flaps: 1 });
+  tracked.do(accepted);
+  tracked.on(2, events.tcpFails);
+  assert.equal(tracked.states, "OpenSent#1");
+  assert.equal(tracked.machine.main.fsm.flaps, 1);
+});
+
+test("a restarted peer's OPEN replaces the old session silently (RFC 4724 §4.2)", () => {
+  const peer = new Peer("Established", { session: graceful });
+  assert.equal(peer.do(accepted), "adopt#2, OPEN#2");
+  assert.equal(peer.states, "Established#1 OpenSent#2");
+  assert.equal(peer.on(2, open(graceful)), "reset#1, ended#1 replaced session, KEEPALIVE#2");
+  assert.equal(peer.states, "OpenConfirm#2");
+});
+
+test("a session that has just come up takes no late dial for a restart", () => {
+  const establishedAt = NOW - SETTLE_MS + 1;
+  const peer = new Peer("Established", { session: graceful, establishedAt });
+  assert.equal(peer.do(accepted), "refuse, KEEPALIVE#1");
+  peer.now += 1;
+  assert.equal(peer.do(accepted), "adopt#2, OPEN#2");
+});
+
+test("a new connection that shows no OPEN leaves the session as it is", () => {
+  const peer = new Peer("Established", { session: graceful });
+  peer.do(accepted);
+  peer.now += TRACK_MS;
+  assert.equal(peer.do({ type: "tick" }), "notify#2 6/7, close#2, ended#2 collision");
+  assert.equal(peer.states, "Established#1");
+});
+
+test("the old session dies first: the tracked connection goes on", () => {
+  const peer = new Peer("Established", { session: graceful });
+  peer.do(accepted);
+  assert.equal(peer.on(1, events.tcpFails), "close#1, ended#1 transport session");
+  assert.equal(peer.states, "OpenSent#2");
+});
+
+test("KEEPALIVEs that probe an old session are at most one a second (RFC 4271 §4.4)", () => {
+  const peer = new Peer("Established");
+  assert.equal(peer.do(accepted), "refuse, KEEPALIVE#1");
+  assert.equal(peer.do(accepted), "refuse");
+  peer.now += PROBE_MS - 1;
+  assert.equal(peer.do(accepted), "refuse");
+  peer.now += 1;
+  assert.equal(peer.do(accepted), "refuse, KEEPALIVE#1");
+});
+
+test("a stop ends both connections; an automatic one begins again", () => {
+  const peer = new Peer("OpenSent");
+  peer.do(accepted);
+  assert.equal(
+    peer.do({ type: "order", event: events.manualStop }),
+    "notify#2 6/2, close#2, ended#2 sent, notify#1 6/2, close#1, ended#1 sent",
+  );
+  assert.equal(peer.states, "Idle#-");
+  assert.equal(peerDeadline(peer.machine), undefined);
+  const again = new Peer("Established");
+  again.do({ type: "order", event: events.automaticStop });
+  assert.equal(again.states, "Active#-");
+});
+
+test("time: each due timer runs once, and the next deadline is ahead", () => {
+  const peer = new Peer("Active");
+  peer.now += 1_000;
+  assert.equal(peer.do({ type: "tick" }), "dial#2");
+  assert.equal(peer.states, "Connect#2");
+  peer.now += 5_000;
+  assert.equal(peer.do({ type: "tick" }), "reset#2, ended#2 transport, dial#3");
+  peer.do(accepted);
+  assert.equal(peerDeadline(peer.machine), peer.now + 5_000);
+  const up = new Peer("Established");
+  up.now += 90_000;
+  assert.equal(up.do({ type: "tick" }), "notify#1 4/0, close#1, ended#1 sent session");
+  assert.ok(peerDeadline(up.machine)! > up.now);
+});
+
+test("the reborn peer keeps its record: flaps survive a replaced session, less what uptime forgave", () => {
+  const peer = new Peer("Established", {
+    session: graceful,
+    flaps: 4,
+    establishedAt: NOW - 120_000,
+  });
+  peer.do(accepted);
+  peer.on(2, open(graceful));
+  assert.equal(peer.machine.main.fsm.flaps, 2);
+});
