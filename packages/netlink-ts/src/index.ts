@@ -61,5 +61,19 @@ export {
 } from "./route-monitor.ts";
 export { RouteNetlink, type RouteNetlinkOptions } from "./route-netlink.ts";
 export { type RouteOperation, Routes } from "./routes.ts";
+export {
+  bindSocket,
+  bindToDevice,
+  clearTcpMd5Key,
+  closeSocket,
+  MD5_KEY_BYTES_MAX,
+  openTcpSocket,
+  setIpv6Only,
+  setMinimumTtl,
+  setReuseAddress,
+  setTcpMd5Key,
+  setTrafficClass,
+  setTtl,
+} from "./socket-options.ts";
 export type { Sys, Watch } from "./sys.ts";
 export { AddressFamily } from "./sys.ts";
