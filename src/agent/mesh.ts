@@ -1,0 +1,133 @@
+/**
+ * What the speaker is told about the cluster: itself, its peers and its prefixes, as a pure
+ * function of the topology and the settings. Towards other Nodes a session looks to the byte as
+ * kube-router's does, so that both can stand in one cluster: nothing optional is turned on.
+ */
+import type { OriginatedRoute, PeerConfig } from "../bgp/types.ts";
+import {
+  addressBytes,
+  addressFromWord,
+  familyOf,
+  type IpAddress,
+  type IpFamily,
+} from "../ip/address.ts";
+import { prefixFamily } from "../ip/prefix.ts";
+import { readNodeAnnotations } from "../k8s/annotations.ts";
+import type { PeerNode, SelfNode, Topology } from "../k8s/topology.ts";
+import type { BgpSettings } from "./config.ts";
+import type { RouterIdChoice } from "./flag-values.ts";
+
+/** One session for each Node that is to be peered, by primary address; in the topology's order. */
+export function meshPeers(topology: Topology, settings: BgpSettings): readonly PeerConfig[] {
+  const { self } = topology;
+  if (self === undefined || !settings.nodePeers) return [];
+  const wanted = settings.fullMesh ? topology.peers : sameAsPeers(self, topology.peers);
+  return wanted.flatMap((peer) => {
+    const local = self.nodeIps[familyOf(peer.address)];
+    return local === undefined ? [] : [meshPeer(self, peer, local, settings)];
+  });
+}
+
+/** The AS of this node: the cluster's in a full mesh, otherwise that of its annotation. */
+export function ownAs(self: SelfNode, settings: BgpSettings): number | undefined {
+  return settings.fullMesh ? settings.clusterAs : annotatedAs(self);
+}
+
+function sameAsPeers(self: SelfNode, peers: readonly PeerNode[]): readonly PeerNode[] {
+  const as = annotatedAs(self);
+  return as === undefined ? [] : peers.filter((peer) => annotatedAs(peer) === as);
+}
+
+function annotatedAs(node: SelfNode | PeerNode): number | undefined {
+  if (!node.annotations.has("node.asn")) return undefined;
+  return readNodeAnnotations(node.name, node.annotations).values.asn;
+}
+
+function meshPeer(
+  self: SelfNode,
+  peer: PeerNode,
+  local: IpAddress,
+  settings: BgpSettings,
+): PeerConfig {
+  return {
+    name: peer.name,
+    address: peer.address,
+    port: settings.port,
+    remoteAs: ownAs(self, settings),
+    localAs: undefined,
+    localAddress: local,
+    nextHops: FAMILIES.flatMap((family) => {
+      const own = self.nodeIps[family];
+      return own === undefined || own === local ? [] : [own];
+    }),
+    passive: false,
+    holdSeconds: settings.holdSeconds,
+    families: FAMILIES.filter(
+      (family) => self.nodeIps[family] !== undefined && peer.families.includes(family),
+    ),
+    gracefulRestart:
+      settings.restartSeconds === undefined
+        ? undefined
+        : {
+            restartSeconds: settings.restartSeconds,
+            notification: false,
+            longLivedSeconds: undefined,
+          },
+    ...NOTHING_OPTIONAL,
+  };
+}
+
+const FAMILIES: readonly IpFamily[] = [4, 6];
+
+/** What is not part of a session between Nodes. */
+const NOTHING_OPTIONAL = {
+  enhancedRouteRefresh: false,
+  extendedMessage: false,
+  addPath: "none",
+  password: undefined,
+  ttlSecurity: false,
+  multihopTtl: 1,
+  bindInterface: undefined,
+  routeReflectorClient: false,
+  nextHopSelf: false,
+  importPolicy: undefined,
+  exportPolicy: undefined,
+  maximumPrefixes: undefined,
+  shutdown: undefined,
+} as const;
+
+/** The pod CIDRs of this node, each with its address of that family as next hop. */
+export function ownRoutes(self: SelfNode): readonly OriginatedRoute[] {
+  return self.podCidrs.flatMap((prefix) => {
+    const nextHop = self.nodeIps[prefixFamily(prefix)];
+    return nextHop === undefined ? [] : [{ prefix, nextHop, communities: [], med: undefined }];
+  });
+}
+
+/**
+ * The BGP Identifier: a given one, the IPv4 node address, or a hash of the primary address, which
+ * is also what a node without any IPv4 address gets. Undefined while it has no address at all.
+ */
+export function routerIdOf(self: SelfNode, choice: RouterIdChoice): IpAddress | undefined {
+  if (choice !== "primary" && choice !== "generate") return choice;
+  const ipv4 = self.nodeIps[4];
+  if (choice === "primary" && ipv4 !== undefined) return ipv4;
+  return self.primaryAddress === undefined ? undefined : hashedId(self.primaryAddress);
+}
+
+/** FNV-1a of 32 bits over the 16-octet form of the address, as kube-router's `generate` does it. */
+function hashedId(address: IpAddress): IpAddress {
+  const bytes = addressBytes(address);
+  const mapped = bytes.length === 16 ? bytes : Uint8Array.of(...IPV4_MAPPED, ...bytes);
+  let hash = 0x811c_9dc5;
+  for (const byte of mapped) hash = Math.imul(hash ^ byte, 0x0100_0193) >>> 0;
+  // RFC 6286 §2.1: an identifier is not zero.
+  return addressFromWord(hash === 0 ? 1 : hash);
+}
+
+const IPV4_MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff] as const;
+
+/** Where the speaker listens: every own address of a family that it peers over. */
+export function listenAddresses(self: SelfNode): readonly IpAddress[] {
+  return FAMILIES.flatMap((family) => self.nodeIps[family] ?? []);
+}

@@ -1,0 +1,186 @@
+/** deploy/podrouter.yaml: valid by the Kubernetes schema, and what the agent needs and no more. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { parse, parseAllDocuments } from "yaml";
+import { configure } from "../../src/agent/config.ts";
+import { ADMIN_SOCKET_DEFAULT, RUN_FLAGS } from "../../src/agent/flags.ts";
+import { kubernetesValidator } from "../support/kubernetes-schema.ts";
+
+const ROOT = join(import.meta.dirname, "..", "..");
+const TEXT = readFileSync(join(ROOT, "deploy", "podrouter.yaml"), "utf8");
+
+type Tree = Readonly<Record<string, never>>;
+
+interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+}
+
+const MODELS: Readonly<Record<string, readonly [apiVersion: string, model: string]>> = {
+  ServiceAccount: ["v1", "V1ServiceAccount"],
+  ClusterRole: ["rbac.authorization.k8s.io/v1", "V1ClusterRole"],
+  ClusterRoleBinding: ["rbac.authorization.k8s.io/v1", "V1ClusterRoleBinding"],
+  DaemonSet: ["apps/v1", "V1DaemonSet"],
+};
+
+function documents(text: string): Manifest[] {
+  return parseAllDocuments(text).map((document) => {
+    assert.deepEqual(document.errors, []);
+    return document.toJS() as Manifest;
+  });
+}
+
+async function problemsOf(manifest: Manifest): Promise<string[]> {
+  const [apiVersion, model] = MODELS[manifest.kind] ?? [];
+  assert.ok(model !== undefined, `unexpected kind ${manifest.kind}`);
+  assert.equal(manifest.apiVersion, apiVersion);
+  const validate = await kubernetesValidator(model);
+  if (validate(manifest)) return [];
+  return (validate.errors ?? []).map(
+    (error) => `${error.instancePath} ${error.message} ${JSON.stringify(error.params)}`,
+  );
+}
+
+function object<T = Tree>(kind: string): T {
+  const found = documents(TEXT).find((document) => document.kind === kind);
+  assert.ok(found !== undefined);
+  return found as unknown as T;
+}
+
+test("each object is valid by the Kubernetes schema", async () => {
+  const all = documents(TEXT);
+  assert.deepEqual(
+    all.map((document) => document.kind),
+    Object.keys(MODELS),
+  );
+  for (const manifest of all) assert.deepEqual(await problemsOf(manifest), [], manifest.kind);
+});
+
+test("the schema refuses what the API server would refuse", async () => {
+  const broken: readonly [search: string, replacement: string, problem: RegExp][] = [
+    ["hostNetwork: true", "hostNetwrok: true", /additional properties .*hostNetwrok/],
+    ["hostNetwork: true", 'hostNetwork: "yes"', /hostNetwork must be boolean/],
+    ["periodSeconds: 10", "periodSeconds: 1.5", /periodSeconds must be integer/],
+    ["operator: Exists", "operator: Always", /operator must be equal to one of/],
+    ["- name: podrouter\n          image", "- image", /required property 'name'/],
+    ["port: 20244", "prot: 20244", /required property 'port'/],
+  ];
+  for (const [search, replacement, problem] of broken) {
+    assert.ok(TEXT.includes(search), search);
+    const daemonSet = documents(TEXT.replace(search, replacement)).at(-1)!;
+    assert.match((await problemsOf(daemonSet)).join("\n"), problem);
+  }
+});
+
+test("the agent may read Nodes and nothing else", () => {
+  const role = object<{ rules: unknown }>("ClusterRole");
+  assert.deepEqual(role.rules, [
+    { apiGroups: [""], resources: ["nodes"], verbs: ["get", "list", "watch"] },
+  ]);
+  const binding = object<{ roleRef: unknown; subjects: unknown }>("ClusterRoleBinding");
+  assert.deepEqual(binding.roleRef, {
+    apiGroup: "rbac.authorization.k8s.io",
+    kind: "ClusterRole",
+    name: "podrouter",
+  });
+  assert.deepEqual(binding.subjects, [
+    { kind: "ServiceAccount", name: "podrouter", namespace: "kube-system" },
+  ]);
+});
+
+interface DaemonSet {
+  readonly metadata: { readonly namespace: string };
+  readonly spec: {
+    readonly selector: { readonly matchLabels: Readonly<Record<string, string>> };
+    readonly updateStrategy: { readonly rollingUpdate: { readonly maxUnavailable: number } };
+    readonly template: {
+      readonly metadata: { readonly labels: Readonly<Record<string, string>> };
+      readonly spec: {
+        readonly serviceAccountName: string;
+        readonly hostNetwork: boolean;
+        readonly tolerations: readonly unknown[];
+        readonly containers: readonly [Container];
+        readonly volumes: readonly { readonly name: string; readonly hostPath: { path: string } }[];
+      };
+    };
+  };
+}
+
+interface Container {
+  readonly image: string;
+  readonly args: readonly string[];
+  readonly env: readonly { readonly name: string; readonly valueFrom: unknown }[];
+  readonly securityContext: Readonly<Record<string, unknown>>;
+  readonly livenessProbe: { readonly httpGet: { readonly port: number; readonly path: string } };
+  readonly readinessProbe: { readonly httpGet: { readonly port: number; readonly path: string } };
+  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
+}
+
+const daemonSet = object<DaemonSet>("DaemonSet");
+const pod = daemonSet.spec.template.spec;
+const [container] = pod.containers;
+
+test("the DaemonSet selects its own pods and runs on every node, one at a time", () => {
+  assert.deepEqual(daemonSet.spec.selector.matchLabels, daemonSet.spec.template.metadata.labels);
+  assert.equal(pod.serviceAccountName, object<Manifest>("ServiceAccount").metadata.name);
+  assert.equal(pod.hostNetwork, true);
+  assert.deepEqual(pod.tolerations, [{ operator: "Exists" }]);
+  assert.equal(daemonSet.spec.updateStrategy.rollingUpdate.maxUnavailable, 1);
+});
+
+test("capabilities instead of privileged, and a read-only root file system", () => {
+  assert.deepEqual(container.securityContext, {
+    privileged: false,
+    allowPrivilegeEscalation: false,
+    readOnlyRootFilesystem: true,
+    runAsUser: 0,
+    capabilities: { drop: ["ALL"], add: ["NET_ADMIN", "NET_BIND_SERVICE"] },
+  });
+});
+
+test("the arguments are accepted, and the probes ask where the agent answers", () => {
+  assert.equal(container.args[0], "run");
+  const given = container.args.slice(1).map((arg): [string, string] => {
+    const [name, value] = arg.replace(/^--/, "").split("=");
+    return [name!, value ?? "true"];
+  });
+  const configured = configure(new Map(given), { nodeName: "node1", hostName: "" });
+  assert.ok(configured.ok);
+  const { health } = configured.value;
+  for (const [probe, path] of [
+    [container.livenessProbe, "/healthz"],
+    [container.readinessProbe, "/readyz"],
+  ] as const) {
+    assert.deepEqual(probe.httpGet, { host: health?.address, path, port: health?.port });
+  }
+  assert.deepEqual(container.env, [
+    { name: "NODE_NAME", valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } } },
+  ]);
+});
+
+test("what is written lies on the host: the socket's folder and the state", () => {
+  const paths = (mounts: readonly { name: string; mountPath: string }[]): string[] =>
+    mounts.map((mount) => mount.mountPath);
+  const expected = [ADMIN_SOCKET_DEFAULT.replace(/\/[^/]*$/, ""), RUN_FLAGS.stateDir.default];
+  assert.deepEqual(paths(container.volumeMounts), expected);
+  assert.deepEqual(
+    pod.volumes.map((volume) => [volume.name, volume.hostPath.path]),
+    container.volumeMounts.map((mount) => [mount.name, mount.mountPath]),
+  );
+});
+
+test("the image has one tag everywhere, this version's", () => {
+  const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
+    version: string;
+  };
+  assert.equal(container.image, `podrouter:${version}`);
+  const kustomization = parse(readFileSync(join(ROOT, "deploy", "kustomization.yaml"), "utf8")) as {
+    images: unknown;
+    resources: unknown;
+  };
+  assert.deepEqual(kustomization.images, [{ name: "podrouter", newTag: version }]);
+  assert.deepEqual(kustomization.resources, ["podrouter.yaml"]);
+});
