@@ -10,16 +10,19 @@ interface Pending {
   readonly due: number;
   readonly order: number;
   readonly callback: () => void;
+  cancelled: boolean;
 }
 
 /** A loop of timers that are always due again would never end: beyond this it is a bug. */
-const TIMERS_PER_ADVANCE_MAX = 1_000_000;
+const TIMERS_PER_ADVANCE_MAX = 20_000_000;
 
 export class FakeClock implements Clock {
   #now: number;
   readonly #wallOrigin: number;
   #order = 0;
-  readonly #pending = new Set<Pending>();
+  /** A binary heap by due time, then order; cancelled timers leave when they come to the top. */
+  readonly #heap: Pending[] = [];
+  #waiting = 0;
 
   /** Starts at `now` ms; `wall` is the epoch time of that moment. */
   constructor(now = 0, wall = 1_700_000_000_000) {
@@ -40,14 +43,21 @@ export class FakeClock implements Clock {
       due: this.#now + Math.max(0, delayMs),
       order: this.#order++,
       callback,
+      cancelled: false,
     };
-    this.#pending.add(timer);
-    return { cancel: () => void this.#pending.delete(timer) };
+    this.#push(timer);
+    this.#waiting++;
+    return {
+      cancel: () => {
+        if (!timer.cancelled) this.#waiting--;
+        timer.cancelled = true;
+      },
+    };
   }
 
   /** How many timers wait. */
   get pendingCount(): number {
-    return this.#pending.size;
+    return this.#waiting;
   }
 
   /** Milliseconds until the next timer, or undefined when none waits. */
@@ -81,20 +91,51 @@ export class FakeClock implements Clock {
   #runNext(end: number): boolean {
     const next = this.#next();
     if (next === undefined || next.due > end) return false;
-    this.#pending.delete(next);
+    this.#pop();
+    // It ran: cancelling it from now on changes nothing.
+    next.cancelled = true;
+    this.#waiting--;
     this.#now = Math.max(this.#now, next.due);
     next.callback();
     return true;
   }
 
   #next(): Pending | undefined {
-    let best: Pending | undefined;
-    for (const timer of this.#pending) {
-      if (best === undefined || timer.due < best.due) best = timer;
-      else if (timer.due === best.due && timer.order < best.order) best = timer;
-    }
-    return best;
+    while (this.#heap[0]?.cancelled === true) this.#pop();
+    return this.#heap[0];
   }
+
+  #push(timer: Pending): void {
+    const heap = this.#heap;
+    let at = heap.push(timer) - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!before(timer, heap[parent]!)) break;
+      heap[at] = heap[parent]!;
+      at = parent;
+    }
+    heap[at] = timer;
+  }
+
+  #pop(): void {
+    const heap = this.#heap;
+    const last = heap.pop();
+    if (last === undefined || heap.length === 0) return;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && before(heap[child + 1]!, heap[child]!)) child++;
+      if (!before(heap[child]!, last)) break;
+      heap[at] = heap[child]!;
+      at = child;
+    }
+    heap[at] = last;
+  }
+}
+
+function before(a: Pending, b: Pending): boolean {
+  return a.due < b.due || (a.due === b.due && a.order < b.order);
 }
 
 /** Lets every promise that can settle without I/O do so. Takes no time of any clock. */
