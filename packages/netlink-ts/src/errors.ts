@@ -1,11 +1,15 @@
 import { constants } from "node:os";
 import { getSystemErrorMessage } from "node:util";
 
-/** errno → name, from the running system; the first of several names wins (EAGAIN). */
+/** errno → name, from the running system. */
 const ERRNO_NAMES: ReadonlyMap<number, string> = namesByNumber();
 
 function namesByNumber(): Map<number, string> {
-  const names = new Map<number, string>();
+  // Of two names for one number the kernel's own.
+  const names = new Map([
+    [95, "EOPNOTSUPP"],
+    [11, "EAGAIN"],
+  ]);
   for (const [name, errno] of Object.entries(constants.errno)) {
     if (!names.has(errno)) names.set(errno, name);
   }

@@ -28,7 +28,23 @@ export {
   type NetlinkErrorDetail,
   SystemCallError,
 } from "./errors.ts";
+export {
+  AddressFlag,
+  type InterfaceAddress,
+  type InterfaceAddressSpec,
+} from "./interface-address.ts";
 export { linuxSys } from "./libc.ts";
+export {
+  type Bridge,
+  type Link,
+  type LinkFields,
+  LinkFlag,
+  type LinkInfo,
+  type LinkSpec,
+  OperationalState,
+  type Vxlan,
+} from "./link.ts";
+export { type LinkKey, Links } from "./links.ts";
 export {
   type Acknowledgement,
   Flag,
@@ -37,9 +53,19 @@ export {
   REQUEST_OFFSET,
 } from "./message.ts";
 export { HEADER_BYTES, MessageWriter } from "./message-writer.ts";
+export type { OverrunReason } from "./monitor.ts";
+export {
+  type Neighbour,
+  type NeighbourFamily,
+  NeighbourFlag,
+  type NeighbourSpec,
+  NeighbourState,
+} from "./neighbour.ts";
 export { Protocol } from "./netlink-fd.ts";
 export type { ErrorFactory } from "./netlink-socket.ts";
 export { NetlinkSocket, type NetlinkSocketOptions, type Outcome } from "./netlink-socket.ts";
+export type { AddressFilter, NeighbourFilter, RuleFilter } from "./object-kinds.ts";
+export { ObjectList, type ObjectOperation } from "./object-list.ts";
 export {
   type NextHop,
   type Route,
@@ -61,6 +87,7 @@ export {
 } from "./route-monitor.ts";
 export { RouteNetlink, type RouteNetlinkOptions } from "./route-netlink.ts";
 export { type RouteOperation, Routes } from "./routes.ts";
+export { type Rule, RuleAction, RuleFlag, type RuleSpec } from "./rule.ts";
 export {
   bindSocket,
   bindToDevice,

@@ -1,13 +1,17 @@
 /** Typed events of NETLINK_ROUTE. */
-import { assertNever, type SystemCallError } from "./errors.ts";
+import type { SystemCallError } from "./errors.ts";
+import { decodeInterfaceAddress, type InterfaceAddress } from "./interface-address.ts";
+import { decodeLink, type Link } from "./link.ts";
 import { Flag, type Message } from "./message.ts";
 import { type MonitorOptions, NetlinkMonitor, type OverrunReason } from "./monitor.ts";
+import { decodeNeighbour, type Neighbour } from "./neighbour.ts";
 import { Protocol } from "./netlink-fd.ts";
 import { decodeRoute, type Route } from "./route.ts";
 import { RouteGroup, Rtm } from "./rtm.ts";
+import { decodeRule, type Rule } from "./rule.ts";
 
 /** What can be listened to, both families each. */
-export type RouteTopic = "route";
+export type RouteTopic = "route" | "link" | "address" | "rule" | "neighbour";
 
 interface EventOrigin {
   readonly change: "new" | "delete";
@@ -17,7 +21,14 @@ interface EventOrigin {
   readonly replaced: boolean;
 }
 
-export type RouteEvent = EventOrigin & { readonly kind: "route"; readonly route: Route };
+export type RouteEvent = EventOrigin &
+  (
+    | { readonly kind: "route"; readonly route: Route }
+    | { readonly kind: "link"; readonly link: Link }
+    | { readonly kind: "address"; readonly address: InterfaceAddress }
+    | { readonly kind: "rule"; readonly rule: Rule }
+    | { readonly kind: "neighbour"; readonly neighbour: Neighbour }
+  );
 
 export interface RouteMonitorOptions extends MonitorOptions {
   readonly topics: readonly RouteTopic[];
@@ -37,7 +48,7 @@ export class RouteMonitor {
   constructor(options: RouteMonitorOptions, listener: RouteEventListener) {
     this.#monitor = new NetlinkMonitor(
       Protocol.ROUTE,
-      options.topics.flatMap(groupsOf),
+      options.topics.flatMap((topic) => GROUPS[topic]),
       {
         onMessage(message) {
           const event = decodeEvent(message);
@@ -69,25 +80,43 @@ export class RouteMonitor {
   }
 }
 
-function groupsOf(topic: RouteTopic): readonly number[] {
-  switch (topic) {
-    case "route":
-      return [RouteGroup.IPV4_ROUTE, RouteGroup.IPV6_ROUTE];
-    default:
-      return assertNever(topic, "topic");
-  }
-}
+/** Multicast groups of each topic. */
+const GROUPS: Readonly<Record<RouteTopic, readonly number[]>> = {
+  route: [RouteGroup.IPV4_ROUTE, RouteGroup.IPV6_ROUTE],
+  link: [RouteGroup.LINK],
+  address: [RouteGroup.IPV4_ADDRESS, RouteGroup.IPV6_ADDRESS],
+  rule: [RouteGroup.IPV4_RULE, RouteGroup.IPV6_RULE],
+  neighbour: [RouteGroup.NEIGHBOUR],
+};
 
+/** Undefined for what is no event of ours: other types, other address families. */
 function decodeEvent(message: Message): RouteEvent | undefined {
   const { type, flags, port, bytes, start, end } = message;
-  switch (type) {
-    case Rtm.NEWROUTE:
-    case Rtm.DELROUTE: {
+  // Each object has a run of four types: NEW, DEL, GET, SET.
+  const fresh = (type & 3) === 0;
+  if ((type & 3) > 1) return undefined;
+  const replaced = fresh && (flags & Flag.REPLACE) !== 0;
+  const origin = { change: fresh ? "new" : "delete", port, replaced } as const;
+  switch (type & ~3) {
+    case Rtm.NEWROUTE: {
       const route = decodeRoute(bytes, start, end);
-      if (route === undefined) return undefined;
-      const fresh = type === Rtm.NEWROUTE;
-      const replaced = fresh && (flags & Flag.REPLACE) !== 0;
-      return { kind: "route", change: fresh ? "new" : "delete", port, replaced, route };
+      return route && { ...origin, kind: "route", route };
+    }
+    case Rtm.NEWLINK: {
+      const link = decodeLink(bytes, start, end);
+      return link && { ...origin, kind: "link", link };
+    }
+    case Rtm.NEWADDR: {
+      const address = decodeInterfaceAddress(bytes, start, end);
+      return address && { ...origin, kind: "address", address };
+    }
+    case Rtm.NEWRULE: {
+      const rule = decodeRule(bytes, start, end);
+      return rule && { ...origin, kind: "rule", rule };
+    }
+    case Rtm.NEWNEIGH: {
+      const neighbour = decodeNeighbour(bytes, start, end);
+      return neighbour && { ...origin, kind: "neighbour", neighbour };
     }
     default:
       return undefined;

@@ -1,13 +1,26 @@
 /** The kernel's routing objects of one network namespace, over one request socket. */
+import type { InterfaceAddress, InterfaceAddressSpec } from "./interface-address.ts";
 import { linuxSys } from "./libc.ts";
+import { Links } from "./links.ts";
+import type { Neighbour, NeighbourSpec } from "./neighbour.ts";
 import { Protocol } from "./netlink-fd.ts";
 import { NetlinkSocket } from "./netlink-socket.ts";
+import {
+  type AddressFilter,
+  addressKind,
+  type NeighbourFilter,
+  neighbourKind,
+  type RuleFilter,
+  ruleKind,
+} from "./object-kinds.ts";
+import { ObjectList } from "./object-list.ts";
 import {
   type RouteEventListener,
   RouteMonitor,
   type RouteMonitorOptions,
 } from "./route-monitor.ts";
 import { Routes } from "./routes.ts";
+import type { Rule, RuleSpec } from "./rule.ts";
 import type { Sys } from "./sys.ts";
 
 export interface RouteNetlinkOptions {
@@ -16,6 +29,10 @@ export interface RouteNetlinkOptions {
 
 export class RouteNetlink {
   readonly routes: Routes;
+  readonly links: Links;
+  readonly addresses: ObjectList<InterfaceAddress, InterfaceAddressSpec, AddressFilter>;
+  readonly rules: ObjectList<Rule, RuleSpec, RuleFilter>;
+  readonly neighbours: ObjectList<Neighbour, NeighbourSpec, NeighbourFilter>;
   readonly #socket: NetlinkSocket;
   readonly #sys: Sys;
 
@@ -27,6 +44,10 @@ export class RouteNetlink {
     this.#sys = options.sys ?? linuxSys;
     this.#socket = NetlinkSocket.open(Protocol.ROUTE, { sys: this.#sys });
     this.routes = new Routes(this.#socket);
+    this.links = new Links(this.#socket);
+    this.addresses = new ObjectList(this.#socket, addressKind);
+    this.rules = new ObjectList(this.#socket, ruleKind);
+    this.neighbours = new ObjectList(this.#socket, neighbourKind);
   }
 
   /** Events caused through this object carry this port, so that a caller can tell its own. */

@@ -1,0 +1,86 @@
+/** The kernel's links: listing, making, changing and removing them. */
+import { Errno, NetlinkError } from "./errors.ts";
+import { decodeLink, encodeLink, type Link, type LinkSpec } from "./link.ts";
+import { Flag } from "./message.ts";
+import type { NetlinkSocket } from "./netlink-socket.ts";
+import { Rtm } from "./rtm.ts";
+
+/** A link by its index or its name. */
+export type LinkKey = number | string;
+
+export class Links {
+  readonly #socket: NetlinkSocket;
+
+  constructor(socket: NetlinkSocket) {
+    this.#socket = socket;
+  }
+
+  /** All links of the namespace. */
+  list(): Promise<Link[]> {
+    return this.#socket.dump(
+      (writer) => {
+        writer.begin(Rtm.GETLINK, Flag.REQUEST | Flag.DUMP);
+        encodeLink(writer, {});
+        writer.end();
+      },
+      ({ type, bytes, start, end }) =>
+        type === Rtm.NEWLINK ? decodeLink(bytes, start, end) : undefined,
+    );
+  }
+
+  /** One link, or undefined when there is none. */
+  async get(key: LinkKey): Promise<Link | undefined> {
+    let link: Link | undefined;
+    try {
+      await this.#socket.request(
+        (writer) => {
+          writer.begin(Rtm.GETLINK, Flag.REQUEST);
+          encodeLink(writer, select(key));
+          writer.end();
+        },
+        ({ type, bytes, start, end }) => {
+          if (type === Rtm.NEWLINK) link = decodeLink(bytes, start, end);
+        },
+      );
+    } catch (error) {
+      if (error instanceof NetlinkError && error.errno === Errno.ENODEV) return undefined;
+      throw error;
+    }
+    return link;
+  }
+
+  /** Makes a link of `spec.info.kind`; EEXIST when the name is taken. */
+  create(spec: LinkSpec): Promise<void> {
+    return this.#change(Rtm.NEWLINK, Flag.CREATE | Flag.EXCL, spec);
+  }
+
+  /** Changes what `change` names; a new name needs the link to be given by its index. */
+  async set(key: LinkKey, change: LinkSpec): Promise<void> {
+    let target = select(key);
+    if (typeof key === "string" && change.name !== undefined) {
+      const link = await this.get(key);
+      if (link === undefined) {
+        throw new NetlinkError(Errno.ENODEV, { text: `no link ${JSON.stringify(key)}` });
+      }
+      target = { index: link.index };
+    }
+    return this.#change(Rtm.NEWLINK, 0, { ...change, ...target });
+  }
+
+  /** Removes a link, and the other end of a veth pair with it; ENODEV when there is none. */
+  delete(key: LinkKey): Promise<void> {
+    return this.#change(Rtm.DELLINK, 0, select(key));
+  }
+
+  #change(type: number, flags: number, spec: LinkSpec): Promise<void> {
+    return this.#socket.request((writer) => {
+      writer.begin(type, Flag.REQUEST | flags);
+      encodeLink(writer, spec);
+      writer.end();
+    });
+  }
+}
+
+function select(key: LinkKey): LinkSpec {
+  return typeof key === "number" ? { index: key } : { name: key };
+}

@@ -1,0 +1,86 @@
+/**
+ * Addresses, rules and neighbours: objects that are made, removed and listed, nothing more. They
+ * differ in message types and codecs only, so they share one class.
+ */
+import { applyInBatches } from "./batch.ts";
+import { Flag } from "./message.ts";
+import type { MessageWriter } from "./message-writer.ts";
+import type { NetlinkSocket, Outcome } from "./netlink-socket.ts";
+
+export interface ObjectKind<Value, Spec, Filter> {
+  readonly newType: number;
+  readonly deleteType: number;
+  readonly getType: number;
+  /** Writes the body of a request to make or to remove one. */
+  readonly encode: (writer: MessageWriter, spec: Spec) => void;
+  /** Writes the body of each request that a listing takes. */
+  readonly filters: (filter: Filter) => readonly ((writer: MessageWriter) => void)[];
+  readonly decode: (bytes: Buffer, start: number, end: number) => Value | undefined;
+  /** The kernel may list more than was asked for. */
+  readonly matches: (value: Value, filter: Filter) => boolean;
+}
+
+/** `add`: EEXIST when it is there; `replace`: changes it, else adds; `delete`: an error if absent. */
+export interface ObjectOperation<Spec> {
+  readonly kind: "add" | "replace" | "delete";
+  readonly value: Spec;
+}
+
+export class ObjectList<Value, Spec, Filter extends object> {
+  readonly #socket: NetlinkSocket;
+  readonly #kind: ObjectKind<Value, Spec, Filter>;
+
+  constructor(socket: NetlinkSocket, kind: ObjectKind<Value, Spec, Filter>) {
+    this.#socket = socket;
+    this.#kind = kind;
+  }
+
+  async list(filter: Filter): Promise<Value[]> {
+    const { getType, newType, decode, matches } = this.#kind;
+    const values: Value[] = [];
+    for (const encodeFilter of this.#kind.filters(filter)) {
+      const part = await this.#socket.dump(
+        (writer) => {
+          writer.begin(getType, Flag.REQUEST | Flag.DUMP);
+          encodeFilter(writer);
+          writer.end();
+        },
+        ({ type, bytes, start, end }) => {
+          const value = type === newType ? decode(bytes, start, end) : undefined;
+          return value !== undefined && matches(value, filter) ? value : undefined;
+        },
+      );
+      for (const value of part) values.push(value);
+    }
+    return values;
+  }
+
+  async add(spec: Spec): Promise<void> {
+    await this.#one({ kind: "add", value: spec });
+  }
+
+  async replace(spec: Spec): Promise<void> {
+    await this.#one({ kind: "replace", value: spec });
+  }
+
+  async delete(spec: Spec): Promise<void> {
+    await this.#one({ kind: "delete", value: spec });
+  }
+
+  /** As `Routes.apply`: one outcome an operation, a failure stops no other. */
+  apply(operations: readonly ObjectOperation<Spec>[]): Promise<Outcome[]> {
+    const { newType, deleteType, encode } = this.#kind;
+    return applyInBatches(this.#socket, operations, (writer, { kind, value }) => {
+      const making = Flag.CREATE | (kind === "add" ? Flag.EXCL : Flag.REPLACE);
+      const flags = Flag.REQUEST | (kind === "delete" ? 0 : making);
+      writer.begin(kind === "delete" ? deleteType : newType, flags);
+      encode(writer, value);
+      writer.end();
+    });
+  }
+
+  async #one(operation: ObjectOperation<Spec>): Promise<void> {
+    const [error] = await this.apply([operation]);
+    if (error !== undefined) throw error;
+  }
+}
