@@ -115,12 +115,12 @@ const entry = new AttributeSet<WireEntry>({
 });
 
 const header = new AttributeSet<WireHeader>({
+  timeout: row(6 | NET_BYTEORDER, be32),
   hashSize: row(18 | NET_BYTEORDER, be32),
   maxElements: row(19 | NET_BYTEORDER, be32),
   bucketSize: row(21, u8),
   initialValue: row(17 | NET_BYTEORDER, be32),
   netmask: row(20, u8),
-  timeout: row(6 | NET_BYTEORDER, be32),
   flags: row(8 | NET_BYTEORDER, be32),
   elements: row(24 | NET_BYTEORDER, be32),
   references: row(25 | NET_BYTEORDER, be32),
@@ -171,7 +171,8 @@ export function writeMessage(
   tested?: WireEntry,
 ): void {
   writer.begin((SUBSYSTEM << 8) | command, flags);
-  writer.u8(content.family ?? AddressFamily.INET);
+  // The tool says INET whatever the set is; the FAMILY attribute counts.
+  writer.u8(AddressFamily.INET);
   writer.zeros(FAMILY_HEADER_BYTES - 1);
   message.encode(writer, { version: PROTOCOL_VERSION, ...content });
   if (tested !== undefined) {

@@ -11,6 +11,7 @@
  * number; those of nobody are dropped.
  */
 import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
+import { DumpReader, uncut } from "./dump-reader.ts";
 import { check, Errno, NetlinkError, SystemCallError } from "./errors.ts";
 import { linuxSys } from "./libc.ts";
 import {
@@ -19,7 +20,6 @@ import {
   BATCH_MESSAGES_MAX,
   DATAGRAM_BYTES_MAX,
   DATAGRAMS_PER_TURN,
-  DUMP_ENTRIES_MAX,
   DUMP_TRIES_MAX,
   RECEIVE_BUFFER_BYTES,
   REPLY_WAIT_MS,
@@ -214,7 +214,8 @@ export class NetlinkSocket {
         }
         await delay(REPLY_WAIT_MS);
       } else {
-        forEachMessage(this.#received, this.#checkLength(length), (message) => {
+        if (length < 0) throw new SystemCallError("recv(AF_NETLINK)", -length);
+        forEachMessage(this.#received, uncut(this.#received, length), (message) => {
           const index = message.sequence - first;
           if (index < 0 || index >= count) return;
           if (message.type !== MessageType.ERROR) {
@@ -233,15 +234,6 @@ export class NetlinkSocket {
     return outcomes;
   }
 
-  #checkLength(length: number): number {
-    if (length < 0) throw new SystemCallError("recv(AF_NETLINK)", -length);
-    if (length > this.#received.length) {
-      const text = `an answer of ${length} bytes, more than ${this.#received.length}`;
-      throw new NetlinkError(Errno.EMSGSIZE, { text });
-    }
-    return length;
-  }
-
   /** Undefined when the list changed under way. */
   async #dumpOnce<T>(
     write: (writer: MessageWriter) => void,
@@ -252,51 +244,27 @@ export class NetlinkSocket {
     const sequence = this.#numbers(1);
     writer.seal(sequence, 0);
     await this.#send(writer);
-    const entries: T[] = [];
-    let interrupted = false;
-    let done = false;
-    let failure: unknown;
+    const reader = new DumpReader(sequence, decode, this.#toError);
     let waits = 0;
-    const visit = (message: Message) => {
-      if (message.sequence !== sequence || done) return;
-      if ((message.flags & Flag.DUMP_INTR) !== 0) interrupted = true;
-      if (message.type === MessageType.DONE || message.type === MessageType.ERROR) {
-        done = true;
-        const answer = decodeAcknowledgement(message);
-        if (answer.errno !== 0) failure ??= this.#toError(answer, message);
-      } else if (failure === undefined) {
-        const entry = decode(message);
-        if (entry !== undefined) entries.push(entry);
-        if (entries.length > DUMP_ENTRIES_MAX) {
-          const text = `a list of more than ${DUMP_ENTRIES_MAX} entries`;
-          failure = new NetlinkError(Errno.E2BIG, { text });
-        }
-      }
-    };
-    // Read to the end even after a failure: the kernel starts no other listing before.
-    for (let turn = 1; !done; turn++) {
+    for (let turn = 1; !reader.done; turn++) {
       const length = this.#sys.receive(this.#fd, this.#received, receiveFlags);
       if (length === -Errno.ENOBUFS) {
-        interrupted = true;
+        reader.interrupted = true;
       } else if (length === -Errno.EAGAIN) {
-        if (failure !== undefined || interrupted) break;
+        if (reader.failure !== undefined || reader.interrupted) break;
         if (++waits > REPLY_WAITS_MAX) {
-          failure = new NetlinkError(Errno.ETIMEDOUT, { text: "no answer to a listing" });
-          break;
+          throw new NetlinkError(Errno.ETIMEDOUT, { text: "no answer to a listing" });
         }
         await delay(REPLY_WAIT_MS);
+      } else if (length < 0) {
+        throw new SystemCallError("recv(AF_NETLINK)", -length);
       } else {
-        try {
-          forEachMessage(this.#received, this.#checkLength(length), visit);
-        } catch (error) {
-          failure ??= error;
-        }
-        if (length < 0) break;
+        reader.read(this.#received, length);
       }
       if (turn % DATAGRAMS_PER_TURN === 0) await nextTurn();
     }
-    if (failure !== undefined) throw failure;
-    return interrupted ? undefined : entries;
+    if (reader.failure !== undefined) throw reader.failure;
+    return reader.interrupted ? undefined : reader.entries;
   }
 }
 

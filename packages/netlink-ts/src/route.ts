@@ -161,15 +161,16 @@ const nextHops: ValueCodec<readonly WireNextHop[]> = {
   },
 };
 
+/** In the order of ip-route(8), so that the bytes can be compared. */
 const attributes = new AttributeSet<Attributes>({
   destination: row(1, address),
   source: row(2, address),
   ...gatewayRows,
+  priority: row(6, u32),
   preferredSource: row(7, address),
   interfaceIndex: row(4, u32),
   table: row(15, u32),
   metrics: row(8, nest(new AttributeSet<{ readonly mtu?: number }>({ mtu: row(2, u32) }))),
-  priority: row(6, u32),
   nextHops: row(9, nextHops),
   nextHopId: row(30, u32),
 });

@@ -64,7 +64,6 @@ interface Attributes extends RuleFields {
 const attributes = new AttributeSet<Attributes>({
   to: row(1, address),
   from: row(2, address),
-  priority: row(6, u32),
   mark: row(10, u32),
   markMask: row(16, u32),
   table: row(15, u32),
@@ -73,6 +72,7 @@ const attributes = new AttributeSet<Attributes>({
   outputInterface: row(17, text(NAME_BYTES_MAX)),
   target: row(4, u32),
   protocol: row(21, u8),
+  priority: row(6, u32),
 });
 /** What the kernel lists for "not suppressed": -1. */
 const NOT_SUPPRESSED = 0xffff_ffff;
