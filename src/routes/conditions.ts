@@ -1,0 +1,165 @@
+/** What keeps a route from being installed, in words for an operator; one for a prefix at most. */
+import type { IpAddress } from "../ip/address.ts";
+import type { Prefix } from "../ip/prefix.ts";
+import { describeRefusal, type GuardRefusal } from "./guards.ts";
+import { CONDITIONS_LISTED_MAX, FOREIGN_NAMED_MAX } from "./limits.ts";
+import type { KernelFailure } from "./ports.ts";
+import { describeUnreachable, type Unreachable } from "./topology.ts";
+import type { Hop, KernelRoute } from "./types.ts";
+
+export type RouteConditionCode =
+  | "route-refused"
+  | "next-hop-not-reachable"
+  | "foreign-route"
+  | "kernel-error"
+  | "kernel-unavailable";
+
+export interface RouteCondition {
+  /** Stable, and unique among those of the routes: code and prefix. */
+  readonly name: string;
+  readonly code: RouteConditionCode;
+  readonly severity: "warning" | "error";
+  /** One sentence; no control characters. */
+  readonly message: string;
+  /** Undefined when it is about all routes. */
+  readonly prefix: Prefix | undefined;
+  readonly nextHops: readonly IpAddress[];
+}
+
+/** The route that a condition is about. */
+interface Subject {
+  readonly prefix: Prefix;
+  readonly nextHops: readonly IpAddress[];
+}
+
+export function refusedCondition(subject: Subject, refusal: GuardRefusal): RouteCondition {
+  return about("route-refused", "error", subject, `refused: ${describeRefusal(refusal)}`);
+}
+
+/** `partial`: other next hops of the same route are in use. */
+export function unreachableCondition(
+  subject: Subject,
+  nextHop: IpAddress,
+  why: Unreachable,
+  partial: boolean,
+): RouteCondition {
+  const effect = partial ? "installed without one next hop" : "not installed";
+  const text = `${effect}: next hop ${nextHop} not reachable: ${describeUnreachable(why)}`;
+  return about("next-hop-not-reachable", "warning", subject, text);
+}
+
+/** `foreign` is empty when the kernel says that one is there, but it was not seen yet. */
+export function foreignCondition(
+  subject: Subject,
+  foreign: readonly KernelRoute[],
+  linkName: (index: number) => string,
+): RouteCondition {
+  const named = foreign.slice(0, FOREIGN_NAMED_MAX).map((route) => describeRoute(route, linkName));
+  if (foreign.length > named.length) named.push(`and ${foreign.length - named.length} more`);
+  const text = `not installed: a foreign route is in its place${named.length > 0 ? ": " : ""}`;
+  return about("foreign-route", "warning", subject, `${text}${named.join(", ")}`);
+}
+
+export function kernelErrorCondition(subject: Subject, failure: KernelFailure): RouteCondition {
+  return about("kernel-error", "error", subject, `not right in the kernel: ${failure.message}`);
+}
+
+/** About all routes. */
+export function unavailableCondition(failure: KernelFailure): RouteCondition {
+  const hint = failure.code === "EPERM" ? " (is CAP_NET_ADMIN missing?)" : "";
+  return {
+    name: "kernel-unavailable",
+    code: "kernel-unavailable",
+    severity: "error",
+    message: `routes cannot be kept up: ${failure.message}${hint}`,
+    prefix: undefined,
+    nextHops: [],
+  };
+}
+
+/** As `ip route` would write it, without the prefix: `via 192.168.50.1 dev enp1s0 proto static`. */
+export function describeRoute(route: KernelRoute, linkName: (index: number) => string): string {
+  const hops = route.hops.map((hop) => describeHop(hop, linkName)).join(" and ");
+  const protocol = PROTOCOL_NAMES.get(route.protocol) ?? String(route.protocol);
+  const metric = route.metric === 0 ? "" : ` metric ${route.metric}`;
+  return `${hops === "" ? "without next hop" : hops} proto ${protocol}${metric}`;
+}
+
+/** `via 192.168.50.51 dev enp1s0`. */
+export function describeHop(hop: Hop, linkName: (index: number) => string): string {
+  const via = hop.gateway === undefined ? "" : `via ${hop.gateway} `;
+  return `${via}dev ${linkName(hop.link)}`;
+}
+
+/** linux/rtnetlink.h RTPROT_*, the names of iproute2. */
+const PROTOCOL_NAMES: ReadonlyMap<number, string> = new Map([
+  [0, "unspec"],
+  [1, "redirect"],
+  [2, "kernel"],
+  [3, "boot"],
+  [4, "static"],
+  [9, "ra"],
+  [11, "zebra"],
+  [12, "bird"],
+  [16, "dhcp"],
+  [18, "keepalived"],
+  [42, "babel"],
+  [186, "bgp"],
+  [187, "isis"],
+  [188, "ospf"],
+  [189, "rip"],
+]);
+
+function about(
+  code: RouteConditionCode,
+  severity: "warning" | "error",
+  { prefix, nextHops }: Subject,
+  text: string,
+): RouteCondition {
+  const message = `${prefix} via ${nextHops.join(", ")} is ${text}`;
+  return { name: `${code} ${prefix}`, code, severity, message, prefix, nextHops };
+}
+
+/** The conditions that stand, by prefix. */
+export class ConditionBook {
+  readonly #byPrefix = new Map<Prefix, RouteCondition>();
+  #version = 0;
+
+  get total(): number {
+    return this.#byPrefix.size;
+  }
+
+  /** Another number whenever something changed. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Sets the condition of a prefix, or removes it. */
+  set(prefix: Prefix, condition: RouteCondition | undefined): void {
+    if (condition === undefined) {
+      if (this.#byPrefix.delete(prefix)) this.#version++;
+    } else if (this.#byPrefix.get(prefix)?.message !== condition.message) {
+      this.#byPrefix.set(prefix, condition);
+      this.#version++;
+    }
+  }
+
+  get(prefix: Prefix): RouteCondition | undefined {
+    return this.#byPrefix.get(prefix);
+  }
+
+  /** The prefixes that have one. */
+  prefixes(): Iterable<Prefix> {
+    return this.#byPrefix.keys();
+  }
+
+  /** The first ones, oldest first. */
+  list(): RouteCondition[] {
+    const listed: RouteCondition[] = [];
+    for (const condition of this.#byPrefix.values()) {
+      if (listed.length === CONDITIONS_LISTED_MAX) break;
+      listed.push(condition);
+    }
+    return listed;
+  }
+}

@@ -1,0 +1,367 @@
+/**
+ * Keeps the kernel's routes equal to what the BGP side wants. Level-triggered: every step looks at
+ * what is wanted and what is there *now* and removes the difference, so a lost event, an error or a
+ * restart needs no other answer than to look again.
+ *
+ * There is one loop (`#run`) and it does one thing at a time: dump when that is due, else take a
+ * slice of prefixes (those marked by BGP or by kernel events first, then those of a full
+ * comparison), plan them, let the kernel carry it out, and note what came of it. Nothing else ever
+ * changes the kernel. A slice is small, and between two the event loop gets its turn.
+ *
+ * Routes of an earlier run are adopted: until `converged` only those are deleted of which the BGP
+ * side has spoken since (it wanted them, or marked them); replacing is allowed at any time.
+ */
+import type { Prefix } from "../ip/prefix.ts";
+import { backoffMs } from "../runtime/backoff.ts";
+import type { Clock, Random, Timer } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import { Applier } from "./applier.ts";
+import { ConditionBook, type RouteCondition, unavailableCondition } from "./conditions.ts";
+import { evaluate } from "./evaluate.ts";
+import { type GuardSettings, Guards } from "./guards.ts";
+import {
+  RESYNC_GAP_MS,
+  RETRY_FIRST_MS,
+  RETRY_MAX_MS,
+  SLICE_PREFIXES_MAX,
+  SYNC_PERIOD_MS,
+} from "./limits.ts";
+import { KernelObserver } from "./observer.ts";
+import { planPrefix } from "./plan.ts";
+import { type DesiredRoutes, KernelUnavailableError, type RouteKernel } from "./ports.ts";
+import { RetryTable } from "./retry-table.ts";
+import { Counters, type RouteStatus } from "./status.ts";
+
+export interface RouteControllerOptions {
+  readonly guards: GuardSettings;
+  /** Full comparison with the kernel at least this often; SYNC_PERIOD_MS unless told. */
+  readonly syncPeriodMs?: number;
+  /** Plan and report, change nothing. */
+  readonly dryRun?: boolean;
+}
+
+export interface RouteControllerDeps {
+  readonly kernel: RouteKernel;
+  readonly desired: DesiredRoutes;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Called after work that may have changed the status. Must not throw. */
+  readonly onChanged?: () => void;
+}
+
+export class RouteController {
+  readonly #kernel: RouteKernel;
+  readonly #desired: DesiredRoutes;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #log: Log;
+  readonly #onChanged: () => void;
+  readonly #syncPeriodMs: number;
+  readonly #observer: KernelObserver;
+  readonly #applier: Applier;
+  readonly #conditions = new ConditionBook();
+  readonly #counters = new Counters();
+  readonly #retry: RetryTable;
+  readonly #dirty = new Set<Prefix>();
+  /** Prefixes that BGP has spoken of; kept only until convergence. */
+  readonly #spoken = new Set<Prefix>();
+  #guardSettings: GuardSettings;
+  #guards: Guards;
+  /** What is left of a full comparison. */
+  #scan: Iterator<Prefix> | undefined;
+  #state: "new" | "running" | "stopped" = "new";
+  #opened = false;
+  #converged = false;
+  #adopted = 0;
+  /** When the next dump is due; undefined before the first one succeeded. */
+  #resyncAt: number | undefined;
+  #dumpEnded = Number.NEGATIVE_INFINITY;
+  #lastSync: number | undefined;
+  #unavailable: RouteCondition | undefined;
+  #unavailableTimes = 0;
+  #blockedUntil: number | undefined;
+  #busy: Promise<void> | undefined;
+  #timer: Timer | undefined;
+  #timerDue = Number.POSITIVE_INFINITY;
+
+  constructor(options: RouteControllerOptions, deps: RouteControllerDeps) {
+    this.#kernel = deps.kernel;
+    this.#desired = deps.desired;
+    this.#clock = deps.clock;
+    this.#random = deps.random;
+    this.#log = deps.log;
+    this.#onChanged = deps.onChanged ?? (() => undefined);
+    this.#syncPeriodMs = options.syncPeriodMs ?? SYNC_PERIOD_MS;
+    this.#retry = new RetryTable(deps.random);
+    this.#guardSettings = options.guards;
+    this.#guards = new Guards(options.guards, []);
+    this.#observer = new KernelObserver(deps.kernel, deps.clock, {
+      isWanted: (prefix) => this.#desired.lookup(prefix) !== undefined,
+      onTouched: (prefix) => {
+        this.#counters.foreignEvents++;
+        this.#touch(prefix);
+      },
+      onDoubt: (delayMs) => this.#requestResync(delayMs),
+      onOverrun: () => {
+        this.#counters.overruns++;
+        this.#log.info({}, "kernel events were lost, comparing all routes");
+      },
+      onFailure: (error) => {
+        this.#opened = false;
+        this.#block(error);
+        this.#schedule();
+      },
+    });
+    this.#applier = new Applier(
+      { ...deps, dryRun: options.dryRun ?? false },
+      { observer: this.#observer, retry: this.#retry, counters: this.#counters },
+      { conditions: this.#conditions, onDoubt: () => this.#requestResync(0) },
+    );
+  }
+
+  /**
+   * Looks at the kernel and begins to keep it right. Never rejects: when the kernel cannot be
+   * talked to, a condition says so and it is tried again; `adopted` is 0 then.
+   *
+   * @returns how many routes of ours were there already.
+   */
+  async start(): Promise<{ readonly adopted: number }> {
+    if (this.#state !== "new") throw new Error("bug: the route controller was started twice");
+    this.#state = "running";
+    this.#resyncAt = this.#clock.now();
+    await this.#exclusively(async () => {
+      await this.#dumpIfDue();
+      this.#adopted = this.#observer.view.countOurs();
+    });
+    if (this.#adopted > 0) this.#log.info({ routes: this.#adopted }, "routes adopted");
+    this.#schedule();
+    return { adopted: this.#adopted };
+  }
+
+  /**
+   * These prefixes changed on the wanted side, or it vouches that what it says of them now holds.
+   * The latter is how routes of an earlier run are given up before convergence: mark the pod CIDRs
+   * of a Node that is gone.
+   */
+  markDirty(prefixes: Iterable<Prefix>): void {
+    for (const prefix of prefixes) {
+      this.#dirty.add(prefix);
+      if (!this.#converged) this.#spoken.add(prefix);
+    }
+    this.#schedule();
+  }
+
+  /** New guards; every route is held against them. */
+  setGuards(settings: GuardSettings): void {
+    if (JSON.stringify(settings) === JSON.stringify(this.#guardSettings)) return;
+    this.#guardSettings = settings;
+    this.#renewGuards();
+    this.#scanAll();
+    this.#schedule();
+  }
+
+  /** What is wanted is complete from now on: routes of an earlier run that are not are removed. */
+  converged(): void {
+    if (this.#converged) return;
+    this.#converged = true;
+    this.#spoken.clear();
+    this.#requestResync(0);
+  }
+
+  status(): RouteStatus {
+    const { view, topology } = this.#observer;
+    const general = this.#unavailable === undefined ? [] : [this.#unavailable];
+    return {
+      installed: view.installed,
+      adopted: this.#adopted,
+      converged: this.#converged,
+      pending: this.#dirty.size + this.#retry.size,
+      conditions: [...general, ...this.#conditions.list()],
+      conditionsTotal: general.length + this.#conditions.total,
+      lastSync: this.#lastSync,
+      counters: { ...this.#counters },
+      ...this.#applier.planned((link) => topology.linkName(link)),
+    };
+  }
+
+  /** Ends after what is under way. The routes stay: forwarding goes on. */
+  async stop(): Promise<void> {
+    this.#state = "stopped";
+    this.#timer?.cancel();
+    await this.#busy;
+    if (this.#opened) this.#kernel.close();
+    this.#opened = false;
+  }
+
+  #touch(prefix: Prefix): void {
+    this.#dirty.add(prefix);
+    this.#schedule();
+  }
+
+  #requestResync(delayMs: number): void {
+    const due = Math.max(this.#clock.now() + delayMs, this.#dumpEnded + RESYNC_GAP_MS);
+    this.#resyncAt = Math.min(this.#resyncAt ?? due, due);
+    this.#schedule();
+  }
+
+  #renewGuards(): void {
+    this.#guards = new Guards(this.#guardSettings, this.#observer.topology.addresses);
+  }
+
+  #scanAll(): void {
+    this.#scan = prefixesOf(this.#desired, this.#observer.view.prefixes(), this.#conditions);
+  }
+
+  /** Sees to it that `#run` is called when the next thing is due. */
+  #schedule(): void {
+    if (this.#state !== "running" || this.#busy !== undefined) return;
+    const now = this.#clock.now();
+    const due = Math.max(now, this.#nextDue());
+    // One that comes in time is left alone: marks in quick succession must not push it away.
+    if (this.#timerDue <= due) return;
+    this.#timer?.cancel();
+    this.#timerDue = due;
+    this.#timer = this.#clock.after(due - now, () => {
+      this.#timerDue = Number.POSITIVE_INFINITY;
+      void this.#exclusively(() => this.#run());
+    });
+  }
+
+  #nextDue(): number {
+    if (this.#blockedUntil !== undefined) return this.#blockedUntil;
+    if (this.#dirty.size > 0 || this.#scan !== undefined) return this.#clock.now();
+    const due = this.#resyncAt ?? this.#clock.now();
+    return Math.min(due, this.#retry.nextDue ?? due);
+  }
+
+  /** One task at a time; afterwards the timer is set again. */
+  async #exclusively(task: () => Promise<void>): Promise<void> {
+    if (this.#busy !== undefined || this.#state !== "running") return;
+    this.#busy = task().catch((error: unknown) => {
+      if (!(error instanceof KernelUnavailableError)) throw error;
+      this.#block(error);
+    });
+    try {
+      await this.#busy;
+    } finally {
+      this.#busy = undefined;
+    }
+    this.#schedule();
+    this.#onChanged();
+  }
+
+  async #run(): Promise<void> {
+    while (this.#state === "running") {
+      if (this.#blockedUntil !== undefined && this.#clock.now() < this.#blockedUntil) return;
+      this.#takeRetries();
+      await this.#dumpIfDue();
+      const slice = this.#nextSlice();
+      if (slice.length === 0) break;
+      await this.#settle(slice);
+      await this.#turn();
+    }
+    // Only now is it known that the kernel also takes changes from us.
+    this.#unavailable = undefined;
+    this.#unavailableTimes = 0;
+  }
+
+  async #dumpIfDue(): Promise<void> {
+    if (this.#resyncAt === undefined || this.#clock.now() < this.#resyncAt) return;
+    this.#blockedUntil = undefined;
+    if (!this.#opened) {
+      await this.#kernel.open(this.#observer);
+      this.#opened = true;
+    }
+    // What asks for a dump from here on asks for the next one.
+    this.#resyncAt = undefined;
+    await this.#observer.dump();
+    this.#dumpEnded = this.#clock.now();
+    const next = this.#dumpEnded + this.#syncPeriodMs;
+    this.#resyncAt = Math.min(this.#resyncAt ?? next, next);
+    this.#lastSync = this.#clock.wall();
+    this.#counters.resyncs++;
+    this.#renewGuards();
+    this.#scanAll();
+  }
+
+  #takeRetries(): void {
+    const due = this.#retry.nextDue;
+    if (due === undefined || due > this.#clock.now()) return;
+    const { prefixes, stale } = this.#retry.takeDue(this.#clock.now());
+    for (const prefix of prefixes) this.#dirty.add(prefix);
+    if (stale) this.#resyncAt = this.#clock.now();
+  }
+
+  #nextSlice(): Prefix[] {
+    const slice: Prefix[] = [];
+    for (const prefix of this.#dirty) {
+      if (slice.length === SLICE_PREFIXES_MAX) return slice;
+      slice.push(prefix);
+      this.#dirty.delete(prefix);
+    }
+    while (this.#scan !== undefined && slice.length < SLICE_PREFIXES_MAX) {
+      const next = this.#scan.next();
+      if (next.done === true) this.#scan = undefined;
+      else slice.push(next.value);
+    }
+    return slice;
+  }
+
+  async #settle(slice: readonly Prefix[]): Promise<void> {
+    try {
+      const seen = new Set<Prefix>();
+      for (const prefix of slice) {
+        if (!seen.has(prefix)) this.#plan(prefix);
+        seen.add(prefix);
+      }
+      await this.#applier.apply();
+    } catch (error) {
+      for (const prefix of slice) this.#dirty.add(prefix);
+      throw error;
+    }
+  }
+
+  #plan(prefix: Prefix): void {
+    const desired = this.#desired.lookup(prefix);
+    if (desired !== undefined && !this.#converged) this.#spoken.add(prefix);
+    const { view, topology } = this.#observer;
+    const { wanted, condition } = evaluate(desired, this.#guards, topology);
+    const mayDelete = this.#converged || this.#spoken.has(prefix);
+    const plan = planPrefix(prefix, wanted, view.at(prefix), mayDelete);
+    this.#applier.add({ prefix, nextHops: desired?.nextHops ?? [] }, plan, condition);
+  }
+
+  /** Lets everything else on the event loop have its turn. */
+  #turn(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#clock.after(0, resolve);
+    });
+  }
+
+  #block(error: KernelUnavailableError): void {
+    const condition = unavailableCondition(error);
+    if (this.#unavailable?.message !== condition.message) {
+      this.#log.warn({ code: error.code, reason: error.message }, "routes cannot be kept up");
+    }
+    this.#unavailable = condition;
+    this.#counters.unavailable++;
+    const options = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
+    const delay = backoffMs(options, this.#unavailableTimes++, this.#random);
+    this.#blockedUntil = this.#clock.now() + delay;
+    this.#resyncAt = this.#blockedUntil;
+  }
+}
+
+/** Every prefix that may need something: wanted, there, or complained about. */
+function* prefixesOf(
+  desired: DesiredRoutes,
+  inKernel: Iterable<Prefix>,
+  conditions: ConditionBook,
+): Generator<Prefix, void> {
+  for (const route of desired.all()) yield route.prefix;
+  for (const prefix of inKernel) if (desired.lookup(prefix) === undefined) yield prefix;
+  for (const prefix of conditions.prefixes()) {
+    if (desired.lookup(prefix) === undefined) yield prefix;
+  }
+}

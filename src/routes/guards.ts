@@ -1,0 +1,118 @@
+/**
+ * What is never installed, whoever announces it. A wrong pod CIDR on a Node, or a peer that leaks,
+ * must not be able to cut this machine off: the node network carries BGP, the API server and the
+ * administrator's shell.
+ *
+ * Refused are: a default route; whatever overlaps addresses that are not routed (loopback,
+ * multicast, link-local, reserved); whatever covers the next hop itself, an address of this machine
+ * or a protected one (all Node addresses); our own pod CIDRs and parts of them. A larger prefix
+ * that holds our pod CIDRs, such as a router's aggregate, is allowed: our own are more specific.
+ * For the same reason addresses of ours inside our pod CIDRs (the bridge's) are not counted.
+ */
+import type { IpAddress } from "../ip/address.ts";
+import { type Prefix, prefix } from "../ip/prefix.ts";
+import {
+  AddressIndex,
+  type AddressRange,
+  addressNumber,
+  rangeCovers,
+  rangeOf,
+  rangesOverlap,
+} from "./ranges.ts";
+
+/** Given by the agent; changes with the Nodes. */
+export interface GuardSettings {
+  /** Every address of every Node, and of configured peers. */
+  readonly protectedAddresses: readonly IpAddress[];
+  readonly ownPodCidrs: readonly Prefix[];
+}
+
+export type GuardRefusal =
+  | { readonly reason: "default-route" }
+  | { readonly reason: "not-routable"; readonly what: string }
+  | { readonly reason: "covers-node-address"; readonly address: IpAddress }
+  | { readonly reason: "covers-next-hop"; readonly address: IpAddress }
+  | { readonly reason: "own-pod-cidr"; readonly podCidr: Prefix };
+
+/** RFC 6890 and RFC 4291: what no peer can be the way to. */
+const NOT_ROUTABLE: readonly { readonly range: AddressRange; readonly what: string }[] = (
+  [
+    ["0.0.0.0/8", "this network"],
+    ["127.0.0.0/8", "loopback"],
+    ["169.254.0.0/16", "link-local"],
+    ["224.0.0.0/4", "multicast"],
+    ["240.0.0.0/4", "reserved"],
+    ["::/128", "unspecified"],
+    ["::1/128", "loopback"],
+    ["::ffff:0:0/96", "IPv4-mapped"],
+    ["fe80::/10", "link-local"],
+    ["ff00::/8", "multicast"],
+  ] as const
+).map(([text, what]) => ({ range: rangeOf(prefix(text)), what }));
+
+export class Guards {
+  readonly #protected: AddressIndex;
+  readonly #ownPodCidrs: readonly { readonly range: AddressRange; readonly podCidr: Prefix }[];
+
+  constructor(settings: GuardSettings, localAddresses: Iterable<IpAddress>) {
+    this.#ownPodCidrs = settings.ownPodCidrs.map((podCidr) => ({
+      range: rangeOf(podCidr),
+      podCidr,
+    }));
+    const counted = new Set(settings.protectedAddresses);
+    for (const address of localAddresses) {
+      if (!isNotRoutable(address) && !this.#isOwnPodAddress(address)) counted.add(address);
+    }
+    this.#protected = new AddressIndex(counted);
+  }
+
+  /** Why the route must not be installed, or undefined when it may. */
+  refusal(destination: Prefix, nextHops: readonly IpAddress[]): GuardRefusal | undefined {
+    if (destination.endsWith("/0")) return { reason: "default-route" };
+    const range = rangeOf(destination);
+    for (const { range: reserved, what } of NOT_ROUTABLE) {
+      if (rangesOverlap(range, reserved)) return { reason: "not-routable", what };
+    }
+    for (const { range: own, podCidr } of this.#ownPodCidrs) {
+      if (rangeCovers(own, range)) return { reason: "own-pod-cidr", podCidr };
+    }
+    for (const nextHop of nextHops) {
+      if (rangeCovers(range, rangeOfAddress(nextHop))) {
+        return { reason: "covers-next-hop", address: nextHop };
+      }
+    }
+    const address = this.#protected.lowestIn(range);
+    return address === undefined ? undefined : { reason: "covers-node-address", address };
+  }
+
+  #isOwnPodAddress(address: IpAddress): boolean {
+    const range = rangeOfAddress(address);
+    return this.#ownPodCidrs.some((own) => rangeCovers(own.range, range));
+  }
+}
+
+/** One sentence part: `covers node address 192.168.50.50`. */
+export function describeRefusal(refusal: GuardRefusal): string {
+  switch (refusal.reason) {
+    case "default-route":
+      return "a default route is never installed";
+    case "not-routable":
+      return `it overlaps ${refusal.what} addresses`;
+    case "covers-node-address":
+      return `it covers the node address ${refusal.address}`;
+    case "covers-next-hop":
+      return `it covers its own next hop ${refusal.address}`;
+    case "own-pod-cidr":
+      return `it lies in this node's own pod CIDR ${refusal.podCidr}`;
+  }
+}
+
+function isNotRoutable(address: IpAddress): boolean {
+  const range = rangeOfAddress(address);
+  return NOT_ROUTABLE.some((reserved) => rangesOverlap(range, reserved.range));
+}
+
+function rangeOfAddress(address: IpAddress): AddressRange {
+  const number = addressNumber(address);
+  return { family: address.includes(":") ? 6 : 4, first: number, last: number };
+}

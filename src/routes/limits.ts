@@ -1,0 +1,23 @@
+/** Every bound of this folder, and what happens beyond it. */
+
+/** Prefixes planned before the event loop gets its turn, and operations in one send. */
+export const SLICE_PREFIXES_MAX = 500;
+/** Next hops of one route. Beyond: the lowest addresses are used, the others are left out. */
+export const NEXT_HOPS_MAX = 64;
+/** Conditions listed by `status()`. Beyond: counted in `conditionsTotal`, not listed. */
+export const CONDITIONS_LISTED_MAX = 200;
+/** Operations listed by `status()` of a dry run. Beyond: counted in `plannedTotal`, not listed. */
+export const PLANNED_LISTED_MAX = 1000;
+/** Other people's routes named in one condition. Beyond: counted in the text. */
+export const FOREIGN_NAMED_MAX = 3;
+/** Full comparisons asked for by events come at least this far apart. */
+export const RESYNC_GAP_MS = 200;
+/** An event this soon after an operation of ours may be older than it: compare in full. */
+export const EVENT_AGE_MS = 1000;
+/** Failed operations are tried again: the first time after, and at most every. */
+export const RETRY_FIRST_MS = 100;
+export const RETRY_MAX_MS = 30_000;
+/** A full comparison with the kernel is made this often unless told otherwise. */
+export const SYNC_PERIOD_MS = 60_000;
+/** Events kept while a dump is read. Beyond: dropped, and the dump is made again. */
+export const EVENTS_HELD_MAX = 50_000;

@@ -1,0 +1,137 @@
+/**
+ * Keeps what is known of the kernel: the view of its routes and the topology, from dumps and from
+ * the events between them. Says which prefixes an event touched and when only a dump can tell.
+ */
+import type { Prefix } from "../ip/prefix.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { EVENT_AGE_MS, EVENTS_HELD_MAX } from "./limits.ts";
+import type {
+  AddressEvent,
+  KernelListener,
+  KernelUnavailableError,
+  LinkEvent,
+  RouteEvent,
+  RouteKernel,
+} from "./ports.ts";
+import { Topology } from "./topology.ts";
+import { isOurs } from "./types.ts";
+import { RouteView } from "./view.ts";
+
+/** What the controller is told. */
+export interface ObserverListener {
+  /** Whether routes of others for that prefix matter. */
+  isWanted(prefix: Prefix): boolean;
+  onTouched(prefix: Prefix): void;
+  /** The view may be wrong: dump again, not before `delayMs` from now. */
+  onDoubt(delayMs: number): void;
+  onOverrun(): void;
+  onFailure(error: KernelUnavailableError): void;
+}
+
+type HeldEvent =
+  | { readonly kind: "route"; readonly event: RouteEvent }
+  | { readonly kind: "link"; readonly event: LinkEvent }
+  | { readonly kind: "address"; readonly event: AddressEvent };
+
+export class KernelObserver implements KernelListener {
+  readonly #kernel: RouteKernel;
+  readonly #clock: Clock;
+  readonly #listener: ObserverListener;
+  #view = new RouteView();
+  #topology = new Topology([], []);
+  /** Events that came during a dump; undefined when none is under way. */
+  #held: HeldEvent[] | undefined;
+  #operationsUnderWay = false;
+  #operationsEnded = Number.NEGATIVE_INFINITY;
+
+  constructor(kernel: RouteKernel, clock: Clock, listener: ObserverListener) {
+    this.#kernel = kernel;
+    this.#clock = clock;
+    this.#listener = listener;
+  }
+
+  get view(): RouteView {
+    return this.#view;
+  }
+
+  get topology(): Topology {
+    return this.#topology;
+  }
+
+  /**
+   * Lists everything anew. Events that come meanwhile are applied to the result: they are a
+   * complete record of what changed since before the first entry was read, and applying one twice
+   * does no harm.
+   */
+  async dump(): Promise<void> {
+    this.#held = [];
+    try {
+      const { links, addresses } = await this.#kernel.dumpTopology();
+      const view = new RouteView();
+      await this.#kernel.dumpRoutes((route) => {
+        if (isOurs(route) || this.#listener.isWanted(route.prefix)) view.add(route);
+      });
+      const held = this.#held;
+      this.#view = view;
+      this.#topology = new Topology(links, addresses);
+      this.#held = undefined;
+      for (const { kind, event } of held) {
+        if (kind === "route") this.onRoute(event);
+        else if (kind === "link") this.onLink(event);
+        else this.onAddress(event);
+      }
+    } finally {
+      this.#held = undefined;
+    }
+  }
+
+  /** Operations of ours were handed to the kernel, or it has answered them. */
+  operating(underWay: boolean): void {
+    this.#operationsUnderWay = underWay;
+    if (!underWay) this.#operationsEnded = this.#clock.now();
+  }
+
+  onRoute(event: RouteEvent): void {
+    // What we did ourselves the kernel has answered already, and possibly more since.
+    if (event.own) return;
+    if (this.#hold({ kind: "route", event })) return;
+    const { prefix } = event.route;
+    const known = this.#view.has(prefix);
+    if (!known && !isOurs(event.route) && !this.#listener.isWanted(prefix)) return;
+    const clear = this.#view.observe(event);
+    this.#listener.onTouched(prefix);
+    if (!clear) this.#listener.onDoubt(0);
+    // The two sockets are not read in step: near operations of ours the event may be the older.
+    else if (this.#mayBeOld()) this.#listener.onDoubt(EVENT_AGE_MS);
+  }
+
+  onLink(event: LinkEvent): void {
+    if (this.#hold({ kind: "link", event })) return;
+    if (this.#topology.linkMatters(event.change, event.link)) this.#listener.onDoubt(0);
+  }
+
+  onAddress(event: AddressEvent): void {
+    if (this.#hold({ kind: "address", event })) return;
+    if (this.#topology.addressMatters(event.change, event.address)) this.#listener.onDoubt(0);
+  }
+
+  onOverrun(): void {
+    this.#listener.onOverrun();
+    this.#listener.onDoubt(0);
+  }
+
+  onFailure(error: KernelUnavailableError): void {
+    this.#listener.onFailure(error);
+  }
+
+  #mayBeOld(): boolean {
+    return this.#operationsUnderWay || this.#clock.now() - this.#operationsEnded < EVENT_AGE_MS;
+  }
+
+  #hold(event: HeldEvent): boolean {
+    if (this.#held === undefined) return false;
+    if (this.#held.length < EVENTS_HELD_MAX) this.#held.push(event);
+    else this.#listener.onDoubt(0);
+    return true;
+  }
+}

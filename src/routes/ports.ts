@@ -1,0 +1,89 @@
+/** What the controller needs from others: the BGP side above, the kernel below. */
+import type { IpAddress } from "../ip/address.ts";
+import type { Prefix } from "../ip/prefix.ts";
+import type { KernelRoute, Link, LocalAddress, RouteOperation } from "./types.ts";
+
+/** A route that should be in the kernel. */
+export interface DesiredRoute {
+  readonly prefix: Prefix;
+  /** One, or several to be used together; never empty. */
+  readonly nextHops: readonly IpAddress[];
+  /** Kept over a peer's restart; installed like any other. */
+  readonly stale: boolean;
+}
+
+/**
+ * The wanted routes; implemented by the BGP side over its Loc-RIB, so that there is one truth.
+ * `all` is read in slices while the table changes: the iteration must survive that. Which routes
+ * it then shows does not matter, since every change is also given to `markDirty`.
+ */
+export interface DesiredRoutes {
+  lookup(prefix: Prefix): DesiredRoute | undefined;
+  all(): Iterable<DesiredRoute>;
+}
+
+/** Why the kernel refused something, by the name of its error (`EPERM`, `ENETUNREACH`). */
+export interface KernelFailure {
+  readonly code: string;
+  /** The kernel's words. */
+  readonly message: string;
+}
+
+/** The kernel cannot be talked to at all; an adapter throws nothing else. */
+export class KernelUnavailableError extends Error {
+  override readonly name = "KernelUnavailableError";
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: { readonly cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** A change to the main table. */
+export interface RouteEvent {
+  readonly change: "new" | "delete";
+  readonly route: KernelRoute;
+  /** The new one took the place of the first with the same prefix, TOS and metric. */
+  readonly replaced: boolean;
+  /** Caused by an operation of ours. */
+  readonly own: boolean;
+}
+
+export interface LinkEvent {
+  readonly change: "new" | "delete";
+  readonly link: Link;
+}
+
+export interface AddressEvent {
+  readonly change: "new" | "delete";
+  readonly address: LocalAddress;
+}
+
+/** Called in the kernel's order, never from inside a call of the controller. */
+export interface KernelListener {
+  onRoute(event: RouteEvent): void;
+  onLink(event: LinkEvent): void;
+  onAddress(event: AddressEvent): void;
+  /** Events were lost: nothing is known any more. */
+  onOverrun(): void;
+  /** The kernel's socket broke; `open` must be called again. */
+  onFailure(error: KernelUnavailableError): void;
+}
+
+/** The main table and what decides about it. Every call may reject: KernelUnavailableError. */
+export interface RouteKernel {
+  /** Begins to listen. From here on every change is in a later dump or comes as an event. */
+  open(listener: KernelListener): Promise<void>;
+  /** The interfaces and addresses. */
+  dumpTopology(): Promise<{
+    readonly links: readonly Link[];
+    readonly addresses: readonly LocalAddress[];
+  }>;
+  /** Visits every route of the main table, both families, in slices. */
+  dumpRoutes(visit: (route: KernelRoute) => void): Promise<void>;
+  /** Carries out at most SLICE_PREFIXES_MAX operations; an entry each: undefined, or why not. */
+  apply(operations: readonly RouteOperation[]): Promise<readonly (KernelFailure | undefined)[]>;
+  /** Ends listening. Nothing is called back after this. */
+  close(): void;
+}

@@ -1,0 +1,135 @@
+/**
+ * Which interface leads to a next hop. A snapshot of the kernel's interfaces and addresses; it is
+ * replaced by a new one when they change, never changed itself except by what events say about it.
+ *
+ * A next hop is reachable when it lies in the subnet of an address of an interface that is up, and
+ * is not an address of this machine. Of several subnets the longest wins, then the interface that
+ * was made first. Link-local addresses do not count: a next hop there would name no interface.
+ */
+import { familyOf, type IpAddress } from "../ip/address.ts";
+import type { Prefix } from "../ip/prefix.ts";
+import { prefix, prefixLength } from "../ip/prefix.ts";
+import { type AddressRange, addressNumber, rangeOf, rangesOverlap } from "./ranges.ts";
+import type { Hop, Link, LocalAddress } from "./types.ts";
+
+export type Unreachable =
+  | { readonly reason: "other-family" }
+  | { readonly reason: "own-address" }
+  | { readonly reason: "no-subnet" }
+  | { readonly reason: "link-down"; readonly link: string };
+
+export type Resolution =
+  | { readonly ok: true; readonly hop: Hop }
+  | { readonly ok: false; readonly why: Unreachable };
+
+interface Subnet {
+  readonly range: AddressRange;
+  readonly length: number;
+  readonly link: number;
+}
+
+const LINK_LOCAL = [rangeOf(prefix("fe80::/10")), rangeOf(prefix("169.254.0.0/16"))];
+
+export class Topology {
+  readonly #links = new Map<number, Link>();
+  /** Non-link-local addresses: `link address` → subnet. */
+  readonly #addresses = new Map<string, LocalAddress>();
+  readonly #own = new Set<IpAddress>();
+  readonly #subnets: Subnet[] = [];
+  readonly #resolved = new Map<IpAddress, Resolution>();
+
+  constructor(links: Iterable<Link>, addresses: Iterable<LocalAddress>) {
+    for (const link of links) this.#links.set(link.index, link);
+    for (const address of addresses) {
+      this.#own.add(address.address);
+      const range = rangeOf(address.subnet);
+      if (isLinkLocal(range)) continue;
+      this.#addresses.set(addressKey(address), address);
+      const length = prefixLength(address.subnet);
+      this.#subnets.push({ range, length, link: address.link });
+    }
+    this.#subnets.sort((a, b) => b.length - a.length || a.link - b.link);
+  }
+
+  /** Addresses of this machine, link-local ones included. */
+  get addresses(): ReadonlySet<IpAddress> {
+    return this.#own;
+  }
+
+  linkName(index: number): string {
+    return this.#links.get(index)?.name ?? `if${index}`;
+  }
+
+  /** The way to a next hop of a route to `destination`. Results are the same object each time. */
+  resolve(destination: Prefix, nextHop: IpAddress): Resolution {
+    if (familyOf(nextHop) !== (destination.includes(":") ? 6 : 4)) return OTHER_FAMILY;
+    let resolution = this.#resolved.get(nextHop);
+    if (resolution === undefined) {
+      resolution = this.#resolve(nextHop);
+      this.#resolved.set(nextHop, resolution);
+    }
+    return resolution;
+  }
+
+  /**
+   * Whether an event says something that this snapshot does not know and that matters: then the
+   * kernel must be listed again. Pod interfaces come and go without mattering, since nothing but
+   * link-local addresses is on them.
+   */
+  linkMatters(change: "new" | "delete", link: Link): boolean {
+    if (!this.#subnets.some((subnet) => subnet.link === link.index)) {
+      // Remembered all the same: its address may come next.
+      if (change === "delete") this.#links.delete(link.index);
+      else this.#links.set(link.index, link);
+      return false;
+    }
+    const known = this.#links.get(link.index);
+    return change === "delete" || known === undefined || known.up !== link.up;
+  }
+
+  /** As {@link linkMatters}, for an address; a renewed lease does not matter. */
+  addressMatters(change: "new" | "delete", address: LocalAddress): boolean {
+    if (isLinkLocal(rangeOf(address.subnet))) return false;
+    const known = this.#addresses.get(addressKey(address));
+    return change === "delete" || known?.subnet !== address.subnet;
+  }
+
+  #resolve(nextHop: IpAddress): Resolution {
+    if (this.#own.has(nextHop)) return { ok: false, why: { reason: "own-address" } };
+    const number = addressNumber(nextHop);
+    const family = familyOf(nextHop);
+    let down: Link | undefined;
+    for (const { range, link: index } of this.#subnets) {
+      if (range.family !== family || number < range.first || number > range.last) continue;
+      const link = this.#links.get(index);
+      if (link?.up) return { ok: true, hop: { gateway: nextHop, link: index, weight: 1 } };
+      down ??= link;
+    }
+    if (down === undefined) return { ok: false, why: { reason: "no-subnet" } };
+    return { ok: false, why: { reason: "link-down", link: down.name } };
+  }
+}
+
+const OTHER_FAMILY: Resolution = { ok: false, why: { reason: "other-family" } };
+
+/** One sentence part: `it is in no subnet of this machine`. */
+export function describeUnreachable(why: Unreachable): string {
+  switch (why.reason) {
+    case "other-family":
+      return "it is of the other address family";
+    case "own-address":
+      return "it is an address of this machine";
+    case "no-subnet":
+      return "it is in no subnet of this machine";
+    case "link-down":
+      return `interface ${why.link} is down`;
+  }
+}
+
+function addressKey(address: LocalAddress): string {
+  return `${address.link} ${address.address}`;
+}
+
+function isLinkLocal(range: AddressRange): boolean {
+  return LINK_LOCAL.some((linkLocal) => rangesOverlap(range, linkLocal));
+}

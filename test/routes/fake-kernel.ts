@@ -1,0 +1,268 @@
+/**
+ * A main table that behaves as Linux does where it matters here: the key is prefix, TOS and metric;
+ * a create refuses an occupied key; a replace takes the first of a key, whoever's it is; going down,
+ * an interface takes its routes along without an event for each. Events come later, by the clock.
+ */
+import type { IpAddress } from "../../src/ip/address.ts";
+import { parseAddress } from "../../src/ip/address.ts";
+import { type Prefix, prefix, prefixContains, prefixFamily } from "../../src/ip/prefix.ts";
+import {
+  type KernelFailure,
+  type KernelListener,
+  KernelUnavailableError,
+  type RouteKernel,
+} from "../../src/routes/ports.ts";
+import {
+  type Hop,
+  isOurs,
+  type KernelRoute,
+  type Link,
+  type LocalAddress,
+  OUR_PROTOCOL,
+  ourMetric,
+  type RouteOperation,
+  sameRoute,
+} from "../../src/routes/types.ts";
+import type { FakeClock } from "../support/fake-clock.ts";
+
+export const STATIC = 4;
+
+/** An address that the test wrote down. */
+export function address(text: string): IpAddress {
+  const parsed = parseAddress(text);
+  if (parsed === undefined) throw new Error(`not an address: ${text}`);
+  return parsed;
+}
+
+/** A route as the kernel would list it. */
+export function route(
+  destination: string,
+  fields: Partial<Omit<KernelRoute, "prefix" | "hops">> & {
+    readonly via?: string | readonly string[];
+    readonly link?: number;
+  } = {},
+): KernelRoute {
+  const to = prefix(destination);
+  const { via = [], link = 2, ...same } = fields;
+  const gateways = typeof via === "string" ? [via] : via;
+  return {
+    prefix: to,
+    protocol: OUR_PROTOCOL,
+    tos: 0,
+    metric: ourMetric(prefixFamily(to)),
+    plain: true,
+    hops: gateways.map((gateway) => ({ gateway: address(gateway), link, weight: 1 })),
+    ...same,
+  };
+}
+
+/** One line a route, for comparing tables. */
+export function line(r: KernelRoute): string {
+  const hops = r.hops.map((hop) => `via ${hop.gateway ?? "-"} dev ${hop.link}`).join(" ");
+  return `${r.prefix} ${hops} proto ${r.protocol} metric ${r.metric}`;
+}
+
+export class FakeKernel implements RouteKernel {
+  routes: KernelRoute[] = [];
+  links: Link[] = [
+    { index: 1, name: "lo", up: true },
+    { index: 2, name: "enp1s0", up: true },
+  ];
+  addresses: LocalAddress[] = [
+    { link: 1, address: address("127.0.0.1"), subnet: prefix("127.0.0.0/8") },
+    { link: 2, address: address("192.168.50.50"), subnet: prefix("192.168.50.0/24") },
+    { link: 2, address: address("2001:db8::50"), subnet: prefix("2001:db8::/64") },
+  ];
+  /** Every operation that was tried. */
+  readonly tried: RouteOperation[] = [];
+  /** Operations in one call at most so far. */
+  largestBatch = 0;
+  opens = 0;
+  dumps = 0;
+  /** Milliseconds between a change and its event. */
+  eventDelayMs = 0;
+  /** Set to make a call fail. */
+  unavailable: KernelUnavailableError | undefined;
+  refuse: (operation: RouteOperation) => KernelFailure | undefined = () => undefined;
+  /** Called in the middle of a dump, and before operations are carried out. */
+  duringDump: () => void = () => undefined;
+  beforeApply: () => void = () => undefined;
+  afterApply: () => void = () => undefined;
+  #listener: KernelListener | undefined;
+  readonly #clock: FakeClock;
+
+  constructor(clock: FakeClock) {
+    this.#clock = clock;
+  }
+
+  get listening(): boolean {
+    return this.#listener !== undefined;
+  }
+
+  async open(listener: KernelListener): Promise<void> {
+    if (this.unavailable !== undefined) throw this.unavailable;
+    this.opens++;
+    this.#listener = listener;
+  }
+
+  async dumpTopology() {
+    if (this.unavailable !== undefined) throw this.unavailable;
+    return { links: [...this.links], addresses: [...this.addresses] };
+  }
+
+  async dumpRoutes(visit: (route: KernelRoute) => void): Promise<void> {
+    this.dumps++;
+    const half = Math.floor(this.routes.length / 2);
+    for (const entry of this.routes.slice(0, half)) visit(entry);
+    const rest = this.routes.slice(half);
+    this.duringDump();
+    for (const entry of rest) if (this.routes.includes(entry)) visit(entry);
+  }
+
+  async apply(operations: readonly RouteOperation[]) {
+    if (this.unavailable !== undefined) throw this.unavailable;
+    this.largestBatch = Math.max(this.largestBatch, operations.length);
+    this.beforeApply();
+    const outcomes = operations.map((operation) => {
+      this.tried.push(operation);
+      return this.refuse(operation) ?? this.#carryOut(operation);
+    });
+    this.afterApply();
+    return outcomes;
+  }
+
+  close(): void {
+    this.#listener = undefined;
+  }
+
+  /** Somebody else adds a route; `first` as `ip route prepend` does. */
+  add(entry: KernelRoute, place: "first" | "last" = "last"): void {
+    if (place === "first") this.routes.unshift(entry);
+    else this.routes.push(entry);
+    this.#event("new", entry, false, false);
+  }
+
+  /** Somebody else's `ip route replace`. */
+  replace(entry: KernelRoute): void {
+    const at = this.routes.findIndex((other) => sameKey(other, entry));
+    if (at < 0) this.routes.push(entry);
+    else this.routes[at] = entry;
+    this.#event("new", entry, at >= 0, false);
+  }
+
+  /** Somebody else deletes routes. */
+  delete(matches: (entry: KernelRoute) => boolean): void {
+    const gone = this.routes.filter(matches);
+    this.routes = this.routes.filter((entry) => !gone.includes(entry));
+    for (const entry of gone) this.#event("delete", entry, false, false);
+  }
+
+  setLink(index: number, up: boolean): void {
+    this.links = this.links.map((link) => (link.index === index ? { ...link, up } : link));
+    if (!up) {
+      this.routes = this.routes.filter((entry) => !entry.hops.some((hop) => hop.link === index));
+    }
+    const link = this.links.find((entry) => entry.index === index)!;
+    this.#later((listener) => listener.onLink({ change: "new", link }));
+  }
+
+  addAddress(entry: LocalAddress): void {
+    this.addresses.push(entry);
+    this.#later((listener) => listener.onAddress({ change: "new", address: entry }));
+  }
+
+  deleteAddress(gone: string): void {
+    const entry = this.addresses.find((other) => other.address === gone)!;
+    this.addresses = this.addresses.filter((other) => other !== entry);
+    this.#later((listener) => listener.onAddress({ change: "delete", address: entry }));
+  }
+
+  /** Loses what has not been delivered, and says so. */
+  overrun(): void {
+    this.#generation++;
+    this.#later((listener) => listener.onOverrun());
+  }
+
+  /** The monitor socket breaks. */
+  fail(): void {
+    const listener = this.#listener;
+    this.#listener = undefined;
+    listener?.onFailure(new KernelUnavailableError("EIO", "EIO: the socket broke"));
+  }
+
+  /** Changes the table without any event. */
+  silently(change: () => void): void {
+    const listener = this.#listener;
+    this.#listener = undefined;
+    change();
+    this.#listener = listener;
+  }
+
+  ours(): string[] {
+    return this.routes.filter(isOurs).map(line).sort();
+  }
+
+  foreign(): string[] {
+    return this.routes.filter((entry) => !isOurs(entry)).map(line);
+  }
+
+  #generation = 0;
+
+  #carryOut(operation: RouteOperation): KernelFailure | undefined {
+    if (operation.kind === "delete") {
+      const at = this.routes.findIndex((entry) => sameRoute(entry, operation.route));
+      if (at < 0 || !isOurs(this.routes[at]!)) return failure("ESRCH");
+      const [gone] = this.routes.splice(at, 1);
+      this.#event("delete", gone!, false, true);
+      return undefined;
+    }
+    if (!operation.hops.every((hop) => this.#reaches(hop, operation.prefix))) {
+      return failure("ENETUNREACH");
+    }
+    const made = { ...route(operation.prefix), hops: operation.hops };
+    const at = this.routes.findIndex((entry) => sameKey(entry, made));
+    if (operation.kind === "create") {
+      if (at >= 0) return failure("EEXIST");
+      this.routes.push(made);
+      this.#event("new", made, false, true);
+      return undefined;
+    }
+    if (at < 0) return failure("ENOENT");
+    this.routes[at] = made;
+    this.#event("new", made, true, true);
+    return undefined;
+  }
+
+  #reaches(hop: Hop, destination: Prefix): boolean {
+    if (hop.gateway === undefined) return true;
+    const { gateway } = hop;
+    if (prefixFamily(destination) !== (gateway.includes(":") ? 6 : 4)) return false;
+    const up = this.links.some((link) => link.index === hop.link && link.up);
+    return (
+      up &&
+      this.addresses.some(
+        (entry) => entry.link === hop.link && prefixContains(entry.subnet, gateway),
+      )
+    );
+  }
+
+  #event(change: "new" | "delete", entry: KernelRoute, replaced: boolean, own: boolean): void {
+    this.#later((listener) => listener.onRoute({ change, route: entry, replaced, own }));
+  }
+
+  #later(call: (listener: KernelListener) => void): void {
+    if (this.#listener === undefined) return;
+    const generation = this.#generation;
+    this.#clock.after(this.eventDelayMs, () => {
+      if (this.#listener !== undefined && this.#generation === generation) call(this.#listener);
+    });
+  }
+}
+
+function sameKey(a: KernelRoute, b: KernelRoute): boolean {
+  return a.prefix === b.prefix && a.tos === b.tos && a.metric === b.metric;
+}
+
+function failure(code: string): KernelFailure {
+  return { code, message: `${code}: refused by the fake kernel` };
+}

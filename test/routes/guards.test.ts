@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { prefix } from "../../src/ip/prefix.ts";
+import { describeRefusal, Guards } from "../../src/routes/guards.ts";
+import { address } from "./fake-kernel.ts";
+
+const guards = new Guards(
+  {
+    protectedAddresses: ["192.168.50.50", "192.168.50.51", "2001:db8::51"].map(address),
+    ownPodCidrs: [prefix("10.233.64.0/24"), prefix("fd00:64::/64")],
+  },
+  ["127.0.0.1", "192.168.50.50", "172.30.0.9", "10.233.64.1", "fe80::1", "fd00:64::1"].map(address),
+);
+
+/** Prefix, next hop, and what the refusal says; undefined = may be installed. */
+const cases: readonly [string, string, RegExp | undefined][] = [
+  ["10.233.65.0/24", "192.168.50.51", undefined],
+  ["fd00:65::/64", "2001:db8::51", undefined],
+  ["0.0.0.0/0", "192.168.50.51", /default route/],
+  ["::/0", "2001:db8::51", /default route/],
+  ["0.0.0.0/1", "192.168.50.51", /this network/],
+  ["128.0.0.0/1", "192.168.50.51", /link-local|multicast/],
+  ["127.0.0.0/8", "192.168.50.51", /loopback/],
+  ["127.1.2.0/24", "192.168.50.51", /loopback/],
+  ["224.0.1.0/24", "192.168.50.51", /multicast/],
+  ["169.254.7.0/24", "192.168.50.51", /link-local/],
+  ["250.0.0.0/8", "192.168.50.51", /reserved/],
+  ["::/1", "2001:db8::51", /overlaps/],
+  ["::1/128", "2001:db8::51", /loopback/],
+  ["ff02::/16", "2001:db8::51", /multicast/],
+  ["fe80::/64", "2001:db8::51", /link-local/],
+  ["::ffff:10.0.0.0/104", "2001:db8::51", /IPv4-mapped/],
+  ["192.168.50.0/24", "192.168.50.200", /covers its own next hop|node address 192\.168\.50\.50/],
+  ["192.168.0.0/16", "10.9.9.9", /node address 192\.168\.50\.50/],
+  ["192.168.50.51/32", "192.168.50.50", /node address 192\.168\.50\.51/],
+  ["192.168.50.52/32", "192.168.50.51", undefined],
+  ["192.168.50.200/32", "192.168.50.200", /own next hop/],
+  ["2001:db8::/32", "fd00::1", /node address 2001:db8::51/],
+  ["172.30.0.0/16", "192.168.50.51", /node address 172\.30\.0\.9/],
+  ["172.31.0.0/16", "192.168.50.51", undefined],
+  ["10.233.64.0/24", "192.168.50.51", /own pod CIDR 10\.233\.64\.0\/24/],
+  ["10.233.64.128/25", "192.168.50.51", /own pod CIDR/],
+  ["10.233.64.1/32", "192.168.50.51", /own pod CIDR/],
+  ["fd00:64::/64", "2001:db8::51", /own pod CIDR/],
+  // Aggregates of a router: our own, being more specific, win.
+  ["10.233.0.0/16", "192.168.50.51", undefined],
+  ["fd00::/16", "2001:db8::51", undefined],
+];
+
+for (const [destination, nextHop, expected] of cases) {
+  test(`guards: ${destination} via ${nextHop}`, () => {
+    const refusal = guards.refusal(prefix(destination), [address(nextHop)]);
+    if (expected === undefined) assert.equal(refusal, undefined);
+    else {
+      assert.ok(refusal !== undefined, "refused");
+      assert.match(describeRefusal(refusal), expected);
+    }
+  });
+}
+
+test("guards: any of several next hops counts", () => {
+  const nextHops = ["192.168.50.51", "10.8.0.1"].map(address);
+  const refusal = guards.refusal(prefix("10.8.0.0/24"), nextHops);
+  assert.deepEqual(refusal, { reason: "covers-next-hop", address: "10.8.0.1" });
+});

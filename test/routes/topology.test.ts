@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { prefix } from "../../src/ip/prefix.ts";
+import { describeUnreachable, Topology } from "../../src/routes/topology.ts";
+import type { Link, LocalAddress } from "../../src/routes/types.ts";
+import { address } from "./fake-kernel.ts";
+
+const links: Link[] = [
+  { index: 2, name: "eth0", up: true },
+  { index: 3, name: "eth1", up: false },
+  { index: 4, name: "eth2", up: true },
+  { index: 5, name: "wg0", up: true },
+];
+
+function local(link: number, own: string, subnet: string): LocalAddress {
+  return { link, address: address(own), subnet: prefix(subnet) };
+}
+
+const addresses = [
+  local(2, "10.0.0.1", "10.0.0.0/16"),
+  local(4, "10.0.9.1", "10.0.9.0/24"),
+  local(3, "10.7.0.1", "10.7.0.0/24"),
+  local(5, "172.16.0.1", "172.16.0.2/32"),
+  local(2, "fe80::1", "fe80::/64"),
+  local(2, "2001:db8::1", "2001:db8::/64"),
+];
+
+/** Destination, next hop, and interface or reason. */
+const cases: readonly [string, string, number | RegExp][] = [
+  ["10.233.1.0/24", "10.0.1.1", 2],
+  ["10.233.1.0/24", "10.0.9.7", 4],
+  ["10.233.1.0/24", "172.16.0.2", 5],
+  ["10.233.1.0/24", "172.16.0.3", /no subnet/],
+  ["10.233.1.0/24", "10.7.0.9", /interface eth1 is down/],
+  ["10.233.1.0/24", "10.0.0.1", /address of this machine/],
+  ["10.233.1.0/24", "10.7.0.1", /address of this machine/],
+  ["10.233.1.0/24", "8.8.8.8", /no subnet/],
+  ["10.233.1.0/24", "2001:db8::2", /other address family/],
+  ["fd00:1::/64", "2001:db8::2", 2],
+  ["fd00:1::/64", "10.0.1.1", /other address family/],
+  ["fd00:1::/64", "fe80::2", /no subnet/],
+];
+
+for (const [destination, nextHop, expected] of cases) {
+  test(`topology: ${destination} via ${nextHop}`, () => {
+    const topology = new Topology(links, addresses);
+    const resolution = topology.resolve(prefix(destination), address(nextHop));
+    if (typeof expected === "number") {
+      assert.ok(resolution.ok);
+      assert.deepEqual(resolution.hop, { gateway: nextHop, link: expected, weight: 1 });
+    } else {
+      assert.ok(!resolution.ok);
+      assert.match(describeUnreachable(resolution.why), expected);
+    }
+  });
+}
+
+test("topology: equal subnets on two interfaces go to the one made first", () => {
+  const twice = [local(4, "10.0.0.2", "10.0.0.0/16"), ...addresses];
+  const resolution = new Topology(links, twice).resolve(prefix("10.1.0.0/24"), address("10.0.3.3"));
+  assert.ok(resolution.ok && resolution.hop.link === 2);
+});
+
+test("topology: which events matter", () => {
+  const topology = new Topology(links, addresses);
+  const eth0 = links[0]!;
+  const pod: Link = { index: 77, name: "veth77", up: true };
+  assert.equal(topology.linkMatters("new", pod), false, "a pod's interface comes");
+  assert.equal(topology.linkMatters("new", { ...pod, up: false }), false);
+  assert.equal(topology.linkMatters("delete", pod), false, "and goes");
+  assert.equal(topology.addressMatters("new", local(77, "fe80::7", "fe80::/64")), false);
+  assert.equal(topology.linkMatters("new", eth0), false, "nothing new");
+  assert.equal(topology.linkMatters("new", { ...eth0, up: false }), true, "down");
+  assert.equal(topology.linkMatters("delete", eth0), true, "gone");
+  assert.equal(topology.addressMatters("new", addresses[0]!), false, "a renewed lease");
+  assert.equal(topology.addressMatters("new", local(2, "10.0.0.1", "10.0.0.0/24")), true);
+  assert.equal(topology.addressMatters("delete", addresses[0]!), true);
+  assert.equal(topology.addressMatters("new", local(77, "10.5.0.1", "10.5.0.0/24")), true);
+});
