@@ -1,0 +1,81 @@
+/** Socket options that Node cannot set, through netlink-ts. The only file here that knows it. */
+import {
+  bindSocket,
+  bindToDevice,
+  clearTcpMd5Key,
+  closeSocket,
+  openTcpSocket,
+  setIpv6Only,
+  setMinimumTtl,
+  setReuseAddress,
+  setTcpMd5Key,
+  setTtl,
+} from "netlink-ts";
+import { familyOf, type IpAddress, type IpFamily } from "../../ip/address.ts";
+import type { ListenOptions, SocketPolicy } from "./transport.ts";
+
+/** RFC 5082 §3: what arrives with less came from further away than the next hop. */
+const GTSM_TTL = 255;
+
+/** Whether a socket needs more than Node can give it. */
+export function isSpecial(policy: SocketPolicy): boolean {
+  return (
+    policy.password !== undefined ||
+    policy.ttl !== undefined ||
+    policy.ttlSecurity ||
+    policy.bindInterface !== undefined
+  );
+}
+
+/** A socket for dialling `peer`, all options set; its fd. Throws what the kernel says, no key. */
+export function openDialSocket(peer: IpAddress, policy: SocketPolicy): number {
+  const family = familyOf(peer);
+  const fd = openTcpSocket(family);
+  try {
+    if (policy.password !== undefined) setTcpMd5Key(fd, peer, policy.password);
+    applyToSocket(fd, family, policy);
+  } catch (error) {
+    closeSocket(fd);
+    throw error;
+  }
+  return fd;
+}
+
+/** TTL and interface of a socket, an accepted one too: MD5 it has from its listener. */
+export function applyToSocket(fd: number, family: IpFamily, policy: SocketPolicy): void {
+  if (policy.ttlSecurity) {
+    setTtl(fd, family, GTSM_TTL);
+    setMinimumTtl(fd, family, GTSM_TTL);
+  } else if (policy.ttl !== undefined) {
+    setTtl(fd, family, policy.ttl);
+  }
+  if (policy.bindInterface !== undefined) bindToDevice(fd, policy.bindInterface);
+}
+
+/**
+ * A bound socket to listen on. It answers with TTL 255, as a peer with TTL security demands of the
+ * first segment; accepted sockets get their own TTL.
+ */
+export function openListenSocket(options: ListenOptions): number {
+  const family = familyOf(options.address);
+  const fd = openTcpSocket(family);
+  try {
+    setReuseAddress(fd);
+    if (family === 6) setIpv6Only(fd);
+    setTtl(fd, family, GTSM_TTL);
+    for (const [peer, key] of options.passwords) {
+      if (familyOf(peer) === family) setTcpMd5Key(fd, peer, key);
+    }
+    bindSocket(fd, options.address, options.port);
+  } catch (error) {
+    closeSocket(fd);
+    throw error;
+  }
+  return fd;
+}
+
+/** Sets, changes or (undefined) takes away one peer's key on a listener. */
+export function setListenerKey(fd: number, peer: IpAddress, key: string | undefined): void {
+  if (key === undefined) clearTcpMd5Key(fd, peer);
+  else setTcpMd5Key(fd, peer, key);
+}

@@ -1,0 +1,164 @@
+/**
+ * The TCP adapter. A dial that needs nothing special is Node's; one with a key, a TTL or an
+ * interface gets its socket from netlink-ts with everything set before the SYN. Listeners are
+ * always made so, one for each address, IPv4 and IPv6 apart: MD5 keys are in place before the
+ * first SYN and can be changed while it stands.
+ */
+import { connect, createServer, type Server, Socket } from "node:net";
+import { familyOf, type IpAddress, parseAddress } from "../../ip/address.ts";
+import { socketFd, socketReason, TcpConnection } from "./tcp-connection.ts";
+import {
+  applyToSocket,
+  isSpecial,
+  openDialSocket,
+  openListenSocket,
+  setListenerKey,
+} from "./tcp-options.ts";
+import type {
+  Connection,
+  ConnectionHandler,
+  DialOptions,
+  Listener,
+  ListenHandler,
+  ListenOptions,
+  Transport,
+} from "./transport.ts";
+
+/** The kernel keeps this many connections that we have not looked at; it cuts to somaxconn. */
+const BACKLOG = 4096;
+
+/** Transport over the machine's TCP. */
+export class TcpTransport implements Transport {
+  dial(options: DialOptions, handler: ConnectionHandler): Connection {
+    const socket = openSocket(options);
+    const connection = new TcpConnection(socket, options.address, options.port);
+    connection.begin(handler);
+    return connection;
+  }
+
+  listen(options: ListenOptions, handler: ListenHandler): Listener {
+    return new TcpListener(options, handler);
+  }
+
+  defer(callback: () => void): void {
+    setImmediate(callback);
+  }
+}
+
+function openSocket(options: DialOptions): Socket {
+  const { address, port, localAddress, policy } = options;
+  const target = {
+    host: address,
+    port,
+    ...(localAddress === undefined ? {} : { localAddress }),
+    autoSelectFamily: false,
+  };
+  if (!isSpecial(policy)) return connect(target);
+  let fd: number;
+  try {
+    fd = openDialSocket(address, policy);
+  } catch (error) {
+    // Told through `closed`, as every other failure to connect.
+    const failed = new Socket();
+    failed.destroy(error instanceof Error ? error : new Error("socket failed"));
+    return failed;
+  }
+  return new Socket({ fd, readable: true, writable: true }).connect(target);
+}
+
+class TcpListener implements Listener {
+  readonly #options: ListenOptions;
+  readonly #handler: ListenHandler;
+  readonly #server: Server;
+  #fd: number | undefined;
+  #passwords: ReadonlyMap<IpAddress, string>;
+  #closed = false;
+
+  constructor(options: ListenOptions, handler: ListenHandler) {
+    this.#options = options;
+    this.#handler = handler;
+    this.#passwords = options.passwords;
+    this.#server = createServer({ pauseOnConnect: false }, (socket) => this.#accept(socket));
+    this.#server.on("error", (error) => this.#fail(error));
+    this.#server.on("listening", () => {
+      if (!this.#closed) handler.listening();
+    });
+    try {
+      this.#fd = openListenSocket(options);
+      this.#server.listen({ fd: this.#fd, backlog: BACKLOG });
+    } catch (error) {
+      setImmediate(() => this.#fail(error));
+    }
+  }
+
+  setPasswords(passwords: ReadonlyMap<IpAddress, string>): string | undefined {
+    const before = this.#passwords;
+    this.#passwords = passwords;
+    if (this.#fd === undefined) return undefined;
+    const problems: string[] = [];
+    const family = familyOf(this.#options.address);
+    for (const peer of new Set([...before.keys(), ...passwords.keys()])) {
+      if (familyOf(peer) !== family || before.get(peer) === passwords.get(peer)) continue;
+      try {
+        setListenerKey(this.#fd, peer, passwords.get(peer));
+      } catch (error) {
+        problems.push(`TCP MD5 key of ${peer}: ${socketReason(error)}`);
+      }
+    }
+    return problems.length === 0 ? undefined : problems.join("; ");
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#fd = undefined;
+    this.#server.close();
+  }
+
+  #accept(socket: Socket): void {
+    const address = parseAddress((socket.remoteAddress ?? "").split("%", 1)[0]!);
+    if (this.#closed || address === undefined) {
+      socket.on("error", () => undefined);
+      socket.destroy();
+      return;
+    }
+    const connection = new TcpConnection(socket, address, socket.remotePort ?? 0);
+    const acceptance = this.#handler.accepted(connection);
+    if (acceptance === undefined) {
+      connection.reset();
+      return;
+    }
+    connection.begin(acceptance.handler);
+    const fd = socketFd(socket);
+    if (!isSpecial(acceptance.policy) || fd === undefined) return;
+    try {
+      applyToSocket(fd, familyOf(address), acceptance.policy);
+    } catch (error) {
+      socket.destroy(error instanceof Error ? error : new Error("socket option failed"));
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#closed) return;
+    const { address, port } = this.#options;
+    const code = error instanceof Error && "code" in error ? String(error.code) : "UNKNOWN";
+    // Too many open files and the like stop one accept, not the listener.
+    if (this.#server.listening) return;
+    this.#closed = true;
+    this.#fd = undefined;
+    const message = `cannot listen on ${address} port ${port}: ${listenReason(code)}`;
+    this.#handler.failed({ code, message });
+  }
+}
+
+function listenReason(code: string): string {
+  switch (code) {
+    case "EADDRINUSE":
+      return "another program listens there (EADDRINUSE)";
+    case "EACCES":
+      return "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE (EACCES)";
+    case "EADDRNOTAVAIL":
+      return "this machine does not have the address (EADDRNOTAVAIL)";
+    default:
+      return code;
+  }
+}

@@ -1,0 +1,146 @@
+/** The transport contract over the network in memory and over TCP, and what only TCP can show. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { TcpTransport } from "../../../src/bgp/session/tcp-transport.ts";
+import { plainPolicy } from "../../../src/bgp/session/transport.ts";
+import { parseAddress } from "../../../src/ip/address.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
+import { MemoryNetwork, type MemoryNetworkOptions } from "../../support/memory-network.ts";
+import { End, transportContract } from "../../support/transport-contract.ts";
+
+const address = (text: string) => parseAddress(text)!;
+const WAIT_MS = 5_000;
+
+function memoryWorld(options: MemoryNetworkOptions) {
+  return async () => {
+    const clock = new FakeClock();
+    const network = new MemoryNetwork(clock, options);
+    const [nearAddress, farAddress] = [address("192.0.2.1"), address("192.0.2.2")];
+    return {
+      near: network.host(nearAddress),
+      far: network.host(farAddress),
+      nearAddress,
+      farAddress,
+      port: 179,
+      async until(condition: () => boolean, what: string) {
+        for (let i = 0; i < WAIT_MS && !condition(); i++) clock.advance(1);
+        assert.ok(condition(), `waited in vain: ${what}`);
+      },
+      async pass(ms: number) {
+        clock.advance(ms);
+      },
+      release() {},
+    };
+  };
+}
+
+async function freePort(host: string): Promise<number> {
+  const server = createServer().listen(0, host);
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+function tcpWorld(near: string, far: string) {
+  return async () => ({
+    near: new TcpTransport(),
+    far: new TcpTransport(),
+    nearAddress: address(near),
+    farAddress: address(far),
+    port: await freePort(far),
+    async until(condition: () => boolean, what: string) {
+      const end = performance.now() + WAIT_MS;
+      while (!condition() && performance.now() < end) await sleep(2);
+      assert.ok(condition(), `waited in vain: ${what}`);
+    },
+    pass: (ms: number) => sleep(ms),
+    release() {},
+  });
+}
+
+transportContract("memory", memoryWorld({}));
+transportContract("memory, byte by byte", memoryWorld({ chunkBytes: 1000, windowBytes: 3000 }));
+transportContract("TCP over IPv4", tcpWorld("127.0.0.1", "127.0.0.2"));
+transportContract("TCP over IPv6", tcpWorld("::1", "::1"));
+
+test("TTL security: who comes with a lower TTL is not heard", async () => {
+  const world = await tcpWorld("127.0.0.1", "127.0.0.2")();
+  const gtsm = { ...plainPolicy, ttlSecurity: true };
+  const ends: End[] = [];
+  const listener = world.far.listen(
+    { address: world.farAddress, port: world.port, passwords: new Map() },
+    {
+      listening() {},
+      accepted(connection) {
+        const end = new End();
+        end.connection = connection;
+        ends.push(end);
+        return { handler: end, policy: gtsm };
+      },
+      failed: (problem) => assert.fail(problem.message),
+    },
+  );
+  const dial = (policy: typeof plainPolicy) => {
+    const end = new End();
+    const { farAddress, nearAddress, port } = world;
+    const options = { address: farAddress, port, localAddress: nearAddress, policy };
+    end.connection = world.near.dial(options, end);
+    return end;
+  };
+  const good = dial(gtsm);
+  await world.until(() => good.log.includes("connected") && ends.length === 1, "connected");
+  good.connection!.write([Uint8Array.of(1)]);
+  await world.until(() => ends[0]!.bytes === 1, "bytes");
+  const far = dial({ ...plainPolicy, ttl: 254 });
+  await world.until(() => far.log.includes("connected") && ends.length === 2, "connected");
+  await world.pass(20);
+  far.connection!.write([Uint8Array.of(1)]);
+  await world.pass(200);
+  assert.equal(ends[1]!.bytes, 0);
+  // The other end would not even hear a reset from that far away.
+  for (const end of [good, far, ...ends]) end.connection!.reset();
+  listener.close();
+});
+
+test("an option that the kernel refuses ends the dial with a reason, not the process", async () => {
+  const world = await tcpWorld("127.0.0.1", "127.0.0.2")();
+  const end = new End();
+  const policy = { ...plainPolicy, bindInterface: "no-such-device" };
+  const options = { address: world.farAddress, port: world.port, localAddress: undefined, policy };
+  world.near.dial(options, end);
+  await world.until(() => end.reason !== undefined, "closed");
+  assert.equal(end.reason, "no such interface");
+});
+
+test("a thousand refused strangers leave the listener as it was", async () => {
+  const world = await tcpWorld("127.0.0.1", "127.0.0.2")();
+  let asked = 0;
+  const listener = world.far.listen(
+    { address: world.farAddress, port: world.port, passwords: new Map() },
+    {
+      listening() {},
+      accepted() {
+        asked++;
+        return undefined;
+      },
+      failed: (problem) => assert.fail(problem.message),
+    },
+  );
+  const ends: End[] = [];
+  for (let i = 0; i < 1000; i++) {
+    const end = new End();
+    ends.push(end);
+    const { farAddress, port } = world;
+    const options = { address: farAddress, port, localAddress: undefined, policy: plainPolicy };
+    world.near.dial(options, end);
+    if (i % 100 === 99) await sleep(1);
+  }
+  await world.until(() => ends.every((end) => end.reason !== undefined), "all refused");
+  assert.equal(asked, 1000);
+  listener.close();
+});
