@@ -5,11 +5,12 @@
  * Of a capability that came more than once the last one counts (RFC 4724 §3, RFC 9494 §3.1 say so
  * of theirs; the others leave it open), but each `multiprotocol` is one family.
  */
+import { twoOctetAs } from "./as-number.ts";
 import { ByteWriter } from "./bytes.ts";
 import { encodeCapability } from "./capability-codec.ts";
 import { bgpError, OpenSubcode } from "./errors.ts";
 import { EXTENDED_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX } from "./header.ts";
-import { BGP_VERSION, twoOctetAs } from "./open.ts";
+import { BGP_VERSION } from "./open.ts";
 import {
   type BgpError,
   type Capability,

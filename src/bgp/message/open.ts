@@ -27,9 +27,6 @@ import {
 } from "./types.ts";
 
 export const BGP_VERSION = 4;
-/** Stands in 2-octet fields for a number that needs 4, RFC 6793 §9. */
-export const AS_TRANS = 23_456;
-
 const FIXED_BYTES = 10;
 const EXTENDED_MARK = 255;
 const PARAMETER_CAPABILITIES = 2;
@@ -148,11 +145,6 @@ export function encodeOpen(open: OpenMessage): Uint8Array {
   const message = out.toBytes();
   writeHeader(message, 0, message.length, MessageType.open);
   return message;
-}
-
-/** The 2-octet form of an AS number, RFC 6793 §9. */
-export function twoOctetAs(as: number): number {
-  return as > 0xffff ? AS_TRANS : as;
 }
 
 function malformed(reason: string): BgpError {

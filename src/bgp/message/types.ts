@@ -177,6 +177,11 @@ export interface PathAttributes {
   readonly clusterList: readonly number[];
   /** Unknown or uninterpreted attributes, by type; Partial is set where passing on demands it. */
   readonly opaque: readonly OpaqueAttribute[];
+  /**
+   * Types of the other optional transitive attributes that came with the Partial flag, which
+   * stays set when they are passed on (RFC 4271 §5). Absent when there is none, as nearly always.
+   */
+  readonly partial?: readonly number[];
 }
 
 /** What an UPDATE's attribute error led to, RFC 7606 §2. `reset` ends the session. */

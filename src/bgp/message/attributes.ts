@@ -1,0 +1,20 @@
+/** Making attribute sets by hand: own routes, policies, tests. */
+import { Origin, type PathAttributes } from "./types.ts";
+
+/** ORIGIN IGP, an empty AS_PATH, and nothing else. Spread it and add what the route has. */
+export const PLAIN_ATTRIBUTES: PathAttributes = Object.freeze({
+  origin: Origin.igp,
+  asPath: [],
+  nextHop: undefined,
+  linkLocalNextHop: undefined,
+  med: undefined,
+  localPref: undefined,
+  atomicAggregate: false,
+  aggregator: undefined,
+  communities: [],
+  extendedCommunities: [],
+  largeCommunities: [],
+  originatorId: undefined,
+  clusterList: [],
+  opaque: [],
+});
