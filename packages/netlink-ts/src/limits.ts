@@ -25,9 +25,10 @@ export const DUMP_ENTRIES_MAX = 4_000_000;
 export const DUMP_TRIES_MAX = 8;
 /** Datagrams read before the event loop gets its turn. */
 export const DATAGRAMS_PER_TURN = 4;
-/** The kernel answers before send returns. Were it not so: this often, this long; then ETIMEDOUT. */
-export const REPLY_WAITS_MAX = 200;
+/** The kernel answers before send returns. Were it not so: asked again this often, this long. */
 export const REPLY_WAIT_MS = 10;
+/** Then ETIMEDOUT: the outcome is unknown. */
+export const REPLY_TIMEOUT_MS = 2000;
 /** Receive buffer of a monitor: some 10,000 events of a blocked loop. Beyond: onOverrun. */
 export const MONITOR_RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 /** Events read before the event loop gets its turn. */

@@ -169,7 +169,9 @@ const linkInfo: ValueCodec<LinkInfo> = {
   },
 };
 
-type Attributes = LinkFields & Pick<Link, "operationalState" | "broadcastAddress">;
+interface Attributes extends LinkFields, Pick<Link, "operationalState" | "broadcastAddress"> {
+  readonly listMask?: number;
+}
 
 const attributes: AttributeSet<Attributes> = new AttributeSet<Attributes>({
   name: row(3, text(NAME_BYTES_MAX)),
@@ -183,10 +185,20 @@ const attributes: AttributeSet<Attributes> = new AttributeSet<Attributes>({
   namespacePid: row(19, u32),
   namespaceFd: row(28, u32),
   alias: row(20, text(ALIAS_BYTES_MAX)),
+  listMask: row(29, u32),
   info: row(18 | NESTED, linkInfo),
 });
 
-/** The body of RTM_NEWLINK, RTM_DELLINK and RTM_GETLINK. */
+/** Leave out counters, which are most of a link's listing (RTEXT_FILTER_SKIP_STATS). */
+const SKIP_STATISTICS = 8;
+
+/** The body of RTM_GETLINK: one link by name or index, or all. */
+export function encodeLinkQuery(writer: MessageWriter, link: LinkSpec): void {
+  encodeLink(writer, link);
+  attributes.encode(writer, { listMask: SKIP_STATISTICS });
+}
+
+/** The body of RTM_NEWLINK and RTM_DELLINK. */
 export function encodeLink(writer: MessageWriter, link: LinkSpec): void {
   writer.zeros(2);
   writer.u16(0);

@@ -1,6 +1,6 @@
 /** The kernel's links: listing, making, changing and removing them. */
 import { Errno, NetlinkError } from "./errors.ts";
-import { decodeLink, encodeLink, type Link, type LinkSpec } from "./link.ts";
+import { decodeLink, encodeLink, encodeLinkQuery, type Link, type LinkSpec } from "./link.ts";
 import { Flag } from "./message.ts";
 import type { NetlinkSocket } from "./netlink-socket.ts";
 import { Rtm } from "./rtm.ts";
@@ -20,7 +20,7 @@ export class Links {
     return this.#socket.dump(
       (writer) => {
         writer.begin(Rtm.GETLINK, Flag.REQUEST | Flag.DUMP);
-        encodeLink(writer, {});
+        encodeLinkQuery(writer, {});
         writer.end();
       },
       ({ type, bytes, start, end }) =>
@@ -35,7 +35,7 @@ export class Links {
       await this.#socket.request(
         (writer) => {
           writer.begin(Rtm.GETLINK, Flag.REQUEST);
-          encodeLink(writer, select(key));
+          encodeLinkQuery(writer, select(key));
           writer.end();
         },
         ({ type, bytes, start, end }) => {

@@ -22,8 +22,8 @@ import {
   DATAGRAMS_PER_TURN,
   DUMP_TRIES_MAX,
   RECEIVE_BUFFER_BYTES,
+  REPLY_TIMEOUT_MS,
   REPLY_WAIT_MS,
-  REPLY_WAITS_MAX,
   REQUESTS_WAITING_MAX,
   SEND_BUFFER_SPARE_BYTES,
 } from "./limits.ts";
@@ -46,6 +46,8 @@ export interface NetlinkSocketOptions {
   readonly sys?: Sys;
   /** A wish, before the kernel doubles it; 4 MiB unless told. */
   readonly receiveBufferBytes?: number;
+  /** How long an answer may take to come; 2 s unless told, and none was ever seen to take any. */
+  readonly replyTimeoutMs?: number;
   readonly toError?: ErrorFactory;
 }
 
@@ -62,6 +64,7 @@ export class NetlinkSocket {
   readonly #sys: Sys;
   readonly #fd: number;
   readonly #toError: ErrorFactory;
+  readonly #waitsMax: number;
   readonly #received: Buffer = Buffer.allocUnsafe(DATAGRAM_BYTES_MAX);
   #line: Promise<unknown> = Promise.resolve();
   #waiting = 0;
@@ -80,13 +83,14 @@ export class NetlinkSocket {
       enable(NetlinkOption.CAP_ACK);
       if (protocol === Protocol.ROUTE) enable(NetlinkOption.STRICT);
     });
-    return new NetlinkSocket(sys, opened, options.toError ?? plainError);
+    return new NetlinkSocket(sys, opened, options);
   }
 
-  private constructor(sys: Sys, opened: OpenNetlink, toError: ErrorFactory) {
+  private constructor(sys: Sys, opened: OpenNetlink, options: NetlinkSocketOptions) {
     this.#sys = sys;
     this.#fd = opened.fd;
-    this.#toError = toError;
+    this.#toError = options.toError ?? plainError;
+    this.#waitsMax = Math.ceil((options.replyTimeoutMs ?? REPLY_TIMEOUT_MS) / REPLY_WAIT_MS);
     this.port = opened.port;
     const answers = Math.floor(opened.receiveBufferBytes / ACKNOWLEDGEMENT_COST_BYTES);
     this.batchMessagesMax = Math.max(1, Math.min(BATCH_MESSAGES_MAX, answers));
@@ -179,6 +183,11 @@ export class NetlinkSocket {
     if (this.#closed) throw new NetlinkError(Errno.ECANCELED, { text: "the socket is closed" });
   }
 
+  async #wait(): Promise<void> {
+    await delay(REPLY_WAIT_MS);
+    this.#refuseWhenClosed();
+  }
+
   /** Reserves `count` numbers, none of them 0: that is what events carry. */
   #numbers(count: number): number {
     if (this.#sequence + count > 0xffff_ffff) this.#sequence = 0;
@@ -208,11 +217,11 @@ export class NetlinkSocket {
         lost = new NetlinkError(Errno.ENOBUFS, { text: "the answer was lost: outcome unknown" });
       } else if (length === -Errno.EAGAIN) {
         if (lost !== undefined) break;
-        if (++waits > REPLY_WAITS_MAX) {
+        if (++waits > this.#waitsMax) {
           lost = new NetlinkError(Errno.ETIMEDOUT, { text: "no answer: outcome unknown" });
           break;
         }
-        await delay(REPLY_WAIT_MS);
+        await this.#wait();
       } else {
         if (length < 0) throw new SystemCallError("recv(AF_NETLINK)", -length);
         forEachMessage(this.#received, uncut(this.#received, length), (message) => {
@@ -252,10 +261,10 @@ export class NetlinkSocket {
         reader.interrupted = true;
       } else if (length === -Errno.EAGAIN) {
         if (reader.failure !== undefined || reader.interrupted) break;
-        if (++waits > REPLY_WAITS_MAX) {
+        if (++waits > this.#waitsMax) {
           throw new NetlinkError(Errno.ETIMEDOUT, { text: "no answer to a listing" });
         }
-        await delay(REPLY_WAIT_MS);
+        await this.#wait();
       } else if (length < 0) {
         throw new SystemCallError("recv(AF_NETLINK)", -length);
       } else {

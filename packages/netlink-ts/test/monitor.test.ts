@@ -1,0 +1,79 @@
+/** Events against a scripted kernel: order, losses, nonsense, closing. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Errno } from "../src/errors.ts";
+import { MONITOR_DATAGRAMS_PER_TURN } from "../src/limits.ts";
+import { RouteMonitor } from "../src/route-monitor.ts";
+import { message, ScriptedSys } from "./support/scripted-sys.ts";
+
+const ROUTE = "02180000fe11000100000000080001000ae9410008000500c00002020800040003000000";
+
+function setUp() {
+  const sys = new ScriptedSys();
+  const seen: string[] = [];
+  const hooks = { onEvent: (): void => undefined };
+  const monitor = new RouteMonitor(
+    { sys, topics: ["route"] },
+    {
+      onEvent: (event) => {
+        seen.push(`${event.change} ${event.kind}`);
+        hooks.onEvent();
+      },
+      onOverrun: (reason) => seen.push(reason),
+      onFailure: (error) => seen.push(error.code),
+    },
+  );
+  return { sys, seen, monitor, hooks };
+}
+
+test("events and losses come in the order in which they happened", () => {
+  const { sys, seen } = setUp();
+  sys.answers.push(message(24, 0, 0, ROUTE), -Errno.ENOBUFS, message(25, 0, 0, ROUTE));
+  sys.onReadable();
+  assert.deepEqual(seen, ["new route", "overrun", "delete route"]);
+});
+
+test("an event that cannot be understood counts as lost; one that is nobody's is skipped", () => {
+  const { sys, seen } = setUp();
+  sys.answers.push(
+    message(24, 0, 0, ROUTE.slice(0, 10)),
+    message(24, 0, 0, `80${ROUTE.slice(2)}`),
+    message(26, 0, 0, ROUTE),
+    message(99, 0, 0),
+    Buffer.alloc(300_000),
+    message(24, 0, 0, ROUTE),
+  );
+  sys.onReadable();
+  assert.deepEqual(seen, ["malformed", "malformed", "new route"]);
+});
+
+test("a burst leaves the event loop its turn", () => {
+  const { sys, seen } = setUp();
+  const burst = MONITOR_DATAGRAMS_PER_TURN + 1;
+  for (let i = 0; i < burst; i++) sys.answers.push(message(24, 0, 0, ROUTE));
+  sys.onReadable();
+  assert.equal(seen.length, MONITOR_DATAGRAMS_PER_TURN);
+  sys.onReadable();
+  assert.equal(seen.length, burst);
+});
+
+test("nothing is called after close, also when closed by an event", () => {
+  const { sys, seen, monitor, hooks } = setUp();
+  const both = Buffer.concat([message(24, 0, 0, ROUTE), message(25, 0, 0, ROUTE)]);
+  sys.answers.push(both, both);
+  hooks.onEvent = () => monitor.close();
+  sys.onReadable();
+  assert.deepEqual(seen, ["new route"]);
+  assert.equal(sys.watching, false);
+  assert.deepEqual(sys.closed, [7]);
+  monitor.close();
+  assert.deepEqual(sys.closed, [7]);
+});
+
+test("a broken socket is reported once and closed", () => {
+  const { sys, seen } = setUp();
+  sys.answers.push(-9, message(24, 0, 0, ROUTE));
+  sys.onReadable();
+  assert.deepEqual(seen, ["EBADF"]);
+  assert.deepEqual(sys.closed, [7]);
+});

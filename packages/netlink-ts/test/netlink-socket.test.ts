@@ -1,0 +1,234 @@
+/** Requests and answers against a scripted kernel: matching, losses, limits, closing. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { applyInBatches } from "../src/batch.ts";
+import { Errno } from "../src/errors.ts";
+import { REQUESTS_WAITING_MAX } from "../src/limits.ts";
+import { Flag, type Message } from "../src/message.ts";
+import type { MessageWriter } from "../src/message-writer.ts";
+import { NetlinkSocket } from "../src/netlink-socket.ts";
+import { doneMessage, errorMessage, message, ScriptedSys } from "./support/scripted-sys.ts";
+
+const REPLY = 24;
+
+function setUp() {
+  const sys = new ScriptedSys();
+  const open = () => NetlinkSocket.open(0, { sys });
+  return { sys, open };
+}
+
+function request(writer: MessageWriter, flags: number = Flag.REQUEST): void {
+  writer.begin(REPLY, flags);
+  writer.u32(0);
+  writer.end();
+}
+
+/** Sends `count` messages, and gives the codes of their outcomes. */
+async function codes(socket: NetlinkSocket, count: number): Promise<(string | undefined)[]> {
+  const operations = new Array<undefined>(count).fill(undefined);
+  const outcomes = await applyInBatches(socket, operations, (writer) => request(writer));
+  return outcomes.map((outcome) => outcome?.code);
+}
+
+/** A listing of the first byte of every reply. */
+function list(socket: NetlinkSocket): Promise<number[]> {
+  return socket.dump(
+    (writer) => request(writer, Flag.REQUEST | Flag.DUMP),
+    ({ bytes, start }: Message) => bytes[start],
+  );
+}
+
+test("only the last message of a batch asks to be acknowledged", async () => {
+  const { sys, open } = setUp();
+  const flags: number[] = [];
+  sys.onSend = (bytes) => {
+    for (let at = 0; at < bytes.length; at += 20) flags.push(bytes.readUInt16LE(at + 6));
+    sys.answers.push(errorMessage(3, 0));
+  };
+  assert.deepEqual(await codes(open(), 3), [undefined, undefined, undefined]);
+  assert.deepEqual(flags, [Flag.REQUEST, Flag.REQUEST, Flag.REQUEST | Flag.ACK]);
+});
+
+test("errors go to the messages that they are of, whatever else is in the datagrams", async () => {
+  const { sys, open } = setUp();
+  sys.onSend = () => {
+    sys.answers.push(
+      errorMessage(4_000_000_000, Errno.EPERM),
+      Buffer.concat([errorMessage(2, Errno.EEXIST), message(REPLY, 0, 3), errorMessage(0, 1)]),
+      -Errno.EAGAIN,
+      errorMessage(4, Errno.ESRCH),
+    );
+  };
+  assert.deepEqual(await codes(open(), 4), [undefined, "EEXIST", undefined, "ESRCH"]);
+});
+
+test("an answer that never comes is given up", async () => {
+  const { sys } = setUp();
+  const socket = NetlinkSocket.open(0, { sys, replyTimeoutMs: 20 });
+  assert.deepEqual(await codes(socket, 2), ["ETIMEDOUT", "ETIMEDOUT"]);
+  await assert.rejects(list(socket), { code: "ETIMEDOUT" });
+});
+
+test("numbers go on from request to request: a late answer is nobody's", async () => {
+  const { sys, open } = setUp();
+  const socket = open();
+  sys.onSend = () => sys.answers.push(errorMessage(1, 0));
+  assert.deepEqual(await codes(socket, 1), [undefined]);
+  sys.onSend = () => sys.answers.push(errorMessage(1, Errno.EEXIST), errorMessage(2, 0));
+  assert.deepEqual(await codes(socket, 1), [undefined]);
+  assert.deepEqual(sys.sent, [[1], [2]]);
+});
+
+test("after a loss what was not answered is unknown, and the next request is fine", async () => {
+  const { sys, open } = setUp();
+  const socket = open();
+  sys.onSend = () => sys.answers.push(errorMessage(1, Errno.EEXIST), -Errno.ENOBUFS);
+  assert.deepEqual(await codes(socket, 3), ["EEXIST", "ENOBUFS", "ENOBUFS"]);
+  sys.onSend = () => sys.answers.push(errorMessage(4, 0));
+  assert.deepEqual(await codes(socket, 1), [undefined]);
+});
+
+test("a small receive buffer makes small batches", async () => {
+  const { sys, open } = setUp();
+  sys.receiveBufferBytes = 4 * 1664;
+  sys.onSend = () => sys.answers.push(errorMessage(sys.sent.at(-1)?.at(-1) ?? 0, 0));
+  assert.deepEqual(await codes(open(), 10), new Array(10).fill(undefined));
+  assert.deepEqual(
+    sys.sent.map((batch) => batch.length),
+    [4, 4, 2],
+  );
+});
+
+test("a batch is as long as the socket takes, and one message longer is refused alone", async () => {
+  const { sys, open } = setUp();
+  const socket = open();
+  sys.onSend = () => sys.answers.push(errorMessage(sys.sent.at(-1)?.at(-1) ?? 0, 0));
+  const sizes = [100_000, 100_000, socket.batchBytesMax, 10, 20];
+  const outcomes = await applyInBatches(socket, sizes, (writer, size) => {
+    writer.begin(REPLY, Flag.REQUEST);
+    writer.zeros(size);
+    writer.end();
+  });
+  assert.deepEqual(
+    outcomes.map((outcome) => outcome?.code),
+    [undefined, undefined, "EMSGSIZE", undefined, undefined],
+  );
+  assert.deepEqual(
+    sys.sent.map((batch) => batch.length),
+    [1, 1, 2],
+  );
+});
+
+test("the reason of a failed send is found by sending again", async () => {
+  const { sys, open } = setUp();
+  sys.asyncResult = -1;
+  sys.syncResult = -Errno.ENOBUFS;
+  await assert.rejects(codes(open(), 1), { name: "SystemCallError", code: "ENOBUFS" });
+  sys.syncResult = undefined;
+  sys.onSend = () => sys.answers.push(errorMessage(1, 0));
+  assert.deepEqual(await codes(open(), 1), [undefined]);
+});
+
+test("a listing goes over many datagrams and knows its own messages", async () => {
+  const { sys, open } = setUp();
+  sys.onSend = () => {
+    sys.answers.push(
+      message(REPLY, 2, 9, "ff"),
+      Buffer.concat([message(REPLY, 2, 1, "01"), message(REPLY, 2, 1, "02")]),
+      ...Array.from({ length: 9 }, () => message(REPLY, 2, 1, "03")),
+      doneMessage(1),
+    );
+  };
+  assert.deepEqual(await list(open()), [1, 2, 3, 3, 3, 3, 3, 3, 3, 3, 3]);
+});
+
+test("a listing that changed, or lost a part, is asked for again", async () => {
+  const { sys, open } = setUp();
+  const rounds: (Buffer | number)[][] = [
+    [message(REPLY, 2, 1, "01"), message(REPLY, 2 | Flag.DUMP_INTR, 1, "02"), doneMessage(1)],
+    [message(REPLY, 2, 2, "01"), -Errno.ENOBUFS, doneMessage(2)],
+    [message(REPLY, 2, 3, "07"), doneMessage(3)],
+  ];
+  sys.onSend = () => sys.answers.push(...(rounds.shift() ?? []));
+  assert.deepEqual(await list(open()), [7]);
+  assert.deepEqual(sys.sent, [[1], [2], [3]]);
+  sys.onSend = () => {
+    const [sequence = 0] = sys.sent.at(-1) ?? [];
+    sys.answers.push(message(3, 2 | Flag.DUMP_INTR, sequence, "00000000"));
+  };
+  await assert.rejects(list(open()), { code: "EAGAIN" });
+});
+
+test("a listing that fails at its start, or at its end, says why", async () => {
+  const { sys, open } = setUp();
+  sys.onSend = () => sys.answers.push(errorMessage(1, Errno.ENOENT));
+  await assert.rejects(list(open()), { code: "ENOENT" });
+  sys.onSend = () => sys.answers.push(message(REPLY, 2, 1, "01"), doneMessage(1, Errno.EINVAL));
+  await assert.rejects(list(open()), { code: "EINVAL" });
+});
+
+test("a malformed part fails the listing, which is read to its end all the same", async () => {
+  const { sys, open } = setUp();
+  const socket = open();
+  sys.onSend = () => {
+    sys.answers.push(Buffer.from("0300000018000000", "hex"), message(REPLY, 2, 1), doneMessage(1));
+  };
+  await assert.rejects(list(socket), { name: "MalformedMessageError" });
+  assert.equal(sys.answers.length, 0);
+  sys.onSend = () => sys.answers.push(Buffer.alloc(300_000), doneMessage(2));
+  await assert.rejects(list(socket), { code: "EMSGSIZE" });
+});
+
+test("requests wait in line, one under way at a time, and the line is bounded", async () => {
+  const { sys, open } = setUp();
+  const socket = open();
+  sys.onSend = () => {
+    assert.equal(sys.answers.length, 0, "the answers to the one before are read");
+    sys.answers.push(-Errno.EAGAIN, errorMessage(sys.sent.at(-1)?.at(-1) ?? 0, 0));
+  };
+  assert.deepEqual(await Promise.all([codes(socket, 1), codes(socket, 2)]), [
+    [undefined],
+    [undefined, undefined],
+  ]);
+  assert.deepEqual(sys.sent, [[1], [2, 3]]);
+
+  const full = setUp();
+  const crowded = full.open();
+  const waiting = Array.from({ length: REQUESTS_WAITING_MAX }, () => codes(crowded, 1));
+  await assert.rejects(codes(crowded, 1), { code: "EBUSY" });
+  crowded.close();
+  const results = await Promise.allSettled(waiting);
+  assert.ok(results.every((result) => result.status === "rejected"));
+});
+
+test("closing ends what waits, and the fd is closed once, after the send under way", async () => {
+  const { sys, open } = setUp();
+  const socket = open();
+  let finish = (): void => undefined;
+  const sendAsync = sys.sendAsync.bind(sys);
+  sys.sendAsync = async (...send) => {
+    await new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    return sendAsync(...send);
+  };
+  sys.onSend = () => sys.answers.push(errorMessage(1, 0));
+  const first = codes(socket, 1);
+  const second = codes(socket, 1);
+  await new Promise(setImmediate);
+  socket.close();
+  socket.close();
+  assert.deepEqual(sys.closed, []);
+  finish();
+  assert.deepEqual(await first, [undefined]);
+  await assert.rejects(second, { code: "ECANCELED" });
+  await assert.rejects(codes(socket, 1), { code: "ECANCELED" });
+  assert.deepEqual(sys.closed, [7]);
+});
+
+test("a socket that cannot be set up is closed again", () => {
+  const { sys, open } = setUp();
+  sys.bind = () => -Errno.EPERM;
+  assert.throws(open, { name: "SystemCallError", code: "EPERM", call: "bind(AF_NETLINK)" });
+  assert.deepEqual(sys.closed, [7]);
+});
