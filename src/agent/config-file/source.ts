@@ -1,0 +1,153 @@
+/**
+ * Follows the configuration file and the password files that it names: read at start, again when
+ * one of them changes and on request (SIGHUP). A file that is wrong is refused whole and the last
+ * good one stays in force; what is wrong with it is said until it is right.
+ */
+import { FileError, fileStamp, readText, watchFolderOf } from "../../k8s/files.ts";
+import type { Clock, Timer } from "../../runtime/clock.ts";
+import type { ReadSecret } from "./build.ts";
+import { parseConfigFile } from "./parse.ts";
+import { CONFIG_BYTES_MAX, type ConfigFile } from "./schema.ts";
+
+/** A change that no file system event told of is seen after this. */
+const POLL_MS = 5000;
+/** Editors write in steps; what happens within this counts as one change. */
+const SETTLE_MS = 50;
+/** TCP MD5 keys have at most 80 bytes (Linux); the rest is a final newline. */
+const SECRET_BYTES_MAX = 80;
+
+/** One good state of the file, with the passwords that it names. */
+export interface LoadedConfig {
+  readonly file: ConfigFile;
+  readonly readSecret: ReadSecret;
+}
+
+export interface ConfigFileEvents {
+  /** A new good configuration is in force. */
+  readonly onConfig: (config: LoadedConfig) => void;
+  /** Sentences about what is wrong now; empty = the file is as it should be. */
+  readonly onProblems: (problems: readonly string[]) => void;
+}
+
+export class ConfigFileSource {
+  readonly #path: string;
+  readonly #clock: Clock;
+  readonly #events: ConfigFileEvents;
+  #stamp = "";
+  #secretFiles: readonly string[] = [];
+  #watch: { close(): void } | undefined;
+  #timer: Timer | undefined;
+  #loading: Promise<boolean> | undefined;
+  #again = false;
+  #stopped = false;
+
+  constructor(path: string, clock: Clock, events: ConfigFileEvents) {
+    this.#path = path;
+    this.#clock = clock;
+    this.#events = events;
+  }
+
+  /** Reads the file for the first time and follows it from then on; false when it is refused. */
+  async start(): Promise<boolean> {
+    const good = await this.reload();
+    this.#watch = watchFolderOf(this.#path, () => this.#schedule(SETTLE_MS));
+    this.#schedule(POLL_MS);
+    return good;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#watch?.close();
+    this.#timer?.cancel();
+  }
+
+  /** Reads everything again, changed or not; false when the file is refused. */
+  reload(): Promise<boolean> {
+    if (this.#loading !== undefined) {
+      this.#again = true;
+      return this.#loading;
+    }
+    this.#loading = this.#loadUntilQuiet();
+    return this.#loading;
+  }
+
+  async #loadUntilQuiet(): Promise<boolean> {
+    try {
+      for (;;) {
+        this.#again = false;
+        const good = await this.#load();
+        if (!this.#again) return good;
+      }
+    } finally {
+      this.#loading = undefined;
+    }
+  }
+
+  async #load(): Promise<boolean> {
+    try {
+      this.#stamp = await this.#stampNow();
+      const text = await readText(this.#path, CONFIG_BYTES_MAX);
+      const parsed = parseConfigFile(text, this.#path);
+      if (!parsed.ok) {
+        this.#events.onProblems(parsed.problems.map((problem) => problem.message));
+        return false;
+      }
+      const secrets = await this.#secrets(parsed.file);
+      this.#stamp = await this.#stampNow();
+      if (this.#stopped) return true;
+      this.#events.onProblems([]);
+      const readSecret: ReadSecret = (file) => secrets.get(file)!;
+      this.#events.onConfig({ file: parsed.file, readSecret });
+      return true;
+    } catch (error) {
+      if (!(error instanceof FileError)) throw error;
+      this.#events.onProblems([error.message]);
+      return false;
+    }
+  }
+
+  async #secrets(file: ConfigFile): Promise<ReadonlyMap<string, ReturnType<ReadSecret>>> {
+    const names = new Set(
+      [...file.peers, ...file.peerGroups].flatMap((entry) => entry.passwordFile ?? []),
+    );
+    this.#secretFiles = [...names];
+    const read = [...names].map(async (name) => [name, await readSecretFile(name)] as const);
+    return new Map(await Promise.all(read));
+  }
+
+  #schedule(delayMs: number): void {
+    if (this.#stopped) return;
+    this.#timer?.cancel();
+    this.#timer = this.#clock.after(delayMs, () => void this.#look());
+  }
+
+  async #look(): Promise<void> {
+    const stamp = await this.#stampNow();
+    if (stamp !== this.#stamp) await this.reload();
+    this.#schedule(POLL_MS);
+  }
+
+  /** Differs whenever one of the files may differ; a file that cannot be seen counts as such. */
+  async #stampNow(): Promise<string> {
+    const stamps = [this.#path, ...this.#secretFiles].map((path) =>
+      fileStamp(path).catch((error: unknown) => {
+        if (error instanceof FileError) return error.code;
+        throw error;
+      }),
+    );
+    return (await Promise.all(stamps)).join(" ");
+  }
+}
+
+async function readSecretFile(path: string): Promise<ReturnType<ReadSecret>> {
+  try {
+    const secret = (await readText(path, SECRET_BYTES_MAX + 2)).replace(/\r?\n$/, "");
+    const bytes = Buffer.byteLength(secret);
+    if (bytes >= 1 && bytes <= SECRET_BYTES_MAX) return { ok: true, secret };
+    const problem = `${path}: a password has 1 to ${SECRET_BYTES_MAX} bytes, not ${bytes}`;
+    return { ok: false, problem };
+  } catch (error) {
+    if (error instanceof FileError) return { ok: false, problem: error.message };
+    throw error;
+  }
+}

@@ -1,0 +1,82 @@
+/** The configuration file is followed, and a wrong one leaves the last good one in force. */
+import assert from "node:assert/strict";
+import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { ConfigFileSource, type LoadedConfig } from "../../src/agent/config-file/source.ts";
+import { systemClock } from "../../src/runtime/system-clock.ts";
+import { until } from "../support/shell.ts";
+
+const peers = (...names: string[]) =>
+  `peers:\n${names
+    .map((name, index) => `  - { name: ${name}, address: 10.0.0.${index + 1}, remoteAs: 1 }\n`)
+    .join("")}`;
+
+async function followed(t: TestContext, text: string) {
+  const folder = await mkdtemp(join(tmpdir(), "podrouter-config-"));
+  const path = join(folder, "bgp.yaml");
+  await writeFile(path, text);
+  const configs: LoadedConfig[] = [];
+  let problems: readonly string[] = [];
+  const source = new ConfigFileSource(path, systemClock, {
+    onConfig: (config) => configs.push(config),
+    onProblems: (found) => {
+      problems = found;
+    },
+  });
+  t.after(async () => {
+    source.stop();
+    await rm(folder, { recursive: true });
+  });
+  const names = () =>
+    configs
+      .at(-1)
+      ?.file.peers.map((peer) => peer.name)
+      .join(" ");
+  return { folder, path, source, configs, names, problems: () => problems };
+}
+
+test("changes are taken live, by rename too; a wrong file changes nothing and is named", async (t) => {
+  const it = await followed(t, peers("a"));
+  assert.equal(await it.source.start(), true);
+  assert.equal(it.names(), "a");
+  await writeFile(it.path, peers("a", "b"));
+  await until("the change is taken", () => it.names() === "a b");
+  await writeFile(it.path, "peers: [");
+  await until("it is refused", () => it.problems().length > 0);
+  assert.ok(it.problems()[0]!.startsWith(it.path));
+  assert.equal(it.names(), "a b", "the last good one stays");
+  await writeFile(`${it.path}.new`, peers("c"));
+  await rename(`${it.path}.new`, it.path);
+  await until("the renamed one is taken", () => it.names() === "c");
+  assert.deepEqual(it.problems(), []);
+});
+
+test("a file that is not there is one sentence; reload takes it when it comes", async (t) => {
+  const it = await followed(t, peers("a"));
+  await rm(it.path);
+  assert.equal(await it.source.start(), false);
+  assert.deepEqual(it.problems(), [`${it.path}: no such file`]);
+  await writeFile(it.path, peers("a"));
+  assert.equal(await it.source.reload(), true);
+  assert.equal(it.names(), "a");
+});
+
+test("passwords come from their files, bounded, and a missing one is said", async (t) => {
+  const it = await followed(t, "");
+  const secret = join(it.folder, "secret");
+  await writeFile(secret, "hunter2\n");
+  const empty = join(it.folder, "empty");
+  await writeFile(empty, "\n");
+  const entry = (name: string, n: number, file: string) =>
+    `  - { name: ${name}, address: 10.0.0.${n}, remoteAs: 1, passwordFile: ${file} }\n`;
+  await writeFile(it.path, `peers:\n${entry("a", 1, secret)}${entry("b", 2, empty)}`);
+  assert.equal(await it.source.start(), true);
+  const { readSecret } = it.configs.at(-1)!;
+  assert.deepEqual(readSecret(secret), { ok: true, secret: "hunter2" });
+  assert.match(JSON.stringify(readSecret(empty)), /1 to 80 bytes, not 0/);
+  await writeFile(secret, "other");
+  await it.source.reload();
+  assert.deepEqual(it.configs.at(-1)!.readSecret(secret), { ok: true, secret: "other" });
+});
