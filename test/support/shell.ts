@@ -69,13 +69,15 @@ export class Daemon {
       readonly env?: Record<string, string>;
       readonly onLine?: (line: string) => void;
       readonly cwd?: string;
+      /** Leaves its standard input open, as `child.stdin`. */
+      readonly stdin?: boolean;
     } = {},
   ) {
     this.name = name;
     this.#onLine = options.onLine;
     // A process group of its own: Ctrl-C reaches only us, and we end the others in order.
     this.child = spawn(program, [...args], {
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: [options.stdin === true ? "pipe" : "ignore", "pipe", "pipe"],
       detached: true,
       env: { ...process.env, ...options.env },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),

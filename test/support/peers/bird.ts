@@ -1,0 +1,252 @@
+/** BIRD 2: configuration in its own language, everything else over its control socket. */
+import { join } from "node:path";
+import type { IpFamily } from "../../../src/ip/address.ts";
+import {
+  extendedCommunityOfText,
+  familyOfText,
+  type NeighborSetup,
+  originOfText,
+  type PeerDaemon,
+  type PeerSetup,
+  routeTargetParts,
+  type SeenRoute,
+  type StartOptions,
+  seenRoute,
+  type TestRoute,
+} from "./peer.ts";
+import { NamespaceProcess, writeConfig } from "./process.ts";
+
+const ADD_PATH = { none: "off", receive: "rx", send: "tx", both: "on" } as const;
+const ORIGIN = { igp: "ORIGIN_IGP", egp: "ORIGIN_EGP", incomplete: "ORIGIN_INCOMPLETE" } as const;
+
+export class Bird implements PeerDaemon {
+  readonly name = "BIRD";
+  readonly #setup: PeerSetup;
+  readonly #process: NamespaceProcess;
+  readonly #routes = new Map<string, TestRoute>();
+  readonly #socket: string;
+
+  constructor(setup: PeerSetup) {
+    this.#setup = setup;
+    this.#process = new NamespaceProcess("bird", setup.namespace);
+    this.#socket = join(setup.folder, "bird.ctl");
+  }
+
+  get output(): string {
+    return this.#process.output;
+  }
+
+  async start(options: StartOptions = {}): Promise<void> {
+    await this.#writeRoutes();
+    const config = await writeConfig(this.#setup.folder, "bird.conf", this.#config());
+    const recover = options.restart === true ? ["-R"] : [];
+    this.#process.start("bird", ["-f", "-c", config, "-s", this.#socket, ...recover]);
+    await this.#process.ready(async () => {
+      return (await this.#ask("show status")).includes("up and running");
+    });
+  }
+
+  async state(neighbor: string): Promise<string> {
+    const text = await this.#ask(`show protocols all ${this.#protocol(neighbor)}`);
+    return /BGP state:\s+(\S+)/.exec(text)?.[1] ?? "unknown";
+  }
+
+  lastError(neighbor: string): Promise<string> {
+    return this.#ask(`show protocols all ${this.#protocol(neighbor)}`);
+  }
+
+  async routes(neighbor: string, family: IpFamily): Promise<readonly SeenRoute[]> {
+    const protocol = this.#protocol(neighbor);
+    return parseRoutes(
+      await this.#ask(`show route protocol ${protocol} table master${family} all`),
+    );
+  }
+
+  async routeCount(neighbor: string, family: IpFamily): Promise<number> {
+    const protocol = this.#protocol(neighbor);
+    const text = await this.#ask(`show route protocol ${protocol} table master${family} count`);
+    return Number(/^(\d+) of/m.exec(text)?.[1] ?? Number.NaN);
+  }
+
+  async announce(routes: readonly TestRoute[]): Promise<void> {
+    for (const route of routes) this.#routes.set(route.prefix, route);
+    await this.#reconfigure();
+  }
+
+  async withdraw(prefixes: readonly string[]): Promise<void> {
+    for (const prefix of prefixes) this.#routes.delete(prefix);
+    await this.#reconfigure();
+  }
+
+  async refresh(neighbor: string, family: IpFamily): Promise<void> {
+    // BIRD reloads all channels of a protocol; each gets its own ROUTE-REFRESH.
+    void family;
+    await this.#ask(`reload in ${this.#protocol(neighbor)}`);
+  }
+
+  async shutdown(neighbor: string, text: string): Promise<void> {
+    await this.#ask(`disable ${this.#protocol(neighbor)} "${text}"`);
+  }
+
+  kill(): Promise<void> {
+    return this.#process.kill();
+  }
+
+  stop(): Promise<void> {
+    return this.#process.stop();
+  }
+
+  #protocol(neighbor: string): string {
+    const index = this.#setup.neighbors.findIndex((each) => each.address === neighbor);
+    if (index < 0) throw new Error(`bug: bird has no neighbour ${neighbor}`);
+    return `p${index}`;
+  }
+
+  async #ask(command: string): Promise<string> {
+    const words = command.split(/ (?=(?:[^"]*"[^"]*")*[^"]*$)/);
+    return (await this.#process.run("birdc", "-s", this.#socket, ...words)).stdout;
+  }
+
+  async #reconfigure(): Promise<void> {
+    if (!this.#process.running) return;
+    await this.#writeRoutes();
+    const said = await this.#ask("configure soft");
+    if (!said.includes("Reconfigur")) throw new Error(`bird: ${said}`);
+  }
+
+  async #writeRoutes(): Promise<void> {
+    for (const family of [4, 6] as const) {
+      const lines = [...this.#routes.values()]
+        .filter((route) => familyOfText(route.prefix) === family)
+        .map((route) => staticRoute(route, this.#setup.addresses));
+      await writeConfig(this.#setup.folder, `routes${family}.conf`, `${lines.join("\n")}\n`);
+    }
+  }
+
+  #config(): string {
+    const { routerId, neighbors, folder } = this.#setup;
+    return `
+log stderr all;
+router id ${routerId};
+protocol device { scan time 1; }
+protocol direct { ipv4; ipv6; }
+protocol static static4 {
+  ipv4;
+include "${join(folder, "routes4.conf")}";
+}
+protocol static static6 {
+  ipv6;
+include "${join(folder, "routes6.conf")}";
+}
+${neighbors.map((neighbor, index) => this.#neighbor(neighbor, index)).join("\n")}
+`;
+  }
+
+  #neighbor(neighbor: NeighborSetup, index: number): string {
+    const { as, addresses } = this.#setup;
+    const channel = (family: IpFamily) => {
+      const own = addresses.find((address) => familyOfText(address) === family);
+      const foreign = familyOfText(neighbor.localAddress) !== family && !neighbor.extendedNextHop;
+      return `
+  ipv${family} {
+    import all;
+    export where source ~ [ RTS_STATIC, RTS_BGP ];
+    add paths ${ADD_PATH[neighbor.addPath]};
+    ${foreign && own !== undefined ? `next hop address ${own};` : ""}
+    ${family === 4 && neighbor.extendedNextHop ? "extended next hop on;" : ""}
+  };`;
+    };
+    return `
+protocol bgp p${index} {
+  local ${neighbor.localAddress} as ${as};
+  neighbor ${neighbor.address} as ${neighbor.as};
+  connect delay time 1;
+  connect retry time 1;
+  error wait time 1, 2;
+  hold time 90;
+  passive ${neighbor.passive ? "on" : "off"};
+  graceful restart ${neighbor.gracefulRestart ? "on" : "off"};
+  graceful restart time 30;
+  enable as4 ${neighbor.fourOctetAs ? "on" : "off"};
+  enable extended messages ${neighbor.extendedMessage ? "on" : "off"};
+  ${neighbor.password === undefined ? "" : `password "${neighbor.password}";`}
+  ${neighbor.families.map(channel).join("")}
+}`;
+  }
+}
+
+function staticRoute(route: TestRoute, own: readonly string[]): string {
+  const hops = (route.asPath ?? "").split(" ").filter((hop) => hop !== "");
+  const pair = (text: string) => `(${text.replaceAll(":", ", ")})`;
+  const set = [
+    ...hops.reverse().map((hop) => `bgp_path.prepend(${hop});`),
+    `bgp_origin = ${ORIGIN[route.origin ?? "igp"]};`,
+    ...(own.includes(route.nextHop) ? [] : [`bgp_next_hop = ${route.nextHop};`]),
+    ...(route.med === undefined ? [] : [`bgp_med = ${route.med};`]),
+    ...(route.localPref === undefined ? [] : [`bgp_local_pref = ${route.localPref};`]),
+    ...(route.communities ?? []).map((each) => `bgp_community.add(${pair(each)});`),
+    ...(route.largeCommunities ?? []).map((each) => `bgp_large_community.add(${pair(each)});`),
+    ...(route.extendedCommunities ?? []).map((each) => {
+      const parts = routeTargetParts(each);
+      if (parts === undefined) throw new Error(`bird: extended community ${each}`);
+      const kind = parts.kind === "rt" ? "rt" : "ro";
+      return `bgp_ext_community.add((${kind}, ${parts.as}, ${parts.value}));`;
+    }),
+  ];
+  return `route ${route.prefix} blackhole { ${set.join(" ")} };`;
+}
+
+/** `show route all`: a line a route, its attributes indented below it. */
+function parseRoutes(text: string): readonly SeenRoute[] {
+  const blocks: { prefix: string; attributes: Map<string, string> }[] = [];
+  let prefix = "";
+  for (const line of text.split("\n")) {
+    const head = /^(\S+\/\d+)?\s+.*\[\w+ [\d:.-]+.*\]/.exec(line);
+    if (head !== null) {
+      prefix = head[1] ?? prefix;
+      blocks.push({ prefix, attributes: new Map() });
+      continue;
+    }
+    const attribute = /^\tBGP\.([^:]+):\s?(.*)$/.exec(line);
+    if (attribute !== null) blocks.at(-1)?.attributes.set(attribute[1]!, attribute[2]!.trim());
+  }
+  return blocks.map((block) => routeOf(block.prefix, block.attributes));
+}
+
+function routeOf(prefix: string, attributes: ReadonlyMap<string, string>): SeenRoute {
+  const number = (name: string) => {
+    const value = attributes.get(name);
+    return value === undefined ? undefined : Number(value);
+  };
+  const groups = (name: string) => attributes.get(name)?.match(/\([^)]*\)/g) ?? [];
+  const plain = (text: string) => text.slice(1, -1).replaceAll(" ", "").replaceAll(",", ":");
+  const aggregator = /^(\S+) AS(\d+)$/.exec(attributes.get("aggregator") ?? "");
+  const opaque = [...attributes].flatMap(([name, value]) => {
+    const match = /^([0-9a-f]{2}) \[(\w*)\]$/.exec(name);
+    return match === null
+      ? []
+      : [
+          {
+            type: Number.parseInt(match[1]!, 16),
+            flags: undefined,
+            hex: value.replaceAll(" ", ""),
+          },
+        ];
+  });
+  return seenRoute({
+    prefix,
+    origin: originOfText(attributes.get("origin") ?? "?"),
+    asPath: attributes.get("as_path") ?? "",
+    nextHop: attributes.get("next_hop")?.split(" ")[0],
+    med: number("med"),
+    localPref: number("local_pref"),
+    communities: groups("community").map(plain),
+    largeCommunities: groups("large_community").map(plain),
+    extendedCommunities: groups("ext_community").map(extendedCommunityOfText),
+    aggregator: aggregator === null ? undefined : `${aggregator[2]} ${aggregator[1]}`,
+    atomicAggregate: attributes.has("atomic_aggr"),
+    opaque,
+    originatorId: attributes.get("originator_id"),
+    clusterList: attributes.get("cluster_list")?.split(" ") ?? [],
+  });
+}

@@ -1,0 +1,319 @@
+/**
+ * FRR's bgpd alone: no zebra, no kernel routes (`--no_zebra --no_kernel`), so that every next hop
+ * counts as reachable. Told and asked with vtysh over a socket in its own folder.
+ */
+import type { IpFamily } from "../../../src/ip/address.ts";
+import { must, run } from "../shell.ts";
+import {
+  extendedCommunityOfText,
+  familyOfText,
+  type NeighborSetup,
+  originOfText,
+  type PeerDaemon,
+  type PeerSetup,
+  routeTargetParts,
+  type SeenRoute,
+  type StartOptions,
+  seenRoute,
+  type TestRoute,
+} from "./peer.ts";
+import { NamespaceProcess, writeConfig } from "./process.ts";
+
+const PROGRAM = "/usr/lib/frr/bgpd";
+
+export class Frr implements PeerDaemon {
+  readonly name = "FRR";
+  readonly #setup: PeerSetup;
+  readonly #process: NamespaceProcess;
+  readonly #routes = new Map<string, TestRoute>();
+
+  constructor(setup: PeerSetup) {
+    this.#setup = setup;
+    this.#process = new NamespaceProcess("frr-bgpd", setup.namespace);
+  }
+
+  get output(): string {
+    return this.#process.output;
+  }
+
+  async start(options: StartOptions = {}): Promise<void> {
+    void options; // Graceful restart with forwarding state kept is configuration here.
+    const { folder } = this.#setup;
+    const routes = [...this.#routes.values()].flatMap((route) => this.#routeLines(route));
+    const config = await writeConfig(
+      folder,
+      "bgpd.conf",
+      [...this.#config(), ...routes].join("\n"),
+    );
+    this.#process.start(PROGRAM, [
+      ...["-f", config, "--vty_socket", folder, "-i", `${folder}/bgpd.pid`],
+      ...["--skip_runas", "-u", "root", "-g", "root", "--no_kernel", "--no_zebra"],
+    ]);
+    await this.#process.ready(async () => {
+      return (await this.#try("show bgp summary json")).trim().startsWith("{");
+    });
+  }
+
+  async state(neighbor: string): Promise<string> {
+    return (await this.#neighborJson(neighbor)).bgpState ?? "unknown";
+  }
+
+  async lastError(neighbor: string): Promise<string> {
+    return JSON.stringify(await this.#neighborJson(neighbor));
+  }
+
+  async routes(neighbor: string, family: IpFamily): Promise<readonly SeenRoute[]> {
+    const text = await this.#show(`show bgp ipv${family} unicast json`);
+    const listed = (JSON.parse(text) as { routes: Record<string, unknown> }).routes;
+    const commands = Object.keys(listed).map(
+      (each) => `show bgp ipv${family} unicast ${each} json`,
+    );
+    if (commands.length === 0) return [];
+    const details = await this.#show(...commands);
+    return splitJson(details).flatMap((detail) => {
+      const { prefix, paths } = detail as { prefix: string; paths: readonly FrrPath[] };
+      return paths.filter((path) => path.peer?.peerId === neighbor).map((p) => routeOf(prefix, p));
+    });
+  }
+
+  async routeCount(neighbor: string, family: IpFamily): Promise<number> {
+    const { addressFamilyInfo } = await this.#neighborJson(neighbor);
+    return addressFamilyInfo?.[`ipv${family}Unicast`]?.acceptedPrefixCounter ?? 0;
+  }
+
+  async announce(routes: readonly TestRoute[]): Promise<void> {
+    for (const route of routes) this.#routes.set(route.prefix, route);
+    if (!this.#process.running) return;
+    await this.#configure(routes.flatMap((route) => this.#routeLines(route)));
+  }
+
+  async withdraw(prefixes: readonly string[]): Promise<void> {
+    const gone = prefixes.filter((prefix) => this.#routes.delete(prefix));
+    if (!this.#process.running) return;
+    await this.#configure([
+      `router bgp ${this.#setup.as}`,
+      ...gone.flatMap((prefix) => [
+        `address-family ipv${familyOfText(prefix)} unicast`,
+        `no network ${prefix}`,
+        "exit-address-family",
+      ]),
+    ]);
+  }
+
+  async refresh(neighbor: string, family: IpFamily): Promise<void> {
+    await this.#show(`clear bgp ipv${family} unicast ${neighbor} in`);
+  }
+
+  async shutdown(neighbor: string, text: string): Promise<void> {
+    await this.#configure([
+      `router bgp ${this.#setup.as}`,
+      `neighbor ${neighbor} shutdown message ${text}`,
+    ]);
+  }
+
+  kill(): Promise<void> {
+    return this.#process.kill();
+  }
+
+  stop(): Promise<void> {
+    return this.#process.stop();
+  }
+
+  #vtysh(commands: readonly string[]): string[] {
+    return ["--vty_socket", this.#setup.folder, ...commands.flatMap((each) => ["-c", each])];
+  }
+
+  async #try(command: string): Promise<string> {
+    return (await run("vtysh", this.#vtysh([command]))).stdout;
+  }
+
+  #show(...commands: string[]): Promise<string> {
+    return must("vtysh", this.#vtysh(commands));
+  }
+
+  async #configure(lines: readonly string[]): Promise<void> {
+    await this.#show("configure terminal", ...lines, "end");
+  }
+
+  async #neighborJson(neighbor: string): Promise<FrrNeighbor> {
+    const all = JSON.parse(await this.#show("show bgp neighbors json")) as Record<
+      string,
+      FrrNeighbor
+    >;
+    return all[neighbor] ?? {};
+  }
+
+  #config(): string[] {
+    const { as, routerId, neighbors } = this.#setup;
+    const graceful = neighbors.some((neighbor) => neighbor.gracefulRestart);
+    return [
+      "frr defaults traditional",
+      "hostname frr",
+      "log stdout",
+      "bgp route-map delay-timer 0",
+      `router bgp ${as}`,
+      `bgp router-id ${routerId}`,
+      "no bgp ebgp-requires-policy",
+      "no bgp default ipv4-unicast",
+      "no bgp network import-check",
+      ...(graceful
+        ? [
+            "bgp graceful-restart",
+            "bgp graceful-restart preserve-fw-state",
+            "bgp graceful-restart restart-time 30",
+          ]
+        : ["bgp graceful-restart-disable"]),
+      ...neighbors.flatMap((neighbor) => neighborLines(neighbor)),
+      ...([4, 6] as const).flatMap((family) => [
+        `address-family ipv${family} unicast`,
+        ...neighbors
+          .filter((neighbor) => neighbor.families.includes(family))
+          .flatMap((neighbor) => this.#activation(neighbor, family)),
+        "exit-address-family",
+      ]),
+      "exit",
+      ...([4, 6] as const).flatMap((family) => [
+        `route-map NEXT-HOP-${family} permit 10`,
+        ...(family === 6 ? [`set ipv6 next-hop global ${this.#own(6)}`] : []),
+        ...(family === 4 ? [`set ip next-hop ${this.#own(4)}`] : []),
+        "exit",
+      ]),
+    ];
+  }
+
+  #own(family: IpFamily): string {
+    return this.#setup.addresses.find((address) => familyOfText(address) === family) ?? "";
+  }
+
+  /** Without zebra bgpd knows no interface, so over a session of the other family it needs help. */
+  #activation(neighbor: NeighborSetup, family: IpFamily): string[] {
+    const { address, addPath } = neighbor;
+    const foreign = familyOfText(address) !== family && !neighbor.extendedNextHop;
+    return [
+      `neighbor ${address} activate`,
+      ...(addPath === "send" || addPath === "both"
+        ? [`neighbor ${address} addpath-tx-all-paths`]
+        : []),
+      ...(addPath === "none" || addPath === "send"
+        ? [`neighbor ${address} disable-addpath-rx`]
+        : []),
+      ...(foreign ? [`neighbor ${address} route-map NEXT-HOP-${family} out`] : []),
+    ];
+  }
+
+  #routeLines(route: TestRoute): string[] {
+    const family = familyOfText(route.prefix);
+    const map = `R-${route.prefix.replaceAll(/[^0-9a-f]/g, "-")}`;
+    return [
+      `route-map ${map} permit 10`,
+      ...setLines(route, this.#setup.addresses),
+      "exit",
+      `router bgp ${this.#setup.as}`,
+      `address-family ipv${family} unicast`,
+      `network ${route.prefix} route-map ${map}`,
+      "exit-address-family",
+      "exit",
+    ];
+  }
+}
+
+function neighborLines(neighbor: NeighborSetup): string[] {
+  const { address } = neighbor;
+  return [
+    `neighbor ${address} remote-as ${neighbor.as}`,
+    `neighbor ${address} update-source ${neighbor.localAddress}`,
+    `neighbor ${address} advertisement-interval 0`,
+    `neighbor ${address} timers connect 1`,
+    `neighbor ${address} timers 30 90`,
+    `neighbor ${address} disable-connected-check`,
+    ...(neighbor.passive ? [`neighbor ${address} passive`] : []),
+    ...(neighbor.password === undefined
+      ? []
+      : [`neighbor ${address} password ${neighbor.password}`]),
+    ...(neighbor.extendedNextHop ? [`neighbor ${address} capability extended-nexthop`] : []),
+    ...(neighbor.fourOctetAs ? [] : [`neighbor ${address} dont-capability-negotiate`]),
+  ];
+}
+
+function setLines(route: TestRoute, own: readonly string[]): string[] {
+  const targets = (kind: "rt" | "soo") =>
+    (route.extendedCommunities ?? []).flatMap((each) => {
+      const parts = routeTargetParts(each);
+      return parts?.kind === kind ? [`${parts.as}:${parts.value}`] : [];
+    });
+  const line = (words: string, value: string | number | undefined) =>
+    value === undefined || value === "" ? [] : [`${words} ${value}`];
+  const hop = familyOfText(route.nextHop) === 6 ? "set ipv6 next-hop global" : "set ip next-hop";
+  return [
+    ...line("set origin", route.origin ?? "igp"),
+    ...line("set as-path prepend", route.asPath),
+    ...line("set metric", route.med),
+    ...line("set local-preference", route.localPref),
+    ...line("set community", route.communities?.join(" ")),
+    ...line("set large-community", route.largeCommunities?.join(" ")),
+    ...line("set extcommunity rt", targets("rt").join(" ")),
+    ...line("set extcommunity soo", targets("soo").join(" ")),
+    ...line("set aggregator as", route.aggregator),
+    ...(route.atomicAggregate === true ? ["set atomic-aggregate"] : []),
+    ...(own.includes(route.nextHop) ? [] : line(hop, route.nextHop)),
+  ];
+}
+
+interface FrrNeighbor {
+  readonly bgpState?: string;
+  readonly addressFamilyInfo?: Record<string, { readonly acceptedPrefixCounter?: number }>;
+}
+
+interface FrrPath {
+  readonly aspath?: { readonly string: string };
+  readonly origin: string;
+  readonly metric?: number;
+  readonly locPrf?: number;
+  readonly stale?: boolean;
+  readonly community?: { readonly string: string };
+  readonly largeCommunity?: { readonly string: string };
+  readonly extendedCommunity?: { readonly string: string };
+  readonly aggregatorAs?: number;
+  readonly aggregatorId?: string;
+  readonly atomicAggregate?: boolean;
+  readonly originatorId?: string;
+  readonly clusterList?: { readonly list: readonly string[] };
+  readonly nexthops?: readonly { readonly ip: string; readonly scope?: string }[];
+  readonly peer?: { readonly peerId: string };
+}
+
+function routeOf(prefix: string, path: FrrPath): SeenRoute {
+  const words = (value: { readonly string: string } | undefined) =>
+    value === undefined ? [] : value.string.split(" ");
+  const asPath = path.aspath?.string ?? "";
+  return seenRoute({
+    prefix,
+    origin: originOfText(path.origin),
+    asPath:
+      asPath === "Local"
+        ? ""
+        : asPath.replaceAll(/\{([^}]*)\}/g, (_, set: string) => {
+            return `{${set.replaceAll(",", " ")}}`;
+          }),
+    nextHop: path.nexthops?.find((each) => each.scope !== "link-local")?.ip,
+    med: path.metric,
+    localPref: path.locPrf,
+    communities: words(path.community),
+    largeCommunities: words(path.largeCommunity),
+    extendedCommunities: words(path.extendedCommunity).map(extendedCommunityOfText),
+    aggregator:
+      path.aggregatorAs === undefined ? undefined : `${path.aggregatorAs} ${path.aggregatorId}`,
+    atomicAggregate: path.atomicAggregate === true,
+    originatorId: path.originatorId,
+    clusterList: path.clusterList?.list ?? [],
+    stale: path.stale === true,
+  });
+}
+
+/** The JSON documents that several `show` commands print one after another. */
+function splitJson(text: string): unknown[] {
+  return text
+    .split(/^(?=\{)/m)
+    .filter((part) => part.trim() !== "")
+    .map((part) => JSON.parse(part) as unknown);
+}

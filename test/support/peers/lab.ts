@@ -1,0 +1,144 @@
+/**
+ * Two namespaces joined by a link, a speaker in each, and a capture of what they say.
+ *
+ *     left  10.0.0.1 fd00::1 ───────────── right  10.0.0.2 fd00::2
+ *           10.0.0.3 fd00::3 (injector)           10.0.0.4 fd00::4 (injector)
+ *
+ * The injectors' addresses are for a third speaker that feeds the speaker of the other side.
+ */
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { IpFamily } from "../../../src/ip/address.ts";
+import { Namespaces } from "../namespaces.ts";
+import type { NeighborSetup, PeerDaemon, PeerSetup } from "./peer.ts";
+import { NamespaceProcess } from "./process.ts";
+
+export type Side = "left" | "right";
+
+/** Addresses by side and family; `injector` is who feeds the speaker of the other side. */
+export const ADDRESSES = {
+  left: { 4: "10.0.0.1", 6: "fd00::1", injector: "10.0.0.3" },
+  right: { 4: "10.0.0.2", 6: "fd00::2", injector: "10.0.0.4" },
+} as const;
+
+export function otherSide(side: Side): Side {
+  return side === "left" ? "right" : "left";
+}
+
+/** Labs that are up: removed when the test process is told to end. */
+const open = new Set<Lab>();
+let watching = false;
+
+function removeAllOn(signal: NodeJS.Signals): void {
+  process.once(signal, () => {
+    const all = [...open].map((lab) => lab.remove());
+    Promise.allSettled(all).finally(() => process.kill(process.pid, signal));
+  });
+}
+
+export class Lab {
+  readonly namespaces = new Namespaces();
+  readonly folder: string;
+  readonly #stops: (() => Promise<void>)[] = [];
+
+  private constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  static async build(): Promise<Lab> {
+    if (!watching) for (const signal of ["SIGINT", "SIGTERM"] as const) removeAllOn(signal);
+    watching = true;
+    const lab = new Lab(await mkdtemp(join(tmpdir(), "podrouter-interop-")));
+    open.add(lab);
+    const ns = lab.namespaces;
+    try {
+      for (const side of ["left", "right"]) await ns.add(side);
+      await ns.veth("left", "eth0", "right", "eth0");
+      for (const [side, extra] of [
+        ["left", 3],
+        ["right", 4],
+      ] as const) {
+        await ns.ip(side, `addr add ${ADDRESSES[side][4]}/24 dev eth0`);
+        await ns.ip(side, `addr add ${ADDRESSES[side][6]}/64 dev eth0 nodad`);
+        await ns.ip(side, `addr add 10.0.0.${extra}/24 dev eth0`);
+        await ns.ip(side, `addr add fd00::${extra}/64 dev eth0 nodad`);
+      }
+    } catch (error) {
+      await lab.remove();
+      throw error;
+    }
+    return lab;
+  }
+
+  /** What an adapter needs for the speaker of one side. */
+  async setup(
+    side: Side,
+    name: string,
+    options: Pick<PeerSetup, "as" | "neighbors"> & Partial<PeerSetup>,
+  ): Promise<PeerSetup> {
+    const folder = join(this.folder, name);
+    await mkdir(folder);
+    return {
+      namespace: this.namespaces.name(side),
+      folder,
+      routerId: ADDRESSES[side][4],
+      addresses: [ADDRESSES[side][4], ADDRESSES[side][6]],
+      ...options,
+    };
+  }
+
+  /** To be stopped with the lab. */
+  add<T extends Pick<PeerDaemon, "stop">>(daemon: T): T {
+    this.#stops.push(() => daemon.stop());
+    return daemon;
+  }
+
+  /** Captures what the two speakers (not the injectors) say to each other. */
+  async capture(family: IpFamily = 4): Promise<Capture> {
+    const file = join(this.folder, `session${this.#stops.length}.pcap`);
+    const tcpdump = new NamespaceProcess("tcpdump", this.namespaces.name("left"));
+    const [left, right] = [ADDRESSES.left[family], ADDRESSES.right[family]];
+    const filter = `tcp port 179 and host ${left} and host ${right}`;
+    tcpdump.start("tcpdump", ["-i", "eth0", "-U", "-B", "65536", "-w", file, ...filter.split(" ")]);
+    this.#stops.push(() => tcpdump.stop());
+    await tcpdump.ready(async () => tcpdump.output.includes("listening on"));
+    return { file, stop: () => tcpdump.stop() };
+  }
+
+  /** Ends all processes, newest first, and removes all. Safe at any point, and twice. */
+  async remove(): Promise<void> {
+    for (const stop of this.#stops.splice(0).reverse()) await stop();
+    await this.namespaces.remove();
+    await rm(this.folder, { recursive: true, force: true });
+    open.delete(this);
+  }
+}
+
+export interface Capture {
+  readonly file: string;
+  stop(): Promise<void>;
+}
+
+/** How one side sees the other; the plain case unless told otherwise. */
+export function neighborOf(
+  side: Side,
+  as: number,
+  options: Partial<NeighborSetup> & { readonly family?: IpFamily } = {},
+): NeighborSetup {
+  const { family = 4, ...rest } = options;
+  return {
+    address: ADDRESSES[otherSide(side)][family],
+    localAddress: ADDRESSES[side][family],
+    as,
+    passive: false,
+    families: [4, 6],
+    password: undefined,
+    gracefulRestart: true,
+    addPath: "none",
+    extendedNextHop: false,
+    extendedMessage: false,
+    fourOctetAs: true,
+    ...rest,
+  };
+}
