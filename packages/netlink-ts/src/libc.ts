@@ -1,10 +1,12 @@
 /**
  * The only FFI of this package: libc through koffi.
  *
- * Two things are learnt from trying, and the rest of the package relies on them:
+ * Three things are learnt from trying, and the rest of the package relies on them:
  * - the callback of `koffi.node.poll` runs outside a callback scope: on Node 26 promises and
  *   microtasks queued in it wait for the next unrelated event, and an exception in it is swallowed.
  *   So it does nothing but `setImmediate`;
+ * - libuv stops watching an fd on which an error is pending, as ENOBUFS is after an overrun, and says
+ *   so by a negative status. The watch begins anew once the error has been read;
  * - the errno of a `.async` call is lost, hence -1 from `sendAsync`.
  */
 import koffi from "koffi";
@@ -89,22 +91,33 @@ function lengthCell(length: number): Buffer {
 
 function watchReadable(fd: number, onReadable: () => void): Watch {
   let scheduled = false;
+  let stopped = false;
   let open = true;
-  const handle = koffi.node.poll(fd, { readable: true }, () => {
+  const interest = { readable: true };
+  const onPoll = (status: number) => {
+    if (status < 0) stopped = true;
     if (scheduled) return;
     scheduled = true;
     setImmediate(() => {
       scheduled = false;
       if (open) onReadable();
+      if (!open || !stopped) return;
+      stopped = false;
+      handle.start(interest, onPoll as unknown as PollCallback);
     });
-  });
+  };
+  const handle = koffi.node.poll(fd, interest, onPoll as unknown as PollCallback);
   return {
     close() {
       if (!open) return;
       open = false;
       handle.close();
     },
-    ref: () => handle.ref(),
-    unref: () => handle.unref(),
+    // koffi follows a null pointer when these come after close.
+    ref: () => open && handle.ref(),
+    unref: () => open && handle.unref(),
   };
 }
+
+/** As koffi's types have it; in truth the first argument is the status (0, or minus errno). */
+type PollCallback = Parameters<typeof koffi.node.poll>[1];

@@ -98,3 +98,125 @@ test("a delete with our protocol leaves another's route alone", async (t) => {
   assert.equal(foreign?.code, "ESRCH");
   assert.equal(any, undefined);
 });
+
+test("multipath, both families, other gateways, tables and types are what ip shows", async (t) => {
+  const set = setUp(t);
+  if (set === undefined) return;
+  const { namespace, netlink, v0 } = set;
+  namespace.ip("-6 address add fd00::1/64 dev v0 nodad");
+  const hops = (first: string, second: string) => [
+    { gateway: first, interfaceIndex: v0, weight: 1 },
+    { gateway: second, interfaceIndex: v0, weight: 3 },
+  ];
+  const routes = [
+    { destination: "10.1.0.0/16", nextHops: hops("192.0.2.2", "192.0.2.3") },
+    { destination: "fd01::/48", nextHops: hops("fd00::2", "fd00::3") },
+    { destination: "fd02::/48", gateway: "fd00::2" },
+    { destination: "10.2.0.0/16", gateway: "fd00::2", interfaceIndex: v0 },
+    { destination: "10.3.0.0/16", gateway: "192.0.2.2", table: 300, mtu: 1400, priority: 5 },
+    { destination: "0.0.0.0/0", gateway: "192.0.2.2", preferredSource: "192.0.2.1" },
+    { destination: "10.4.0.0/16", type: RouteType.BLACKHOLE },
+    { destination: "fd04::/48", type: RouteType.UNREACHABLE },
+    { destination: "10.5.0.0/16", gateway: "203.0.113.1", interfaceIndex: v0, flags: 4 },
+    { destination: "10.6.0.0/16", interfaceIndex: v0 },
+  ].map((route) => ({ ...route, protocol: BGP }));
+  const outcomes = await netlink.routes.apply(routes.map((route) => ({ kind: "add", route })));
+  assert.deepEqual(outcomes, new Array(routes.length).fill(undefined));
+  const lines = (words: string) =>
+    namespace
+      .ip(words)
+      .trim()
+      .split("\n")
+      .map((line) => line.replace(/\s+/g, " ").trim());
+  assert.deepEqual(lines("route show proto 17 table all"), [
+    "10.3.0.0/16 via 192.0.2.2 dev v0 table 300 metric 5 mtu 1400",
+    "default via 192.0.2.2 dev v0 src 192.0.2.1",
+    "10.1.0.0/16",
+    "nexthop via 192.0.2.2 dev v0 weight 1",
+    "nexthop via 192.0.2.3 dev v0 weight 3",
+    "10.2.0.0/16 via inet6 fd00::2 dev v0",
+    "blackhole 10.4.0.0/16",
+    "10.5.0.0/16 via 203.0.113.1 dev v0 onlink",
+    "10.6.0.0/16 dev v0 scope link",
+    "fd01::/48 metric 1024 pref medium",
+    "nexthop via fd00::2 dev v0 weight 1",
+    "nexthop via fd00::3 dev v0 weight 3",
+    "fd02::/48 via fd00::2 dev v0 metric 1024 pref medium",
+    "unreachable fd04::/48 dev lo metric 1024 pref medium",
+  ]);
+  const listed = await netlink.routes.list({ protocol: BGP });
+  assert.equal(listed.length, routes.length);
+  for (const route of routes) {
+    const found = listed.find(({ destination }) => destination === route.destination);
+    assert.partialDeepStrictEqual(found, route);
+  }
+  assert.deepEqual(
+    (await netlink.routes.list({ table: 300 })).map(({ destination }) => destination),
+    ["10.3.0.0/16"],
+  );
+  assert.deepEqual(await netlink.routes.list({ table: 4242 }), []);
+  assert.equal((await netlink.routes.list({ family: 6, protocol: BGP })).length, 3);
+  // What was listed can be given back to delete exactly that.
+  const deleted = await netlink.routes.apply(listed.map((route) => ({ kind: "delete", route })));
+  assert.deepEqual(deleted, new Array(routes.length).fill(undefined));
+  assert.deepEqual(await netlink.routes.list({ protocol: BGP }), []);
+});
+
+test("a replace takes the place of the route with the same metric", async (t) => {
+  const set = setUp(t);
+  if (set === undefined) return;
+  const { namespace, netlink } = set;
+  const route = { destination: "10.1.0.0/24", protocol: BGP };
+  await netlink.routes.apply([
+    { kind: "replace", route: { ...route, gateway: "192.0.2.2" } },
+    { kind: "replace", route: { ...route, gateway: "192.0.2.3" } },
+    { kind: "replace", route: { ...route, gateway: "192.0.2.4", priority: 7 } },
+  ]);
+  assert.deepEqual(namespace.ip("route show proto 17").trim().split(/ *\n/), [
+    "10.1.0.0/24 via 192.0.2.3 dev v0",
+    "10.1.0.0/24 via 192.0.2.4 dev v0 metric 7",
+  ]);
+});
+
+test("a refusal carries the kernel's explanation, and the rest of the batch is done", async (t) => {
+  const set = setUp(t);
+  if (set === undefined) return;
+  const { netlink } = set;
+  const outcomes = await netlink.routes.apply([
+    { kind: "add", route: { destination: "10.1.0.0/24", gateway: "203.0.113.1" } },
+    { kind: "add", route: { destination: "10.2.0.1/24", gateway: "192.0.2.2" } },
+    { kind: "add", route: { destination: "no prefix", gateway: "192.0.2.2" } },
+    { kind: "add", route: { destination: "10.3.0.0/24", gateway: "192.0.2.2", protocol: BGP } },
+  ]);
+  assert.deepEqual(
+    outcomes.map((outcome) => outcome?.message),
+    [
+      "ENETUNREACH: Nexthop has invalid gateway",
+      "EINVAL: Invalid prefix for given prefix length",
+      'EINVAL: not an IP address: "no prefix"',
+      undefined,
+    ],
+  );
+  assert.equal((await netlink.routes.list({ protocol: BGP })).length, 1);
+});
+
+test("a whole batch of refusals with explanations fits the receive buffer", async (t) => {
+  const set = setUp(t);
+  if (set === undefined) return;
+  const adds = manyRoutes(3_000, 0).map(({ kind, route }) => ({
+    kind,
+    route: { destination: route.destination, gateway: "203.0.113.1" },
+  }));
+  const outcomes = await set.netlink.routes.apply(adds);
+  assert.ok(outcomes.every((outcome) => outcome?.message.endsWith("has invalid gateway")));
+});
+
+test("a lookup says which way the kernel would send", async (t) => {
+  const set = setUp(t);
+  if (set === undefined) return;
+  const { netlink, v0 } = set;
+  await netlink.routes.apply(manyRoutes(1, v0));
+  const { gateway, interfaceIndex, preferredSource } = await netlink.routes.lookup("10.0.0.9");
+  assert.deepEqual([gateway, interfaceIndex, preferredSource], ["192.0.2.2", v0, "192.0.2.1"]);
+  await assert.rejects(netlink.routes.lookup("203.0.113.1"), { code: "ENETUNREACH" });
+});
