@@ -1,0 +1,225 @@
+/**
+ * Nodes from the Kubernetes API, followed for as long as the agent lives: list once, then watch
+ * from the list's version, and whenever the watch ends watch again from where it was.
+ *
+ *   list ──done──▶ watch ──end, silence──▶ watch …
+ *    ▲               │ 410 Gone (the version is too old)
+ *    └───────────────┘ a new list; what is missing in it was deleted
+ *
+ * Nothing that goes wrong withdraws a Node: only an event or a whole list does. Failures are tried
+ * again after a jittered, growing delay; a watch that did some good starts over without one.
+ * Events take effect in the tick in which they arrive, those of one piece of the stream together.
+ */
+import { type BackoffOptions, backoffMs } from "../runtime/backoff.ts";
+import type { Clock, Random, Timer } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import type { ApiError, ApiTransport } from "./api-transport.ts";
+import { type ListOptions, NodeList } from "./node-list.ts";
+import type { NodeSource, NodeSourceStatus, Nodes } from "./node-source.ts";
+import { NodeStore } from "./node-store.ts";
+import { NodeWatch } from "./node-watch.ts";
+
+/** A thousand agents that come back spread over the delay: jitter is half of it. */
+const RETRY: BackoffOptions = { firstMs: 200, maxMs: 15_000, jitter: 0.5 };
+
+/** A watch that lived so long did some good, even if it said nothing. */
+const WATCH_GOOD_MS = 5_000;
+
+/** After so many failed watches in a row a new list is tried instead. */
+const WATCH_FAILURES_MAX = 3;
+
+export interface ApiSourceParts {
+  readonly transport: ApiTransport;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+const CHEAP_LIST: ListOptions = { resourceVersion: "0", paged: true };
+const NEWEST_LIST: ListOptions = { resourceVersion: "", paged: true };
+
+export class ApiNodeSource implements NodeSource {
+  readonly #transport: ApiTransport;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #log: Log;
+  readonly #store = new NodeStore();
+  #onChange: (nodes: Nodes) => void = () => {};
+  /** The list or watch under way. */
+  #current: { abort(): void } | undefined;
+  #retry: Timer | undefined;
+  #stopped = false;
+  #version = "";
+  /** Since the last watch that did some good. */
+  #failures = 0;
+  #expiries = 0;
+  #synced = false;
+  #connected = false;
+  #lastSync: number | undefined;
+  #lastError: { readonly at: number; readonly reason: string } | undefined;
+
+  constructor(parts: ApiSourceParts) {
+    this.#transport = parts.transport;
+    this.#clock = parts.clock;
+    this.#random = parts.random;
+    this.#log = parts.log;
+  }
+
+  start(onChange: (nodes: Nodes) => void, known: Nodes = new Map()): void {
+    this.#onChange = onChange;
+    this.#store.seed(known);
+    this.#list(CHEAP_LIST);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#connected = false;
+    this.#retry?.cancel();
+    this.#current?.abort();
+    this.#current = undefined;
+    this.#transport.reset();
+  }
+
+  status(): NodeSourceStatus {
+    return {
+      kind: "api",
+      origin: this.#transport.origin,
+      synced: this.#synced,
+      connected: this.#connected,
+      lastSync: this.#lastSync,
+      lastError: this.#lastError,
+      nodes: this.#store.size,
+      problems: this.#store.problems,
+    };
+  }
+
+  #list(options: ListOptions): void {
+    if (this.#stopped) return;
+    const staged = this.#store.stage();
+    this.#current = new NodeList(this.#transport, this.#clock, staged, options, {
+      done: (version) => {
+        this.#version = version;
+        this.#inContact();
+        const changed = this.#store.replace(staged);
+        const first = !this.#synced;
+        this.#synced = true;
+        if (first) this.#log.info({ nodes: this.#store.size }, "Nodes are in step with the API");
+        this.#watch();
+        if (changed || first) this.#onChange(this.#store.copy());
+      },
+      failed: (error) => {
+        this.#fail(error);
+        if (error.kind === "gone" || error.kind === "version") this.#relist(options.paged);
+        else this.#later(() => this.#list(options));
+      },
+    });
+  }
+
+  #watch(): void {
+    if (this.#stopped) return;
+    const begun = this.#clock.now();
+    let changed = false;
+    let events = 0;
+    this.#current = new NodeWatch(this.#transport, this.#clock, this.#random, this.#version, {
+      open: () => this.#inContact(),
+      put: (object) => {
+        changed = this.#store.put(object) || changed;
+        events++;
+      },
+      remove: (object) => {
+        changed = this.#store.remove(object) || changed;
+        events++;
+      },
+      reject: (problem) => this.#store.reject(problem),
+      progress: (version) => {
+        if (version !== this.#version) events++;
+        this.#version = version;
+        this.#lastSync = this.#clock.wall();
+        if (!changed) return;
+        changed = false;
+        this.#onChange(this.#store.copy());
+      },
+      end: (error) => {
+        if (this.#stopped) return;
+        if (events > 0 || this.#clock.now() - begun >= WATCH_GOOD_MS) this.#good();
+        this.#watchEnded(error);
+      },
+    });
+  }
+
+  #watchEnded(error: ApiError | undefined): void {
+    if (error === undefined) {
+      // Proper ends come after minutes; one at once must not turn into a busy loop.
+      if (this.#failures++ === 0) this.#watch();
+      else this.#later(() => this.#watch());
+      return;
+    }
+    const again = this.#failures === 0;
+    this.#fail(error);
+    switch (error.kind) {
+      case "gone":
+        this.#relist(true);
+        return;
+      case "version":
+      case "refused":
+        this.#later(() => this.#list(NEWEST_LIST));
+        return;
+      case "busy":
+      case "answer":
+        if (this.#failures > WATCH_FAILURES_MAX) this.#later(() => this.#list(NEWEST_LIST));
+        else this.#later(() => this.#watch());
+        return;
+      case "unreachable":
+        if (again) this.#watch();
+        else this.#later(() => this.#watch());
+        return;
+      case "unauthorized":
+      case "forbidden":
+      case "credentials":
+        this.#later(() => this.#watch());
+        return;
+    }
+  }
+
+  /** The version is gone: at once for the first time, with a delay when it keeps happening. */
+  #relist(paged: boolean): void {
+    const options = paged && this.#expiries === 0 ? NEWEST_LIST : { ...NEWEST_LIST, paged: false };
+    this.#log.info({}, "the API server has forgotten our version: listing all Nodes again");
+    if (this.#expiries++ === 0) this.#list(options);
+    else this.#later(() => this.#list(options));
+  }
+
+  #later(step: () => void): void {
+    const delay = backoffMs(RETRY, Math.max(0, this.#failures - 1), this.#random);
+    this.#retry?.cancel();
+    this.#retry = this.#clock.after(delay, step);
+  }
+
+  #good(): void {
+    this.#failures = 0;
+    this.#expiries = 0;
+  }
+
+  #inContact(): void {
+    if (!this.#connected && this.#failures > 0) {
+      this.#log.info({ server: this.#transport.origin }, "in contact with the API server again");
+    }
+    this.#connected = true;
+    this.#lastSync = this.#clock.wall();
+  }
+
+  #fail(error: ApiError): void {
+    this.#failures++;
+    if (error.kind === "gone") return;
+    this.#lastError = { at: this.#clock.wall(), reason: error.message };
+    const fields = { server: this.#transport.origin, reason: error.message, kind: error.kind };
+    // Once an outage; each further try would only say the same.
+    if (this.#connected || this.#failures === 1) {
+      this.#log.warn(fields, "no contact with the API server; the Nodes known so far are kept");
+    } else {
+      this.#log.debug(fields, "still no contact with the API server");
+    }
+    this.#connected = false;
+    this.#transport.reset();
+  }
+}

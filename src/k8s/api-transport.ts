@@ -1,0 +1,69 @@
+/** What the API source needs of HTTP: a GET whose answer streams in. The adapter: http-transport.ts. */
+import { isJsonObject } from "./node-snapshot.ts";
+import { printable } from "./problem.ts";
+
+/**
+ * `unreachable`: no answer. `unauthorized`, `forbidden`: 401, 403. `gone`: 410, the version is too
+ * old. `version`: the version is not one of this server's. `busy`: 429 or 5xx, may pass.
+ * `refused`: any other status. `answer`: a 200 with nonsense. `credentials`: ours cannot be read.
+ */
+export type ApiErrorKind =
+  | "unreachable"
+  | "unauthorized"
+  | "forbidden"
+  | "gone"
+  | "version"
+  | "busy"
+  | "refused"
+  | "answer"
+  | "credentials";
+
+/** Why a request failed. The message is for people: bounded, printable, without secrets. */
+export class ApiError extends Error {
+  readonly kind: ApiErrorKind;
+
+  constructor(kind: ApiErrorKind, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.kind = kind;
+  }
+}
+
+/** Calls: `open` at a 200, `data` any times, then one of `end` and `failed`. */
+export interface ApiHandlers {
+  open(): void;
+  data(chunk: Buffer): void;
+  end(): void;
+  failed(error: ApiError): void;
+}
+
+/** A request under way. After `abort` no handler is called. */
+export interface ApiRequest {
+  abort(): void;
+}
+
+export interface ApiTransport {
+  /** Server, for people. */
+  readonly origin: string;
+  /** Starts a GET of `path` with its query. Handlers are never called before this returns. */
+  get(path: string, handlers: ApiHandlers): ApiRequest;
+  /** Gives up connections that are kept for later requests. */
+  reset(): void;
+}
+
+/** The kind of error that an HTTP status other than 200 means. */
+function errorKind(status: number, message: string): ApiErrorKind {
+  if (status === 401) return "unauthorized";
+  if (status === 403) return "forbidden";
+  if (status === 410) return "gone";
+  if (/resource version/i.test(message) && (status === 400 || status === 504)) return "version";
+  return status === 429 || status >= 500 ? "busy" : "refused";
+}
+
+/** The error that a `Status` object tells. */
+export function statusError(status: unknown): ApiError {
+  const object = isJsonObject(status) ? status : {};
+  const code = typeof object["code"] === "number" ? object["code"] : 500;
+  const said = typeof object["message"] === "string" ? object["message"] : "no reason given";
+  const message = printable(said.slice(0, 300));
+  return new ApiError(errorKind(code, message), `${code}: ${message}`);
+}

@@ -1,0 +1,38 @@
+/** A source that begins with the Nodes of the last run, and saves what it learns for the next. */
+import type { NodeCache } from "./node-cache.ts";
+import type { NodeSource, NodeSourceStatus, Nodes } from "./node-source.ts";
+
+export class CachedNodeSource implements NodeSource {
+  readonly #source: NodeSource;
+  readonly #cache: NodeCache;
+  #starting: Promise<void> = Promise.resolve();
+  #stopped = false;
+
+  constructor(source: NodeSource, cache: NodeCache) {
+    this.#source = source;
+    this.#cache = cache;
+  }
+
+  /** `onChange` first gets the saved Nodes, if there are any, then what the source says. */
+  start(onChange: (nodes: Nodes) => void): void {
+    this.#starting = this.#cache.load().then((known) => {
+      if (this.#stopped) return;
+      if (known !== undefined) onChange(known);
+      this.#source.start((nodes) => {
+        this.#cache.save(nodes);
+        onChange(nodes);
+      }, known);
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#starting;
+    await this.#source.stop();
+    await this.#cache.flush();
+  }
+
+  status(): NodeSourceStatus {
+    return this.#source.status();
+  }
+}

@@ -1,0 +1,129 @@
+/** GETs to the API server over Node's HTTP client: the adapter of api-transport.ts. */
+import { type Agent, type ClientRequest, type IncomingMessage, request } from "node:http";
+import { request as tlsRequest } from "node:https";
+import {
+  ApiError,
+  type ApiHandlers,
+  type ApiRequest,
+  type ApiTransport,
+  statusError,
+} from "./api-transport.ts";
+import { credentialProblem, type KubeAccess, newAgent } from "./kube-config.ts";
+import { ERROR_BODY_BYTES_MAX } from "./limits.ts";
+import { isJsonObject } from "./node-snapshot.ts";
+import { printable } from "./problem.ts";
+
+export class HttpApiTransport implements ApiTransport {
+  readonly origin: string;
+  readonly #access: KubeAccess;
+  #agent: Agent;
+
+  constructor(access: KubeAccess) {
+    this.#access = access;
+    this.origin = access.server.origin;
+    this.#agent = newAgent(access.server);
+  }
+
+  get(path: string, handlers: ApiHandlers): ApiRequest {
+    const exchange = new Exchange(handlers);
+    void exchange.run(this.#access, this.#agent, path);
+    return exchange;
+  }
+
+  reset(): void {
+    this.#agent.destroy();
+    this.#agent = newAgent(this.#access.server);
+  }
+}
+
+/** One request and its answer. */
+class Exchange implements ApiRequest {
+  readonly #handlers: ApiHandlers;
+  #over = false;
+  #request: ClientRequest | undefined;
+
+  constructor(handlers: ApiHandlers) {
+    this.#handlers = handlers;
+  }
+
+  abort(): void {
+    this.#over = true;
+    this.#request?.destroy();
+  }
+
+  async run(access: KubeAccess, agent: Agent, path: string): Promise<void> {
+    try {
+      const options = await access.requestOptions();
+      if (this.#over) return;
+      const { server } = access;
+      const url = new URL(server.pathname.replace(/\/$/, "") + path, server);
+      const send = url.protocol === "https:" ? tlsRequest : request;
+      const headers = { ...options.headers, accept: "application/json", "user-agent": "podrouter" };
+      this.#request = send(url, { agent, ...options, method: "GET", headers });
+    } catch (error) {
+      this.#fail(new ApiError("credentials", `credentials: ${credentialProblem(error)}`));
+      return;
+    }
+    this.#request.on("error", (error) => this.#fail(networkError(error)));
+    this.#request.on("response", (response) => this.#answer(response));
+    this.#request.end();
+  }
+
+  #answer(response: IncomingMessage): void {
+    response.on("error", (error) => this.#fail(networkError(error)));
+    response.on("close", () => this.#fail(new ApiError("unreachable", "the connection broke off")));
+    if (response.statusCode !== 200) {
+      this.#refusal(response);
+      return;
+    }
+    if (this.#over) return;
+    this.#handlers.open();
+    response.on("data", (chunk: Buffer) => {
+      if (!this.#over) this.#handlers.data(chunk);
+    });
+    response.on("end", () => {
+      if (this.#over) return;
+      this.#over = true;
+      this.#handlers.end();
+    });
+  }
+
+  /** Reads as much of the body as it takes to say why. */
+  #refusal(response: IncomingMessage): void {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const tell = () => {
+      this.#fail(refusalError(response.statusCode ?? 0, Buffer.concat(chunks).toString("utf8")));
+    };
+    response.on("data", (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= ERROR_BODY_BYTES_MAX) chunks.push(chunk);
+      else tell();
+    });
+    response.on("end", tell);
+  }
+
+  #fail(error: ApiError): void {
+    if (this.#over) return;
+    this.abort();
+    this.#handlers.failed(error);
+  }
+}
+
+function refusalError(status: number, body: string): ApiError {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    value = undefined;
+  }
+  const message = isJsonObject(value) ? value["message"] : undefined;
+  return statusError({ code: status, message: message ?? "without a reason" });
+}
+
+/** Socket and TLS errors: their texts hold addresses and certificate names, no secrets. */
+function networkError(error: Error): ApiError {
+  const { code } = error as NodeJS.ErrnoException;
+  const message = printable((error.message || code || "connection failed").slice(0, 200));
+  return new ApiError("unreachable", message, { cause: error });
+}

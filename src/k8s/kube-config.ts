@@ -1,0 +1,163 @@
+/**
+ * How to reach the API server and who we are there: a kubeconfig, or the service account of the
+ * pod. The client library reads both and makes the credentials (tokens that rotate, client
+ * certificates, exec plugins); this file is its only user. Its own error texts are not passed on,
+ * since they quote the file, and with it tokens.
+ */
+import { Agent as HttpAgent } from "node:http";
+import { Agent as HttpsAgent, type RequestOptions } from "node:https";
+import { dirname, join } from "node:path";
+import { KubeConfig } from "@kubernetes/client-node";
+import { FileError, fileExists, readTextNow } from "./files.ts";
+import { KUBECONFIG_BYTES_MAX } from "./limits.ts";
+import { printable, quoted } from "./problem.ts";
+
+/** Names the flag or file and what is wrong with it. */
+export class KubeConfigError extends Error {}
+
+export interface KubeConfigOptions {
+  /** `--kubeconfig`; undefined = the pod's service account. */
+  readonly kubeconfig: string | undefined;
+  /** `--master`: replaces the server's URL. */
+  readonly master?: string | undefined;
+  /** For tests: where the service account's files and variables are. */
+  readonly root?: string;
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+}
+
+/** Access to one API server. */
+export interface KubeAccess {
+  readonly server: URL;
+  /** TLS options and headers for a request now. May read files and run a credential plugin. */
+  requestOptions(): Promise<RequestOptions>;
+}
+
+const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/** Reads the configuration; throws {@link KubeConfigError}. */
+export function loadKubeAccess(options: KubeConfigOptions): KubeAccess {
+  const config =
+    options.kubeconfig === undefined
+      ? inCluster(options.root ?? "", options.environment ?? process.env)
+      : fromFile(options.kubeconfig);
+  const where = options.kubeconfig ?? "the service account";
+  const server = serverUrl(config, where, options.master);
+  return { server, requestOptions: () => requestOptions(config) };
+}
+
+function fromFile(file: string): KubeConfig {
+  const config = new KubeConfig();
+  let text: string;
+  try {
+    text = readTextNow(file, KUBECONFIG_BYTES_MAX);
+  } catch (error) {
+    const reason = error instanceof FileError ? error.message : file;
+    throw new KubeConfigError(`--kubeconfig ${reason}`, { cause: error });
+  }
+  try {
+    config.loadFromString(text);
+  } catch (error) {
+    throw new KubeConfigError(`--kubeconfig ${file}: ${parseProblem(error)}`);
+  }
+  config.makePathsAbsolute(dirname(file));
+  const contexts = config.contexts.map(({ name }) => name);
+  const context = config.contexts.find(({ name }) => name === config.currentContext);
+  if (context === undefined) {
+    const known = contexts.length === 0 ? "there are no contexts" : `there are ${contexts.length}`;
+    const current = config.currentContext;
+    const problem = current
+      ? `current-context ${quoted(current)} is not one of its contexts`
+      : "has no current-context";
+    throw new KubeConfigError(`--kubeconfig ${file}: ${problem} (${known})`);
+  }
+  if (config.getCurrentCluster() === null) {
+    const cluster = quoted(context.cluster);
+    throw new KubeConfigError(`--kubeconfig ${file}: its cluster ${cluster} is not defined`);
+  }
+  if (config.getCurrentUser() === null) {
+    if (context.user) {
+      const user = quoted(context.user);
+      throw new KubeConfigError(`--kubeconfig ${file}: its user ${user} is not defined`);
+    }
+    // The library forgets the cluster's CA when there is no user at all.
+    config.users.push({ name: "anonymous" });
+    config.contexts = [{ ...context, user: "anonymous" }];
+  }
+  return config;
+}
+
+/** Only the place and the library's own check messages, which name fields and no values. */
+function parseProblem(error: unknown): string {
+  const mark = (error as { mark?: { line?: unknown; column?: unknown } }).mark;
+  if (typeof mark?.line === "number" && typeof mark.column === "number") {
+    return `is not YAML: line ${mark.line + 1}, column ${mark.column + 1}`;
+  }
+  const message = error instanceof Error ? error.message : "";
+  return /^(clusters|users|contexts)\[\d+\]\.[\w.]+ is missing$/.test(message)
+    ? `${message}`
+    : "is not a kubeconfig";
+}
+
+function inCluster(
+  root: string,
+  environment: Readonly<Record<string, string | undefined>>,
+): KubeConfig {
+  const missing = ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"].find(
+    (name) => !environment[name],
+  );
+  const files = ["token", "ca.crt"].map((name) => join(root, SERVICE_ACCOUNT, name));
+  const absent = files.find((file) => !fileExists(file));
+  const reason = missing === undefined ? absent && `${absent} is missing` : `${missing} is not set`;
+  if (reason !== undefined) {
+    throw new KubeConfigError(
+      `not in a cluster (${reason}): give --kubeconfig FILE, or --nodes-file FILE to do without ` +
+        "an API server",
+    );
+  }
+  const config = new KubeConfig();
+  config.loadFromCluster(root);
+  return config;
+}
+
+function serverUrl(config: KubeConfig, where: string, master: string | undefined): URL {
+  const cluster = config.getCurrentCluster();
+  const text = master ?? cluster?.server ?? "";
+  const named = master === undefined ? `${where}: its server` : "--master";
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
+    throw new KubeConfigError(`${named} ${quoted(text)} is not an http or https URL`);
+  }
+  const url = new URL(text);
+  if (url.username !== "" || url.password !== "") {
+    throw new KubeConfigError(`${named} must not hold a user name or password`);
+  }
+  // The library refuses plain http unless told to skip the verification that http has not.
+  const skipTLSVerify = url.protocol === "http:" || cluster?.skipTLSVerify === true;
+  config.clusters = config.clusters.map((each) =>
+    each === cluster ? { ...each, server: text, skipTLSVerify } : each,
+  );
+  return url;
+}
+
+async function requestOptions(config: KubeConfig): Promise<RequestOptions> {
+  const options: RequestOptions = {};
+  await config.applyToHTTPSOptions(options);
+  if (config.getCurrentCluster()?.proxyUrl === undefined) {
+    // Its agent would hold on to the certificates of its first use: ours is given per request.
+    const { agent: _, ...rest } = options;
+    return rest;
+  }
+  return options;
+}
+
+/** Connections for requests one after another, kept alive by TCP so that a dead one is noticed. */
+export function newAgent(server: URL): HttpAgent {
+  const options = { keepAlive: true, keepAliveMsecs: 15_000, maxSockets: 2, maxFreeSockets: 1 };
+  return server.protocol === "https:" ? new HttpsAgent(options) : new HttpAgent(options);
+}
+
+/** Why credentials could not be made, without what looks like one. */
+export function credentialProblem(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const line = message.trim().split("\n")[0] ?? "";
+  return printable(line.replaceAll(/[-\w+/=.]{32,}/g, "…").slice(0, 200)) || "no reason given";
+}

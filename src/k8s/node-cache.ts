@@ -1,0 +1,133 @@
+/**
+ * The Nodes last known, on disk, so that an agent can start and route while the API is away. Saved
+ * as Node objects with the fields that are read, and read back by the same checks as any Node
+ * object: a damaged file is a warning, never a crash. Annotations can hold passwords, so the file
+ * is readable by its owner only.
+ */
+import type { Clock, Timer } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import { FileError, readText, writeAtomically } from "./files.ts";
+import { NODES_FILE_BYTES_MAX } from "./limits.ts";
+import { ANNOTATION_PREFIX, isJsonObject, type NodeSnapshot } from "./node-snapshot.ts";
+import type { Nodes } from "./node-source.ts";
+import { NodeStore } from "./node-store.ts";
+
+const VERSION = 1;
+
+/** Nodes that come and go all the time must not wear out the disk. */
+const SAVE_INTERVAL_MS = 5_000;
+
+export interface NodeCacheParts {
+  /** `<stateDir>/nodes.json` */
+  readonly path: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export class NodeCache {
+  readonly #path: string;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  #pending: Nodes | undefined;
+  #timer: Timer | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #lastWrite = Number.NEGATIVE_INFINITY;
+  #failed = false;
+
+  constructor(parts: NodeCacheParts) {
+    this.#path = parts.path;
+    this.#clock = parts.clock;
+    this.#log = parts.log;
+  }
+
+  /** Nodes of the last run; undefined when there are none that can be read. */
+  async load(): Promise<Nodes | undefined> {
+    try {
+      return decodeNodes(await readText(this.#path, NODES_FILE_BYTES_MAX));
+    } catch (error) {
+      if (error instanceof FileError && error.code === "ENOENT") return undefined;
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#log.warn({ file: this.#path, reason }, "the saved Nodes cannot be used");
+      return undefined;
+    }
+  }
+
+  /** Keeps these Nodes: soon, and at most every five seconds. Never fails, only warns. */
+  save(nodes: Nodes): void {
+    this.#pending = nodes;
+    if (this.#timer !== undefined) return;
+    const delay = Math.max(0, this.#lastWrite + SAVE_INTERVAL_MS - this.#clock.now());
+    this.#timer = this.#clock.after(delay, () => void this.flush());
+  }
+
+  /** Writes what is not written yet, and resolves when it is on disk. */
+  flush(): Promise<void> {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#writing = this.#writing.then(() => this.#write());
+    return this.#writing;
+  }
+
+  async #write(): Promise<void> {
+    const nodes = this.#pending;
+    if (nodes === undefined) return;
+    this.#pending = undefined;
+    this.#lastWrite = this.#clock.now();
+    try {
+      await writeAtomically(this.#path, encodeNodes(nodes, this.#clock.wall()));
+      this.#failed = false;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      if (!this.#failed) {
+        this.#log.warn({ reason }, "the Nodes cannot be saved for the next start");
+      }
+      this.#failed = true;
+    }
+  }
+}
+
+/** The file's text. */
+export function encodeNodes(nodes: Nodes, savedAt: number): string {
+  const items = [...nodes.values()].map(nodeObject);
+  return JSON.stringify({ version: VERSION, savedAt: new Date(savedAt).toISOString(), items });
+}
+
+/** The Nodes of the file's text; throws an error that says what is wrong. */
+export function decodeNodes(text: string): Nodes {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new Error("not JSON");
+  }
+  if (!isJsonObject(value) || value["version"] !== VERSION || !Array.isArray(value["items"])) {
+    throw new Error(`not saved Nodes of version ${VERSION}`);
+  }
+  const store = new NodeStore();
+  const staged = store.stage();
+  for (const item of value["items"]) staged.add(item);
+  if (staged.problems.length > 0) throw new Error(staged.problems[0]!.message);
+  store.replace(staged);
+  return store.copy();
+}
+
+/** A Node object that reads back as the same snapshot, but for its problems. */
+function nodeObject(node: NodeSnapshot): unknown {
+  const annotations = [...node.annotations].map(([name, value]) => [
+    ANNOTATION_PREFIX + name,
+    value,
+  ]);
+  const creationTimestamp =
+    node.createdAt === undefined ? undefined : new Date(node.createdAt).toISOString();
+  return {
+    kind: "Node",
+    metadata: {
+      name: node.name,
+      uid: node.uid,
+      creationTimestamp,
+      annotations: Object.fromEntries(annotations),
+    },
+    spec: { podCIDRs: node.podCidrs },
+    status: { addresses: node.addresses },
+  };
+}

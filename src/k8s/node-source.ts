@@ -1,0 +1,36 @@
+/** Where Nodes come from: the API, a file. The port that the agent sees. */
+import type { NodeSnapshot } from "./node-snapshot.ts";
+import type { NodeProblem } from "./problem.ts";
+
+/** All Nodes by name. A new map each time something changed; unchanged Nodes keep their object. */
+export type Nodes = ReadonlyMap<string, NodeSnapshot>;
+
+export interface NodeSourceStatus {
+  readonly kind: "api" | "file";
+  /** The server or file, for people. */
+  readonly origin: string;
+  /** Whether the source has been read whole once; until then Nodes are of an earlier run. */
+  readonly synced: boolean;
+  /** Whether it can be read at this moment. */
+  readonly connected: boolean;
+  /** When it was last known to be in step, ms of wall clock. */
+  readonly lastSync: number | undefined;
+  /** Why it could not be read last, sanitised; stays after it recovers. */
+  readonly lastError: { readonly at: number; readonly reason: string } | undefined;
+  readonly nodes: number;
+  /** Objects that could not be used at all. */
+  readonly problems: readonly NodeProblem[];
+}
+
+/**
+ * Follows Nodes. `start` is called once. `onChange` runs in the same tick in which the news
+ * arrived, once for everything that arrived together, and never for a heartbeat; also once when
+ * the source is first synced, even if that changed nothing. A source that cannot be read keeps the
+ * Nodes it had: only news can withdraw one.
+ */
+export interface NodeSource {
+  /** `known`: Nodes of an earlier run; they are not announced, only not forgotten. */
+  start(onChange: (nodes: Nodes) => void, known?: Nodes): void;
+  stop(): Promise<void>;
+  status(): NodeSourceStatus;
+}

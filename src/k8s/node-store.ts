@@ -1,0 +1,121 @@
+/**
+ * The Nodes of one source while it is followed: objects in, snapshots out. Equal snapshots keep
+ * their identity, so every method can say whether anything changed.
+ */
+import { NODES_MAX } from "./limits.ts";
+import { isJsonObject, type NodeSnapshot, nodeSnapshot, reuseSnapshot } from "./node-snapshot.ts";
+import type { Nodes } from "./node-source.ts";
+import { type NodeProblem, nodeProblem } from "./problem.ts";
+
+/** Problems of unusable objects that are kept; the first ones say enough. */
+const REJECTED_MAX = 64;
+
+export class NodeStore {
+  #nodes = new Map<string, NodeSnapshot>();
+  #rejected = new Map<string, NodeProblem>();
+
+  get size(): number {
+    return this.#nodes.size;
+  }
+
+  /** Objects that could not be used since the last {@link replace}. */
+  get problems(): readonly NodeProblem[] {
+    return [...this.#rejected.values()];
+  }
+
+  /** Takes over Nodes of an earlier run. */
+  seed(known: Nodes): void {
+    this.#nodes = new Map(known);
+  }
+
+  /** A copy that no later change touches. */
+  copy(): Nodes {
+    return new Map(this.#nodes);
+  }
+
+  /** Adds or changes one Node; true when that changed anything. */
+  put(object: unknown): boolean {
+    const fresh = nodeSnapshot(object);
+    if ("rejected" in fresh) {
+      this.reject(fresh.rejected);
+      return false;
+    }
+    const known = this.#nodes.get(fresh.name);
+    if (known === undefined && this.#nodes.size >= NODES_MAX) {
+      this.reject(tooMany(fresh.name));
+      return false;
+    }
+    const kept = reuseSnapshot(known, fresh);
+    if (kept === known) return false;
+    this.#nodes.set(fresh.name, kept);
+    return true;
+  }
+
+  /** Removes one Node; true when it was there. */
+  remove(object: unknown): boolean {
+    const metadata = isJsonObject(object) ? object["metadata"] : undefined;
+    const name = isJsonObject(metadata) ? metadata["name"] : undefined;
+    return typeof name === "string" && this.#nodes.delete(name);
+  }
+
+  reject(problem: NodeProblem): void {
+    if (this.#rejected.size < REJECTED_MAX) this.#rejected.set(problem.message, problem);
+  }
+
+  /** Begins a whole new set, which takes effect with {@link replace}. */
+  stage(): StagedNodes {
+    return new StagedNodes(this.#nodes);
+  }
+
+  /** Puts the staged set in place of all; true when that changed anything. */
+  replace(staged: StagedNodes): boolean {
+    const before = this.#nodes;
+    this.#nodes = staged.nodes;
+    this.#rejected = new Map();
+    for (const problem of staged.problems) this.reject(problem);
+    if (before.size !== staged.nodes.size) return true;
+    for (const [name, node] of staged.nodes) if (before.get(name) !== node) return true;
+    return false;
+  }
+}
+
+/** A whole set that is being read. */
+export class StagedNodes {
+  readonly nodes = new Map<string, NodeSnapshot>();
+  readonly problems: NodeProblem[] = [];
+  readonly #known: Nodes;
+
+  constructor(known: Nodes) {
+    this.#known = known;
+  }
+
+  /** Adds an object; a second one of the same name is refused. */
+  add(object: unknown): void {
+    const fresh = nodeSnapshot(object);
+    if ("rejected" in fresh) {
+      this.reject(fresh.rejected);
+    } else if (this.nodes.has(fresh.name)) {
+      const text = "is there twice; the first one counts";
+      this.reject(nodeProblem({ severity: "error", code: "node-ignored", node: fresh.name, text }));
+    } else if (this.nodes.size >= NODES_MAX) {
+      this.reject(tooMany(fresh.name));
+    } else {
+      this.nodes.set(fresh.name, reuseSnapshot(this.#known.get(fresh.name), fresh));
+    }
+  }
+
+  /** What was known of a Node whose object cannot be read now stays. */
+  keep(name: string): void {
+    const known = this.#known.get(name);
+    if (known !== undefined && !this.nodes.has(name)) this.nodes.set(name, known);
+  }
+
+  reject(problem: NodeProblem): void {
+    if (this.problems.length < REJECTED_MAX) this.problems.push(problem);
+  }
+}
+
+function tooMany(node: string): NodeProblem {
+  const text = `is one more than the ${NODES_MAX} Nodes that are followed; it is ignored`;
+  return nodeProblem({ severity: "error", code: "node-ignored", node, text });
+}

@@ -1,0 +1,82 @@
+/**
+ * The text of a nodes file: a Node, a List of them, or several YAML documents of either, as
+ * `kubectl get nodes -o yaml` and `-o json` print them. Problems name the line; the text itself is
+ * not quoted, since annotations can hold passwords.
+ */
+import { LineCounter, parseAllDocuments } from "yaml";
+import { NODES_YAML_BYTES_MAX } from "./limits.ts";
+import { isJsonObject } from "./node-snapshot.ts";
+import { quoted } from "./problem.ts";
+
+export type NodesFile =
+  | { readonly nodes: readonly unknown[] }
+  | {
+      /** What is wrong, without the file's name: `line 3, column 5: …`. */
+      readonly problem: string;
+    };
+
+/** The Node objects in the text, unchecked. */
+export function parseNodesFile(text: string): NodesFile {
+  const documents = /^\s*[{[]/.test(text) ? parseJson(text) : parseYaml(text);
+  if ("problem" in documents) return documents;
+  const nodes: unknown[] = [];
+  for (const [i, document] of documents.values.entries()) {
+    if (document === null || document === undefined) continue;
+    const read = nodesOfDocument(document);
+    if (read === undefined) {
+      const kind = isJsonObject(document) ? quoted(document["kind"] ?? null) : quoted(document);
+      const which = documents.values.length > 1 ? `document ${i + 1}: ` : "";
+      return { problem: `${which}expected a Node or a List of Nodes, found ${kind}` };
+    }
+    nodes.push(...read);
+  }
+  const empty = documents.values.every((document) => document === null || document === undefined);
+  return empty ? { problem: "the file is empty: it holds neither a Node nor a List" } : { nodes };
+}
+
+function nodesOfDocument(document: unknown): readonly unknown[] | undefined {
+  if (!isJsonObject(document)) return undefined;
+  const kind = document["kind"];
+  if (kind === "Node") return [document];
+  const items = document["items"];
+  return (kind === "List" || kind === "NodeList") && Array.isArray(items) ? items : undefined;
+}
+
+type Documents = { readonly values: readonly unknown[] } | { readonly problem: string };
+
+function parseJson(text: string): Documents {
+  try {
+    return { values: [JSON.parse(text)] };
+  } catch (error) {
+    // Flow style YAML begins like JSON.
+    const yaml = text.length <= NODES_YAML_BYTES_MAX ? parseYaml(text) : undefined;
+    if (yaml !== undefined && "values" in yaml) return yaml;
+    const message = error instanceof Error ? error.message : "";
+    const at = /\(line (\d+) column (\d+)\)/.exec(message);
+    const place = at === null ? "the end of the file" : `line ${at[1]}, column ${at[2]}`;
+    return { problem: `${place}: not JSON` };
+  }
+}
+
+function parseYaml(text: string): Documents {
+  if (text.length > NODES_YAML_BYTES_MAX) {
+    const limit = `${NODES_YAML_BYTES_MAX / 1024 / 1024} MiB`;
+    return { problem: `YAML of more than ${limit} takes too long to read: write it as JSON` };
+  }
+  const lineCounter = new LineCounter();
+  const documents = parseAllDocuments(text, { lineCounter, prettyErrors: false });
+  const values: unknown[] = [];
+  for (const document of Array.isArray(documents) ? documents : []) {
+    const error = document.errors[0];
+    if (error !== undefined) {
+      const { line, col } = lineCounter.linePos(error.pos[0]);
+      return { problem: `line ${line}, column ${col}: not YAML (${error.code})` };
+    }
+    try {
+      values.push(document.toJS());
+    } catch {
+      return { problem: "not YAML: an alias names nothing, or too many aliases" };
+    }
+  }
+  return { values };
+}
