@@ -2,6 +2,7 @@
  * Entries as text, the way ipset(8) writes them: `10.0.0.0/24`, `192.0.2.1`, `192.0.2.1,tcp:80`.
  */
 import { addressFamilyOf, invalid, parsePrefix } from "netlink-ts";
+import { COMMENT_BYTES_MAX, TIMEOUT_SECONDS_MAX } from "./limits.ts";
 import { EntryFlag, type WireEntry } from "./wire.ts";
 
 /** One member of a set. */
@@ -23,6 +24,8 @@ export function encodeEntry(entry: SetEntry): WireEntry {
   const [prefix, port, ...rest] = entry.member.split(",");
   if (prefix === undefined || rest.length > 0) throw notAMember(entry.member);
   const { family, length } = parsePrefix(prefix);
+  checkTimeout(entry.timeout);
+  checkComment(entry.comment);
   const slash = prefix.indexOf("/");
   const address = slash < 0 ? prefix : prefix.slice(0, slash);
   return {
@@ -62,6 +65,22 @@ export function formatEntry(entry: SetEntry): string {
 export function entryBytes(wire: WireEntry): number {
   const comment = wire.comment === undefined ? 0 : 8 + Buffer.byteLength(wire.comment);
   return 80 + comment;
+}
+
+/** Throws `EINVAL` when it is no timeout, in seconds; undefined is none to check. */
+export function checkTimeout(seconds: number | undefined): void {
+  if (seconds === undefined) return;
+  if (!Number.isInteger(seconds) || seconds < 0 || seconds > TIMEOUT_SECONDS_MAX) {
+    throw invalid(`not a timeout from 0 to ${TIMEOUT_SECONDS_MAX} seconds: ${seconds}`);
+  }
+}
+
+function checkComment(comment: string | undefined): void {
+  if (comment === undefined) return;
+  const bytes = Buffer.byteLength(comment);
+  if (bytes < 1 || bytes > COMMENT_BYTES_MAX || comment.includes("\0")) {
+    throw invalid(`not a comment of 1 to ${COMMENT_BYTES_MAX} bytes: ${bytes} bytes`);
+  }
 }
 
 function parsePort(member: string, text: string): Pick<WireEntry, "port" | "protocol"> {

@@ -5,7 +5,7 @@ import { NetlinkError } from "netlink-ts";
 const REASONS: Readonly<Record<number, readonly [code: string, text: string]>> = {
   2: ["SET_NOT_FOUND", "there is no such set"],
   17: ["SET_EXISTS", "there is such a set already"],
-  4097: ["PROTOCOL", "the kernel speaks another ipset protocol"],
+  4097: ["PROTOCOL", "the request does not suit the set, as an address of the other family"],
   4098: ["TYPE_UNKNOWN", "the kernel does not know this set type or its revision"],
   4099: ["SETS_FULL", "no more sets fit in the kernel's table"],
   4100: ["SET_BUSY", "the set is in use by the kernel"],

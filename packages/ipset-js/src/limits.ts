@@ -6,3 +6,7 @@ export const ENTRIES_PER_MESSAGE_MAX = 1000;
 export const ENTRIES_BYTES_MAX = 60_000;
 /** Refused entries after which a change is given up: the rest is reported with ECANCELED. */
 export const ENTRY_FAILURES_MAX = 64;
+/** What the kernel counts in: longer timeouts are refused. */
+export const TIMEOUT_SECONDS_MAX = 2_147_483;
+/** Bytes of a comment; a longer one is refused. */
+export const COMMENT_BYTES_MAX = 255;

@@ -1,5 +1,6 @@
 /** What a set is, apart from its members: parameters, and counts that the kernel keeps. */
 import { AddressFamily, Errno, type IpFamily, invalid, NetlinkError } from "netlink-ts";
+import { checkTimeout } from "./entry.ts";
 import { IpsetErrno, IpsetError } from "./errors.ts";
 import { SetFlag, type WireMessage } from "./wire.ts";
 
@@ -64,6 +65,7 @@ export function revisionFor(type: SetType, kernelMin: number, kernelMax: number)
 /** The content of a CREATE. Throws `EINVAL` naming the field that is out of range. */
 export function encodeSpec(spec: SetSpec, revision: number): WireMessage {
   if (!(spec.type in REVISIONS)) throw invalid(`not a set type: ${JSON.stringify(spec.type)}`);
+  checkTimeout(spec.timeout);
   return {
     name: spec.name,
     typeName: spec.type,

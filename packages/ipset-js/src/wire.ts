@@ -25,6 +25,7 @@ import {
   u8,
   type ValueCodec,
 } from "netlink-ts";
+import { COMMENT_BYTES_MAX } from "./limits.ts";
 
 export const Command = {
   CREATE: 2,
@@ -50,7 +51,6 @@ const PROTOCOL_VERSION = 7;
 const FAMILY_HEADER_BYTES = 4;
 /** Set and type names: 31 bytes and a NUL. */
 const NAME_BYTES_MAX = 31;
-const COMMENT_BYTES_MAX = 255;
 
 interface IpAddress {
   readonly ipv4?: string;
