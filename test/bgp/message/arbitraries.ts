@@ -1,7 +1,15 @@
 /** Random values of every message, for property tests. */
 import fc from "fast-check";
-import type { Capability, OpenMessage } from "../../../src/bgp/message/types.ts";
+import type {
+  AsPathSegment,
+  Capability,
+  OpaqueAttribute,
+  OpenMessage,
+  Origin,
+  PathAttributes,
+} from "../../../src/bgp/message/types.ts";
 import { addressFromBytes, type IpAddress } from "../../../src/ip/address.ts";
+import { PrefixBatch } from "../../../src/ip/prefix-batch.ts";
 
 /** A record with the prototype of an object literal, so that deep equality holds. */
 export function record<T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> {
@@ -95,3 +103,77 @@ export const open: fc.Arbitrary<OpenMessage> = record({
   routerId: fc.integer({ min: 1, max: 0xffff_ffff }),
   capabilities: fc.array(capability, { maxLength: 20 }),
 });
+
+const asn = fc.oneof(
+  fc.integer({ min: 1, max: 65_535 }),
+  fc.integer({ min: 65_536, max: 0xffff_ffff }),
+);
+const segment = record<AsPathSegment>({
+  type: fc.constantFrom<1 | 2>(1, 2),
+  asns: fc.array(asn, { minLength: 1, maxLength: 12 }),
+});
+
+/** Types that no codec takes, optional and transitive. */
+const OPAQUE_TYPES = [11, 20, 22, 23, 28, 31, 40, 128, 200, 254, 255];
+const opaque: fc.Arbitrary<OpaqueAttribute[]> = fc
+  .uniqueArray(fc.constantFrom(...OPAQUE_TYPES), { maxLength: 3 })
+  .chain((types) =>
+    fc.tuple(
+      ...types
+        .sort((a, b) => a - b)
+        .map((type) => octets(300).map((value) => ({ flags: 0xe0, type, value }))),
+    ),
+  );
+
+const hexDigits = fc
+  .uint8Array({ minLength: 8, maxLength: 8 })
+  .map((value) => Buffer.from(value).toString("hex"));
+const large = fc.tuple(u32, u32, u32).map((parts) => parts.join(":"));
+const maybe = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
+
+/** Attributes of a route between internal peers, without a next hop. */
+export const attributes: fc.Arbitrary<PathAttributes> = record<Omit<PathAttributes, "partial">>({
+  origin: fc.constantFrom<Origin>(0, 1, 2),
+  asPath: fc.array(segment, { maxLength: 4 }),
+  nextHop: fc.constant(undefined),
+  linkLocalNextHop: fc.constant(undefined),
+  med: maybe(u32),
+  localPref: maybe(u32),
+  atomicAggregate: fc.boolean(),
+  aggregator: maybe(record({ as: asn, address: u32 })),
+  communities: fc.array(u32, { maxLength: 80 }),
+  extendedCommunities: fc.array(hexDigits, { maxLength: 5 }),
+  largeCommunities: fc.uniqueArray(large, { maxLength: 5 }),
+  originatorId: maybe(u32),
+  clusterList: fc.array(u32, { maxLength: 5 }),
+  opaque,
+});
+
+/** A prefix as the words of a batch, host bits clear. */
+export interface Row {
+  readonly words: readonly [number, number, number, number];
+  readonly length: number;
+  readonly pathId: number;
+}
+
+export function row(rowFamily: 4 | 6): fc.Arbitrary<Row> {
+  const bits = rowFamily === 4 ? 32 : 128;
+  const length = fc.integer({ min: 0, max: bits });
+  return fc.tuple(u32, u32, u32, u32, length, u32).map(([a, b, c, d, n, pathId]) => {
+    const masked = (word: number, index: number) => {
+      const kept = Math.min(32, Math.max(0, n - index * 32));
+      return kept === 0 ? 0 : (word & (-1 << (32 - kept))) >>> 0;
+    };
+    return { words: [masked(a, 0), masked(b, 1), masked(c, 2), masked(d, 3)], length: n, pathId };
+  });
+}
+
+export function batchOf(rowFamily: 4 | 6, list: readonly Row[]): PrefixBatch {
+  const batch = new PrefixBatch();
+  batch.reset(rowFamily);
+  for (const { words, length, pathId } of list) {
+    if (rowFamily === 4) batch.push4(words[0], length, pathId);
+    else batch.push6(...words, length, pathId);
+  }
+  return batch;
+}
