@@ -1,0 +1,242 @@
+/**
+ * Adj-RIB-Out of a group with ADD-PATH, RFC 7911: all usable paths of a prefix are advertised, each
+ * with an identifier of ours. Entries form a chain by row, keyed by source and the identifier that
+ * the source gave; ours is the smallest number that the row has free, and stays while the entry
+ * does. `highest` remembers the largest number ever given for a row, so that a member that catches
+ * up can be told of all that may have gone.
+ */
+import type { AdjRibOut, Advertised, IsMember } from "./adj-rib-out.ts";
+import type { AttributeStore } from "./attribute-store.ts";
+import { grown8, grown16, grown32, grownCapacity } from "./columns.ts";
+import type { Decision } from "./decision.ts";
+import type { ExportJudge } from "./export-judge.ts";
+import { ADD_PATHS_MAX } from "./limits.ts";
+import { NO_PATH, type PathStore } from "./path-store.ts";
+import { REJECTED } from "./policy.ts";
+import type { PrefixTable, RowId } from "./prefix-table.ts";
+import { EVERYONE, type UpdateBuckets } from "./update-buckets.ts";
+
+/** What the state compares itself with. */
+export interface AddPathInputs {
+  readonly table: PrefixTable;
+  readonly paths: PathStore;
+  readonly store: AttributeStore;
+  readonly decision: Decision;
+  readonly judge: ExportJudge;
+  readonly isMember: IsMember;
+}
+
+export class AddPathAdjRibOut implements AdjRibOut {
+  private readonly inputs: AddPathInputs;
+
+  private heads = new Uint32Array(16);
+  private highest = new Uint8Array(16);
+
+  private nexts = new Uint32Array(16);
+  private sources = new Uint16Array(16);
+  private receivedIds = new Uint32Array(16);
+  private sentIds = new Uint8Array(16);
+  private attributes = new Uint32Array(16);
+  private outcomes = new Uint32Array(16);
+  /** Stamp of the last update that found the entry's path still there. */
+  private seen = new Uint32Array(16);
+
+  private stamp = 0;
+  private freeHead = 0;
+  private limit = 1;
+  private rowsUsed = 0;
+  private readonly bySource: number[] = [];
+
+  constructor(inputs: AddPathInputs) {
+    this.inputs = inputs;
+  }
+
+  get size(): number {
+    return this.rowsUsed;
+  }
+
+  /** With ADD-PATH a prefix from the peer itself counts only what came from it: paths. */
+  sizeFrom(peer: number): number {
+    return this.bySource[peer] ?? 0;
+  }
+
+  has(row: RowId): boolean {
+    return row < this.heads.length && this.heads[row] !== 0;
+  }
+
+  update(row: RowId, buckets: UpdateBuckets): boolean {
+    if (row >= this.heads.length) this.growRows(row + 1);
+    const { table, paths, decision, judge } = this.inputs;
+    const had = this.heads[row] !== 0;
+    this.stamp = (this.stamp + 1) >>> 0;
+    let changed = false;
+    for (let path = table.head(row); path !== NO_PATH; path = paths.next(path)) {
+      if (!decision.isEligible(path)) continue;
+      const outcome = judge.judge(path, row);
+      if (outcome === REJECTED) continue;
+      if (this.advertise(row, path, outcome, buckets)) changed = true;
+    }
+    if (this.dropUnseen(row, buckets)) changed = true;
+    const has = this.heads[row] !== 0;
+    if (has !== had) this.rowsUsed += has ? 1 : -1;
+    return changed;
+  }
+
+  replay(row: RowId, peer: number, mayKnow: boolean, buckets: UpdateBuckets): void {
+    if (row >= this.heads.length) return;
+    const told = new Set<number>();
+    for (let entry = this.heads[row]!; entry !== 0; entry = this.nexts[entry]!) {
+      if (this.sources[entry] === peer) continue;
+      told.add(this.sentIds[entry]!);
+      buckets.announce(
+        row,
+        this.sentIds[entry]!,
+        this.attributes[entry]!,
+        this.sources[entry]!,
+        this.outcomes[entry]!,
+        EVERYONE,
+      );
+    }
+    if (!mayKnow) return;
+    for (let id = 1; id <= this.highest[row]!; id++) {
+      if (!told.has(id)) buckets.withdraw(row, id, EVERYONE);
+    }
+  }
+
+  list(row: RowId): Advertised[] {
+    const result: Advertised[] = [];
+    if (!this.has(row)) return result;
+    for (let entry = this.heads[row]!; entry !== 0; entry = this.nexts[entry]!) {
+      result.push({
+        attributes: this.attributes[entry]!,
+        source: this.sources[entry]!,
+        outcome: this.outcomes[entry]!,
+        pathId: this.sentIds[entry]!,
+      });
+    }
+    return result;
+  }
+
+  inherit(row: RowId, other: AdjRibOut): void {
+    if (!(other instanceof AddPathAdjRibOut)) return;
+    if (row >= this.heads.length) this.growRows(row + 1);
+    this.highest[row] = Math.max(this.highest[row]!, other.highest[row] ?? 0);
+  }
+
+  clear(row: RowId): void {
+    if (!this.has(row)) return;
+    for (let entry = this.heads[row]!; entry !== 0; ) {
+      const next = this.nexts[entry]!;
+      this.free(entry);
+      entry = next;
+    }
+    this.heads[row] = 0;
+    this.rowsUsed--;
+  }
+
+  /** Makes sure of an entry for the path; true when it has to be told. */
+  private advertise(row: RowId, path: number, outcome: number, buckets: UpdateBuckets): boolean {
+    const { paths, store, isMember } = this.inputs;
+    const source = paths.peer(path);
+    const attributes = paths.attributesOf(path);
+    let entry = this.findEntry(row, source, paths.pathId(path));
+    if (entry === 0) {
+      const sentId = this.freeId(row);
+      if (sentId === 0) return false;
+      entry = this.addEntry(row, source, paths.pathId(path), sentId);
+    } else {
+      this.seen[entry] = this.stamp;
+      if (this.attributes[entry] === attributes && this.outcomes[entry] === outcome) return false;
+    }
+    this.seen[entry] = this.stamp;
+    store.retain(attributes);
+    store.release(this.attributes[entry]!);
+    this.attributes[entry] = attributes;
+    this.outcomes[entry] = outcome;
+    const audience = isMember(source) ? source : EVERYONE;
+    buckets.announce(row, this.sentIds[entry]!, attributes, source, outcome, audience);
+    return true;
+  }
+
+  private dropUnseen(row: RowId, buckets: UpdateBuckets): boolean {
+    let changed = false;
+    let before = 0;
+    for (let entry = this.heads[row]!; entry !== 0; ) {
+      const next = this.nexts[entry]!;
+      if (this.seen[entry] === this.stamp) before = entry;
+      else {
+        const source = this.sources[entry]!;
+        const audience = this.inputs.isMember(source) ? source : EVERYONE;
+        buckets.withdraw(row, this.sentIds[entry]!, audience);
+        if (before === 0) this.heads[row] = next;
+        else this.nexts[before] = next;
+        this.free(entry);
+        changed = true;
+      }
+      entry = next;
+    }
+    return changed;
+  }
+
+  private findEntry(row: RowId, source: number, receivedId: number): number {
+    let entry = this.heads[row]!;
+    while (
+      entry !== 0 &&
+      (this.sources[entry] !== source || this.receivedIds[entry] !== receivedId)
+    ) {
+      entry = this.nexts[entry]!;
+    }
+    return entry;
+  }
+
+  private addEntry(row: RowId, source: number, receivedId: number, sentId: number): number {
+    const entry = this.freeHead === 0 ? this.limit++ : this.freeHead;
+    if (entry === this.freeHead) this.freeHead = this.nexts[entry]!;
+    if (entry >= this.nexts.length) this.growEntries(entry + 1);
+    this.nexts[entry] = this.heads[row]!;
+    this.heads[row] = entry;
+    this.sources[entry] = source;
+    this.receivedIds[entry] = receivedId;
+    this.sentIds[entry] = sentId;
+    this.attributes[entry] = 0;
+    this.bySource[source] = (this.bySource[source] ?? 0) + 1;
+    if (sentId > this.highest[row]!) this.highest[row] = sentId;
+    return entry;
+  }
+
+  private free(entry: number): void {
+    const source = this.sources[entry]!;
+    this.bySource[source] = this.bySource[source]! - 1;
+    this.inputs.store.release(this.attributes[entry]!);
+    this.attributes[entry] = 0;
+    this.nexts[entry] = this.freeHead;
+    this.freeHead = entry;
+  }
+
+  /** The smallest identifier that no entry of the row has; 0 when all are taken. */
+  private freeId(row: RowId): number {
+    for (let id = 1; id <= ADD_PATHS_MAX; id++) {
+      let entry = this.heads[row]!;
+      while (entry !== 0 && this.sentIds[entry] !== id) entry = this.nexts[entry]!;
+      if (entry === 0) return id;
+    }
+    return 0;
+  }
+
+  private growRows(needed: number): void {
+    const capacity = grownCapacity(this.heads.length, needed);
+    this.heads = grown32(this.heads, capacity);
+    this.highest = grown8(this.highest, capacity);
+  }
+
+  private growEntries(needed: number): void {
+    const capacity = grownCapacity(this.nexts.length, needed);
+    this.nexts = grown32(this.nexts, capacity);
+    this.sources = grown16(this.sources, capacity);
+    this.receivedIds = grown32(this.receivedIds, capacity);
+    this.sentIds = grown8(this.sentIds, capacity);
+    this.attributes = grown32(this.attributes, capacity);
+    this.outcomes = grown32(this.outcomes, capacity);
+    this.seen = grown32(this.seen, capacity);
+  }
+}

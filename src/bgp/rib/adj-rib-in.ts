@@ -1,0 +1,63 @@
+/**
+ * What is kept of one peer and family beside its paths: the list of them, counts, and the state of
+ * the walk that works through all of them in slices.
+ *
+ * Staleness costs nothing to set: each path carries the epoch in which it was heard last, and a
+ * path of an older epoch is stale. So a lost session with graceful restart, or the beginning of
+ * an enhanced route refresh, only counts the epoch up.
+ */
+import type { RouteFamily } from "../message/types.ts";
+
+/** Things to do to each path of a peer, as bits. */
+export const PathTask = {
+  /** Remove stale paths. */
+  sweep: 1,
+  /** Mark stale paths long-lived stale, RFC 9494. */
+  longLive: 2,
+  /** Run import again: policy or identity has changed. */
+  reimport: 4,
+  /** Have all update groups look again: the peer's kind has changed. */
+  reexport: 8,
+} as const;
+
+/** Why older epochs are stale: only a restart shows to the outside. */
+export type StaleReason = "none" | "restart" | "refresh";
+
+export class AdjRibIn {
+  readonly peer: number;
+  readonly family: RouteFamily;
+  /** First path of the peer's list, 0 = none. */
+  first = 0;
+  epoch = 0;
+  received = 0;
+  accepted = 0;
+  stale = 0;
+  staleReason: StaleReason = "none";
+  endOfRibReceived = false;
+  /** Whether prefixes were refused because of the peer's limit, or because a table was full. */
+  refused = false;
+  /** Whether the prefix limit's warning was given and still holds. */
+  warned = false;
+  /** Next path that the walk looks at, and what it does; 0 = no walk. */
+  cursor = 0;
+  tasks = 0;
+  /** The sweep takes paths more than this many epochs old. */
+  sweepDistance = 0;
+
+  constructor(peer: number, family: RouteFamily) {
+    this.peer = peer;
+    this.family = family;
+  }
+
+  /** Makes every path that is there stale. */
+  age(reason: StaleReason): void {
+    this.epoch = (this.epoch + 1) & 255;
+    this.stale = this.received;
+    this.staleReason = reason;
+  }
+
+  /** Sessions since the path of this epoch was heard. */
+  distance(epoch: number): number {
+    return (this.epoch - epoch) & 255;
+  }
+}

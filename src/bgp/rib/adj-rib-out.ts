@@ -1,0 +1,41 @@
+/**
+ * What an update group has told its members: only so much that a change can be told from no
+ * change, and that nothing is withdrawn that was never announced.
+ */
+import type { RowId } from "./prefix-table.ts";
+import type { UpdateBuckets } from "./update-buckets.ts";
+
+/** One path as it was advertised. */
+export interface Advertised {
+  readonly attributes: number;
+  readonly source: number;
+  readonly outcome: number;
+  /** ADD-PATH identifier that was sent; 0 without ADD-PATH. */
+  readonly pathId: number;
+}
+
+/** The state of a group towards its members; two forms, with and without ADD-PATH. */
+export interface AdjRibOut {
+  /** Prefixes advertised. */
+  readonly size: number;
+  /** Prefixes advertised whose path came from `peer`, which therefore was not told. */
+  sizeFrom(peer: number): number;
+  /** Whether anything is advertised of the row. */
+  has(row: RowId): boolean;
+  /** Brings the row up to date with the Loc-RIB; puts the difference into `buckets`. */
+  update(row: RowId, buckets: UpdateBuckets): boolean;
+  /**
+   * Puts into `buckets` what `peer` has to be told of the row; with `mayKnow`, also withdrawals
+   * of what it may have been told before.
+   */
+  replay(row: RowId, peer: number, mayKnow: boolean, buckets: UpdateBuckets): void;
+  /** What is advertised of the row, for listings. */
+  list(row: RowId): Advertised[];
+  /** Prepares for a member that knows what `other` had advertised of the row. */
+  inherit(row: RowId, other: AdjRibOut): void;
+  /** Forgets the row. */
+  clear(row: RowId): void;
+}
+
+/** Whether a peer is a member of the group. */
+export type IsMember = (peer: number) => boolean;

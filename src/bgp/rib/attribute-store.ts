@@ -1,0 +1,212 @@
+/**
+ * Sets of path attributes, interned by content and use-counted. A path keeps the 4-octet id of its
+ * set; what the decision process compares stands in typed columns by that id, so that choosing a
+ * best path touches no object. A set with no use left is forgotten at once.
+ *
+ * Id 0 means "none". The hash index is open addressing with linear probing; a removal shifts later
+ * entries back, so that there are no tombstones.
+ */
+import { assert } from "../../runtime/assert.ts";
+import type { PathAttributes } from "../message/types.ts";
+import {
+  asPathLength,
+  attributesEqual,
+  communityBits,
+  hashAttributes,
+  neighborAs,
+} from "./attribute-content.ts";
+import { grown8, grown16, grown32, grownCapacity } from "./columns.ts";
+import type { NextHopTable } from "./next-hop-table.ts";
+
+/** Id of an attribute set in its store; 0 = none. */
+export type AttributeId = number;
+
+export const NO_ATTRIBUTES: AttributeId = 0;
+
+/** What a path without LOCAL_PREF counts as, as in every implementation. */
+export const DEFAULT_LOCAL_PREF = 100;
+
+const CAPACITY_FIRST = 64;
+
+export class AttributeStore {
+  private readonly nextHops: NextHopTable;
+  private readonly seed: number;
+  private readonly values: (PathAttributes | undefined)[] = [undefined];
+  private readonly free: number[] = [];
+  private used = 0;
+
+  private uses = new Uint32Array(CAPACITY_FIRST);
+  private hashes = new Uint32Array(CAPACITY_FIRST);
+  private localPrefs = new Uint32Array(CAPACITY_FIRST);
+  private meds = new Uint32Array(CAPACITY_FIRST);
+  private neighbors = new Uint32Array(CAPACITY_FIRST);
+  private originators = new Uint32Array(CAPACITY_FIRST);
+  private nextHopIds = new Uint32Array(CAPACITY_FIRST);
+  private pathLengths = new Uint16Array(CAPACITY_FIRST);
+  private clusterLengths = new Uint16Array(CAPACITY_FIRST);
+  private origins = new Uint8Array(CAPACITY_FIRST);
+  private bits = new Uint8Array(CAPACITY_FIRST);
+
+  /** Ids by hash; a power of two, at most half full. */
+  private slots = new Uint32Array(CAPACITY_FIRST * 2);
+  private lastId: AttributeId = NO_ATTRIBUTES;
+
+  /** `seed`: any u32; a random one makes hash collisions unforeseeable to peers. */
+  constructor(nextHops: NextHopTable, seed: number) {
+    this.nextHops = nextHops;
+    this.seed = seed;
+  }
+
+  /** How many different sets there are. */
+  get size(): number {
+    return this.used;
+  }
+
+  /** One more than the largest id in use: what a scratch column by id must hold. */
+  get idLimit(): number {
+    return this.values.length;
+  }
+
+  /** The id of this content, with one more use, which the caller releases. */
+  intern(attributes: PathAttributes): AttributeId {
+    const last = this.lastId;
+    if (this.values[last] === attributes) {
+      this.uses[last] = this.uses[last]! + 1;
+      return last;
+    }
+    const hash = hashAttributes(attributes, this.seed);
+    const mask = this.slots.length - 1;
+    let slot = hash & mask;
+    for (;;) {
+      const id = this.slots[slot]!;
+      if (id === NO_ATTRIBUTES) break;
+      if (this.hashes[id] === hash && attributesEqual(this.values[id]!, attributes)) {
+        this.uses[id] = this.uses[id]! + 1;
+        this.lastId = id;
+        return id;
+      }
+      slot = (slot + 1) & mask;
+    }
+    return this.add(attributes, hash, slot);
+  }
+
+  retain(id: AttributeId): void {
+    this.uses[id] = this.uses[id]! + 1;
+  }
+
+  /** Gives one use back; the last one forgets the set. Releasing "none" does nothing. */
+  release(id: AttributeId): void {
+    if (id === NO_ATTRIBUTES) return;
+    const uses = this.uses[id]! - 1;
+    this.uses[id] = uses;
+    if (uses === 0) this.remove(id);
+  }
+
+  get(id: AttributeId): PathAttributes {
+    const value = this.values[id];
+    assert(value !== undefined, "attribute set is gone");
+    return value;
+  }
+
+  /** 100 when the set has none. */
+  localPref(id: AttributeId): number {
+    return this.localPrefs[id]!;
+  }
+  pathLength(id: AttributeId): number {
+    return this.pathLengths[id]!;
+  }
+  origin(id: AttributeId): number {
+    return this.origins[id]!;
+  }
+  /** 0 when the set has none, RFC 4271 §9.1.2.2 c. */
+  med(id: AttributeId): number {
+    return this.meds[id]!;
+  }
+  neighborAs(id: AttributeId): number {
+    return this.neighbors[id]!;
+  }
+  /** 0 when the set has none. */
+  originatorId(id: AttributeId): number {
+    return this.originators[id]!;
+  }
+  clusterLength(id: AttributeId): number {
+    return this.clusterLengths[id]!;
+  }
+  /** Id in the next hop table. */
+  nextHop(id: AttributeId): number {
+    return this.nextHopIds[id]!;
+  }
+  /** Well-known communities as bits of `CommunityBit`. */
+  communityBits(id: AttributeId): number {
+    return this.bits[id]!;
+  }
+
+  private add(attributes: PathAttributes, hash: number, slot: number): AttributeId {
+    const id = this.free.pop() ?? this.values.length;
+    if (id >= this.uses.length) this.growColumns(id + 1);
+    this.values[id] = attributes;
+    this.uses[id] = 1;
+    this.hashes[id] = hash;
+    this.localPrefs[id] = attributes.localPref ?? DEFAULT_LOCAL_PREF;
+    this.meds[id] = attributes.med ?? 0;
+    this.neighbors[id] = neighborAs(attributes.asPath);
+    this.originators[id] = attributes.originatorId ?? 0;
+    this.nextHopIds[id] = this.nextHops.acquire(attributes.nextHop);
+    this.pathLengths[id] = Math.min(asPathLength(attributes.asPath), 0xffff);
+    this.clusterLengths[id] = Math.min(attributes.clusterList.length, 0xffff);
+    this.origins[id] = attributes.origin;
+    this.bits[id] = communityBits(attributes.communities);
+    this.slots[slot] = id;
+    this.used++;
+    this.lastId = id;
+    if (this.used * 2 > this.slots.length) this.rehash(this.slots.length * 2);
+    return id;
+  }
+
+  private remove(id: AttributeId): void {
+    this.nextHops.release(this.nextHopIds[id]!);
+    this.values[id] = undefined;
+    this.free.push(id);
+    this.used--;
+    if (this.lastId === id) this.lastId = NO_ATTRIBUTES;
+    const mask = this.slots.length - 1;
+    let hole = this.hashes[id]! & mask;
+    while (this.slots[hole] !== id) hole = (hole + 1) & mask;
+    for (let probe = (hole + 1) & mask; ; probe = (probe + 1) & mask) {
+      const moved = this.slots[probe]!;
+      if (moved === NO_ATTRIBUTES) break;
+      const home = this.hashes[moved]! & mask;
+      if (((probe - home) & mask) < ((probe - hole) & mask)) continue;
+      this.slots[hole] = moved;
+      hole = probe;
+    }
+    this.slots[hole] = NO_ATTRIBUTES;
+  }
+
+  private rehash(size: number): void {
+    const slots = new Uint32Array(size);
+    const mask = size - 1;
+    for (const id of this.slots) {
+      if (id === NO_ATTRIBUTES) continue;
+      let slot = this.hashes[id]! & mask;
+      while (slots[slot] !== NO_ATTRIBUTES) slot = (slot + 1) & mask;
+      slots[slot] = id;
+    }
+    this.slots = slots;
+  }
+
+  private growColumns(needed: number): void {
+    const capacity = grownCapacity(this.uses.length, needed);
+    this.uses = grown32(this.uses, capacity);
+    this.hashes = grown32(this.hashes, capacity);
+    this.localPrefs = grown32(this.localPrefs, capacity);
+    this.meds = grown32(this.meds, capacity);
+    this.neighbors = grown32(this.neighbors, capacity);
+    this.originators = grown32(this.originators, capacity);
+    this.nextHopIds = grown32(this.nextHopIds, capacity);
+    this.pathLengths = grown16(this.pathLengths, capacity);
+    this.clusterLengths = grown16(this.clusterLengths, capacity);
+    this.origins = grown8(this.origins, capacity);
+    this.bits = grown8(this.bits, capacity);
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * Decides for one update group whether a path may be told, and with which policy outcome. Rows come
+ * in runs of one attribute set, so the last verdict is kept; a policy with prefix conditions is
+ * asked for each prefix.
+ */
+import { PrefixBatch } from "../../ip/prefix-batch.ts";
+import type { AttributeStore } from "./attribute-store.ts";
+import { type ExportOptions, exportedNextHop, mayExport } from "./export-rules.ts";
+import type { PathId, PathStore } from "./path-store.ts";
+import { PeerKind } from "./peer-table.ts";
+import { type PolicyOutcome, REJECTED, UNCHANGED } from "./policy.ts";
+import type { PrefixTable, RowId } from "./prefix-table.ts";
+
+/** Kinds by peer number. */
+export interface PeerKinds {
+  kind(peer: number): PeerKind;
+}
+
+export class ExportJudge {
+  readonly dependsOnPrefix: boolean;
+  private readonly options: ExportOptions;
+  private readonly table: PrefixTable;
+  private readonly paths: PathStore;
+  private readonly store: AttributeStore;
+  private readonly peers: PeerKinds;
+  private readonly probe = new PrefixBatch(1);
+  private lastAttributes = 0;
+  private lastKind: PeerKind = PeerKind.local;
+  private lastOutcome: PolicyOutcome = REJECTED;
+
+  constructor(
+    options: ExportOptions,
+    table: PrefixTable,
+    paths: PathStore,
+    store: AttributeStore,
+    peers: PeerKinds,
+  ) {
+    this.options = options;
+    this.table = table;
+    this.paths = paths;
+    this.store = store;
+    this.peers = peers;
+    this.dependsOnPrefix = options.policy?.dependsOnPrefix ?? false;
+  }
+
+  /** Forgets the last verdict: attribute ids may have changed their meaning since. */
+  begin(): void {
+    this.lastAttributes = 0;
+  }
+
+  /** The outcome for a path, or REJECTED. */
+  judge(path: PathId, row: RowId): PolicyOutcome {
+    const attributes = this.paths.attributesOf(path);
+    const kind = this.peers.kind(this.paths.peer(path));
+    const bits = this.store.communityBits(attributes);
+    if (!mayExport(this.options, kind, bits, this.paths.isLongLived(path))) return REJECTED;
+    return this.outcome(attributes, kind, row);
+  }
+
+  /** The outcome for something that is advertised already. */
+  judgeSource(attributes: number, source: number, row: RowId): PolicyOutcome {
+    return this.outcome(attributes, this.peers.kind(source), row);
+  }
+
+  private outcome(attributes: number, kind: PeerKind, row: RowId): PolicyOutcome {
+    if (!this.dependsOnPrefix && attributes === this.lastAttributes && kind === this.lastKind) {
+      return this.lastOutcome;
+    }
+    const outcome = this.evaluate(attributes, kind, row);
+    this.lastAttributes = attributes;
+    this.lastKind = kind;
+    this.lastOutcome = outcome;
+    return outcome;
+  }
+
+  private evaluate(attributes: number, kind: PeerKind, row: RowId): PolicyOutcome {
+    const values = this.store.get(attributes);
+    const policy = this.options.policy;
+    let outcome: PolicyOutcome = UNCHANGED;
+    if (policy !== undefined) {
+      if (this.dependsOnPrefix) {
+        this.probe.reset(this.table.family);
+        this.table.copyTo(this.probe, row, 0);
+      }
+      outcome = policy.evaluate(values, kind === PeerKind.local, this.probe, 0);
+      if (outcome === REJECTED) return REJECTED;
+    }
+    const self = policy?.nextHopSelf(outcome) ?? false;
+    const nextHop = exportedNextHop(this.options, kind, values.nextHop, self);
+    return nextHop === undefined ? REJECTED : outcome;
+  }
+}

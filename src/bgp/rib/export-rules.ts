@@ -1,0 +1,143 @@
+/**
+ * What may be told to a group of peers, and how it then reads: RFC 4271 §5.1 and §9.2, RFC 4456
+ * (reflection), RFC 1997 and RFC 9494 (communities), RFC 8212 (no policy), RFC 8950 (next hops).
+ */
+import { familyOf, type IpAddress } from "../../ip/address.ts";
+import type { OpaqueAttribute, PathAttributes, RouteFamily } from "../message/types.ts";
+import { CommunityBit } from "./attribute-content.ts";
+import { DEFAULT_LOCAL_PREF } from "./attribute-store.ts";
+import { PeerKind } from "./peer-table.ts";
+import type { PolicyOutcome, PolicyProgram } from "./policy.ts";
+import { prepended } from "./policy-actions.ts";
+
+/** Everything that decides what the members of an update group are told. */
+export interface ExportOptions {
+  readonly family: RouteFamily;
+  readonly kind: PeerKind;
+  /** AS that we present to an external peer. */
+  readonly localAs: number;
+  readonly clusterId: number;
+  readonly nextHopSelf: boolean;
+  /** Our own address for next hops of this family; undefined = we have none. */
+  readonly ownNextHop: IpAddress | undefined;
+  /** Whether the session can carry next hops of the other family, RFC 8950 (IPv6 in IPv4). */
+  readonly extendedNextHop: boolean;
+  /** Whether the peers know long-lived graceful restart. */
+  readonly longLived: boolean;
+  readonly policy: PolicyProgram | undefined;
+}
+
+/** Where a path comes from. */
+export interface ExportSource {
+  readonly kind: PeerKind;
+  readonly routerId: number;
+}
+
+const FLAG_OPTIONAL = 0x80;
+const FLAG_TRANSITIVE = 0x40;
+
+/** Whether paths of this source and these well-known communities may go to the group at all. */
+export function mayExport(
+  options: ExportOptions,
+  source: PeerKind,
+  communityBits: number,
+  longLivedStale: boolean,
+): boolean {
+  if (!reflects(source, options.kind)) return false;
+  const external = options.kind === PeerKind.external;
+  if (options.policy === undefined && external) return false; // RFC 8212 §2
+  if ((communityBits & CommunityBit.noAdvertise) !== 0) return false;
+  const confined = CommunityBit.noExport | CommunityBit.noExportSubconfed;
+  if (external && (communityBits & confined) !== 0) return false;
+  const stale = longLivedStale || (communityBits & CommunityBit.longLivedStale) !== 0;
+  return !stale || options.longLived; // RFC 9494 §4.3
+}
+
+/** RFC 4456 §6: between internal peers a path passes to or from a client only. */
+export function reflects(source: PeerKind, target: PeerKind): boolean {
+  if (source === PeerKind.local || source === PeerKind.external) return true;
+  if (target === PeerKind.external) return true;
+  return source === PeerKind.client || target === PeerKind.client;
+}
+
+/** The next hop that the group is told; undefined when none can be told, so neither the path. */
+export function exportedNextHop(
+  options: ExportOptions,
+  source: PeerKind,
+  nextHop: IpAddress | undefined,
+  policySelf: boolean,
+): IpAddress | undefined {
+  const learned = source !== PeerKind.local;
+  const reflected = source === PeerKind.client || source === PeerKind.internal;
+  // RFC 4271 §5.1.3: our own routes carry the next hop that they were given; what we learned goes
+  // to an external peer with our own address. RFC 4456 §10: a reflector leaves it alone.
+  const external = options.kind === PeerKind.external && learned;
+  const self = policySelf || external || (options.nextHopSelf && !reflected);
+  const chosen = self ? (options.ownNextHop ?? (learned ? undefined : nextHop)) : nextHop;
+  if (chosen === undefined) return undefined;
+  const family = familyOf(chosen);
+  if (family === options.family) return chosen;
+  return family === 6 && options.extendedNextHop ? chosen : undefined;
+}
+
+/** The attributes as the group is told them; undefined when no next hop can be told. */
+export function exportedAttributes(
+  options: ExportOptions,
+  source: ExportSource,
+  attributes: PathAttributes,
+  outcome: PolicyOutcome,
+): PathAttributes | undefined {
+  const policy = options.policy;
+  const changed = policy === undefined ? attributes : policy.apply(outcome, attributes);
+  const self = policy?.nextHopSelf(outcome) ?? false;
+  const nextHop = exportedNextHop(options, source.kind, attributes.nextHop, self);
+  if (nextHop === undefined) return undefined;
+  const common = {
+    ...changed,
+    nextHop,
+    // RFC 2545 §3: a link-local next hop is for the subnet that it was told on.
+    linkLocalNextHop: undefined,
+    opaque: passedOn(changed.opaque),
+  };
+  if (options.kind === PeerKind.external) {
+    const medSet = source.kind === PeerKind.local || (policy?.setsMed(outcome) ?? false);
+    return {
+      ...common,
+      asPath: prepended(changed.asPath, options.localAs, 1),
+      med: medSet ? changed.med : undefined, // RFC 4271 §5.1.4
+      localPref: undefined, // RFC 4271 §5.1.5
+      originatorId: undefined,
+      clusterList: [],
+      extendedCommunities: transitiveOnly(changed.extendedCommunities),
+    };
+  }
+  const localPref = changed.localPref ?? DEFAULT_LOCAL_PREF;
+  if (source.kind === PeerKind.local || source.kind === PeerKind.external) {
+    return { ...common, localPref };
+  }
+  return {
+    ...common,
+    localPref,
+    originatorId: changed.originatorId ?? source.routerId, // RFC 4456 §8
+    clusterList: [options.clusterId, ...changed.clusterList],
+  };
+}
+
+/** RFC 4271 §5: optional non-transitive attributes that we do not know are not passed along. */
+function passedOn(opaque: readonly OpaqueAttribute[]): readonly OpaqueAttribute[] {
+  for (const attribute of opaque) {
+    if (!isPassedOn(attribute)) return opaque.filter(isPassedOn);
+  }
+  return opaque;
+}
+
+function isPassedOn(attribute: OpaqueAttribute): boolean {
+  const flags = attribute.flags & (FLAG_OPTIONAL | FLAG_TRANSITIVE);
+  return flags !== FLAG_OPTIONAL;
+}
+
+/** RFC 4360 §6: what is not transitive stays within the AS; bit 0x40 of the type says so. */
+function transitiveOnly(communities: readonly string[]): readonly string[] {
+  const stays = (text: string) => (Number.parseInt(text.slice(0, 2), 16) & 0x40) !== 0;
+  return communities.some(stays) ? communities.filter((text) => !stays(text)) : communities;
+}

@@ -1,0 +1,393 @@
+/**
+ * The RIB of one family: what came from all peers (Adj-RIB-In), the best of it (Loc-RIB), and the
+ * update groups that are told of changes. Everything is by row and path number; a change costs what
+ * changed, the number of paths of that prefix and the number of update groups.
+ *
+ * Work over many paths (a peer's loss, a sweep of stale paths, a new import policy, new costs of
+ * next hops) is done in slices: what is small at once, the rest by `work`.
+ */
+import type { IpAddress } from "../../ip/address.ts";
+import { PrefixBatch } from "../../ip/prefix-batch.ts";
+import type { PathAttributes, RouteFamily } from "../message/types.ts";
+import { AdjRibIn, PathTask } from "./adj-rib-in.ts";
+import { Community, CommunityBit } from "./attribute-content.ts";
+import type { AttributeStore } from "./attribute-store.ts";
+import { Decision } from "./decision.ts";
+import { Importer, type ImportOptions } from "./import-rules.ts";
+import type { NextHopTable } from "./next-hop-table.ts";
+import { NO_PATH, type PathId, PathStore, Verdict } from "./path-store.ts";
+import type { PeerId, PeerTable } from "./peer-table.ts";
+import { NO_ROW, PrefixTable, type RowId } from "./prefix-table.ts";
+import type { RowQueue } from "./row-queue.ts";
+import type { UpdateGroup } from "./update-group.ts";
+
+/** What both families of a RIB share. */
+export interface RibCore {
+  readonly store: AttributeStore;
+  readonly nextHops: NextHopTable;
+  readonly peers: PeerTable<{ readonly address: IpAddress }>;
+  /** How a peer's paths are imported now. */
+  importOptions(peer: PeerId, family: RouteFamily): ImportOptions;
+  /** A group has work that its members should fetch. */
+  groupWoke(group: UpdateGroup): void;
+  /** Best routes have changed that somebody wants to know of. */
+  bestChanged(): void;
+  /** Wall clock, seconds. */
+  nowSeconds(): number;
+  maximumPaths(): number;
+}
+
+export class FamilyRib {
+  readonly family: RouteFamily;
+  readonly table: PrefixTable;
+  readonly paths: PathStore;
+  readonly decision: Decision;
+  /** Groups that are told of changes; those without members have left the list. */
+  readonly groups: UpdateGroup[] = [];
+  /** Rows whose best route changed; undefined while nobody wants to know. */
+  changes: RowQueue | undefined;
+
+  private readonly core: RibCore;
+  private readonly ins: (AdjRibIn | undefined)[] = [];
+  /** Those with a walk under way. */
+  private readonly walking = new Set<AdjRibIn>();
+  private readonly importer: Importer;
+  private readonly single = new PrefixBatch(1);
+  /** Next row of the walk that chooses all best paths again; 0 = none under way. */
+  private reselectNext: RowId = NO_ROW;
+  /** Groups without members, and the next row that they give up. */
+  private readonly leaving: { group: UpdateGroup; next: RowId }[] = [];
+
+  constructor(family: RouteFamily, core: RibCore, seed: number) {
+    this.family = family;
+    this.core = core;
+    this.table = new PrefixTable(family, seed);
+    this.paths = new PathStore(this.table, core.store);
+    this.decision = new Decision({ table: this.table, paths: this.paths, ...coreOf(core) });
+    this.importer = new Importer(core.store);
+  }
+
+  /** The Adj-RIB-In of a peer, made if need be. */
+  adjRibIn(peer: PeerId): AdjRibIn {
+    let into = this.ins[peer];
+    if (into === undefined) {
+      into = new AdjRibIn(peer, this.family);
+      this.ins[peer] = into;
+    }
+    return into;
+  }
+
+  /** Forgets a peer that has no paths left. */
+  forget(peer: PeerId): void {
+    this.ins[peer] = undefined;
+  }
+
+  /** Takes announcements of one set of attributes; new prefixes beyond `limit` are left out. */
+  announce(peer: PeerId, batch: PrefixBatch, attributes: PathAttributes, limit: number): void {
+    const { store } = this.core;
+    const into = this.adjRibIn(peer);
+    const received = store.intern(attributes);
+    const now = this.core.nowSeconds();
+    this.importer.begin(this.core.importOptions(peer, this.family), received);
+    for (let i = 0; i < batch.count; i++) {
+      this.importer.judge(batch, i);
+      this.announceOne(into, batch, i, received, now, limit);
+    }
+    this.importer.end();
+    store.release(received);
+  }
+
+  withdraw(peer: PeerId, batch: PrefixBatch): void {
+    const into = this.adjRibIn(peer);
+    for (let i = 0; i < batch.count; i++) {
+      const row = this.table.find(batch, i);
+      if (row === NO_ROW) continue;
+      const path = this.paths.find(row, peer, batch.pathId[i]!);
+      if (path !== NO_PATH) this.removePath(path, into);
+    }
+  }
+
+  /** Has `tasks` done to each path of the peer; what is small at once. */
+  startWalk(into: AdjRibIn, tasks: number): void {
+    if (into.first === NO_PATH) return;
+    into.tasks |= tasks;
+    into.cursor = into.first;
+    this.walking.add(into);
+  }
+
+  /** Does all tasks of the peer's walk at once; for small tables. */
+  finishWalk(into: AdjRibIn): void {
+    if (this.walking.has(into)) this.walkPaths(into, Number.POSITIVE_INFINITY);
+  }
+
+  /** Withdraws stale paths of more than `distance` sessions ago, in slices. */
+  sweep(into: AdjRibIn, distance: number): void {
+    if (into.stale === 0) return;
+    into.sweepDistance = distance;
+    this.startWalk(into, PathTask.sweep);
+  }
+
+  /** Lets the consumer of best routes look at all of them again. */
+  noteAllBest(): void {
+    const changes = this.changes;
+    if (changes === undefined) return;
+    for (let row = 1; row < this.table.rowLimit; row++) {
+      if (!this.table.isUsed(row) || this.table.best(row) === NO_PATH) continue;
+      if (changes.push(row)) this.table.hold(row);
+    }
+    if (changes.length > 0) this.core.bestChanged();
+  }
+
+  /** Gives the next row whose best route changed, to be unheld after reading; 0 = none. */
+  takeChange(): RowId {
+    return this.changes?.take() ?? NO_ROW;
+  }
+
+  /** Chooses the best path of every row again, after costs of next hops have changed. */
+  startReselect(): void {
+    if (this.table.size > 0) this.reselectNext = 1;
+  }
+
+  /** Whether a group names the peer as the source of something that it advertised. */
+  remembers(peer: PeerId): boolean {
+    return (
+      this.groups.some((group) => group.out.sizeFrom(peer) > 0) ||
+      this.leaving.some(({ group }) => group.out.sizeFrom(peer) > 0)
+    );
+  }
+
+  /** Takes a group without members out of use. */
+  retire(group: UpdateGroup): void {
+    this.groups.splice(this.groups.indexOf(group), 1);
+    this.leaving.push({ group, next: 1 });
+  }
+
+  get hasWork(): boolean {
+    return this.walking.size > 0 || this.reselectNext !== NO_ROW || this.leaving.length > 0;
+  }
+
+  /** Looks at up to `budget` paths or rows; gives how much of the budget is left. */
+  work(budget: number): number {
+    let left = budget;
+    for (const into of this.walking) {
+      left = this.walkPaths(into, left);
+      if (left <= 0) return 0;
+    }
+    left = this.reselect(left);
+    while (left > 0 && this.leaving.length > 0) {
+      const job = this.leaving[0]!;
+      // A row that a group gives up costs a fraction of a path's removal.
+      const end = Math.min(this.table.rowLimit, job.next + left * 4);
+      job.group.dispose(job.next, end);
+      left -= Math.ceil((end - job.next) / 4);
+      job.next = end;
+      if (end >= this.table.rowLimit) this.leaving.shift();
+    }
+    return left;
+  }
+
+  /** Tells whoever is concerned that the row's best path, or any of its paths, is another. */
+  rowChanged(row: RowId, best: boolean): void {
+    for (const group of this.groups) {
+      if ((best || group.addPath) && group.note(row) && !group.awake) {
+        group.awake = true;
+        this.core.groupWoke(group);
+      }
+    }
+    const changes = this.changes;
+    if (changes === undefined || !(best || this.core.maximumPaths() > 1)) return;
+    if (!changes.push(row)) return;
+    this.table.hold(row);
+    if (changes.length === 1) this.core.bestChanged();
+  }
+
+  private announceOne(
+    into: AdjRibIn,
+    batch: PrefixBatch,
+    index: number,
+    received: number,
+    now: number,
+    limit: number,
+  ): void {
+    const pathId = batch.pathId[index]!;
+    const full = into.received >= limit;
+    const row = full ? this.table.find(batch, index) : this.table.insert(batch, index);
+    const path = row === NO_ROW ? NO_PATH : this.paths.find(row, into.peer, pathId);
+    if (path !== NO_PATH) this.replace(path, into, received, now);
+    else if (full || row === NO_ROW) into.refused = true;
+    else this.insertPath(row, into, pathId, received, now);
+  }
+
+  private insertPath(
+    row: RowId,
+    into: AdjRibIn,
+    pathId: number,
+    received: number,
+    now: number,
+  ): void {
+    const { verdict, effective } = this.importer;
+    const path = this.paths.add(row, into, pathId, now);
+    if (path === NO_PATH) {
+      into.refused = true;
+      this.table.releaseIfUnused(row);
+      return;
+    }
+    this.paths.setAttributes(path, received, effective, verdict);
+    into.received++;
+    if (verdict !== Verdict.accepted) return;
+    into.accepted++;
+    const before = this.table.best(row);
+    const best = this.decision.selectAfterAdding(row, path);
+    if (best !== before) this.table.setBest(row, best);
+    this.rowChanged(row, best !== before);
+  }
+
+  private replace(path: PathId, into: AdjRibIn, received: number, now: number): void {
+    const { paths } = this;
+    if (paths.epoch(path) !== into.epoch) {
+      paths.setEpoch(path, into.epoch);
+      into.stale--;
+    }
+    const { verdict, effective } = this.importer;
+    if (
+      paths.receivedAttributes(path) === received &&
+      paths.attributesOf(path) === effective &&
+      paths.verdict(path) === verdict &&
+      !paths.isLongLived(path)
+    ) {
+      return;
+    }
+    paths.setSince(path, now);
+    this.setAttributes(path, into, received, effective, verdict);
+  }
+
+  /** Gives a path other attributes and decides again. */
+  private setAttributes(
+    path: PathId,
+    into: AdjRibIn,
+    received: number,
+    effective: number,
+    verdict: Verdict,
+  ): void {
+    const { paths } = this;
+    if (paths.verdict(path) === Verdict.accepted) into.accepted--;
+    if (verdict === Verdict.accepted) into.accepted++;
+    const row = paths.row(path);
+    const wasBest = this.table.best(row) === path;
+    paths.setAttributes(path, received, effective, verdict);
+    this.decide(row, wasBest);
+  }
+
+  /** Chooses again; `changed` = the path that was best has changed, so that it counts as new. */
+  private decide(row: RowId, changed: boolean): void {
+    const before = this.table.best(row);
+    const best = this.decision.select(row);
+    if (best !== before) this.table.setBest(row, best);
+    this.rowChanged(row, best !== before || changed);
+  }
+
+  private removePath(path: PathId, from: AdjRibIn): void {
+    const { paths, table } = this;
+    const row = paths.row(path);
+    from.received--;
+    if (paths.epoch(path) !== from.epoch) from.stale--;
+    const accepted = paths.verdict(path) === Verdict.accepted;
+    if (accepted) from.accepted--;
+    const wasBest = table.best(row) === path;
+    paths.remove(path, from);
+    if (accepted) {
+      if (wasBest) table.setBest(row, NO_PATH);
+      this.decide(row, wasBest);
+    }
+    table.releaseIfUnused(row);
+  }
+
+  private walkPaths(into: AdjRibIn, budget: number): number {
+    let left = budget;
+    while (left > 0 && into.cursor !== NO_PATH) {
+      const path = into.cursor;
+      into.cursor = this.paths.nextOfPeer(path);
+      this.runTasks(path, into);
+      left--;
+    }
+    if (into.cursor === NO_PATH) {
+      into.tasks = 0;
+      this.walking.delete(into);
+    }
+    return left;
+  }
+
+  private runTasks(path: PathId, into: AdjRibIn): void {
+    const distance = into.distance(this.paths.epoch(path));
+    if ((into.tasks & PathTask.sweep) !== 0 && distance > into.sweepDistance) {
+      // RFC 9494 §4.2: long-lived stale paths outlive a second restart, their timer decides.
+      if (into.sweepDistance === 0 || !this.paths.isLongLived(path)) {
+        this.removePath(path, into);
+        return;
+      }
+    }
+    if ((into.tasks & PathTask.reimport) !== 0) this.reimport(path, into);
+    if ((into.tasks & PathTask.longLive) !== 0 && distance > 0 && this.makeLongLived(path, into)) {
+      return;
+    }
+    if ((into.tasks & PathTask.reexport) !== 0) this.decide(this.paths.row(path), true);
+  }
+
+  private reimport(path: PathId, into: AdjRibIn): void {
+    const { paths, importer } = this;
+    const received = paths.receivedAttributes(path);
+    const longLived = paths.isLongLived(path);
+    this.single.reset(this.family);
+    this.table.copyTo(this.single, paths.row(path), 0);
+    importer.begin(this.core.importOptions(into.peer, this.family), received);
+    importer.judge(this.single, 0);
+    const { verdict, effective } = importer;
+    if (verdict !== paths.verdict(path) || effective !== paths.attributesOf(path) || longLived) {
+      this.setAttributes(path, into, received, effective, verdict);
+    }
+    importer.end();
+    if (longLived) this.makeLongLived(path, into);
+  }
+
+  /** Marks the path, RFC 9494 §4.2; true when it went instead, as NO_LLGR demands. */
+  private makeLongLived(path: PathId, into: AdjRibIn): boolean {
+    const { paths } = this;
+    const { store } = this.core;
+    if (paths.isLongLived(path)) return false;
+    const received = paths.receivedAttributes(path);
+    if ((store.communityBits(received) & CommunityBit.noLongLived) !== 0) {
+      this.removePath(path, into);
+      return true;
+    }
+    const values = store.get(paths.attributesOf(path));
+    const marked = values.communities.includes(Community.longLivedStale)
+      ? values
+      : { ...values, communities: [...values.communities, Community.longLivedStale] };
+    const effective = store.intern(marked);
+    const row = paths.row(path);
+    const wasBest = this.table.best(row) === path;
+    paths.setAttributes(path, received, effective, paths.verdict(path));
+    paths.setLongLived(path);
+    store.release(effective);
+    this.decide(row, wasBest);
+    return false;
+  }
+
+  private reselect(budget: number): number {
+    let left = budget;
+    while (left > 0 && this.reselectNext !== NO_ROW) {
+      const row = this.reselectNext++;
+      if (row >= this.table.rowLimit) {
+        this.reselectNext = NO_ROW;
+        break;
+      }
+      left--;
+      if (this.table.isUsed(row) && this.table.head(row) !== NO_PATH) this.decide(row, false);
+    }
+    return left;
+  }
+}
+
+function coreOf(core: RibCore) {
+  return { attributes: core.store, nextHops: core.nextHops, peers: core.peers };
+}

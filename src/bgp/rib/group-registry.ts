@@ -1,0 +1,140 @@
+/**
+ * Finds or makes the update group of a peer. Peers share a group when nothing that decides what
+ * they are told, or how it is encoded, differs: then one Adj-RIB-Out and one encoding serve all.
+ */
+import type { IpAddress } from "../../ip/address.ts";
+import type { NegotiatedSession, RouteFamily } from "../message/types.ts";
+import { UpdateWriter } from "../message/update-writer.ts";
+import { AddPathAdjRibOut } from "./add-path-adj-rib-out.ts";
+import type { AdjRibOut } from "./adj-rib-out.ts";
+import { ExportJudge } from "./export-judge.ts";
+import type { ExportOptions } from "./export-rules.ts";
+import type { FamilyRib, RibCore } from "./family-rib.ts";
+import { PeerKind } from "./peer-table.ts";
+import { PlainAdjRibOut } from "./plain-adj-rib-out.ts";
+import { PolicyProgram } from "./policy.ts";
+import type { Policy } from "./policy-types.ts";
+import { kindOf, ownNextHop, type RibPeer } from "./rib-peer.ts";
+import { UpdateBuckets } from "./update-buckets.ts";
+import { UpdateGroup } from "./update-group.ts";
+
+export class GroupRegistry {
+  private readonly core: RibCore;
+  private readonly groups = new Map<string, UpdateGroup>();
+  private readonly keys = new Map<UpdateGroup, string>();
+  private readonly policyTexts = new WeakMap<Policy, string>();
+  private readonly buckets = new UpdateBuckets();
+
+  /** One for each way to encode; groups take turns. */
+  private readonly writers = new Map<string, UpdateWriter>();
+
+  constructor(core: RibCore) {
+    this.core = core;
+  }
+
+  /** The group that the peer belongs to for the family of `rib`. */
+  groupFor(peer: RibPeer, rib: FamilyRib, clusterId: number): UpdateGroup {
+    const key = this.keyOf(peer, rib.family, clusterId);
+    let group = this.groups.get(key);
+    if (group === undefined) {
+      group = this.make(peer, rib, clusterId);
+      this.groups.set(key, group);
+      this.keys.set(group, key);
+      rib.groups.push(group);
+    }
+    return group;
+  }
+
+  /** Takes the group out of use when it has no members left. */
+  releaseIfEmpty(group: UpdateGroup, rib: FamilyRib): void {
+    if (group.members.size > 0) return;
+    const key = this.keys.get(group);
+    if (key === undefined) return;
+    this.groups.delete(key);
+    this.keys.delete(group);
+    rib.retire(group);
+  }
+
+  private writerFor(session: NegotiatedSession): UpdateWriter {
+    const key = encodingKey(session);
+    let writer = this.writers.get(key);
+    if (writer === undefined) {
+      writer = new UpdateWriter(session);
+      this.writers.set(key, writer);
+    }
+    return writer;
+  }
+
+  private keyOf(peer: RibPeer, family: RouteFamily, clusterId: number): string {
+    const { negotiated } = peer;
+    const kind = kindOf(peer);
+    const policy = peer.exportPolicy;
+    return [
+      family,
+      kind,
+      kind === PeerKind.external ? peer.localAs : clusterId,
+      usesOwnNextHop(peer, kind) ? (ownNextHop(peer, family) ?? "none") : "",
+      peer.nextHopSelf,
+      encodingKey(negotiated),
+      negotiated.longLivedGracefulRestart !== undefined,
+      policy === undefined ? "" : this.policyText(policy),
+    ].join("|");
+  }
+
+  private policyText(policy: Policy): string {
+    let text = this.policyTexts.get(policy);
+    if (text === undefined) {
+      text = JSON.stringify(policy);
+      this.policyTexts.set(policy, text);
+    }
+    return text;
+  }
+
+  private make(peer: RibPeer, rib: FamilyRib, clusterId: number): UpdateGroup {
+    const options = exportOptionsOf(peer, rib.family, clusterId);
+    const { store, peers } = this.core;
+    const { table, paths, decision } = rib;
+    const judge = new ExportJudge(options, table, paths, store, peers);
+    const addPath = peer.negotiated.addPathSend.includes(rib.family);
+    const isMember = (id: number) => group.members.has(id);
+    const out: AdjRibOut = addPath
+      ? new AddPathAdjRibOut({ table, paths, store, decision, judge, isMember })
+      : new PlainAdjRibOut(table, paths, store, judge, isMember);
+    const writer = this.writerFor(peer.negotiated);
+    const parts = { table, paths, store, peers, judge, out, writer, buckets: this.buckets };
+    const group: UpdateGroup = new UpdateGroup({ options, addPath, ...parts });
+    return group;
+  }
+}
+
+/** Equal for sessions whose UPDATEs are the same octets for the same routes. */
+function encodingKey(session: NegotiatedSession): string {
+  return [
+    session.internal,
+    session.fourOctetAs,
+    session.sendBytesMax,
+    session.addPathSend.join(","),
+    session.extendedNextHop,
+  ].join(":");
+}
+
+function exportOptionsOf(peer: RibPeer, family: RouteFamily, clusterId: number): ExportOptions {
+  const own: IpAddress | undefined = ownNextHop(peer, family);
+  return {
+    family,
+    kind: kindOf(peer),
+    localAs: peer.localAs,
+    clusterId,
+    nextHopSelf: peer.nextHopSelf,
+    ownNextHop: own,
+    extendedNextHop: peer.negotiated.extendedNextHop,
+    longLived: peer.negotiated.longLivedGracefulRestart !== undefined,
+    policy: peer.exportPolicy === undefined ? undefined : new PolicyProgram(peer.exportPolicy),
+  };
+}
+
+/** Whether our address towards the peer can get into what it is told. */
+function usesOwnNextHop(peer: RibPeer, kind: PeerKind): boolean {
+  if (kind === PeerKind.external || peer.nextHopSelf) return true;
+  return peer.exportPolicy?.statements.some((s) => s.set.nextHopSelf === true) ?? false;
+}

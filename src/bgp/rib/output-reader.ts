@@ -1,0 +1,63 @@
+/**
+ * Fetches what one peer is to be sent: UPDATEs of its update groups, family after family, the
+ * End-of-RIB behind the initial table (RFC 4724 §2; to every peer, it hurts none), and the marks
+ * around the answer to an enhanced route refresh (RFC 7313 §4).
+ */
+import { encodeRouteRefresh, RefreshSubtype } from "../message/route-refresh.ts";
+import type { PeerState, Seat } from "./rib-peer.ts";
+
+/** Steps of one call, a few ms each: the caller goes on in a later turn of the event loop. */
+const STEPS_MAX = 4;
+
+/** Whether `readOutput` would do or give anything. */
+export function hasOutput(peer: PeerState): boolean {
+  if (!peer.up || peer.held) return false;
+  for (const seat of peer.seats) if (seat.group.hasOutput(seat.member)) return true;
+  return false;
+}
+
+/** Whole messages, about `bytesMax` octets at most; may be none though `hasOutput` stays true. */
+export function readOutput(peer: PeerState, bytesMax: number): Uint8Array[] {
+  const out: Uint8Array[] = [];
+  if (!peer.up || peer.held) return out;
+  let bytes = 0;
+  let steps = 0;
+  for (const seat of peer.seats) {
+    const { group, member } = seat;
+    for (;;) {
+      bytes += group.read(member, bytesMax - bytes, out);
+      if (bytes >= bytesMax) return out;
+      const before = out.length;
+      if (!mark(seat, out)) {
+        if (!group.hasOutput(member)) break;
+        if (steps++ >= STEPS_MAX) return out;
+        group.step(member, out);
+      }
+      for (let i = before; i < out.length; i++) bytes += out[i]!.length;
+    }
+  }
+  return out;
+}
+
+/** Appends the mark that is due now, if one is; true when it did or began something. */
+function mark(seat: Seat, out: Uint8Array[]): boolean {
+  const { group, member, family } = seat;
+  if (!member.endOfRibSent) {
+    if (!group.initialTableDone(member)) return false;
+    member.endOfRibSent = true;
+    out.push(group.endOfRib());
+    return true;
+  }
+  if (member.refresh === "wanted") {
+    member.refresh = "running";
+    group.restart(member);
+    if (member.enhancedRefresh) out.push(encodeRouteRefresh(family, RefreshSubtype.begin));
+    return true;
+  }
+  if (member.refresh === "running" && group.isSettled(member)) {
+    member.refresh = "none";
+    if (member.enhancedRefresh) out.push(encodeRouteRefresh(family, RefreshSubtype.end));
+    return true;
+  }
+  return false;
+}

@@ -1,0 +1,212 @@
+/**
+ * All paths of one family, in typed columns: one per (prefix, peer, path id). The paths of a prefix
+ * form a chain that begins in the prefix table; the paths of a peer form a doubly linked list that
+ * begins in its Adj-RIB-In, so that a peer's withdrawal costs its own paths and not the table.
+ *
+ * A path keeps two attribute sets: as received, which is the Adj-RIB-In, and as the import policy
+ * left it, which takes part in the decision. Both are mostly the same id. Id 0 means "none".
+ */
+import type { AdjRibIn } from "./adj-rib-in.ts";
+import type { AttributeId, AttributeStore } from "./attribute-store.ts";
+import { grown8, grown16, grown32, grownCapacity } from "./columns.ts";
+import { PATHS_MAX } from "./limits.ts";
+import type { PrefixTable, RowId } from "./prefix-table.ts";
+
+/** A path in its store; 0 = none. */
+export type PathId = number;
+
+export const NO_PATH: PathId = 0;
+
+/** What import made of a path. Only an accepted one can become best. */
+export const Verdict = { accepted: 0, policy: 1, asLoop: 2, reflectionLoop: 3 } as const;
+export type Verdict = (typeof Verdict)[keyof typeof Verdict];
+
+const VERDICT_MASK = 3;
+/** Long-lived stale, RFC 9494: marked by us after the restart time. */
+const LONG_LIVED = 4;
+
+export class PathStore {
+  private readonly table: PrefixTable;
+  private readonly attributes: AttributeStore;
+
+  private rows = new Uint32Array(16);
+  private nexts = new Uint32Array(16);
+  private received = new Uint32Array(16);
+  private effective = new Uint32Array(16);
+  private pathIds = new Uint32Array(16);
+  private sinces = new Uint32Array(16);
+  private peerNexts = new Uint32Array(16);
+  private peerPreviouses = new Uint32Array(16);
+  private peers = new Uint16Array(16);
+  private epochs = new Uint8Array(16);
+  private flags = new Uint8Array(16);
+
+  private freeHead: PathId = NO_PATH;
+  private limit = 1;
+  private used = 0;
+
+  constructor(table: PrefixTable, attributes: AttributeStore) {
+    this.table = table;
+    this.attributes = attributes;
+  }
+
+  get size(): number {
+    return this.used;
+  }
+
+  /** The path of this peer and path identifier among those of the row, or 0. */
+  find(row: RowId, peer: number, pathId: number): PathId {
+    let path = this.table.head(row);
+    while (path !== NO_PATH && (this.peers[path] !== peer || this.pathIds[path] !== pathId)) {
+      path = this.nexts[path]!;
+    }
+    return path;
+  }
+
+  /**
+   * Adds a path of the peer whose Adj-RIB-In is `into`, at the head of the row's chain; 0 when the
+   * store is full. The caller has made sure that there is none yet.
+   */
+  add(row: RowId, into: AdjRibIn, pathId: number, nowSeconds: number): PathId {
+    if (this.used >= PATHS_MAX) return NO_PATH;
+    const path = this.takePath();
+    this.rows[path] = row;
+    this.nexts[path] = this.table.head(row);
+    this.table.setHead(row, path);
+    this.peers[path] = into.peer;
+    this.pathIds[path] = pathId;
+    this.epochs[path] = into.epoch;
+    this.flags[path] = 0;
+    this.sinces[path] = nowSeconds;
+    this.peerPreviouses[path] = NO_PATH;
+    this.peerNexts[path] = into.first;
+    if (into.first !== NO_PATH) this.peerPreviouses[into.first] = path;
+    into.first = path;
+    return path;
+  }
+
+  /** Removes the path from its row and its peer; gives its attribute sets back. */
+  remove(path: PathId, from: AdjRibIn): void {
+    this.unchain(path);
+    const next = this.peerNexts[path]!;
+    const previous = this.peerPreviouses[path]!;
+    if (previous === NO_PATH) from.first = next;
+    else this.peerNexts[previous] = next;
+    if (next !== NO_PATH) this.peerPreviouses[next] = previous;
+    if (from.cursor === path) from.cursor = next;
+    this.attributes.release(this.received[path]!);
+    this.attributes.release(this.effective[path]!);
+    this.received[path] = 0;
+    this.effective[path] = 0;
+    this.rows[path] = 0;
+    this.nexts[path] = this.freeHead;
+    this.freeHead = path;
+    this.used--;
+  }
+
+  /** Sets what was received and what import made of it; takes one use of each. */
+  setAttributes(
+    path: PathId,
+    received: AttributeId,
+    effective: AttributeId,
+    verdict: Verdict,
+  ): void {
+    this.attributes.retain(received);
+    this.attributes.retain(effective);
+    this.attributes.release(this.received[path]!);
+    this.attributes.release(this.effective[path]!);
+    this.received[path] = received;
+    this.effective[path] = effective;
+    this.flags[path] = verdict;
+  }
+
+  setLongLived(path: PathId): void {
+    this.flags[path] = this.flags[path]! | LONG_LIVED;
+  }
+
+  row(path: PathId): RowId {
+    return this.rows[path]!;
+  }
+  /** Next path of the same prefix. */
+  next(path: PathId): PathId {
+    return this.nexts[path]!;
+  }
+  /** Next path of the same peer. */
+  nextOfPeer(path: PathId): PathId {
+    return this.peerNexts[path]!;
+  }
+  peer(path: PathId): number {
+    return this.peers[path]!;
+  }
+  pathId(path: PathId): number {
+    return this.pathIds[path]!;
+  }
+  /** Attributes as received. */
+  receivedAttributes(path: PathId): AttributeId {
+    return this.received[path]!;
+  }
+  /** Attributes after import. */
+  attributesOf(path: PathId): AttributeId {
+    return this.effective[path]!;
+  }
+  verdict(path: PathId): Verdict {
+    return (this.flags[path]! & VERDICT_MASK) as Verdict;
+  }
+  isLongLived(path: PathId): boolean {
+    return (this.flags[path]! & LONG_LIVED) !== 0;
+  }
+  /** Which session of the peer it was last heard in, modulo 256. */
+  epoch(path: PathId): number {
+    return this.epochs[path]!;
+  }
+  setEpoch(path: PathId, epoch: number): void {
+    this.epochs[path] = epoch;
+  }
+  /** When it came or last changed, seconds of wall clock. */
+  sinceSeconds(path: PathId): number {
+    return this.sinces[path]!;
+  }
+  setSince(path: PathId, nowSeconds: number): void {
+    this.sinces[path] = nowSeconds;
+  }
+
+  private unchain(path: PathId): void {
+    const row = this.rows[path]!;
+    const next = this.nexts[path]!;
+    let before = this.table.head(row);
+    if (before === path) {
+      this.table.setHead(row, next);
+      return;
+    }
+    while (this.nexts[before] !== path) before = this.nexts[before]!;
+    this.nexts[before] = next;
+  }
+
+  private takePath(): PathId {
+    this.used++;
+    const reused = this.freeHead;
+    if (reused !== NO_PATH) {
+      this.freeHead = this.nexts[reused]!;
+      return reused;
+    }
+    const path = this.limit;
+    this.limit = path + 1;
+    if (path >= this.rows.length) this.grow(path + 1);
+    return path;
+  }
+
+  private grow(needed: number): void {
+    const capacity = grownCapacity(this.rows.length, needed);
+    this.rows = grown32(this.rows, capacity);
+    this.nexts = grown32(this.nexts, capacity);
+    this.received = grown32(this.received, capacity);
+    this.effective = grown32(this.effective, capacity);
+    this.pathIds = grown32(this.pathIds, capacity);
+    this.sinces = grown32(this.sinces, capacity);
+    this.peerNexts = grown32(this.peerNexts, capacity);
+    this.peerPreviouses = grown32(this.peerPreviouses, capacity);
+    this.peers = grown16(this.peers, capacity);
+    this.epochs = grown8(this.epochs, capacity);
+    this.flags = grown8(this.flags, capacity);
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * Peers by address and by number. A peer keeps its number from session to session while paths of it
+ * are left; then it is forgotten, and the number is used again once no update group remembers it as
+ * the source of what it advertised.
+ */
+import type { IpAddress } from "../../ip/address.ts";
+import { assert } from "../../runtime/assert.ts";
+import type { RouteFamily } from "../message/types.ts";
+import type { ImportOptions } from "./import-rules.ts";
+import { type PeerId, PeerTable } from "./peer-table.ts";
+import { PolicyProgram } from "./policy.ts";
+import type { Policy } from "./policy-types.ts";
+import { kindOf, ownNextHop, type PeerState, type RibPeer } from "./rib-peer.ts";
+
+/** Our own identity, as loops are found by it. */
+export interface OwnIdentity {
+  readonly localAs: number;
+  readonly routerId: number;
+  readonly clusterId: number;
+}
+
+export class PeerRegistry {
+  readonly table = new PeerTable<PeerState>();
+  private readonly byAddress = new Map<IpAddress, PeerState>();
+  /** Numbers of forgotten peers. */
+  private readonly retired: PeerId[] = [];
+
+  find(address: IpAddress): PeerState | undefined {
+    return this.byAddress.get(address);
+  }
+
+  /** A peer whose session is up; anything else is a caller's bug. */
+  upPeer(id: PeerId): PeerState {
+    const peer = this.table.get(id);
+    assert(peer.up, "the peer's session is not up");
+    return peer;
+  }
+
+  /** The peer of the address, made if need be; `isRemembered`: a group still names the number. */
+  take(config: RibPeer, own: OwnIdentity, isRemembered: (id: PeerId) => boolean): PeerState {
+    const known = this.byAddress.get(config.address);
+    if (known !== undefined) return known;
+    const index = this.retired.findIndex((id) => !isRemembered(id));
+    if (index >= 0) this.table.remove(this.retired.splice(index, 1)[0]!);
+    const peer = this.table.add((id) => ({
+      id,
+      address: config.address,
+      config,
+      up: false,
+      held: false,
+      notified: false,
+      imports: { 4: importOptions(config, 4, own), 6: importOptions(config, 6, own) },
+      seats: [],
+    }));
+    this.byAddress.set(config.address, peer);
+    return peer;
+  }
+
+  /** Brings what is derived from the peer's configuration and our identity up to date. */
+  describe(peer: PeerState, own: OwnIdentity): void {
+    const { config } = peer;
+    this.table.describe(peer.id, kindOf(config), config.remoteRouterId);
+    peer.imports = { 4: importOptions(config, 4, own), 6: importOptions(config, 6, own) };
+  }
+
+  forget(peer: PeerState): void {
+    this.byAddress.delete(peer.address);
+    this.table.hide(peer.id);
+    this.retired.push(peer.id);
+  }
+}
+
+function importOptions(config: RibPeer, family: RouteFamily, own: OwnIdentity): ImportOptions {
+  const localAsns = config.localAs === own.localAs ? [own.localAs] : [own.localAs, config.localAs];
+  return {
+    kind: kindOf(config),
+    localAsns,
+    routerId: own.routerId,
+    clusterId: own.clusterId,
+    ownNextHop: ownNextHop(config, family),
+    policy: compile(config.importPolicy),
+  };
+}
+
+function compile(policy: Policy | undefined): PolicyProgram | undefined {
+  return policy === undefined ? undefined : new PolicyProgram(policy);
+}

@@ -1,0 +1,97 @@
+/**
+ * A compiled prefix list. A route matches an entry when it lies in the entry's prefix and its
+ * length is from `ge` to `le`. Entries are found by hash for each length that the list uses, so
+ * the cost is the number of different lengths (33 at most for IPv4) and not of entries.
+ */
+import { addressBytes } from "../../ip/address.ts";
+import { type Prefix, prefixAddress, prefixFamily, prefixLength } from "../../ip/prefix.ts";
+import { PrefixBatch } from "../../ip/prefix-batch.ts";
+import type { PrefixMatch } from "./policy-types.ts";
+import { PrefixTable } from "./prefix-table.ts";
+
+export class PrefixList {
+  private readonly tables = { 4: new PrefixTable(4, 0), 6: new PrefixTable(6, 0) };
+  private readonly ranges: { 4: LengthRange[][]; 6: LengthRange[][] } = { 4: [], 6: [] };
+  private readonly lengths: { 4: number[]; 6: number[] } = { 4: [], 6: [] };
+  private readonly probe = new PrefixBatch(1);
+
+  constructor(entries: readonly PrefixMatch[]) {
+    for (const entry of entries) {
+      const family = prefixFamily(entry.prefix);
+      this.probe.reset(family);
+      pushPrefix(this.probe, entry.prefix);
+      const row = this.tables[family].insert(this.probe, 0);
+      this.tables[family].hold(row);
+      const ranges = this.ranges[family][row] ?? [];
+      ranges.push({ ge: entry.ge, le: entry.le });
+      this.ranges[family][row] = ranges;
+      const length = prefixLength(entry.prefix);
+      if (!this.lengths[family].includes(length)) this.lengths[family].push(length);
+    }
+  }
+
+  /** Whether row `index` of the batch matches an entry. */
+  matches(batch: PrefixBatch, index: number): boolean {
+    const family = batch.family;
+    const length = batch.length[index]!;
+    for (const entryLength of this.lengths[family]) {
+      if (entryLength > length) continue;
+      this.probe.reset(family);
+      pushMasked(this.probe, batch, index, entryLength);
+      const row = this.tables[family].find(this.probe, 0);
+      if (row === 0) continue;
+      for (const range of this.ranges[family][row]!) {
+        if (length >= range.ge && length <= range.le) return true;
+      }
+    }
+    return false;
+  }
+}
+
+interface LengthRange {
+  readonly ge: number;
+  readonly le: number;
+}
+
+/** Appends a prefix in text form to a batch of its family. */
+export function pushPrefix(batch: PrefixBatch, prefix: Prefix, pathId = 0): void {
+  const bytes = addressBytes(prefixAddress(prefix));
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const length = prefixLength(prefix);
+  if (bytes.length === 4) batch.push4(view.getUint32(0), length, pathId);
+  else {
+    batch.push6(
+      view.getUint32(0),
+      view.getUint32(4),
+      view.getUint32(8),
+      view.getUint32(12),
+      length,
+      pathId,
+    );
+  }
+}
+
+/** Appends the first `length` bits of row `index` of another batch. */
+export function pushMasked(
+  to: PrefixBatch,
+  from: PrefixBatch,
+  index: number,
+  length: number,
+): void {
+  const word0 = masked(from.word0[index]!, length);
+  if (from.family === 4) to.push4(word0, length);
+  else {
+    to.push6(
+      word0,
+      masked(from.word1[index]!, length - 32),
+      masked(from.word2[index]!, length - 64),
+      masked(from.word3[index]!, length - 96),
+      length,
+    );
+  }
+}
+
+function masked(word: number, bits: number): number {
+  if (bits <= 0) return 0;
+  return bits >= 32 ? word : (word & (0xffff_ffff << (32 - bits))) >>> 0;
+}

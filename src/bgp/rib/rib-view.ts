@@ -1,0 +1,225 @@
+/**
+ * What `podrouter rib` and users of the library see of the RIB: objects and text, made on demand
+ * and lazily. Why a path lost is worked out here, by running the decision again.
+ */
+import { addressFromWord, type IpAddress } from "../../ip/address.ts";
+import { type Prefix, prefixFamily } from "../../ip/prefix.ts";
+import { PrefixBatch } from "../../ip/prefix-batch.ts";
+import { Origin, type PathAttributes, type RouteFamily } from "../message/types.ts";
+import type { BestRoute, LostReason, RibPath } from "../types.ts";
+import type { AttributeStore } from "./attribute-store.ts";
+import { exportedAttributes } from "./export-rules.ts";
+import type { FamilyRib } from "./family-rib.ts";
+import { NO_PATH, type PathId } from "./path-store.ts";
+import { formatAsPath, formatCommunity } from "./path-text.ts";
+import { LOCAL_PEER, type PeerId, type PeerTable } from "./peer-table.ts";
+import type { PrefixTable, RowId } from "./prefix-table.ts";
+import type { PeerState } from "./rib-peer.ts";
+import { type PrefixQuery, selectRows } from "./row-select.ts";
+
+/** Which paths to list, and of which table. */
+export interface PathQuery extends PrefixQuery {
+  /**
+   * "loc": all paths after import; "in": as received; "out": as `peer` was told them. With "loc"
+   * and "in", `peer` leaves only the paths that came from it.
+   */
+  readonly view: "loc" | "in" | "out";
+  readonly peer?: IpAddress | undefined;
+  /** Most prefixes to list; all unless told. */
+  readonly limit?: number | undefined;
+}
+
+/** What of the RIB the views read. */
+export interface ViewInputs {
+  readonly ribs: { readonly 4: FamilyRib; readonly 6: FamilyRib };
+  readonly store: AttributeStore;
+  readonly peers: PeerTable<PeerState>;
+  maximumPaths(): number;
+  findPeer(address: IpAddress): PeerState | undefined;
+}
+
+const ORIGIN_NAMES = { [Origin.igp]: "igp", [Origin.egp]: "egp" } as const;
+
+/**
+ * Paths in listing order, the best of a prefix first. To be read before the RIB changes again: a
+ * prefix that goes in between is left out.
+ */
+export function* listPaths(inputs: ViewInputs, query: PathQuery): Generator<RibPath> {
+  const peer = query.peer === undefined ? undefined : inputs.findPeer(query.peer);
+  if (peer === undefined && (query.peer !== undefined || query.view === "out")) return;
+  let left = query.limit ?? Number.POSITIVE_INFINITY;
+  for (const family of [4, 6] as const) {
+    if (query.family !== undefined && query.family !== family) continue;
+    const rib = inputs.ribs[family];
+    const rows = selectRows(rib.table, query, left, (row) => {
+      if (query.view === "out") return isAdvertised(peer!, family, row);
+      return pathsOf(rib, row, peer?.id).length > 0;
+    });
+    left -= rows.length;
+    for (const row of rows) {
+      if (!rib.table.isUsed(row)) continue;
+      if (query.view === "out") yield* advertisedPaths(inputs, peer!, rib, row);
+      else yield* rowPaths(inputs, rib, row, peer?.id, query.view === "in");
+    }
+  }
+}
+
+/** What the kernel should have for the row's prefix. */
+export function bestRoute(inputs: ViewInputs, rib: FamilyRib, row: RowId): BestRoute {
+  const { paths, decision, table } = rib;
+  const best = table.best(row);
+  const prefix = prefixOf(table, row);
+  if (best === NO_PATH) return { prefix, nextHops: [], stale: false };
+  const stale = isStale(rib, best);
+  if (paths.peer(best) === LOCAL_PEER) return { prefix, nextHops: [], stale };
+  const nextHops: IpAddress[] = [];
+  for (const path of decision.multipath(row, inputs.maximumPaths())) {
+    const { nextHop } = inputs.store.get(paths.attributesOf(path));
+    if (nextHop !== undefined && !nextHops.includes(nextHop)) nextHops.push(nextHop);
+  }
+  return { prefix, nextHops, stale };
+}
+
+/** The row of a prefix in text form, 0 = none. */
+export function rowOf(ribs: ViewInputs["ribs"], prefix: Prefix): RowId {
+  const { table } = ribs[prefixFamily(prefix)];
+  return selectRows(table, { prefix }, 1, () => true)[0] ?? 0;
+}
+
+function prefixOf(table: PrefixTable, row: RowId): Prefix {
+  const batch = new PrefixBatch(1);
+  batch.reset(table.family);
+  table.copyTo(batch, row, 0);
+  return batch.prefixAt(0);
+}
+
+function pathsOf(rib: FamilyRib, row: RowId, peer: PeerId | undefined): PathId[] {
+  const result: PathId[] = [];
+  const { paths } = rib;
+  for (let path = rib.table.head(row); path !== NO_PATH; path = paths.next(path)) {
+    if (peer === undefined || paths.peer(path) === peer) result.push(path);
+  }
+  return result;
+}
+
+function* rowPaths(
+  inputs: ViewInputs,
+  rib: FamilyRib,
+  row: RowId,
+  peer: PeerId | undefined,
+  asReceived: boolean,
+): Generator<RibPath> {
+  const { paths, decision } = rib;
+  const prefix = prefixOf(rib.table, row);
+  const best = rib.table.best(row);
+  const lost = decision.explain(row);
+  const together = decision.multipath(row, inputs.maximumPaths());
+  const order = (path: PathId) => {
+    const place = together.indexOf(path);
+    return place >= 0 ? place : together.length;
+  };
+  const listed = pathsOf(rib, row, peer);
+  listed.sort((a, b) => order(a) - order(b) || paths.peer(a) - paths.peer(b) || a - b);
+  for (const path of listed) {
+    const id = asReceived ? paths.receivedAttributes(path) : paths.attributesOf(path);
+    yield describe(inputs, inputs.store.get(id), {
+      prefix,
+      family: rib.family,
+      best: path === best,
+      multipath: path !== best && together.includes(path),
+      valid: decision.isEligible(path),
+      stale: isStale(rib, path),
+      lost: path === best ? undefined : lost.get(path),
+      source: paths.peer(path),
+      pathId: paths.pathId(path),
+      since: paths.sinceSeconds(path) * 1000,
+    });
+  }
+}
+
+function isAdvertised(peer: PeerState, family: RouteFamily, row: RowId): boolean {
+  const seat = peer.seats.find((candidate) => candidate.family === family);
+  if (seat === undefined) return false;
+  return seat.group.out.list(row).some((entry) => entry.source !== peer.id);
+}
+
+function* advertisedPaths(
+  inputs: ViewInputs,
+  peer: PeerState,
+  rib: FamilyRib,
+  row: RowId,
+): Generator<RibPath> {
+  const seat = peer.seats.find((candidate) => candidate.family === rib.family);
+  if (seat === undefined) return;
+  const prefix = prefixOf(rib.table, row);
+  for (const entry of seat.group.out.list(row)) {
+    if (entry.source === peer.id) continue;
+    const { peers, store } = inputs;
+    const source = { kind: peers.kind(entry.source), routerId: peers.routerId(entry.source) };
+    const values = store.get(entry.attributes);
+    const exported = exportedAttributes(seat.group.options, source, values, entry.outcome);
+    if (exported === undefined) continue;
+    const path = pathsOf(rib, row, entry.source)[0];
+    yield describe(inputs, exported, {
+      prefix,
+      family: rib.family,
+      best: rib.table.best(row) === path,
+      multipath: false,
+      valid: true,
+      stale: path !== undefined && isStale(rib, path),
+      lost: undefined,
+      source: entry.source,
+      pathId: entry.pathId,
+      since: path === undefined ? 0 : rib.paths.sinceSeconds(path) * 1000,
+    });
+  }
+}
+
+interface PathFacts {
+  readonly prefix: Prefix;
+  readonly family: RouteFamily;
+  readonly best: boolean;
+  readonly multipath: boolean;
+  readonly valid: boolean;
+  readonly stale: boolean;
+  readonly lost: LostReason | undefined;
+  readonly source: PeerId;
+  readonly pathId: number;
+  readonly since: number;
+}
+
+function describe(inputs: ViewInputs, attributes: PathAttributes, facts: PathFacts): RibPath {
+  const { source, ...rest } = facts;
+  const peer = source === LOCAL_PEER ? undefined : inputs.peers.find(source);
+  const { originatorId } = attributes;
+  return {
+    ...rest,
+    peer: peer === undefined ? undefined : { name: peer.config.name, address: peer.address },
+    nextHop: attributes.nextHop,
+    asPath: formatAsPath(attributes.asPath),
+    origin: originName(attributes.origin),
+    localPref: attributes.localPref,
+    med: attributes.med,
+    communities: attributes.communities.map(formatCommunity),
+    extendedCommunities: attributes.extendedCommunities,
+    largeCommunities: attributes.largeCommunities,
+    originatorId: originatorId === undefined ? undefined : addressFromWord(originatorId),
+    clusterList: attributes.clusterList.map(addressFromWord),
+    attributesOpaque: attributes.opaque.map(({ type, flags, value }) => ({
+      type,
+      flags,
+      hex: Buffer.from(value).toString("hex"),
+    })),
+  };
+}
+
+function originName(origin: Origin): RibPath["origin"] {
+  return origin === Origin.incomplete ? "incomplete" : ORIGIN_NAMES[origin];
+}
+
+/** Stale by a restart of its peer; a route refresh under way does not show. */
+function isStale(rib: FamilyRib, path: PathId): boolean {
+  const into = rib.adjRibIn(rib.paths.peer(path));
+  if (into.staleReason !== "restart") return rib.paths.isLongLived(path);
+  return rib.paths.epoch(path) !== into.epoch || rib.paths.isLongLived(path);
+}

@@ -1,0 +1,332 @@
+/**
+ * The routing information base: what the speaker's sessions feed with decoded UPDATEs and read
+ * encoded UPDATEs from. Synchronous and free of I/O and clocks; says by callbacks when there is
+ * something to fetch, and never calls back twice before it was fetched.
+ *
+ * Vocabulary: RFC 4271 §3.2. `FamilyRib` has Adj-RIB-In, decision and Loc-RIB of a family,
+ * `UpdateGroup` the Adj-RIB-Out of peers that are told the same; `RibState` holds them together.
+ */
+import { type Prefix, prefixFamily } from "../../ip/prefix.ts";
+import { PrefixBatch } from "../../ip/prefix-batch.ts";
+import { assert } from "../../runtime/assert.ts";
+import type { PathAttributes, RouteFamily } from "../message/types.ts";
+import type { DecodedUpdate } from "../message/update.ts";
+import type { BestRoute, FamilyCounters, OriginatedRoute, RibPath } from "../types.ts";
+import { PathTask } from "./adj-rib-in.ts";
+import type { NextHopMetric } from "./next-hop-table.ts";
+import { localAttributes } from "./originate.ts";
+import { hasOutput, readOutput } from "./output-reader.ts";
+import { LOCAL_PEER, type PeerId } from "./peer-table.ts";
+import { pushPrefix } from "./policy-prefixes.ts";
+import { kindOf, type PeerState, type RibPeer, type RibPeerPolicies } from "./rib-peer.ts";
+import { FAMILIES, type RibGlobals, type RibOptions, RibState } from "./rib-state.ts";
+import { bestRoute, listPaths, type PathQuery, rowOf } from "./rib-view.ts";
+
+/** What an UPDATE did to the prefix limit of its peer. */
+export type PrefixLimitState = "ok" | "warning" | "exceeded";
+
+export class Rib {
+  private readonly state: RibState;
+  private readonly ribs: RibState["ribs"];
+  private readonly single = new PrefixBatch(1);
+
+  constructor(options: RibOptions) {
+    this.state = new RibState(options);
+    this.ribs = this.state.ribs;
+  }
+
+  /** Changes settings while running; what they decide is decided again. */
+  setGlobals(globals: RibGlobals): void {
+    const before = this.state.globals;
+    this.state.globals = globals;
+    if (globals.maximumPaths !== before.maximumPaths) {
+      for (const family of FAMILIES) this.ribs[family].noteAllBest();
+    }
+    const identity =
+      globals.localAs !== before.localAs ||
+      globals.routerId !== before.routerId ||
+      globals.clusterId !== before.clusterId;
+    if (identity) {
+      for (const peer of this.state.peers.all()) {
+        this.state.registry.describe(peer, globals);
+        this.state.walkPaths(peer, PathTask.reimport);
+        this.state.reseat(peer);
+      }
+    }
+    this.state.flush();
+  }
+
+  /**
+   * A session is Established. Gives the peer's number, the same as before where stale paths of an
+   * earlier session are left; these stay until they are heard again or swept.
+   */
+  peerUp(config: RibPeer): PeerId {
+    const { state } = this;
+    const peer = state.registry.take(config, state.globals, (id) => state.isRemembered(id));
+    assert(!peer.up, "peer is up already");
+    const other =
+      kindOf(peer.config) !== kindOf(config) || peer.config.remoteAs !== config.remoteAs;
+    peer.config = config;
+    peer.up = true;
+    peer.held = false;
+    peer.notified = false;
+    this.state.registry.describe(peer, this.state.globals);
+    const { families } = config.negotiated;
+    for (const family of FAMILIES) {
+      const into = this.ribs[family].adjRibIn(peer.id);
+      into.endOfRibReceived = false;
+      into.refused = false;
+      if (other || !families.includes(family)) this.ribs[family].sweep(into, 0);
+    }
+    this.state.seat(peer);
+    this.state.flush();
+    this.state.notify(peer);
+    return peer.id;
+  }
+
+  /**
+   * The session is gone. Paths of the families in `retainStale` stay, marked stale (those that
+   * were stale before go, RFC 4724 §4.2); all others are withdrawn.
+   */
+  peerDown(id: PeerId, options: { readonly retainStale: readonly RouteFamily[] }): void {
+    const peer = this.state.registry.upPeer(id);
+    peer.up = false;
+    this.state.unseat(peer);
+    this.state.leaving.add(peer);
+    for (const family of FAMILIES) {
+      const into = this.ribs[family].adjRibIn(id);
+      into.age("restart");
+      this.ribs[family].sweep(into, options.retainStale.includes(family) ? 1 : 0);
+    }
+    this.state.flush();
+  }
+
+  /** Takes one UPDATE of the peer. */
+  update(id: PeerId, update: DecodedUpdate): PrefixLimitState {
+    const peer = this.state.registry.upPeer(id);
+    this.withdraw(id, update.withdrawn);
+    this.withdraw(id, update.mpUnreach);
+    if (update.treatment === "withdraw") {
+      this.withdraw(id, update.announced);
+      this.withdraw(id, update.mpReach);
+    } else {
+      this.announce(peer, update.announced, update.attributes);
+      this.announce(peer, update.mpReach, update.mpAttributes);
+    }
+    this.state.flush();
+    return this.limitState(peer);
+  }
+
+  /** The peer's End-of-RIB: its stale paths of the family go. */
+  endOfRib(id: PeerId, family: RouteFamily): void {
+    this.ribs[family].adjRibIn(id).endOfRibReceived = true;
+    this.sweepStale(id, family);
+  }
+
+  /** Withdraws the stale paths of a peer, which need not be up. */
+  sweepStale(id: PeerId, family: RouteFamily): void {
+    this.ribs[family].sweep(this.ribs[family].adjRibIn(id), 0);
+    this.state.flush();
+  }
+
+  /** The restart time is over: what is stale becomes long-lived stale, RFC 9494 §4.2. */
+  markLongLived(id: PeerId, family: RouteFamily): void {
+    const rib = this.ribs[family];
+    const into = rib.adjRibIn(id);
+    if (into.stale > 0) rib.startWalk(into, PathTask.longLive);
+    this.state.flush();
+  }
+
+  /** The peer begins to send everything again, RFC 7313 §4. */
+  beginRefresh(id: PeerId, family: RouteFamily): void {
+    this.ribs[family].adjRibIn(id).age("refresh");
+  }
+
+  /** The peer has sent everything again: what it did not send goes. */
+  endRefresh(id: PeerId, family: RouteFamily): void {
+    this.sweepStale(id, family);
+  }
+
+  /** Tells the peer everything again; with `enhanced` between BoRR and EoRR. */
+  refreshOut(id: PeerId, family: RouteFamily, options: { readonly enhanced: boolean }): void {
+    const peer = this.state.registry.upPeer(id);
+    const seat = peer.seats.find((candidate) => candidate.family === family);
+    if (seat === undefined) return;
+    seat.member.refresh = "wanted";
+    seat.member.enhancedRefresh = options.enhanced;
+    this.state.notify(peer);
+  }
+
+  /** Changes policies of a peer that is up: its paths are imported and exported anew. */
+  setPeerPolicies(id: PeerId, changes: Partial<RibPeerPolicies>): void {
+    const peer = this.state.registry.upPeer(id);
+    const before = peer.config;
+    const config = { ...before, ...changes };
+    peer.config = config;
+    this.state.registry.describe(peer, this.state.globals);
+    if (config.importPolicy !== before.importPolicy) this.state.walkPaths(peer, PathTask.reimport);
+    if (kindOf(config) !== kindOf(before)) this.state.walkPaths(peer, PathTask.reexport);
+    this.state.reseat(peer);
+    this.state.flush();
+  }
+
+  /** Originates exactly these routes: withdraws and announces the difference. */
+  originate(routes: readonly OriginatedRoute[]): void {
+    for (const family of FAMILIES) this.ribs[family].adjRibIn(LOCAL_PEER).age("refresh");
+    for (const route of routes) {
+      const family = prefixFamily(route.prefix);
+      this.single.reset(family);
+      pushPrefix(this.single, route.prefix);
+      const attributes = localAttributes(route);
+      this.ribs[family].announce(LOCAL_PEER, this.single, attributes, Number.POSITIVE_INFINITY);
+    }
+    for (const family of FAMILIES) {
+      const into = this.ribs[family].adjRibIn(LOCAL_PEER);
+      this.ribs[family].sweep(into, 0);
+      this.ribs[family].finishWalk(into);
+    }
+    this.state.flush();
+  }
+
+  /** Keeps the peer's output back, End-of-RIB included, until it is released. */
+  holdOutput(id: PeerId, held: boolean): void {
+    const peer = this.state.registry.upPeer(id);
+    peer.held = held;
+    this.state.notify(peer);
+  }
+
+  /** Whether `drainOutput` has something to do or to give. */
+  hasOutput(id: PeerId): boolean {
+    const peer = this.state.peers.find(id);
+    return peer !== undefined && hasOutput(peer);
+  }
+
+  /**
+   * Whole messages for the peer, about `maxBytes` octets at most. One call does a few ms of work at
+   * most, so it may give none though there is more to come: go on while `hasOutput`, in another
+   * turn of the event loop. The arrays are shared with other peers: never write into them.
+   */
+  drainOutput(id: PeerId, maxBytes: number): Uint8Array[] {
+    const peer = this.state.registry.upPeer(id);
+    const out = readOutput(peer, maxBytes);
+    peer.notified = hasOutput(peer);
+    return out;
+  }
+
+  /** Does up to `budget` units of postponed work, about 0.3 µs to 1 µs each; true = more left. */
+  work(budget: number): boolean {
+    return this.state.work(budget);
+  }
+
+  /** Best routes that changed since they were taken last, at most `max`; [] = that was all. */
+  takeBestChanges(max: number): BestRoute[] {
+    const result: BestRoute[] = [];
+    for (const family of FAMILIES) {
+      const rib = this.ribs[family];
+      while (result.length < max) {
+        const row = rib.takeChange();
+        if (row === 0) break;
+        result.push(bestRoute(this.state, rib, row));
+        rib.table.unhold(row);
+      }
+    }
+    const left = FAMILIES.some((family) => (this.ribs[family].changes?.length ?? 0) > 0);
+    this.state.bestTaken(left);
+    return result;
+  }
+
+  /** The best route of exactly this prefix; undefined when there is none. */
+  lookupBest(prefix: Prefix): BestRoute | undefined {
+    const rib = this.ribs[prefixFamily(prefix)];
+    const row = rowOf(this.ribs, prefix);
+    return row === 0 || rib.table.best(row) === 0 ? undefined : bestRoute(this.state, rib, row);
+  }
+
+  /** All best routes, in no order; to be read before the RIB changes again. */
+  *best(): Generator<BestRoute> {
+    for (const family of FAMILIES) {
+      const rib = this.ribs[family];
+      for (let row = 1; row < rib.table.rowLimit; row++) {
+        if (!rib.table.isUsed(row) || rib.table.best(row) === 0) continue;
+        yield bestRoute(this.state, rib, row);
+      }
+    }
+  }
+
+  /** Paths that match, sorted by prefix, the best of each first; see `PathQuery`. */
+  paths(query: PathQuery): Iterable<RibPath> {
+    return listPaths(this.state, query);
+  }
+
+  /** Counts for each negotiated family, or each with stale paths while the peer is down. */
+  counters(id: PeerId): FamilyCounters[] {
+    const peer = this.state.peers.find(id);
+    if (peer === undefined) return [];
+    const families = peer.up ? peer.seats.map((seat) => seat.family) : FAMILIES;
+    return families.map((family) => {
+      const into = this.ribs[family].adjRibIn(id);
+      const seat = peer.seats.find((candidate) => candidate.family === family);
+      const out = seat?.group.out;
+      return {
+        family,
+        received: into.received,
+        accepted: into.accepted,
+        advertised: out === undefined ? 0 : out.size - out.sizeFrom(id),
+        stale: into.staleReason === "restart" ? into.stale : 0,
+        endOfRibReceived: into.endOfRibReceived,
+        endOfRibSent: seat?.member.endOfRibSent ?? false,
+      };
+    });
+  }
+
+  /** Where the cost of next hops comes from; zero for all until told. */
+  setNextHopMetric(metric: NextHopMetric): void {
+    this.state.nextHops.setMetric(metric);
+    this.nextHopsChanged();
+  }
+
+  /** Costs may have changed: all are asked for again, and best paths chosen where one did. */
+  nextHopsChanged(): void {
+    if (!this.state.nextHops.refresh()) return;
+    for (const family of FAMILIES) this.ribs[family].startReselect();
+    this.state.flush();
+  }
+
+  /** Sizes of the tables, for metrics. */
+  sizes(): { readonly prefixes: number; readonly paths: number; readonly attributeSets: number } {
+    const { 4: ipv4, 6: ipv6 } = this.ribs;
+    return {
+      prefixes: ipv4.table.size + ipv6.table.size,
+      paths: ipv4.paths.size + ipv6.paths.size,
+      attributeSets: this.state.store.size,
+    };
+  }
+
+  private announce(
+    peer: PeerState,
+    batch: PrefixBatch,
+    attributes: PathAttributes | undefined,
+  ): void {
+    if (batch.count === 0 || attributes === undefined) return;
+    const limit = peer.config.maximumPrefixes?.limit ?? Number.POSITIVE_INFINITY;
+    this.ribs[batch.family].announce(peer.id, batch, attributes, limit);
+  }
+
+  private withdraw(id: PeerId, batch: PrefixBatch): void {
+    if (batch.count > 0) this.ribs[batch.family].withdraw(id, batch);
+  }
+
+  private limitState(peer: PeerState): PrefixLimitState {
+    let state: PrefixLimitState = "ok";
+    for (const family of FAMILIES) {
+      const into = this.ribs[family].adjRibIn(peer.id);
+      if (into.refused) return "exceeded";
+      const limits = peer.config.maximumPrefixes;
+      const warn =
+        limits !== undefined && into.received * 100 > limits.limit * limits.warningPercent;
+      if (warn && !into.warned) state = "warning";
+      into.warned = warn;
+    }
+    return state;
+  }
+}

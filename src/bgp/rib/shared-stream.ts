@@ -1,0 +1,67 @@
+/**
+ * Encoded UPDATEs of an update group, each block kept until every member that reads along has taken
+ * it. A block is cut into segments by audience. Positions count up for ever.
+ */
+import { EVERYONE } from "./update-buckets.ts";
+
+export interface Segment {
+  readonly bytes: Uint8Array;
+  /** 0 = all, +p = all but p, -p = only p. */
+  readonly audience: number;
+}
+
+export interface Block {
+  readonly segments: readonly Segment[];
+  readonly bytes: number;
+  /** The prefixes that it tells of: what a member has missed that leaves before this block. */
+  readonly rows: Uint32Array;
+  /** Members that have yet to take it. */
+  readers: number;
+}
+
+/** Whether the audience includes the peer. */
+export function isAudience(audience: number, peer: number): boolean {
+  if (audience === EVERYONE) return true;
+  return audience > 0 ? audience !== peer : audience === -peer;
+}
+
+export class SharedStream {
+  private readonly blocks: Block[] = [];
+  /** Position of the oldest block. */
+  private base = 0;
+  private kept = 0;
+
+  get begin(): number {
+    return this.base;
+  }
+
+  get end(): number {
+    return this.base + this.blocks.length;
+  }
+
+  /** Octets that are kept. */
+  get bytes(): number {
+    return this.kept;
+  }
+
+  append(segments: readonly Segment[], rows: Uint32Array, readers: number): void {
+    let bytes = 0;
+    for (const segment of segments) bytes += segment.bytes.length;
+    this.blocks.push({ segments, bytes, rows, readers });
+    this.kept += bytes;
+  }
+
+  /** The block at a position that is not at the end. */
+  at(position: number): Block {
+    return this.blocks[position - this.base]!;
+  }
+
+  /** One reader is through with the block at `position`, or will not read it. */
+  pass(position: number): void {
+    this.at(position).readers--;
+    while (this.blocks.length > 0 && this.blocks[0]!.readers === 0) {
+      this.kept -= this.blocks.shift()!.bytes;
+      this.base++;
+    }
+  }
+}

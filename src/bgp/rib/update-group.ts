@@ -1,0 +1,392 @@
+/**
+ * An update group: the peers that are to be told the same of one family. What they have been told
+ * (Adj-RIB-Out) is kept once; what changes is encoded once and read by all members that keep step.
+ *
+ * The group keeps a queue of prefixes that it has yet to look at. A step takes prefixes from it,
+ * compares the Loc-RIB with the Adj-RIB-Out, buckets the differences and appends their bytes to the
+ * shared stream. So a prefix that changes many times between two steps is told once, as it is then.
+ * A new group *fills*: all rows of the table are looked at once, behind the queue.
+ *
+ * A member that is new, that has fallen behind, or that came from another group catches up by
+ * itself from the Adj-RIB-Out, then joins the stream at its end.
+ *
+ * The group holds each row that it has queued or advertised, a member those that it missed.
+ */
+import { PrefixBatch } from "../../ip/prefix-batch.ts";
+import type { PathAttributes } from "../message/types.ts";
+import type { UpdateWriter } from "../message/update-writer.ts";
+import type { AdjRibOut } from "./adj-rib-out.ts";
+import type { AttributeStore } from "./attribute-store.ts";
+import type { ExportJudge } from "./export-judge.ts";
+import { type ExportOptions, exportedAttributes, reflects } from "./export-rules.ts";
+import { GroupMember } from "./group-member.ts";
+import { CHUNK_ROWS_MAX, SHARED_BYTES_MAX } from "./limits.ts";
+import type { PathStore } from "./path-store.ts";
+import type { PeerId, PeerKind } from "./peer-table.ts";
+import { NO_ROW, type PrefixTable, type RowId } from "./prefix-table.ts";
+import { RowQueue } from "./row-queue.ts";
+import { isAudience, type Segment, SharedStream } from "./shared-stream.ts";
+import { type Bucket, EVERYONE, type UpdateBuckets } from "./update-buckets.ts";
+
+/** Kind and identifier of a path's source. */
+export interface SourcePeers {
+  kind(peer: PeerId): PeerKind;
+  routerId(peer: PeerId): number;
+}
+
+export interface UpdateGroupParts {
+  readonly options: ExportOptions;
+  readonly addPath: boolean;
+  readonly table: PrefixTable;
+  readonly paths: PathStore;
+  readonly store: AttributeStore;
+  readonly peers: SourcePeers;
+  readonly judge: ExportJudge;
+  readonly out: AdjRibOut;
+  /** Shared by groups of one encoding: empty before and after each step. */
+  readonly writer: UpdateWriter;
+  readonly buckets: UpdateBuckets;
+}
+
+export class UpdateGroup {
+  readonly options: ExportOptions;
+  /** Whether all paths are told, and so every change matters, not only of the best path. */
+  readonly addPath: boolean;
+  readonly out: AdjRibOut;
+  readonly members = new Map<PeerId, GroupMember>();
+  /** Set when there is something to look at, until there is not. */
+  awake = false;
+
+  private readonly parts: UpdateGroupParts;
+  private readonly table: PrefixTable;
+  private readonly buckets: UpdateBuckets;
+  private readonly writer: UpdateWriter;
+  private readonly queue = new RowQueue();
+  private readonly stream = new SharedStream();
+  private readonly batch: PrefixBatch;
+  private inStepCount = 0;
+  /** Rows from here up to `fillEnd` have not been looked at yet. */
+  private fillNext = 1;
+  private readonly fillEnd: RowId;
+  private readonly told: RowId[] = [];
+  private readonly dropped: RowId[] = [];
+
+  constructor(parts: UpdateGroupParts) {
+    this.parts = parts;
+    this.options = parts.options;
+    this.addPath = parts.addPath;
+    this.out = parts.out;
+    this.table = parts.table;
+    this.buckets = parts.buckets;
+    this.writer = parts.writer;
+    this.batch = new PrefixBatch();
+    this.fillEnd = parts.table.rowLimit;
+  }
+
+  /** The best path of the row, or with ADD-PATH any, has changed. True when there is now work. */
+  note(row: RowId): boolean {
+    if (!this.concerns(row) || !this.queue.push(row)) return false;
+    if (!this.out.has(row)) this.table.hold(row);
+    return true;
+  }
+
+  /** Adds a peer that has been told nothing yet; it starts by catching up. */
+  join(peer: PeerId): GroupMember {
+    const member = new GroupMember(peer);
+    member.endOfRibAfter = this.queue.endPosition;
+    this.members.set(peer, member);
+    return member;
+  }
+
+  /** Takes over a member of another group of the same family, with all that it was told there. */
+  adopt(member: GroupMember, from: UpdateGroup): void {
+    from.release(member);
+    for (let row = 1; row < this.table.rowLimit; row++) {
+      if (!from.out.has(row)) continue;
+      if (member.missed.add(row)) this.table.hold(row);
+      this.out.inherit(row, from.out);
+    }
+    from.members.delete(member.peer);
+    member.walking = true;
+    member.walk = 1;
+    member.endOfRibAfter = this.queue.endPosition;
+    this.members.set(member.peer, member);
+  }
+
+  /** The peer is gone. */
+  leave(member: GroupMember): void {
+    this.release(member);
+    for (let row = member.missed.nextFrom(1); row !== NO_ROW; row = member.missed.nextFrom(row)) {
+      member.missed.delete(row);
+      this.table.unhold(row);
+    }
+    this.members.delete(member.peer);
+  }
+
+  /** Whether `next` would do or give anything. */
+  hasOutput(member: GroupMember): boolean {
+    return (
+      !member.inStep ||
+      member.block < this.stream.end ||
+      this.hasPending() ||
+      !member.endOfRibSent ||
+      member.refresh !== "none"
+    );
+  }
+
+  /** Whether the member has been told everything that there is. */
+  isSettled(member: GroupMember): boolean {
+    return member.inStep && member.block === this.stream.end && !this.hasPending();
+  }
+
+  /** Whether the table as it was when the member joined has been told. */
+  initialTableDone(member: GroupMember): boolean {
+    return (
+      member.inStep &&
+      member.block === this.stream.end &&
+      this.fillNext >= this.fillEnd &&
+      this.queue.position >= member.endOfRibAfter
+    );
+  }
+
+  /** Tells the member everything again, RFC 2918 §4. */
+  restart(member: GroupMember): void {
+    this.release(member);
+    member.walking = true;
+    member.walk = 1;
+  }
+
+  /**
+   * Appends to `out` what the shared stream has for the member, at least one segment and until
+   * `bytesMax` is reached; gives the octets appended.
+   */
+  read(member: GroupMember, bytesMax: number, out: Uint8Array[]): number {
+    let bytes = 0;
+    while (member.inStep && member.block < this.stream.end && bytes < bytesMax) {
+      const { segments } = this.stream.at(member.block);
+      const segment = segments[member.segment];
+      if (segment === undefined) {
+        const passed = member.block++;
+        member.segment = 0;
+        this.stream.pass(passed);
+        continue;
+      }
+      member.segment++;
+      if (!isAudience(segment.audience, member.peer)) continue;
+      out.push(segment.bytes);
+      bytes += segment.bytes.length;
+    }
+    return bytes;
+  }
+
+  /**
+   * One step for a member that has read the stream to its end: the group looks at queued
+   * prefixes, or the member catches up. Bytes go to the stream or to `out`; false = nothing to do.
+   */
+  step(member: GroupMember, out: Uint8Array[]): boolean {
+    if (this.hasPending()) {
+      this.advance();
+      return true;
+    }
+    if (member.inStep) return false;
+    this.catchUp(member, out);
+    return true;
+  }
+
+  /** The End-of-RIB of the group's family. */
+  endOfRib(): Uint8Array {
+    this.writer.endOfRib(this.options.family);
+    return this.writer.take();
+  }
+
+  /** Gives up what the group holds of rows `from` to `to`; for a group without members. */
+  dispose(from: RowId, to: RowId): void {
+    for (let row = from; row < to; row++) {
+      if (!this.out.has(row) && !this.queue.has(row)) continue;
+      this.out.clear(row);
+      this.table.unhold(row);
+    }
+  }
+
+  private hasPending(): boolean {
+    return this.queue.length > 0 || this.fillNext < this.fillEnd;
+  }
+
+  /** Whether the group has yet to look at the row as it is now. */
+  private isPending(row: RowId): boolean {
+    return this.queue.has(row) || (row >= this.fillNext && row < this.fillEnd);
+  }
+
+  /** False when the row's change can be nothing to this group: keeps 1,000 iBGP peers asleep. */
+  private concerns(row: RowId): boolean {
+    if (this.addPath || this.out.has(row)) return true;
+    const best = this.table.best(row);
+    if (best === 0) return false;
+    const { peers, paths } = this.parts;
+    return reflects(peers.kind(paths.peer(best)), this.options.kind);
+  }
+
+  /** Looks at the next queued prefixes and encodes what changed, for the members in step. */
+  private advance(): void {
+    this.buckets.reset();
+    this.parts.judge.begin();
+    this.told.length = 0;
+    this.dropped.length = 0;
+    for (let looked = 0; looked < CHUNK_ROWS_MAX && !this.buckets.isFull; looked++) {
+      const row = this.queue.take();
+      if (row !== NO_ROW) this.look(row, true);
+      else if (this.fillNext < this.fillEnd) {
+        const next = this.fillNext++;
+        if (this.table.isUsed(next)) this.look(next, this.out.has(next));
+      } else break;
+    }
+    if (!this.hasPending()) this.awake = false;
+    if (this.told.length > 0) this.publish();
+    for (const row of this.dropped) this.table.unhold(row);
+  }
+
+  private look(row: RowId, held: boolean): void {
+    if (this.out.update(row, this.buckets)) this.told.push(row);
+    const has = this.out.has(row);
+    if (has && !held) this.table.hold(row);
+    // Unheld only after encoding: a withdrawal needs the row's prefix.
+    else if (!has && held) this.dropped.push(row);
+  }
+
+  private publish(): void {
+    if (this.inStepCount < this.members.size) {
+      for (const member of this.members.values()) {
+        if (member.inStep) continue;
+        for (const row of this.told) this.miss(member, row);
+      }
+    }
+    if (this.inStepCount === 0) return;
+    const segments = this.encode();
+    this.stream.append(segments, Uint32Array.from(this.told), this.inStepCount);
+    if (this.stream.bytes > SHARED_BYTES_MAX) this.dropSlowMembers();
+  }
+
+  /** Members at the oldest block leave the stream until it is short enough again. */
+  private dropSlowMembers(): void {
+    while (this.stream.bytes > SHARED_BYTES_MAX && this.stream.end - this.stream.begin > 1) {
+      const oldest = this.stream.begin;
+      for (const member of this.members.values()) {
+        if (member.inStep && member.block === oldest) this.release(member);
+      }
+    }
+  }
+
+  /** Ends the member's part in the stream; what it has not read counts as missed. */
+  private release(member: GroupMember): void {
+    if (!member.inStep) return;
+    member.inStep = false;
+    member.walking = false;
+    this.inStepCount--;
+    const end = this.stream.end;
+    for (let position = member.block; position < end; position++) {
+      for (const row of this.stream.at(position).rows) this.miss(member, row);
+      this.stream.pass(position);
+    }
+    member.segment = 0;
+    member.missedCursor = 1;
+  }
+
+  private miss(member: GroupMember, row: RowId): void {
+    if (member.walking && row >= member.walk) return;
+    if (member.missed.add(row)) this.table.hold(row);
+  }
+
+  private catchUp(member: GroupMember, out: Uint8Array[]): void {
+    this.buckets.reset();
+    this.parts.judge.begin();
+    this.dropped.length = 0;
+    if (member.walking) this.walk(member);
+    else this.tellMissed(member);
+    const bytes = this.encode();
+    for (const segment of bytes) out.push(segment.bytes);
+    for (const row of this.dropped) this.table.unhold(row);
+    if (member.walking || member.missed.size > 0) return;
+    member.inStep = true;
+    member.block = this.stream.end;
+    member.segment = 0;
+    this.inStepCount++;
+  }
+
+  private walk(member: GroupMember): void {
+    const limit = this.table.rowLimit;
+    for (let looked = 0; looked < CHUNK_ROWS_MAX && !this.buckets.isFull; looked++) {
+      if (member.walk >= limit) {
+        member.walking = false;
+        member.missedCursor = 1;
+        return;
+      }
+      const row = member.walk++;
+      if (!this.table.isUsed(row)) continue;
+      if (this.isPending(row)) this.miss(member, row);
+      else this.tell(member, row, member.missed.delete(row));
+    }
+  }
+
+  private tellMissed(member: GroupMember): void {
+    for (let looked = 0; looked < CHUNK_ROWS_MAX && !this.buckets.isFull; looked++) {
+      const row = member.missed.nextFrom(member.missedCursor);
+      if (row === NO_ROW) {
+        member.missedCursor = 1;
+        return;
+      }
+      member.missedCursor = row + 1;
+      if (!this.isPending(row)) this.tell(member, row, member.missed.delete(row));
+    }
+  }
+
+  private tell(member: GroupMember, row: RowId, missed: boolean): void {
+    this.out.replay(row, member.peer, missed, this.buckets);
+    if (missed) this.dropped.push(row);
+  }
+
+  /** The messages of all buckets, cut where the audience changes. */
+  private encode(): Segment[] {
+    const { buckets, writer } = this;
+    const segments: Segment[] = [];
+    const { list } = buckets;
+    if (list.some((bucket) => bucket.audience !== list[0]!.audience)) {
+      list.sort((a, b) => a.audience - b.audience);
+    }
+    let audience = EVERYONE;
+    for (const bucket of list) {
+      if (bucket.audience !== audience) cut(writer, audience, segments);
+      audience = bucket.audience;
+      this.fillBatch(bucket);
+      const attributes = this.exported(bucket);
+      const { batch } = this;
+      for (let row = 0; row < batch.count; ) {
+        if (attributes === undefined) row = writer.withdraw(batch, row);
+        else row = writer.announce(attributes, batch, row);
+        if (row < batch.count) cut(writer, audience, segments);
+      }
+    }
+    cut(writer, audience, segments);
+    return segments;
+  }
+
+  private fillBatch(bucket: Bucket): void {
+    const { buckets, batch } = this;
+    batch.reset(this.options.family);
+    for (let item = bucket.first; item !== 0; item = buckets.next(item)) {
+      this.table.copyTo(batch, buckets.row(item), buckets.pathId(item));
+    }
+  }
+
+  /** What the bucket announces; undefined for a withdrawal. */
+  private exported(bucket: Bucket): PathAttributes | undefined {
+    if (bucket.attributes === 0) return undefined;
+    const { peers, store } = this.parts;
+    const source = { kind: peers.kind(bucket.source), routerId: peers.routerId(bucket.source) };
+    const attributes = store.get(bucket.attributes);
+    return exportedAttributes(this.options, source, attributes, bucket.outcome);
+  }
+}
+
+function cut(writer: UpdateWriter, audience: number, segments: Segment[]): void {
+  if (writer.length > 0) segments.push({ bytes: writer.take(), audience });
+}
