@@ -1,0 +1,136 @@
+/**
+ * One connection of a peer: cuts the bytes that come into messages, in slices, and holds the peer
+ * back by TCP while a slice waits for its turn. Knows nothing of the state machine.
+ */
+import { assert } from "../../runtime/assert.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { MessageFramer } from "../message/framer.ts";
+import type { LocalSide } from "../message/negotiate.ts";
+import type { BgpError, MessageType } from "../message/types.ts";
+import { SLICE_CLOCK_EVERY, SLICE_MESSAGES_MAX } from "./limits.ts";
+import type { Connection, ConnectionHandler } from "./transport.ts";
+import type { Task, WorkQueue } from "./work-queue.ts";
+
+/** Who a link tells. Any of these may end the link. */
+export interface LinkOwner {
+  linkConnected(link: Link): void;
+  /** One message; the body lies at `start` to `end` of `buffer`, until the call returns. */
+  linkMessage(link: Link, type: MessageType, buffer: Uint8Array, start: number, end: number): void;
+  linkError(link: Link, error: BgpError): void;
+  linkClosed(link: Link, reason: string): void;
+  linkWritable(link: Link): void;
+}
+
+export class Link implements ConnectionHandler, Task {
+  readonly id: number;
+  readonly framer = new MessageFramer();
+  /** Our side as in the OPEN that went out here. */
+  local: LocalSide | undefined;
+  /** RFC 7313 was negotiated here. */
+  enhancedRouteRefresh = false;
+  /** Routes may be written: the output queue is below its bound. */
+  hasRoom = true;
+  readonly #owner: LinkOwner;
+  readonly #clock: Clock;
+  readonly #work: WorkQueue;
+  #connection: Connection | undefined;
+  #open = true;
+  #input: Uint8Array[] = [];
+  /** A slice ended before its chunk did. */
+  #behind = false;
+  #paused = false;
+
+  constructor(id: number, owner: LinkOwner, clock: Clock, work: WorkQueue) {
+    this.id = id;
+    this.#owner = owner;
+    this.#clock = clock;
+    this.#work = work;
+  }
+
+  /** Gives the link its connection, right after it was made. */
+  attach(connection: Connection): void {
+    this.#connection = connection;
+  }
+
+  get connection(): Connection {
+    assert(this.#connection !== undefined, "a link has a connection");
+    return this.#connection;
+  }
+
+  write(buffers: readonly Uint8Array[]): void {
+    if (this.#open && !this.connection.write(buffers)) this.hasRoom = false;
+  }
+
+  /** Ends the connection; nothing is told any more. */
+  close(reset: boolean): void {
+    if (!this.#open) return;
+    this.#forget();
+    if (reset) this.connection.reset();
+    else this.connection.close();
+  }
+
+  connected(): void {
+    if (this.#open) this.#owner.linkConnected(this);
+  }
+
+  received(chunk: Uint8Array): void {
+    if (!this.#open) return;
+    this.#input.push(chunk);
+    this.#work.submit(this);
+    this.#throttle();
+  }
+
+  writable(): void {
+    this.hasRoom = true;
+    this.#owner.linkWritable(this);
+  }
+
+  closed(reason: string): void {
+    if (!this.#open) return;
+    this.#forget();
+    this.#owner.linkClosed(this, reason);
+  }
+
+  /** One slice of the input. */
+  run(deadline: number): boolean {
+    this.#behind = this.#slice(deadline);
+    this.#throttle();
+    return this.#behind;
+  }
+
+  #slice(deadline: number): boolean {
+    const { framer } = this;
+    for (let count = 1; this.#open; ) {
+      if (framer.next()) {
+        this.#owner.linkMessage(this, framer.type, framer.buffer, framer.body, framer.end);
+        const look = count++ % SLICE_CLOCK_EVERY === 0;
+        if (count > SLICE_MESSAGES_MAX || (look && this.#clock.now() >= deadline)) {
+          return this.#open;
+        }
+      } else if (framer.error !== undefined) {
+        this.#owner.linkError(this, framer.error);
+        return false;
+      } else {
+        const chunk = this.#input.shift();
+        if (chunk === undefined) return false;
+        framer.feed(chunk);
+      }
+    }
+    return false;
+  }
+
+  /** Reads no further while input waits: what piles up, piles up in the peer. */
+  #throttle(): void {
+    const waits = this.#open && (this.#behind || this.#input.length > 0);
+    if (waits === this.#paused) return;
+    this.#paused = waits;
+    if (waits) this.connection.pause();
+    else if (this.#open) this.connection.resume();
+  }
+
+  #forget(): void {
+    this.#open = false;
+    this.#input = [];
+    this.#work.remove(this);
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * Runs a `PeerMachine`: feeds it inputs one after the other, has its actions done, and wakes it at
+ * its deadlines.
+ *
+ * One timer, at the next deadline. Deadlines mostly move away (each message moves the hold timer),
+ * so the timer is set anew only when it fires or when a deadline comes nearer: a peer that is only
+ * alive costs a few timers a minute, however much it sends.
+ */
+import type { Clock, Random, Timer } from "../../runtime/clock.ts";
+import type { LocalIdentity } from "../fsm/collision.ts";
+import type { FsmEvent } from "../fsm/events.ts";
+import {
+  newPeerMachine,
+  type PeerAction,
+  type PeerInput,
+  type PeerMachine,
+  peerDeadline,
+  stepPeer,
+} from "../fsm/peer-machine.ts";
+import type { NegotiatedSession } from "../message/types.ts";
+import type { FsmStateName } from "../types.ts";
+
+export interface MachineOwner {
+  readonly passive: boolean;
+  readonly local: LocalIdentity;
+  /** Does one action; what it causes is fed in after the actions of this input. */
+  act(action: PeerAction): void;
+  /** Timers are about to be looked at. */
+  beforeTick(): void;
+  stateChanged(from: FsmStateName, to: FsmStateName): void;
+}
+
+export class MachineRunner {
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #owner: MachineOwner;
+  #machine: PeerMachine = newPeerMachine;
+  readonly #inputs: PeerInput[] = [];
+  #stepping = false;
+  #timer: Timer | undefined;
+  #timerAt = 0;
+  #touchedAt = Number.NaN;
+
+  constructor(clock: Clock, random: Random, owner: MachineOwner) {
+    this.#clock = clock;
+    this.#random = random;
+    this.#owner = owner;
+  }
+
+  get state(): FsmStateName {
+    return this.#machine.main.fsm.name;
+  }
+
+  /** What was negotiated, from OpenConfirm on. */
+  get session(): NegotiatedSession | undefined {
+    return this.#machine.main.fsm.session;
+  }
+
+  /** The connection that counts; a tracked one is not it. */
+  get mainConnection(): number | undefined {
+    return this.#machine.main.connection;
+  }
+
+  /** The number that the next connection gets. */
+  get nextConnection(): number {
+    return this.#machine.nextConnection;
+  }
+
+  /** True inside `act`. */
+  get stepping(): boolean {
+    return this.#stepping;
+  }
+
+  on(connection: number, event: FsmEvent): void {
+    this.step({ type: "on", connection, event });
+  }
+
+  /**
+   * Tells of a message of an established session, which only moves timers: doing it once in a
+   * millisecond comes to the same, and a flood of UPDATEs then costs no steps.
+   */
+  touch(connection: number, event: FsmEvent): void {
+    const now = Math.floor(this.#clock.now());
+    if (now === this.#touchedAt && this.isEstablished(connection)) return;
+    this.#touchedAt = now;
+    this.on(connection, event);
+  }
+
+  isEstablished(connection: number): boolean {
+    return this.#machine.main.connection === connection && this.state === "Established";
+  }
+
+  step(input: PeerInput): void {
+    this.#inputs.push(input);
+    if (this.#stepping) return;
+    this.#stepping = true;
+    const before = this.state;
+    for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
+      const { machine, actions } = stepPeer(this.#machine, next, {
+        now: this.#clock.now(),
+        random: this.#random(),
+        settings: this.#owner,
+        local: this.#owner.local,
+      });
+      this.#machine = machine;
+      for (const action of actions) this.#owner.act(action);
+    }
+    this.#stepping = false;
+    this.#arm();
+    if (this.state !== before) this.#owner.stateChanged(before, this.state);
+  }
+
+  #arm(): void {
+    const next = peerDeadline(this.#machine);
+    if (next === undefined) {
+      this.#timer?.cancel();
+      this.#timer = undefined;
+      return;
+    }
+    if (this.#timer !== undefined && this.#timerAt <= next) return;
+    this.#timer?.cancel();
+    this.#timerAt = next;
+    this.#timer = this.#clock.after(next - this.#clock.now(), () => {
+      this.#timer = undefined;
+      this.#owner.beforeTick();
+      this.step({ type: "tick" });
+    });
+  }
+}
