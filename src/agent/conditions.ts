@@ -8,7 +8,8 @@
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 
-export type Severity = "warning" | "error";
+/** `error`: something asked for is not done. `warning`: odd but done. `info`: not there yet. */
+export type Severity = "info" | "warning" | "error";
 
 /** One thing that is wrong; `name` is stable and unique within its source. */
 export interface Condition {
@@ -74,8 +75,8 @@ export class Conditions {
     const since = standing?.since ?? this.#clock.wall();
     this.#standing.set(key, { ...condition, source, since });
     const fields = { source, condition: condition.name, reason: condition.message };
-    if (condition.severity === "error") this.#log.error(fields, "condition raised");
-    else this.#log.warn(fields, "condition raised");
+    const level = condition.severity === "warning" ? "warn" : condition.severity;
+    this.#log[level](fields, "condition raised");
   }
 
   #clear(key: string): void {

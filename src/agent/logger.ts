@@ -1,14 +1,14 @@
 /**
  * The log of the agent: pino on standard error, as JSON or as text to read. Writing never blocks
- * the event loop, because a stuck log reader must not cost a BGP session: beyond BUFFER_BYTES_MAX
- * lines are dropped, and counted. The only file that knows pino.
+ * the event loop, because a stuck log reader must not cost a BGP session: see log-sink.ts. The only
+ * file that knows pino.
  */
 import { pino } from "pino";
 import type { Log, LogFields } from "../runtime/log.ts";
 import type { LogLevel } from "./config.ts";
+import { LogSink } from "./log-sink.ts";
 
-/** What waits for a slow reader of the log at most. */
-const BUFFER_BYTES_MAX = 4 * 1024 * 1024;
+const DRAIN_MS_MAX = 500;
 const CAUSES_MAX = 5;
 
 /** Fields that never appear in a log, wherever in a line they stand. */
@@ -19,8 +19,8 @@ export interface Logger extends Log {
   fatal(fields: LogFields, message: string): void;
   /** Lines that were dropped because nobody read them. */
   dropped(): number;
-  /** Writes out what waits; blocks. For the last moment of the process. */
-  flush(): void;
+  /** Resolves when what was logged is written, or nobody reads it. For the end of the process. */
+  drain(): Promise<void>;
 }
 
 export interface LoggerOptions {
@@ -33,23 +33,9 @@ export interface LoggerOptions {
 }
 
 export function createLogger(options: LoggerOptions): Logger {
-  let dropped = 0;
-  const destination = pino.destination({
-    fd: options.fd,
-    sync: false,
-    maxLength: BUFFER_BYTES_MAX,
-  });
-  destination.on("drop", () => {
-    dropped++;
-  });
-  // A log that cannot be written is no reason to stop routing; there is nowhere to say it, either.
-  destination.on("error", () => {
-    dropped++;
-  });
+  const sink = new LogSink(options.fd);
   const stream = {
-    write(line: string): void {
-      destination.write(options.format === "json" ? line : textLine(line));
-    },
+    write: (line: string) => sink.write(options.format === "json" ? line : textLine(line)),
   };
   const logger = pino(
     {
@@ -63,14 +49,8 @@ export function createLogger(options: LoggerOptions): Logger {
     stream,
   );
   return Object.assign(logger, {
-    dropped: () => dropped,
-    flush: () => {
-      try {
-        destination.flushSync();
-      } catch {
-        // The reader is gone: nothing can be told to it.
-      }
-    },
+    dropped: () => sink.dropped,
+    drain: () => sink.drain(DRAIN_MS_MAX),
   });
 }
 

@@ -1,0 +1,69 @@
+/**
+ * Where log lines go: a file descriptor, without ever waiting for its reader. A pipe or socket is
+ * written through Node's asynchronous stream, beyond PENDING_BYTES_MAX lines are dropped and
+ * counted; a file or terminal takes its lines at once.
+ */
+import { fstatSync, writeSync } from "node:fs";
+import { Socket } from "node:net";
+
+/** What waits for a slow reader at most. */
+const PENDING_BYTES_MAX = 4 * 1024 * 1024;
+
+export class LogSink {
+  readonly #fd: number;
+  readonly #pipe: Socket | undefined;
+  #dropped = 0;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+    this.#pipe = isPipe(fd) ? this.#open(fd) : undefined;
+  }
+
+  /** Lines that were dropped because nobody read them. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Takes one line with its line end. */
+  write(line: string): void {
+    const pipe = this.#pipe;
+    if (pipe === undefined) this.#writeNow(line);
+    else if (!pipe.writable || pipe.writableLength + line.length > PENDING_BYTES_MAX) {
+      this.#dropped++;
+    } else pipe.write(line);
+  }
+
+  /** Resolves when everything is written, or after `deadlineMs`: for the end of the process. */
+  drain(deadlineMs: number): Promise<void> {
+    const pipe = this.#pipe;
+    if (pipe === undefined || !pipe.writable || pipe.writableLength === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      setTimeout(resolve, deadlineMs);
+      // Called back in order: after everything that was written before it.
+      pipe.write("", () => resolve());
+    });
+  }
+
+  #open(fd: number): Socket {
+    const pipe = new Socket({ fd, readable: false, writable: true });
+    // A log that cannot be written is no reason to stop routing, and there is nowhere to say it.
+    pipe.on("error", () => {
+      this.#dropped++;
+    });
+    pipe.unref();
+    return pipe;
+  }
+
+  #writeNow(line: string): void {
+    try {
+      writeSync(this.#fd, line);
+    } catch {
+      this.#dropped++;
+    }
+  }
+}
+
+function isPipe(fd: number): boolean {
+  const stat = fstatSync(fd);
+  return stat.isFIFO() || stat.isSocket();
+}

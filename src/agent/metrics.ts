@@ -1,0 +1,330 @@
+/**
+ * The metrics page. Names are kube-router's where it has the metric, with what they really measure
+ * here in the help; the others begin with podrouter_. Everything is read from the parts when the
+ * page is asked for: no counter is kept twice. docs/metrics.md lists them.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { PeerStatus } from "../bgp/types.ts";
+import type { ConditionStatus } from "./conditions.ts";
+import type { Page } from "./http-endpoint.ts";
+
+/** Counts that the parts keep; all since the process started. */
+export interface KernelCounts {
+  readonly routesInstalled: number;
+  readonly routesAdded: number;
+  readonly routesReplaced: number;
+  readonly routesRemoved: number;
+  readonly routesFailed: number;
+  /** Changes by others that were undone. */
+  readonly routesForeign: number;
+  readonly setMembersAdded: number;
+  readonly setMembersRemoved: number;
+}
+
+export interface MetricsSource {
+  readonly version: string;
+  peers(): Iterable<PeerStatus>;
+  /** Prefixes and paths in the routing table. */
+  ribSize(): { readonly prefixes: number; readonly paths: number };
+  kernel(): KernelCounts;
+  conditions(): readonly ConditionStatus[];
+  ready(): boolean;
+  logLinesDropped(): number;
+}
+
+const SECONDS_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30];
+
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #peersSync: Histogram;
+  readonly #setsSync: Histogram;
+  readonly #converged: Histogram;
+
+  constructor(source: MetricsSource) {
+    const registers = [this.#registry];
+    collectDefaultMetrics({ register: this.#registry });
+    this.#peersSync = new Histogram({
+      name: "kube_router_controller_bgp_internal_peers_sync_time",
+      help: "Seconds to give the speaker the peers after a Node event",
+      buckets: SECONDS_BUCKETS,
+      registers,
+    });
+    this.#setsSync = new Histogram({
+      name: "kube_router_controller_routes_sync_time",
+      help: "Seconds to bring the ipsets to what the Nodes say (kube-router's name for it)",
+      buckets: SECONDS_BUCKETS,
+      registers,
+    });
+    this.#converged = new Histogram({
+      name: "podrouter_node_event_seconds",
+      help: "Seconds from the arrival of a Node event until every part was told of it",
+      buckets: SECONDS_BUCKETS,
+      registers,
+    });
+    addAgent(source, registers);
+    addPeers(source, registers);
+    addKernel(source, registers);
+  }
+
+  observePeersSync(seconds: number): void {
+    this.#peersSync.observe(seconds);
+  }
+
+  observeSetsSync(seconds: number): void {
+    this.#setsSync.observe(seconds);
+  }
+
+  observeNodeEvent(seconds: number): void {
+    this.#converged.observe(seconds);
+  }
+
+  /** The page in Prometheus's text format. */
+  readonly page: Page = async () => ({
+    status: 200,
+    contentType: this.#registry.contentType,
+    body: await this.#registry.metrics(),
+  });
+}
+
+type Registers = Registry[];
+
+/** A gauge without labels that is read when it is asked for. */
+function gauge(registers: Registers, name: string, help: string, read: () => number): void {
+  new Gauge({
+    name,
+    help,
+    registers,
+    collect() {
+      this.set(read());
+    },
+  });
+}
+
+/** A counter without labels whose count somebody else keeps. */
+function counter(registers: Registers, name: string, help: string, read: () => number): void {
+  new Counter({
+    name,
+    help,
+    registers,
+    collect() {
+      this.reset();
+      this.inc(read());
+    },
+  });
+}
+
+function addAgent(source: MetricsSource, registers: Registers): void {
+  new Gauge({
+    name: "kube_router_build_info",
+    help: "Always 1; the version of podrouter and of its runtime",
+    labelNames: ["version", "nodeversion"],
+    registers,
+  }).set({ version: source.version, nodeversion: process.version }, 1);
+  gauge(registers, "podrouter_ready", "1 when /readyz says ready", () => (source.ready() ? 1 : 0));
+  new Gauge({
+    name: "podrouter_conditions",
+    help: "Conditions that stand, by source and severity",
+    labelNames: ["source", "severity"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { source: part, severity } of source.conditions()) {
+        this.inc({ source: part, severity });
+      }
+    },
+  });
+  counter(
+    registers,
+    "podrouter_log_lines_dropped_total",
+    "Lines of log that were dropped because nobody read them",
+    () => source.logLinesDropped(),
+  );
+}
+
+function addPeers(source: MetricsSource, registers: Registers): void {
+  perPeer(registers, source, {
+    name: "kube_router_bgp_peer_info",
+    help: "Always 1; state of the session with a peer",
+    labels: ["address", "type", "asn", "state"],
+    set: (peer, metric) =>
+      metric.set(
+        {
+          address: peer.address,
+          type: peer.internal ? "internal" : "external",
+          asn: peer.remoteAs ?? 0,
+          state: peer.state,
+        },
+        1,
+      ),
+  });
+  perPeer(registers, source, {
+    name: "podrouter_bgp_session_up",
+    help: "1 when the session is established",
+    labels: ["peer", "address"],
+    set: (peer, metric) => metric.set(labelsOf(peer), peer.state === "Established" ? 1 : 0),
+  });
+  perPeer(registers, source, {
+    name: "podrouter_bgp_output_queue_bytes",
+    help: "Bytes that wait for the peer to read them",
+    labels: ["peer", "address"],
+    set: (peer, metric) => metric.set(labelsOf(peer), peer.outputQueueBytes),
+  });
+  perPeer(registers, source, {
+    name: "podrouter_bgp_routes",
+    help: "Routes received, accepted, advertised, and stale under graceful restart",
+    labels: ["peer", "address", "family", "kind"],
+    set: (peer, metric) => {
+      for (const { family, received, accepted, advertised, stale } of peer.families) {
+        const counts = { received, accepted, advertised, stale };
+        for (const [kind, count] of Object.entries(counts)) {
+          metric.set({ ...labelsOf(peer), family: `ipv${family}`, kind }, count);
+        }
+      }
+    },
+  });
+  addPeerCounters(source, registers);
+  gauge(registers, "podrouter_rib_prefixes", "Prefixes in the routing table", () => {
+    return source.ribSize().prefixes;
+  });
+  gauge(registers, "podrouter_rib_paths", "Paths in the routing table", () => {
+    return source.ribSize().paths;
+  });
+}
+
+function addPeerCounters(source: MetricsSource, registers: Registers): void {
+  const sum = (read: (peer: PeerStatus) => number): number => {
+    let total = 0;
+    for (const peer of source.peers()) total += read(peer);
+    return total;
+  };
+  counter(
+    registers,
+    "kube_router_controller_bgp_advertisements_received",
+    "UPDATE messages received from the peers that there are",
+    () => sum((peer) => peer.received.update),
+  );
+  counter(
+    registers,
+    "kube_router_controller_bgp_advertisements_sent",
+    "UPDATE messages sent to the peers that there are",
+    () => sum((peer) => peer.sent.update),
+  );
+  perPeer(registers, source, {
+    name: "podrouter_bgp_session_flaps_total",
+    help: "Times that an established session ended",
+    labels: ["peer", "address"],
+    counter: true,
+    set: (peer, metric) => metric.inc(labelsOf(peer), peer.flaps),
+  });
+  perPeer(registers, source, {
+    name: "podrouter_bgp_messages_total",
+    help: "BGP messages by direction and type",
+    labels: ["peer", "address", "direction", "type"],
+    counter: true,
+    set: (peer, metric) => {
+      for (const direction of ["sent", "received"] as const) {
+        const { open, update, notification, keepalive, routeRefresh } = peer[direction];
+        const counts = { open, update, notification, keepalive, route_refresh: routeRefresh };
+        for (const [type, count] of Object.entries(counts)) {
+          metric.inc({ ...labelsOf(peer), direction, type }, count);
+        }
+      }
+    },
+  });
+  perPeer(registers, source, {
+    name: "podrouter_bgp_refused_total",
+    help: "Messages and attributes that were refused or treated as withdraw, by reason",
+    labels: ["peer", "address", "reason"],
+    counter: true,
+    set: (peer, metric) => {
+      for (const [reason, count] of Object.entries(peer.errors)) {
+        metric.inc({ ...labelsOf(peer), reason }, count);
+      }
+    },
+  });
+}
+
+function labelsOf(peer: PeerStatus): { peer: string; address: string } {
+  return { peer: peer.name, address: peer.address };
+}
+
+type PeerMetric =
+  | {
+      readonly name: string;
+      readonly help: string;
+      readonly labels: readonly string[];
+      readonly counter?: false;
+      readonly set: (peer: PeerStatus, metric: Gauge) => void;
+    }
+  | {
+      readonly name: string;
+      readonly help: string;
+      readonly labels: readonly string[];
+      readonly counter: true;
+      readonly set: (peer: PeerStatus, metric: Counter) => void;
+    };
+
+/** A metric with a value for each peer that there is now; peers that went leave nothing behind. */
+function perPeer(registers: Registers, source: MetricsSource, metric: PeerMetric): void {
+  const { name, help } = metric;
+  const labelNames = [...metric.labels];
+  if (metric.counter === true) {
+    new Counter({
+      name,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset();
+        for (const peer of source.peers()) metric.set(peer, this);
+      },
+    });
+    return;
+  }
+  new Gauge({
+    name,
+    help,
+    labelNames,
+    registers,
+    collect() {
+      this.reset();
+      for (const peer of source.peers()) metric.set(peer, this);
+    },
+  });
+}
+
+function addKernel(source: MetricsSource, registers: Registers): void {
+  const read = (of: (counts: KernelCounts) => number) => () => of(source.kernel());
+  gauge(
+    registers,
+    "kube_router_host_routes_synced",
+    "Routes of ours in the kernel",
+    read((counts) => counts.routesInstalled),
+  );
+  const counters: readonly [string, string, (counts: KernelCounts) => number][] = [
+    ["kube_router_host_routes_added", "Routes added", (counts) => counts.routesAdded],
+    ["kube_router_host_routes_removed", "Routes removed", (counts) => counts.routesRemoved],
+    ["podrouter_host_routes_replaced_total", "Routes replaced", (counts) => counts.routesReplaced],
+    [
+      "podrouter_host_routes_failed_total",
+      "Route changes that the kernel refused",
+      (counts) => counts.routesFailed,
+    ],
+    [
+      "podrouter_host_routes_foreign_total",
+      "Changes by others to routes of ours, or in their way",
+      (counts) => counts.routesForeign,
+    ],
+    [
+      "podrouter_ipset_members_added_total",
+      "Members added to the ipsets",
+      (counts) => counts.setMembersAdded,
+    ],
+    [
+      "podrouter_ipset_members_removed_total",
+      "Members removed from the ipsets",
+      (counts) => counts.setMembersRemoved,
+    ],
+  ];
+  for (const [name, help, of] of counters) counter(registers, name, help, read(of));
+}

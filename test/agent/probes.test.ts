@@ -1,0 +1,181 @@
+/** /healthz, /readyz and the server under them; conditions behind them. */
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { type TestContext, test } from "node:test";
+import { Conditions } from "../../src/agent/conditions.ts";
+import { healthPage, type ReadinessCheck, readyPage } from "../../src/agent/health.ts";
+import { HttpEndpoint, type Page } from "../../src/agent/http-endpoint.ts";
+import { silentLog } from "../../src/runtime/log.ts";
+import { address } from "../cli/fixtures.ts";
+import { FakeClock, settle } from "../support/fake-clock.ts";
+import { recordingLog } from "../support/recording-log.ts";
+
+const LOOPBACK = address("127.0.0.1");
+
+async function endpoint(
+  t: TestContext,
+  pages: Readonly<Record<string, Page>>,
+  port = 0,
+): Promise<{ endpoint: HttpEndpoint; problems: (string | undefined)[]; clock: FakeClock }> {
+  const problems: (string | undefined)[] = [];
+  const clock = new FakeClock();
+  const server = new HttpEndpoint({ address: LOOPBACK, port }, new Map(Object.entries(pages)), {
+    clock,
+    random: () => 0,
+    log: silentLog,
+    onProblem: (problem) => problems.push(problem),
+  });
+  await server.start();
+  t.after(() => server.stop());
+  return { endpoint: server, problems, clock };
+}
+
+async function fetchPage(port: number | undefined, path: string, method = "GET"): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${port}${path}`, { method });
+  return `${response.status} ${await response.text()}`;
+}
+
+test("healthz says OK whatever stands", async (t) => {
+  const { endpoint: server } = await endpoint(t, { "/healthz": healthPage });
+  assert.equal(await fetchPage(server.port, "/healthz"), "200 OK\n");
+  assert.equal(await fetchPage(server.port, "/healthz?verbose"), "200 OK\n");
+  assert.equal(await fetchPage(server.port, "/healthz", "HEAD"), "200 ");
+  assert.equal(await fetchPage(server.port, "/healthz", "POST"), "405 GET only\n");
+  assert.equal(await fetchPage(server.port, "/other"), "404 no such page\n");
+});
+
+test("readyz names each check and each condition, and turns with the checks", async (t) => {
+  let problem: string | undefined = "no session yet with node2";
+  const checks: readonly ReadinessCheck[] = [
+    { name: "nodes", problem: () => undefined },
+    { name: "bgp", problem: () => problem },
+  ];
+  const condition = {
+    source: "routes",
+    name: "foreign",
+    severity: "warning",
+    message: "10.233.65.0/24 is the administrator's",
+    since: 0,
+  } as const;
+  const { endpoint: server } = await endpoint(t, {
+    "/readyz": readyPage(checks, () => [condition]),
+  });
+  assert.equal(
+    await fetchPage(server.port, "/readyz"),
+    "503 [+]nodes ok\n[-]bgp not yet: no session yet with node2\n" +
+      "[!]routes foreign (warning): 10.233.65.0/24 is the administrator's\nnot ready\n",
+  );
+  problem = undefined;
+  assert.match(await fetchPage(server.port, "/readyz"), /^200 (?:.|\n)*\nready\n$/);
+});
+
+test("a page that breaks is a 500, and the server goes on", async (t) => {
+  const { endpoint: server } = await endpoint(t, {
+    "/broken": () => {
+      throw new Error("secret");
+    },
+    "/healthz": healthPage,
+  });
+  assert.equal(await fetchPage(server.port, "/broken"), "500 this page failed; the log says why\n");
+  assert.equal(await fetchPage(server.port, "/healthz"), "200 OK\n");
+});
+
+test("a port that is taken is a condition; it is tried again with growing delay", async (t) => {
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+  const { port } = other.address() as AddressInfo;
+  const { endpoint: server, problems, clock } = await endpoint(t, { "/healthz": healthPage }, port);
+  const sentence = `cannot listen on 127.0.0.1:${port}: another process has this port`;
+  assert.deepEqual(problems, [sentence]);
+  assert.equal(clock.nextDelayMs, 1000);
+  clock.advance(1000);
+  await untilSettled(() => problems.length === 2);
+  assert.equal(clock.nextDelayMs, 2000);
+  await new Promise((resolve) => other.close(resolve));
+  clock.advance(2000);
+  await untilSettled(() => problems.length === 3);
+  assert.deepEqual(problems, [sentence, sentence, undefined]);
+  assert.equal(await fetchPage(server.port, "/healthz"), "200 OK\n");
+});
+
+test("stopping while a retry waits ends the retries", async (t) => {
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+  t.after(() => other.close());
+  const { port } = other.address() as AddressInfo;
+  const { endpoint: server, clock } = await endpoint(t, {}, port);
+  await server.stop();
+  assert.equal(clock.pendingCount, 0);
+});
+
+async function untilSettled(condition: () => boolean): Promise<void> {
+  for (let turns = 0; !condition(); turns++) {
+    assert.ok(turns < 10_000, "it never came to that");
+    await settle(1);
+  }
+}
+
+function conditions(): { book: Conditions; lines: string[]; clock: FakeClock } {
+  const clock = new FakeClock(0, 1000);
+  const { log, lines } = recordingLog();
+  return { book: new Conditions({ clock, log }), lines, clock };
+}
+
+test("a condition is logged once when it comes, when it changes and when it goes", () => {
+  const { book, lines, clock } = conditions();
+  const taken = { severity: "error", message: "port 179 is taken" } as const;
+  book.set("bgp", "listen", taken);
+  book.set("bgp", "listen", taken);
+  clock.advance(5000);
+  book.set("bgp", "listen", { ...taken, message: "port 179 is not permitted" });
+  assert.deepEqual(book.list(), [
+    {
+      source: "bgp",
+      name: "listen",
+      severity: "error",
+      message: "port 179 is not permitted",
+      since: 1000,
+    },
+  ]);
+  clock.advance(5000);
+  book.set("bgp", "listen", undefined);
+  book.set("bgp", "listen", undefined);
+  assert.deepEqual(book.list(), []);
+  assert.deepEqual(lines, [
+    "error condition raised bgp listen port 179 is taken",
+    "error condition raised bgp listen port 179 is not permitted",
+    "info condition cleared bgp listen 10",
+  ]);
+});
+
+test("replacing a source's conditions touches no other source", () => {
+  const { book, lines } = conditions();
+  book.set("bgp", "a", { severity: "warning", message: "m" });
+  book.replace("nodes", [
+    { name: "a", severity: "warning", message: "one" },
+    { name: "b", severity: "warning", message: "two" },
+  ]);
+  lines.length = 0;
+  book.replace("nodes", [
+    { name: "b", severity: "warning", message: "two" },
+    { name: "c", severity: "info", message: "three" },
+  ]);
+  assert.deepEqual(
+    book.list().map((condition) => `${condition.source} ${condition.name}`),
+    ["bgp a", "nodes b", "nodes c"],
+  );
+  assert.deepEqual(lines, [
+    "info condition cleared nodes a 0",
+    "info condition raised nodes c three",
+  ]);
+});
+
+test("a thousand conditions stand; further ones are counted", () => {
+  const { book } = conditions();
+  for (let i = 0; i < 1200; i++) {
+    book.set("nodes", `n${i}`, { severity: "warning", message: "m" });
+  }
+  assert.equal(book.list().length, 1000);
+  assert.equal(book.dropped, 200);
+});
