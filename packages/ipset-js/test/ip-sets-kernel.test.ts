@@ -162,6 +162,7 @@ test("a set in use is swapped under its rule, and only the other can be destroye
   await assert.rejects(sets.swap(SUBNETS, "missing"), { code: "SECOND_SET" });
   await sets.create({ name: "ips", type: "hash:ip", timeout: 0 });
   await assert.rejects(sets.swap(SUBNETS, "ips"), { code: "TYPE_MISMATCH" });
+  await assert.rejects(sets.rename("ips", SUBNETS), { code: "SECOND_SET" });
   assert.match(
     namespace.run("iptables", "-S", "FORWARD"),
     new RegExp(`--match-set ${SUBNETS} src`),

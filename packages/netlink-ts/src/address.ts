@@ -116,7 +116,7 @@ function groups(text: string, end: boolean): number[] | undefined {
   return values;
 }
 
-/** RFC 5952 §4: lower case, no leading zeros, the longest run of two or more zero groups as `::`. */
+/** RFC 5952 §4: lower case, no leading zeros, the longest run of zero groups as `::`. */
 function ipv6Text(bytes: Uint8Array, start: number): string {
   const words: number[] = [];
   for (let i = 0; i < 16; i += 2) words.push((bytes[start + i]! << 8) | bytes[start + i + 1]!);

@@ -5,8 +5,8 @@
  * - the callback of `koffi.node.poll` runs outside a callback scope: on Node 26 promises and
  *   microtasks queued in it wait for the next unrelated event, and an exception in it is swallowed.
  *   So it does nothing but `setImmediate`;
- * - libuv stops watching an fd on which an error is pending, as ENOBUFS is after an overrun, and says
- *   so by a negative status. The watch begins anew once the error has been read;
+ * - libuv stops watching an fd on which an error is pending, as ENOBUFS is after an overrun, and
+ *   says so by a negative status. The watch begins anew once the error has been read;
  * - the errno of a `.async` call is lost, hence -1 from `sendAsync`.
  */
 import koffi from "koffi";

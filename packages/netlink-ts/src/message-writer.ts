@@ -133,7 +133,7 @@ export class MessageWriter {
     this.#bytes[this.#length++] = 0;
   }
 
-  /** Starts an attribute, `| u16 length | u16 type | payload |`; give the result to `endAttribute`. */
+  /** Starts `| u16 length | u16 type | payload |`; give the result to `endAttribute`. */
   beginAttribute(type: number): number {
     const start = this.#length;
     this.u16(0);

@@ -1,8 +1,8 @@
 /**
  * Reading netlink messages: the header walk, and what NLMSG_ERROR and NLMSG_DONE carry.
  *
- * NLMSG_ERROR:  | i32 -errno (0: ack) | nlmsghdr of the request (16) | the request … | attributes |
- *               The request's body is absent when CAPPED is set; attributes follow when ACK_TLVS is.
+ * NLMSG_ERROR:  | i32 -errno (0: ack) | nlmsghdr of the request (16) | its body | attributes |
+ *               The body is absent when CAPPED is set; attributes follow when ACK_TLVS is.
  * NLMSG_DONE:   | i32 -errno | attributes when ACK_TLVS is set |
  */
 import { MalformedMessageError } from "./errors.ts";

@@ -13,7 +13,7 @@ export const Protocol = { ROUTE: 0, NETFILTER: 12 } as const;
 
 export const NetlinkOption = { ADD_MEMBERSHIP: 1, CAP_ACK: 10, EXT_ACK: 11, STRICT: 12 } as const;
 
-/** sockaddr_nl: u16 family, u16 0, u32 port (0: the kernel picks), u32 groups (we join by option). */
+/** sockaddr_nl: u16 family, u16 0, u32 port (0: the kernel picks), u32 groups (joined later). */
 const SOCKADDR_BYTES = 12;
 
 export interface OpenNetlink {

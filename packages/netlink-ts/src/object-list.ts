@@ -20,7 +20,7 @@ export interface ObjectKind<Value, Spec, Filter> {
   readonly matches: (value: Value, filter: Filter) => boolean;
 }
 
-/** `add`: EEXIST when it is there; `replace`: changes it, else adds; `delete`: an error if absent. */
+/** `add`: EEXIST if it is there; `replace`: changes it, else adds; `delete`: an error if absent. */
 export interface ObjectOperation<Spec> {
   readonly kind: "add" | "replace" | "delete";
   readonly value: Spec;

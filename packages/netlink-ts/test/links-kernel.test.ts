@@ -109,6 +109,7 @@ test("addresses of both families are added, listed and deleted", async (t) => {
   for (const address of listed) await netlink.addresses.delete(address);
   await netlink.addresses.delete(ipv6);
   assert.deepEqual(await netlink.addresses.list({ interfaceIndex }), []);
+  await assert.rejects(netlink.addresses.delete(ipv4), { code: "EADDRNOTAVAIL" });
 });
 
 test("rules are added, listed and deleted", async (t) => {
