@@ -1,0 +1,132 @@
+/**
+ * From the configured source of Nodes to topologies of this cluster: the source with its cache, the
+ * filter for address families, and the settled contradictions. A kubeconfig that cannot be read is
+ * a problem and is tried again, because a file can still come; the Nodes of the last run serve
+ * meanwhile.
+ */
+import { join } from "node:path";
+import { familyOf, type IpFamily } from "../ip/address.ts";
+import { prefixFamily } from "../ip/prefix.ts";
+import { ApiNodeSource } from "../k8s/api-source.ts";
+import { CachedNodeSource } from "../k8s/cached-source.ts";
+import { FileNodeSource } from "../k8s/file-source.ts";
+import { HttpApiTransport } from "../k8s/http-transport.ts";
+import { KubeConfigError, loadKubeAccess } from "../k8s/kube-config.ts";
+import { NodeCache } from "../k8s/node-cache.ts";
+import type { NodeSnapshot } from "../k8s/node-snapshot.ts";
+import type { NodeSource, NodeSourceStatus, Nodes } from "../k8s/node-source.ts";
+import { type Topology, TopologyMemo, topology } from "../k8s/topology.ts";
+import { type BackoffOptions, backoffMs } from "../runtime/backoff.ts";
+import type { Clock, Random, Timer } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import type { AgentConfig } from "./config.ts";
+
+const RETRY: BackoffOptions = { firstMs: 500, maxMs: 15_000 };
+
+export interface NodeFeedDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+/** The source that the configuration names, with the cache of the state folder. */
+export function nodeSourceOf(config: AgentConfig, deps: NodeFeedDeps): NodeSource {
+  const cache = new NodeCache({ path: join(config.stateDir, "nodes.json"), ...deps });
+  return new CachedNodeSource(liveSource(config, deps), cache);
+}
+
+function liveSource(config: AgentConfig, deps: NodeFeedDeps): NodeSource {
+  const { nodes } = config;
+  if (nodes.kind === "file") return new FileNodeSource({ path: nodes.path, ...deps });
+  return new RetriedNodeSource(nodes.kubeconfig ?? nodes.master ?? "the API server", deps, () => {
+    const access = loadKubeAccess({ kubeconfig: nodes.kubeconfig, master: nodes.master });
+    return new ApiNodeSource({ transport: new HttpApiTransport(access), ...deps });
+  });
+}
+
+/** A source that may not be makeable yet: tried again until it is. */
+export class RetriedNodeSource implements NodeSource {
+  readonly #origin: string;
+  readonly #deps: NodeFeedDeps;
+  readonly #make: () => NodeSource;
+  #source: NodeSource | undefined;
+  #retry: Timer | undefined;
+  #failures = 0;
+  #lastError: NodeSourceStatus["lastError"];
+
+  /** `make` throws {@link KubeConfigError} when it cannot be made now. */
+  constructor(origin: string, deps: NodeFeedDeps, make: () => NodeSource) {
+    this.#origin = origin;
+    this.#deps = deps;
+    this.#make = make;
+  }
+
+  start(onChange: (nodes: Nodes) => void, known?: Nodes): void {
+    try {
+      this.#source = this.#make();
+    } catch (error) {
+      if (!(error instanceof KubeConfigError)) throw error;
+      this.#lastError = { at: this.#deps.clock.wall(), reason: error.message };
+      const delay = backoffMs(RETRY, this.#failures++, this.#deps.random);
+      this.#retry = this.#deps.clock.after(delay, () => this.start(onChange, known));
+      return;
+    }
+    this.#source.start(onChange, known);
+  }
+
+  async stop(): Promise<void> {
+    this.#retry?.cancel();
+    await this.#source?.stop();
+  }
+
+  status(): NodeSourceStatus {
+    if (this.#source !== undefined) return this.#source.status();
+    return {
+      kind: "api",
+      origin: this.#origin,
+      synced: false,
+      connected: false,
+      lastSync: undefined,
+      lastError: this.#lastError,
+      nodes: 0,
+      problems: [],
+    };
+  }
+}
+
+/** Turns Nodes into topologies; gives the same object while nothing that matters changed. */
+export class TopologyReader {
+  readonly #nodeName: string;
+  readonly #families: readonly IpFamily[];
+  readonly #memo = new TopologyMemo();
+  readonly #filtered = new WeakMap<NodeSnapshot, NodeSnapshot>();
+
+  constructor(nodeName: string, families: readonly IpFamily[]) {
+    this.#nodeName = nodeName;
+    this.#families = families;
+  }
+
+  read(nodes: Nodes): Topology {
+    return topology(this.#nodeName, this.#usable(nodes), this.#memo);
+  }
+
+  /** The Nodes without what is of a family that is switched off. */
+  #usable(nodes: Nodes): Nodes {
+    if (this.#families.length === 2) return nodes;
+    const usable = new Map<string, NodeSnapshot>();
+    for (const [name, node] of nodes) usable.set(name, this.#withoutOthers(node));
+    return usable;
+  }
+
+  #withoutOthers(node: NodeSnapshot): NodeSnapshot {
+    const known = this.#filtered.get(node);
+    if (known !== undefined) return known;
+    const usable: NodeSnapshot = {
+      ...node,
+      addresses: node.addresses.filter(({ address }) => this.#families.includes(familyOf(address))),
+      podCidrs: node.podCidrs.filter((prefix) => this.#families.includes(prefixFamily(prefix))),
+    };
+    this.#filtered.set(node, usable);
+    return usable;
+  }
+}
