@@ -309,17 +309,12 @@ export class RouteController {
   }
 
   async #settle(slice: readonly Prefix[]): Promise<void> {
-    try {
-      const seen = new Set<Prefix>();
-      for (const prefix of slice) {
-        if (!seen.has(prefix)) this.#plan(prefix);
-        seen.add(prefix);
-      }
-      await this.#applier.apply();
-    } catch (error) {
-      for (const prefix of slice) this.#dirty.add(prefix);
-      throw error;
+    const seen = new Set<Prefix>();
+    for (const prefix of slice) {
+      if (!seen.has(prefix)) this.#plan(prefix);
+      seen.add(prefix);
     }
+    await this.#applier.apply();
   }
 
   #plan(prefix: Prefix): void {
@@ -349,7 +344,9 @@ export class RouteController {
     const options = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
     const delay = backoffMs(options, this.#unavailableTimes++, this.#random);
     this.#blockedUntil = this.#clock.now() + delay;
+    // Everything is compared then, so nothing need be remembered of what was under way.
     this.#resyncAt = this.#blockedUntil;
+    this.#retry.clear();
   }
 }
 

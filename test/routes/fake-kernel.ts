@@ -81,6 +81,13 @@ export class FakeKernel implements RouteKernel {
   dumps = 0;
   /** Milliseconds between a change and its event. */
   eventDelayMs = 0;
+  /** Milliseconds that a dump takes; 0 = it is there at once. */
+  dumpMs = 0;
+  /**
+   * Called when a replace of ours hits a route of somebody else of which nobody can know yet. Linux
+   * offers no way to exclude that; every other hit is a bug.
+   */
+  onUnknowableLoss: (lost: KernelRoute) => void = () => undefined;
   /** Set to make a call fail. */
   unavailable: KernelUnavailableError | undefined;
   refuse: (operation: RouteOperation) => KernelFailure | undefined = () => undefined;
@@ -116,6 +123,8 @@ export class FakeKernel implements RouteKernel {
     for (const entry of this.routes.slice(0, half)) visit(entry);
     const rest = this.routes.slice(half);
     this.duringDump();
+    this.#blind = false;
+    if (this.dumpMs > 0) await new Promise<void>((done) => this.#clock.after(this.dumpMs, done));
     for (const entry of rest) if (this.routes.includes(entry)) visit(entry);
   }
 
@@ -180,6 +189,8 @@ export class FakeKernel implements RouteKernel {
   /** Loses what has not been delivered, and says so. */
   overrun(): void {
     this.#generation++;
+    this.#blind = true;
+    this.#undelivered.clear();
     this.#later((listener) => listener.onOverrun());
   }
 
@@ -190,10 +201,16 @@ export class FakeKernel implements RouteKernel {
     listener?.onFailure(new KernelUnavailableError("EIO", "EIO: the socket broke"));
   }
 
+  /** An event of somebody else's change, without the change. */
+  report(change: "new" | "delete", entry: KernelRoute): void {
+    this.#event(change, entry, false, false);
+  }
+
   /** Changes the table without any event. */
   silently(change: () => void): void {
     const listener = this.#listener;
     this.#listener = undefined;
+    this.#blind = true;
     change();
     this.#listener = listener;
   }
@@ -207,6 +224,10 @@ export class FakeKernel implements RouteKernel {
   }
 
   #generation = 0;
+  /** Events of others on their way, by prefix. */
+  readonly #undelivered = new Map<Prefix, number>();
+  /** Something changed of which no event tells. */
+  #blind = false;
 
   #carryOut(operation: RouteOperation): KernelFailure | undefined {
     if (operation.kind === "delete") {
@@ -228,6 +249,9 @@ export class FakeKernel implements RouteKernel {
       return undefined;
     }
     if (at < 0) return failure("ENOENT");
+    const hit = this.routes[at]!;
+    const unknowable = this.#blind || (this.#undelivered.get(hit.prefix) ?? 0) > 0;
+    if (!isOurs(hit) && unknowable) this.onUnknowableLoss(hit);
     this.routes[at] = made;
     this.#event("new", made, true, true);
     return undefined;
@@ -247,7 +271,16 @@ export class FakeKernel implements RouteKernel {
   }
 
   #event(change: "new" | "delete", entry: KernelRoute, replaced: boolean, own: boolean): void {
-    this.#later((listener) => listener.onRoute({ change, route: entry, replaced, own }));
+    if (this.#listener === undefined) return;
+    if (!own) this.#count(entry.prefix, 1);
+    this.#later((listener) => {
+      if (!own) this.#count(entry.prefix, -1);
+      listener.onRoute({ change, route: entry, replaced, own });
+    });
+  }
+
+  #count(of: Prefix, by: number): void {
+    this.#undelivered.set(of, (this.#undelivered.get(of) ?? 0) + by);
   }
 
   #later(call: (listener: KernelListener) => void): void {
