@@ -1,0 +1,127 @@
+/**
+ * Peers outside the cluster, as kube-router's flags and annotations describe them, and the policies
+ * that go with them: only our own pod CIDRs go out, with the Node's prepending and communities; the
+ * default route and what `node.bgp.customimportreject` names stay out. A pure function of settings
+ * and annotations, run again on every change.
+ */
+import type { Policy, PolicyStatement } from "../bgp/rib/policy-types.ts";
+import type { PeerConfig } from "../bgp/types.ts";
+import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
+import { type Prefix, prefix, prefixFamily, prefixLength } from "../ip/prefix.ts";
+import type { NodeAnnotations } from "../k8s/annotations.ts";
+import type { SelfNode } from "../k8s/topology.ts";
+import type { BgpSettings } from "./config.ts";
+
+/** One external peer, wherever it was named. */
+export interface ExternalPeer {
+  readonly address: IpAddress;
+  readonly as: number;
+  readonly port: number | undefined;
+  readonly localAddress: IpAddress | undefined;
+  /** TCP MD5 key. Never log it. */
+  readonly password: string | undefined;
+}
+
+/** `--peer-router-*` */
+export interface ExternalSettings {
+  readonly peers: readonly ExternalPeer[];
+  /** TTL of the sessions; below 2 = directly connected, as in kube-router. */
+  readonly multihopTtl: number;
+}
+
+const DEFAULT_ROUTES: readonly Prefix[] = [prefix("0.0.0.0/0"), prefix("::/0")];
+const BGP_PORT = 179;
+
+/**
+ * The external sessions of this node. Peers given by flag hold for every node, and the Node's own
+ * annotations are then not looked at, as in kube-router.
+ */
+export function externalPeers(
+  self: SelfNode,
+  annotations: NodeAnnotations,
+  external: ExternalSettings,
+  settings: BgpSettings,
+): readonly PeerConfig[] {
+  const peers = external.peers.length > 0 ? external.peers : annotations.peers;
+  const exportPolicy = externalExport(annotations, settings);
+  const importPolicy = nodeImport(annotations.importReject);
+  return peers.map((peer): PeerConfig => {
+    const local = peer.localAddress ?? self.nodeIps[familyOf(peer.address)];
+    return {
+      name: peer.address,
+      address: peer.address,
+      port: peer.port ?? BGP_PORT,
+      remoteAs: peer.as,
+      localAs: undefined,
+      localAddress: local,
+      nextHops: FAMILIES.flatMap((family) => self.nodeIps[family] ?? []),
+      passive: false,
+      holdSeconds: settings.holdSeconds,
+      families: FAMILIES.filter((family) => self.nodeIps[family] !== undefined),
+      gracefulRestart:
+        settings.restartSeconds === undefined
+          ? undefined
+          : {
+              restartSeconds: settings.restartSeconds,
+              notification: true,
+              longLivedSeconds: undefined,
+            },
+      enhancedRouteRefresh: true,
+      extendedMessage: false,
+      addPath: "none",
+      password: peer.password,
+      ttlSecurity: false,
+      multihopTtl: Math.max(1, external.multihopTtl),
+      bindInterface: undefined,
+      routeReflectorClient: false,
+      nextHopSelf: settings.overrideNextHop,
+      importPolicy,
+      exportPolicy,
+      maximumPrefixes: undefined,
+      shutdown: undefined,
+    };
+  });
+}
+
+const FAMILIES: readonly IpFamily[] = [4, 6];
+
+/** What leaves the cluster: our own pod CIDRs, or nothing. */
+function externalExport(annotations: NodeAnnotations, settings: BgpSettings): Policy {
+  const { pathPrepend, communities } = annotations;
+  const own: PolicyStatement = {
+    name: "own pod CIDRs",
+    match: { originated: true },
+    set: {
+      ...(communities.length > 0 ? { addCommunities: communities } : {}),
+      ...(pathPrepend === undefined ? {} : { prepend: pathPrepend }),
+    },
+    result: "accept",
+  };
+  return {
+    name: "to external peers",
+    statements: settings.advertisePodCidr ? [own] : [],
+    defaultResult: "reject",
+  };
+}
+
+/** What this node refuses to learn, from other Nodes too: default routes, and what it was told. */
+export function nodeImport(importReject: readonly Prefix[]): Policy {
+  const rejected = importReject.map((refused) => ({
+    prefix: refused,
+    ge: prefixLength(refused),
+    le: prefixFamily(refused) === 4 ? 32 : 128,
+  }));
+  const defaults = DEFAULT_ROUTES.map((route) => ({ prefix: route, ge: 0, le: 0 }));
+  return {
+    name: "import",
+    statements: [
+      {
+        name: "default routes and customimportreject",
+        match: { prefixes: [...defaults, ...rejected] },
+        set: {},
+        result: "reject",
+      },
+    ],
+    defaultResult: "accept",
+  };
+}

@@ -1,0 +1,102 @@
+/** Peers outside the cluster: flags over annotations, and the policies that go with them. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { BgpSettings } from "../../src/agent/config.ts";
+import { externalPeers, nodeImport } from "../../src/agent/external-peers.ts";
+import { type IpAddress, parseAddress } from "../../src/ip/address.ts";
+import { prefix } from "../../src/ip/prefix.ts";
+import { readNodeAnnotations } from "../../src/k8s/annotations.ts";
+import type { SelfNode } from "../../src/k8s/topology.ts";
+
+const address = (text: string) => parseAddress(text) as IpAddress;
+
+const self: SelfNode = {
+  name: "node1",
+  primaryAddress: address("192.168.50.50"),
+  uid: "1",
+  addresses: [{ type: "InternalIP", address: address("192.168.50.50") }],
+  nodeIps: { 4: address("192.168.50.50"), 6: undefined },
+  podCidrs: [prefix("10.233.64.0/24")],
+  annotations: new Map(),
+};
+
+const settings: BgpSettings = {
+  clusterAs: 64512,
+  port: 179,
+  holdSeconds: 90,
+  routerId: "primary",
+  restartSeconds: 90,
+  deferralSeconds: 10,
+  fullMesh: true,
+  nodePeers: true,
+  advertisePodCidr: true,
+  overrideNextHop: false,
+};
+
+const NONE = { peers: [], multihopTtl: 0 };
+
+function annotations(entries: Record<string, string>) {
+  const read = readNodeAnnotations("node1", new Map(Object.entries(entries)));
+  assert.deepEqual(read.problems, []);
+  return read.values;
+}
+
+test("a peer of the annotation, with prepending and communities on what goes out", () => {
+  const values = annotations({
+    peers: "- remoteip: 192.168.50.1\n  remoteasn: 65001\n  password: c2VjcmV0\n",
+    "path-prepend.as": "64512",
+    "path-prepend.repeat-n": "3",
+    "node.bgp.communities": "64512:7,no-export",
+  });
+  const [peer, ...others] = externalPeers(self, values, NONE, settings);
+  assert.deepEqual(others, []);
+  assert.equal(peer?.remoteAs, 65001);
+  assert.equal(peer?.password, "secret");
+  assert.equal(peer?.localAddress, "192.168.50.50");
+  assert.equal(peer?.multihopTtl, 1);
+  assert.equal(peer?.exportPolicy?.defaultResult, "reject");
+  assert.deepEqual(
+    peer?.exportPolicy?.statements.map((statement) => statement.set),
+    [{ addCommunities: [0xfc000007, 0xffffff01], prepend: { as: 64512, count: 3 } }],
+  );
+});
+
+test("peers of the flags hold for all nodes, and silence the annotation", () => {
+  const values = annotations({ peers: "- remoteip: 192.168.50.1\n  remoteasn: 65001\n" });
+  const flags = {
+    peers: [
+      {
+        address: address("192.168.50.2"),
+        as: 65002,
+        port: 1179,
+        localAddress: undefined,
+        password: undefined,
+      },
+    ],
+    multihopTtl: 5,
+  };
+  const peers = externalPeers(self, values, flags, { ...settings, overrideNextHop: true });
+  assert.deepEqual(
+    peers.map((peer) => [peer.address, peer.port, peer.multihopTtl, peer.nextHopSelf]),
+    [["192.168.50.2", 1179, 5, true]],
+  );
+});
+
+test("without --advertise-pod-cidr nothing goes out", () => {
+  const values = annotations({ peers: "- remoteip: 192.168.50.1\n  remoteasn: 65001\n" });
+  const [peer] = externalPeers(self, values, NONE, { ...settings, advertisePodCidr: false });
+  assert.deepEqual(peer?.exportPolicy?.statements, []);
+  assert.equal(peer?.exportPolicy?.defaultResult, "reject");
+});
+
+test("default routes and customimportreject, longer prefixes included, are refused", () => {
+  const values = annotations({ "node.bgp.customimportreject": "10.0.0.0/8,2001:db8::/32" });
+  const [statement] = nodeImport(values.importReject).statements;
+  assert.equal(statement?.result, "reject");
+  assert.deepEqual(statement?.match.prefixes, [
+    { prefix: "0.0.0.0/0", ge: 0, le: 0 },
+    { prefix: "::/0", ge: 0, le: 0 },
+    { prefix: "10.0.0.0/8", ge: 8, le: 32 },
+    { prefix: "2001:db8::/32", ge: 32, le: 128 },
+  ]);
+});
