@@ -55,7 +55,7 @@ export function peersFromYaml(text: string, report: ReportAnnotation): Annotatio
   return peers;
 }
 
-/** The library's own messages quote the source, which may hold a password: only the place is told. */
+/** The library's messages quote the source, which may hold a password: only the place is told. */
 function parseYamlList(text: string, report: ReportAnnotation): unknown[] {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });

@@ -26,7 +26,7 @@ export const WELL_KNOWN_COMMUNITIES: Readonly<Record<string, number>> = {
   "no-peer": 0xffff_ff04,
 };
 
-/** An AS number that a speaker can have: not 0, AS_TRANS or the last ones (RFC 7607, 6793, 7300). */
+/** An AS number that a speaker can have; not 0, AS_TRANS, the last ones: RFC 7607, 6793, 7300. */
 export function parseAs(text: string): number | undefined {
   const as = parseUint(text, 0xffff_fffe);
   return as === 0 || as === 23_456 || as === 65_535 ? undefined : as;

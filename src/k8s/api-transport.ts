@@ -1,4 +1,4 @@
-/** What the API source needs of HTTP: a GET whose answer streams in. The adapter: http-transport.ts. */
+/** What the API source needs of HTTP: a GET whose answer streams in. Adapter: http-transport.ts. */
 import { isJsonObject } from "./node-snapshot.ts";
 import { printable } from "./problem.ts";
 

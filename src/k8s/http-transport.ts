@@ -1,6 +1,6 @@
 /** GETs to the API server over Node's HTTP client: the adapter of api-transport.ts. */
-import { type Agent, type ClientRequest, type IncomingMessage, request } from "node:http";
-import { request as tlsRequest } from "node:https";
+import { Agent, type ClientRequest, type IncomingMessage, request } from "node:http";
+import { Agent as TlsAgent, request as tlsRequest } from "node:https";
 import {
   ApiError,
   type ApiHandlers,
@@ -8,7 +8,7 @@ import {
   type ApiTransport,
   statusError,
 } from "./api-transport.ts";
-import { credentialProblem, type KubeAccess, newAgent } from "./kube-config.ts";
+import { credentialProblem, type KubeAccess } from "./kube-config.ts";
 import { ERROR_BODY_BYTES_MAX } from "./limits.ts";
 import { isJsonObject } from "./node-snapshot.ts";
 import { printable } from "./problem.ts";
@@ -126,4 +126,10 @@ function networkError(error: Error): ApiError {
   const { code } = error as NodeJS.ErrnoException;
   const message = printable((error.message || code || "connection failed").slice(0, 200));
   return new ApiError("unreachable", message, { cause: error });
+}
+
+/** Connections for requests one after another, kept alive by TCP so that a dead one is noticed. */
+function newAgent(server: URL): Agent {
+  const options = { keepAlive: true, keepAliveMsecs: 15_000, maxSockets: 2, maxFreeSockets: 1 };
+  return server.protocol === "https:" ? new TlsAgent(options) : new Agent(options);
 }

@@ -4,8 +4,7 @@
  * certificates, exec plugins); this file is its only user. Its own error texts are not passed on,
  * since they quote the file, and with it tokens.
  */
-import { Agent as HttpAgent } from "node:http";
-import { Agent as HttpsAgent, type RequestOptions } from "node:https";
+import type { RequestOptions } from "node:https";
 import { dirname, join } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node";
 import { FileError, fileExists, readTextNow } from "./files.ts";
@@ -94,7 +93,7 @@ function parseProblem(error: unknown): string {
   }
   const message = error instanceof Error ? error.message : "";
   return /^(clusters|users|contexts)\[\d+\]\.[\w.]+ is missing$/.test(message)
-    ? `${message}`
+    ? message
     : "is not a kubeconfig";
 }
 
@@ -116,6 +115,10 @@ function inCluster(
   }
   const config = new KubeConfig();
   config.loadFromCluster(root);
+  const host = environment["KUBERNETES_SERVICE_HOST"] ?? "";
+  const authority = host.includes(":") ? `[${host}]` : host;
+  const server = `https://${authority}:${environment["KUBERNETES_SERVICE_PORT"]}`;
+  config.clusters = config.clusters.map((cluster) => ({ ...cluster, server }));
   return config;
 }
 
@@ -147,12 +150,6 @@ async function requestOptions(config: KubeConfig): Promise<RequestOptions> {
     return rest;
   }
   return options;
-}
-
-/** Connections for requests one after another, kept alive by TCP so that a dead one is noticed. */
-export function newAgent(server: URL): HttpAgent {
-  const options = { keepAlive: true, keepAliveMsecs: 15_000, maxSockets: 2, maxFreeSockets: 1 };
-  return server.protocol === "https:" ? new HttpsAgent(options) : new HttpAgent(options);
 }
 
 /** Why credentials could not be made, without what looks like one. */

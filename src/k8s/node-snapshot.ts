@@ -31,7 +31,7 @@ export interface NodeAddress {
   readonly address: IpAddress;
 }
 
-/** Immutable. Two snapshots of one Node that are equal are the same object: {@link reuseSnapshot}. */
+/** Immutable. Equal snapshots of one Node are made the same object: {@link reuseSnapshot}. */
 export interface NodeSnapshot {
   readonly name: string;
   readonly uid: string;
@@ -194,7 +194,7 @@ function readAnnotations(value: unknown, problems: ProblemList): Map<string, str
 function annotationProblem(key: string, value: unknown, count: number): string | undefined {
   if (typeof value !== "string") return "is not text; it is ignored";
   if (count >= ANNOTATIONS_PER_NODE_MAX || key.length > 253) {
-    return `is one more than the ${ANNOTATIONS_PER_NODE_MAX} that are read, or its name is too long`;
+    return `is beyond the ${ANNOTATIONS_PER_NODE_MAX} that are read, or its name is too long`;
   }
   if (value.length > ANNOTATION_LENGTH_MAX) {
     return `is longer than ${ANNOTATION_LENGTH_MAX} characters; it is ignored`;

@@ -47,18 +47,14 @@ type Documents = { readonly values: readonly unknown[] } | { readonly problem: s
 function parseJson(text: string): Documents {
   try {
     return { values: [JSON.parse(text)] };
-  } catch (error) {
-    // Flow style YAML begins like JSON.
-    const yaml = text.length <= NODES_YAML_BYTES_MAX ? parseYaml(text) : undefined;
-    if (yaml !== undefined && "values" in yaml) return yaml;
-    const message = error instanceof Error ? error.message : "";
-    const at = /\(line (\d+) column (\d+)\)/.exec(message);
-    const place = at === null ? "the end of the file" : `line ${at[1]}, column ${at[2]}`;
-    return { problem: `${place}: not JSON` };
+  } catch {
+    // Flow style YAML begins like JSON; and YAML's parser says where JSON is broken.
+    if (text.length <= NODES_YAML_BYTES_MAX) return parseYaml(text, "JSON");
+    return { problem: "not JSON" };
   }
 }
 
-function parseYaml(text: string): Documents {
+function parseYaml(text: string, language = "YAML"): Documents {
   if (text.length > NODES_YAML_BYTES_MAX) {
     const limit = `${NODES_YAML_BYTES_MAX / 1024 / 1024} MiB`;
     return { problem: `YAML of more than ${limit} takes too long to read: write it as JSON` };
@@ -70,7 +66,7 @@ function parseYaml(text: string): Documents {
     const error = document.errors[0];
     if (error !== undefined) {
       const { line, col } = lineCounter.linePos(error.pos[0]);
-      return { problem: `line ${line}, column ${col}: not YAML (${error.code})` };
+      return { problem: `line ${line}, column ${col}: not ${language} (${error.code})` };
     }
     try {
       values.push(document.toJS());

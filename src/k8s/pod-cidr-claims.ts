@@ -2,7 +2,8 @@
  * Which Node gets which pod CIDR when the Node objects contradict each other. Every agent decides
  * alone and all must agree, so the answer depends on the Node objects only.
  *
- * 1. A CIDR that covers an address of any Node is refused: its route would swallow the node network.
+ * 1. A CIDR that covers an address of any Node is refused: its route would swallow the node
+ *    network.
  * 2. Of CIDRs of different Nodes that overlap, one stands. First lose those that overlap with two
  *    or more other Nodes (one typing error of a /8 must not silence a cluster), then the older
  *    Node wins (creationTimestamp; unknown is youngest), then the name that sorts first.

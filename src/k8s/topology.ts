@@ -54,7 +54,7 @@ export interface Topology {
   readonly peers: readonly PeerNode[];
   /** Pod CIDRs of all Nodes, the own included; IPv4 first, numeric. */
   readonly podSubnets: readonly Prefix[];
-  /** Every InternalIP and ExternalIP of every Node, with or without pod CIDR; IPv4 first, numeric. */
+  /** InternalIPs and ExternalIPs of all Nodes, with or without pod CIDR; IPv4 first, numeric. */
   readonly nodeIps: readonly IpAddress[];
   /** By Node name. */
   readonly problems: readonly NodeProblem[];

@@ -1,0 +1,173 @@
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { credentialProblem, KubeConfigError, loadKubeAccess } from "../../src/k8s/kube-config.ts";
+
+const TOKEN = "s3cr3t-token";
+
+const GOOD = {
+  apiVersion: "v1",
+  kind: "Config",
+  clusters: [{ name: "c", cluster: { server: "https://192.168.50.1:6443/base/" } }],
+  users: [{ name: "u", user: { token: TOKEN } }],
+  contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
+  "current-context": "x",
+};
+
+async function file(t: TestContext, content: unknown): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "podrouter-kubeconfig-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const path = join(folder, "kubeconfig");
+  await writeFile(path, typeof content === "string" ? content : JSON.stringify(content));
+  return path;
+}
+
+function refusal(options: Parameters<typeof loadKubeAccess>[0]): string {
+  try {
+    loadKubeAccess(options);
+  } catch (error) {
+    assert.ok(error instanceof KubeConfigError, String(error));
+    assert.ok(!error.message.includes(TOKEN), error.message);
+    return error.message;
+  }
+  return assert.fail("it was accepted");
+}
+
+test("a kubeconfig with a token", async (t) => {
+  const access = loadKubeAccess({ kubeconfig: await file(t, GOOD) });
+  assert.equal(access.server.href, "https://192.168.50.1:6443/base");
+  const options = await access.requestOptions();
+  assert.deepEqual(options.headers, { Authorization: `Bearer ${TOKEN}` });
+  assert.equal(options.rejectUnauthorized, undefined);
+  assert.equal(options.agent, undefined);
+});
+
+test("CA and client certificate as files beside the kubeconfig", async (t) => {
+  const cluster = { server: "https://h:1", "certificate-authority": "ca.pem" };
+  const user = {
+    "client-certificate-data": Buffer.from("CERT").toString("base64"),
+    "client-key": "key.pem",
+  };
+  const path = await file(t, {
+    ...GOOD,
+    clusters: [{ name: "c", cluster }],
+    users: [{ name: "u", user }],
+  });
+  await writeFile(join(path, "..", "ca.pem"), "CA");
+  await writeFile(join(path, "..", "key.pem"), "KEY");
+  const options = await loadKubeAccess({ kubeconfig: path }).requestOptions();
+  assert.deepEqual([options.ca, options.cert, options.key].map(String), ["CA", "CERT", "KEY"]);
+});
+
+test("plain http works as in kubectl; a context without a user keeps the CA", async (t) => {
+  const plain = { name: "c", cluster: { server: "http://127.0.0.1:8080" } };
+  const http = loadKubeAccess({ kubeconfig: await file(t, { ...GOOD, clusters: [plain] }) });
+  await http.requestOptions();
+  const cluster = {
+    server: "https://h:1",
+    "certificate-authority-data": Buffer.from("CA").toString("base64"),
+  };
+  const path = await file(t, {
+    ...GOOD,
+    clusters: [{ name: "c", cluster }],
+    contexts: [{ name: "x", context: { cluster: "c" } }],
+  });
+  assert.equal(String((await loadKubeAccess({ kubeconfig: path }).requestOptions()).ca), "CA");
+});
+
+test("--master replaces the server", async (t) => {
+  const kubeconfig = await file(t, GOOD);
+  assert.equal(loadKubeAccess({ kubeconfig, master: "https://other:7" }).server.host, "other:7");
+  assert.match(refusal({ kubeconfig, master: "other:7" }), /--master "other:7" is not an http/);
+});
+
+test("a credential plugin that fails is told without its output's secrets", async (t) => {
+  const exec = {
+    apiVersion: "client.authentication.k8s.io/v1",
+    command: "/bin/sh",
+    args: ["-c", "echo boom eyJhbGciOiJSUzI1NiIsImtpZCI6IjEyMzQ1Njc4OTAifQ.x.y >&2; exit 1"],
+  };
+  const kubeconfig = await file(t, { ...GOOD, users: [{ name: "u", user: { exec } }] });
+  const error: unknown = await loadKubeAccess({ kubeconfig })
+    .requestOptions()
+    .catch((e: unknown) => e);
+  assert.equal(credentialProblem(error), "boom …");
+});
+
+describe("refused, with the file's name and what is wrong", () => {
+  const cases: [string, unknown, RegExp][] = [
+    ["not YAML", `users:\n- token: ${TOKEN}\n  x: [`, /is not YAML: line \d+, column \d+$/],
+    ["a scalar", "hello", /is not a kubeconfig|current-context/],
+    ["nothing", "", /is not a kubeconfig|current-context/],
+    [
+      "a cluster without server",
+      { ...GOOD, clusters: [{ name: "c", cluster: {} }] },
+      /clusters\[0\]\.cluster\.server is missing/,
+    ],
+    ["no current-context", { ...GOOD, "current-context": undefined }, /has no current-context/],
+    [
+      "a context that is not there",
+      { ...GOOD, "current-context": "y\u001b" },
+      /current-context "y\?" is not one of its contexts/,
+    ],
+    ["a cluster that is not there", { ...GOOD, clusters: [] }, /its cluster "c" is not defined/],
+    ["a user that is not there", { ...GOOD, users: [] }, /its user "u" is not defined/],
+    [
+      "a server that is no URL",
+      { ...GOOD, clusters: [{ name: "c", cluster: { server: "nowhere" } }] },
+      /its server "nowhere" is not an http or https URL/,
+    ],
+    [
+      "a password in the URL",
+      { ...GOOD, clusters: [{ name: "c", cluster: { server: `https://a:${TOKEN}@h` } }] },
+      /must not hold a user name or password/,
+    ],
+  ];
+  for (const [what, content, expected] of cases) {
+    test(what, async (t) => {
+      const kubeconfig = await file(t, content);
+      const message = refusal({ kubeconfig });
+      assert.match(message, expected);
+      assert.ok(message.includes(kubeconfig));
+    });
+  }
+
+  test("a file that is not there, a directory, one that is too large", async (t) => {
+    const kubeconfig = await file(t, " ".repeat(2 * 1024 * 1024));
+    assert.match(refusal({ kubeconfig }), /^--kubeconfig .*: the file is too large$/);
+    assert.match(
+      refusal({ kubeconfig: "/nowhere/kc" }),
+      /^--kubeconfig \/nowhere\/kc: no such file$/,
+    );
+    assert.match(refusal({ kubeconfig: join(kubeconfig, "..") }), /: is a directory$/);
+  });
+});
+
+describe("in a cluster", () => {
+  const environment = { KUBERNETES_SERVICE_HOST: "10.96.0.1", KUBERNETES_SERVICE_PORT: "443" };
+
+  test("the service account", async (t) => {
+    const root = await mkdtemp(join(tmpdir(), "podrouter-sa-"));
+    t.after(() => rm(root, { recursive: true }));
+    const folder = join(root, "var/run/secrets/kubernetes.io/serviceaccount");
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, "token"), TOKEN);
+    const missing = refusal({ kubeconfig: undefined, root, environment });
+    assert.match(missing, /ca\.crt is missing\): give --kubeconfig FILE, or --nodes-file FILE/);
+    await writeFile(join(folder, "ca.crt"), "CA");
+    const access = loadKubeAccess({ kubeconfig: undefined, root, environment });
+    const options = await access.requestOptions();
+    assert.equal(access.server.href, "https://10.96.0.1/");
+    assert.deepEqual(options.headers, { Authorization: `Bearer ${TOKEN}` });
+    assert.equal(String(options.ca), "CA");
+  });
+
+  test("not in one", () => {
+    assert.match(
+      refusal({ kubeconfig: undefined, root: "/nowhere", environment: {} }),
+      /^not in a cluster \(KUBERNETES_SERVICE_HOST is not set\): give --kubeconfig FILE/,
+    );
+  });
+});
