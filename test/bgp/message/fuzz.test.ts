@@ -1,0 +1,14 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const PROGRAM = fileURLToPath(new URL("../../../scripts/fuzz.ts", import.meta.url));
+
+test("the fuzzer runs, is reproducible by its seed, and finds nothing in a second", () => {
+  const output = execFileSync(process.execPath, [PROGRAM, "1", "--seed", "20230727"], {
+    encoding: "utf8",
+    timeout: 60_000,
+  });
+  assert.match(output, /^seed 20230727\n\d+ executions in 1 s, nothing broke; RSS \d+ MB\n$/);
+});
