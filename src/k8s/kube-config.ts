@@ -15,9 +15,9 @@ import { printable, quoted } from "./problem.ts";
 export class KubeConfigError extends Error {}
 
 export interface KubeConfigOptions {
-  /** `--kubeconfig`; undefined = the pod's service account. */
+  /** `--kubeconfig`; without it and without `master`, the pod's service account. */
   readonly kubeconfig: string | undefined;
-  /** `--master`: replaces the server's URL. */
+  /** `--master`: replaces the server's URL; alone it is asked without credentials. */
   readonly master?: string | undefined;
   /** For tests: where the service account's files and variables are. */
   readonly root?: string;
@@ -35,13 +35,23 @@ const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /** Reads the configuration; throws {@link KubeConfigError}. */
 export function loadKubeAccess(options: KubeConfigOptions): KubeAccess {
-  const config =
-    options.kubeconfig === undefined
-      ? inCluster(options.root ?? "", options.environment ?? process.env)
-      : fromFile(options.kubeconfig);
+  const config = configOf(options);
   const where = options.kubeconfig ?? "the service account";
   const server = serverUrl(config, where, options.master);
   return { server, requestOptions: () => requestOptions(config) };
+}
+
+function configOf(options: KubeConfigOptions): KubeConfig {
+  if (options.kubeconfig !== undefined) return fromFile(options.kubeconfig);
+  if (options.master === undefined) {
+    return inCluster(options.root ?? "", options.environment ?? process.env);
+  }
+  // As in kube-router, a server by itself is asked without credentials.
+  const config = new KubeConfig();
+  const server = options.master;
+  const cluster = { name: "master", server, skipTLSVerify: false };
+  config.loadFromClusterAndUser(cluster, { name: "anonymous" });
+  return config;
 }
 
 function fromFile(file: string): KubeConfig {

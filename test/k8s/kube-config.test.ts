@@ -83,6 +83,12 @@ test("--master replaces the server", async (t) => {
   assert.match(refusal({ kubeconfig, master: "other:7" }), /--master "other:7" is not an http/);
 });
 
+test("--master alone is asked without credentials", async () => {
+  const access = loadKubeAccess({ kubeconfig: undefined, master: "http://127.0.0.1:8080" });
+  assert.equal(access.server.host, "127.0.0.1:8080");
+  assert.deepEqual((await access.requestOptions()).headers, {});
+});
+
 test("a credential plugin that fails is told without its output's secrets", async (t) => {
   const exec = {
     apiVersion: "client.authentication.k8s.io/v1",
