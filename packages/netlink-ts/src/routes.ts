@@ -21,10 +21,11 @@ import { Rtm } from "./rtm.ts";
 /**
  * - `add`: EEXIST when there is one with the same prefix, TOS and priority;
  * - `replace`: takes the place of that one, else adds;
+ * - `change`: takes the place of that one, ENOENT when there is none;
  * - `delete`: the first that matches; ESRCH when none does.
  */
 export interface RouteOperation {
-  readonly kind: "add" | "replace" | "delete";
+  readonly kind: "add" | "replace" | "change" | "delete";
   readonly route: RouteSpec;
 }
 
@@ -100,6 +101,10 @@ function encodeOperation(writer: MessageWriter, { kind, route }: RouteOperation)
       break;
     case "replace":
       writer.begin(Rtm.NEWROUTE, Flag.REQUEST | Flag.CREATE | Flag.REPLACE);
+      encodeRoute(writer, route);
+      break;
+    case "change":
+      writer.begin(Rtm.NEWROUTE, Flag.REQUEST | Flag.REPLACE);
       encodeRoute(writer, route);
       break;
     case "delete":

@@ -178,6 +178,29 @@ test("a replace takes the place of the route with the same metric", async (t) =>
   ]);
 });
 
+test("a change needs a route to take the place of", async (t) => {
+  const set = setUp(t);
+  if (set === undefined) return;
+  const { namespace, netlink } = set;
+  namespace.ip("address add 2001:db8::1/64 dev v0 nodad");
+  const route = { destination: "10.1.0.0/24", protocol: BGP };
+  const route6 = { destination: "fd00:1::/64", protocol: BGP };
+  const outcomes = await netlink.routes.apply([
+    { kind: "change", route: { ...route, gateway: "192.0.2.2" } },
+    { kind: "change", route: { ...route6, gateway: "2001:db8::2" } },
+    { kind: "add", route: { ...route, gateway: "192.0.2.2" } },
+    { kind: "add", route: { ...route6, gateway: "2001:db8::2" } },
+    { kind: "change", route: { ...route, gateway: "192.0.2.3" } },
+    { kind: "change", route: { ...route6, gateway: "2001:db8::3" } },
+  ]);
+  assert.deepEqual(
+    outcomes.map((outcome) => outcome?.errno),
+    [Errno.ENOENT, Errno.ENOENT, undefined, undefined, undefined, undefined],
+  );
+  assert.equal(namespace.ip("route show proto 17").trim(), "10.1.0.0/24 via 192.0.2.3 dev v0");
+  assert.match(namespace.ip("-6 route show proto 17"), /^fd00:1::\/64 via 2001:db8::3 dev v0/);
+});
+
 test("a refusal carries the kernel's explanation, and the rest of the batch is done", async (t) => {
   const set = setUp(t);
   if (set === undefined) return;
