@@ -132,7 +132,7 @@ export function stop(
   if (options.restart) return fallBack(state, context, cause, before);
   const session = state.name === "Established" ? state.session : undefined;
   return {
-    // Event 2 sets ConnectRetryCounter to zero; flaps stay, or a restart would wash them off.
+    // Event 2 sets ConnectRetryCounter to zero.
     state: {
       ...fresh(state),
       name: "Idle",

@@ -125,13 +125,10 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
   }
 
   /** Ends, and stays ended until `start`. */
-  stop(order: EndOrder): void {
-    this.#order("manualStop", order);
-  }
-
-  /** Ends and begins again. */
-  restart(order: EndOrder): void {
-    this.#order("automaticStop", order);
+  stop({ error, reason, hard }: EndOrder): void {
+    const notification = error !== undefined && hard ? asHardReset(this.session, error) : error;
+    const event: FsmEvent = { type: "manualStop", order: { notification, reason } };
+    this.#runner.step({ type: "order", event });
   }
 
   /** A connection of the peer; undefined refuses it. */
@@ -208,12 +205,6 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
 
   keepalive(): void {
     this.#hooks.keepalive();
-  }
-
-  #order(type: "manualStop" | "automaticStop", { error, reason, hard }: EndOrder): void {
-    const wrapped = error !== undefined && hard ? asHardReset(this.session, error) : error;
-    const event: FsmEvent = { type, order: { notification: wrapped, reason } };
-    this.#runner.step({ type: "order", event });
   }
 
   act(action: PeerAction): void {

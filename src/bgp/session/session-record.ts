@@ -24,19 +24,19 @@ export class SessionRecord {
 
   /** The session is up. */
   up(): void {
-    this.since = this.#clock.wall();
+    this.since = Math.round(this.#clock.wall());
     this.established++;
   }
 
   /** An established session ended. */
   down(cause: EndCause): void {
-    this.since = this.#clock.wall();
+    this.since = Math.round(this.#clock.wall());
     if (cause.kind !== "collision") this.flaps++;
   }
 
   /** A try or a session ended, for this reason. */
   failed(reason: string): void {
-    this.lastError = { at: this.#clock.wall(), reason };
+    this.lastError = { at: Math.round(this.#clock.wall()), reason };
   }
 }
 

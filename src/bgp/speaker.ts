@@ -1,0 +1,398 @@
+/**
+ * A BGP speaker: the public face of this folder.
+ *
+ * ```ts
+ * const services = { clock: systemClock, random: Math.random, log: silentLog };
+ * const speaker = new Speaker({ ...services, transport: new TcpTransport() }, config);
+ * speaker.onBestChange((routes) => install(routes));
+ * speaker.originate(ownRoutes);
+ * speaker.setPeers(peers);
+ * speaker.start();
+ * ```
+ *
+ * Inputs are whole desired sets; the speaker applies the difference, and nothing needs a restart
+ * to change. Answers are snapshots, built when asked for. Listeners are called from the event loop,
+ * never from inside a call, and hear in one go what changed in between.
+ */
+import { compareAddresses, familyOf, type IpAddress, wordOfAddress } from "../ip/address.ts";
+import type { Prefix } from "../ip/prefix.ts";
+import type { Clock, Random, Timer } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import { DecoderMemory } from "./message/update.ts";
+import type { NextHopMetric } from "./rib/next-hop-table.ts";
+import type { PeerId } from "./rib/peer-table.ts";
+import { Rib } from "./rib/rib.ts";
+import type { RibGlobals } from "./rib/rib-state.ts";
+import type { PathQuery } from "./rib/rib-view.ts";
+import type { SessionServices } from "./session/peer-session.ts";
+import type { Acceptance, Connection, Transport } from "./session/transport.ts";
+import { WorkQueue } from "./session/work-queue.ts";
+import {
+  administrativeReset,
+  administrativeShutdown,
+  closeSilently,
+  configurationChanged,
+  peerDeconfigured,
+} from "./speaker/end-orders.ts";
+import {
+  LOWER_ID_PATIENCE_MS,
+  PEERS_MAX,
+  RESET_DELAY_MS,
+  START_SPREAD_MS_MAX,
+  WAITING_CHECK_MS,
+} from "./speaker/limits.ts";
+import { Listeners, type ListenStatus } from "./speaker/listeners.ts";
+import { Peer, type PeerHost } from "./speaker/peer.ts";
+import { peerChange } from "./speaker/peer-change.ts";
+import { peerStatus } from "./speaker/peer-status.ts";
+import { BestChanges, RibWork, taskOf } from "./speaker/rib-tasks.ts";
+import { hasConverged, mustDefer } from "./speaker/waiting.ts";
+import type {
+  BestRoute,
+  OriginatedRoute,
+  PeerConfig,
+  PeerStatus,
+  RibPath,
+  SpeakerConfig,
+} from "./types.ts";
+
+export type { ListenStatus, NextHopMetric, PathQuery as RibQuery };
+
+export interface SpeakerServices {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly transport: Transport;
+  readonly log: Log;
+}
+
+export class Speaker {
+  /** Connections of unknown sources, refused before any state was made. */
+  refusedConnections = 0;
+  readonly #services: SessionServices;
+  readonly #rib: Rib;
+  readonly #host: PeerHost;
+  #config: SpeakerConfig;
+  /** Routes are held back, RFC 4724 §4.1. */
+  #deferring = false;
+  readonly #work: WorkQueue;
+  readonly #listeners: Listeners;
+  readonly #peers = new Map<IpAddress, Peer>();
+  readonly #byRibId = new Map<PeerId, Peer>();
+  readonly #best: BestChanges;
+  readonly #changed = new Set<IpAddress>();
+  readonly #peerListeners = new Set<(addresses: readonly IpAddress[]) => void>();
+  readonly #convergedListeners = new Set<() => void>();
+  readonly #checkWaiting = taskOf(() => this.#look());
+  readonly #tellPeers = taskOf(() => this.#tellPeerChanges());
+  #running = false;
+  #peersKnown = false;
+  #converged = false;
+  #startedAt = 0;
+  #waitingTimer: Timer | undefined;
+
+  constructor(services: SpeakerServices, config: SpeakerConfig) {
+    const { clock, random, transport, log } = services;
+    this.#config = config;
+    this.#work = new WorkQueue(clock, transport);
+    this.#services = { ...services, work: this.#work };
+    this.#rib = new Rib({
+      ...globalsOf(config),
+      now: () => clock.wall(),
+      hashSeed: Math.floor(random() * 2 ** 32),
+      onOutputReady: (id) => this.#byRibId.get(id)?.outputReady(),
+      onBestDirty: () => this.#work.schedule(this.#best),
+      onWork: () => this.#work.schedule(ribWork),
+    });
+    const ribWork = new RibWork(this.#rib, clock);
+    this.#best = new BestChanges(this.#rib, clock);
+    this.#host = this.#peerHost();
+    this.#listeners = new Listeners(
+      { clock, random, transport, log },
+      {
+        accepted: (connection) => this.#accept(connection),
+        changed: () => this.#work.schedule(this.#tellPeers),
+      },
+    );
+  }
+
+  get config(): SpeakerConfig {
+    return this.#config;
+  }
+
+  /** Listens and dials. */
+  start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    this.#startedAt = this.#services.clock.now();
+    this.#deferring = this.#config.restarted && this.#config.deferralSeconds > 0;
+    this.#listen();
+    for (const peer of this.#peers.values()) peer.start(this.#startDelay(peer));
+    this.#awaitPeers();
+  }
+
+  /**
+   * Ends all sessions. `notify` tells the peers (Cease / Administrative Shutdown), which makes them
+   * forget our routes; without it the connections just close, and peers with graceful restart keep
+   * our routes for a while. From here on no listener is called: what the sessions leave behind is
+   * not news for a kernel that shall go on forwarding.
+   */
+  stop(options: { readonly notify: boolean }): void {
+    this.#running = false;
+    this.#waitingTimer?.cancel();
+    this.#listeners.close();
+    const order = options.notify ? administrativeShutdown("") : closeSilently;
+    for (const peer of this.#peers.values()) peer.end(order, false);
+  }
+
+  /**
+   * Wants exactly these peers. Who is not in the list any more is told so, and its routes go at
+   * once; a change resets a session only where it must. Of two with one address the first counts.
+   */
+  setPeers(configs: readonly PeerConfig[]): void {
+    const wanted = new Map<IpAddress, PeerConfig>();
+    for (const config of configs) {
+      const known = wanted.has(config.address);
+      if (!known && wanted.size < PEERS_MAX) wanted.set(config.address, config);
+      else this.#services.log.error({ peer: config.name, known }, "peer left out");
+    }
+    for (const [address, peer] of this.#peers) {
+      if (!wanted.has(address)) this.#remove(peer);
+    }
+    const before = new Map(this.#peers);
+    for (const [address, config] of wanted) {
+      if (!before.has(address)) this.#peers.set(address, new Peer(config, this.#host));
+    }
+    // Keys stand before the first connection that needs them.
+    this.#listen(wanted.values());
+    for (const [address, config] of wanted) {
+      const peer = this.#peers.get(address)!;
+      if (before.has(address)) this.#change(peer, config);
+      else if (this.#running) peer.start(this.#startDelay(peer));
+      if (!before.has(address)) this.#noteChange(peer);
+    }
+    this.#peersKnown = true;
+    this.#noteProgress();
+  }
+
+  /** Changes global settings; a new AS or identifier resets all sessions. */
+  setConfig(config: SpeakerConfig): void {
+    const before = this.#config;
+    this.#config = config;
+    this.#rib.setGlobals(globalsOf(config));
+    this.#listen();
+    if (config.as === before.as && config.routerId === before.routerId) return;
+    for (const peer of this.#peers.values()) {
+      if (this.#running) peer.reset(configurationChanged, RESET_DELAY_MS + this.#startDelay(peer));
+    }
+  }
+
+  /** Originates exactly these routes. */
+  originate(routes: readonly OriginatedRoute[]): void {
+    this.#rib.originate(routes);
+  }
+
+  /** All peers, in the order of their addresses. */
+  peers(): readonly PeerStatus[] {
+    return [...this.#peers.values()]
+      .sort((a, b) => compareAddresses(a.address, b.address))
+      .map((peer) => peerStatus(peer, this.#rib));
+  }
+
+  peer(address: IpAddress): PeerStatus | undefined {
+    const peer = this.#peers.get(address);
+    return peer === undefined ? undefined : peerStatus(peer, this.#rib);
+  }
+
+  /** Paths in listing order; to be read before anything else happens. */
+  ribPaths(query: PathQuery): Iterable<RibPath> {
+    return this.#rib.paths(query);
+  }
+
+  /** The best route of exactly this prefix. */
+  lookup(prefix: Prefix): BestRoute | undefined {
+    return this.#rib.lookupBest(prefix);
+  }
+
+  /** All best routes, in no order; to be read before anything else happens. */
+  bestRoutes(): Iterable<BestRoute> {
+    return this.#rib.best();
+  }
+
+  /** Sizes of the tables, for metrics. */
+  tableSizes(): ReturnType<Rib["sizes"]> {
+    return this.#rib.sizes();
+  }
+
+  /** Where the cost of next hops comes from (IGP metric); all cost 0 until told. */
+  setNextHopMetric(metric: NextHopMetric): void {
+    this.#rib.setNextHopMetric(metric);
+  }
+
+  /** Costs of next hops may have changed. */
+  nextHopsChanged(): void {
+    this.#rib.nextHopsChanged();
+  }
+
+  /** Listeners, with what keeps one from standing. */
+  listening(): readonly ListenStatus[] {
+    return this.#listeners.status();
+  }
+
+  /** Whether all peers have told their tables since the start, or had their time to come up. */
+  converged(): boolean {
+    return this.#converged;
+  }
+
+  /** Best routes that changed; gives what removes the listener. */
+  onBestChange(listener: (routes: readonly BestRoute[]) => void): () => void {
+    return this.#best.listen((routes) => {
+      if (this.#running) listener(routes);
+    });
+  }
+
+  /** Peers whose state changed, or (empty) only that of a listener. */
+  onPeerChange(listener: (addresses: readonly IpAddress[]) => void): () => void {
+    this.#peerListeners.add(listener);
+    return () => void this.#peerListeners.delete(listener);
+  }
+
+  /** Once, when `converged` becomes true; all best routes have been told by then. */
+  onConverged(listener: () => void): () => void {
+    this.#convergedListeners.add(listener);
+    return () => void this.#convergedListeners.delete(listener);
+  }
+
+  /** Asks the peer to send everything again. False: unknown, not up, or it cannot. */
+  routeRefresh(address: IpAddress): boolean {
+    return this.#peers.get(address)?.requestRefresh() ?? false;
+  }
+
+  /** "hard" ends the session and begins anew; "soft" sends and asks for everything again. */
+  resetPeer(address: IpAddress, kind: "soft" | "hard"): boolean {
+    const peer = this.#peers.get(address);
+    if (peer === undefined) return false;
+    if (kind === "hard") {
+      peer.reset(administrativeReset, RESET_DELAY_MS);
+      return true;
+    }
+    peer.requestRefresh();
+    return peer.refreshOut();
+  }
+
+  /** What the peers see of the speaker. */
+  #peerHost(): PeerHost {
+    const config = () => this.#config;
+    const running = () => this.#running;
+    const deferring = () => this.#deferring;
+    return {
+      services: this.#services,
+      rib: this.#rib,
+      decoderMemory: new DecoderMemory(),
+      get config() {
+        return config();
+      },
+      get running() {
+        return running();
+      },
+      get deferring() {
+        return deferring();
+      },
+      restartedWithin: (ms) =>
+        this.#config.restarted && this.#services.clock.now() - this.#startedAt < ms,
+      bind: (peer, before, id) => {
+        if (before !== undefined) this.#byRibId.delete(before);
+        if (id !== undefined) this.#byRibId.set(id, peer);
+      },
+      changed: (peer) => this.#noteChange(peer),
+      progressed: () => this.#noteProgress(),
+    };
+  }
+
+  #noteChange(peer: Peer): void {
+    this.#changed.add(peer.address);
+    this.#work.schedule(this.#tellPeers);
+  }
+
+  #noteProgress(): void {
+    const waiting = this.#deferring || !this.#converged;
+    if (this.#running && waiting) this.#work.schedule(this.#checkWaiting);
+  }
+
+  #accept(connection: Connection): Acceptance | undefined {
+    const peer = this.#peers.get(connection.remoteAddress);
+    if (peer !== undefined && this.#running) return peer.session.accept(connection);
+    this.refusedConnections++;
+    this.#services.log.debug({ address: connection.remoteAddress }, "unknown source refused");
+    return undefined;
+  }
+
+  #listen(configs?: Iterable<PeerConfig>): void {
+    if (!this.#running) return;
+    const passwords = new Map<IpAddress, string>();
+    for (const config of configs ?? [...this.#peers.values()].map((peer) => peer.config)) {
+      if (config.password !== undefined) passwords.set(config.address, config.password);
+    }
+    this.#listeners.set(this.#config.listen, passwords);
+  }
+
+  #remove(peer: Peer): void {
+    this.#peers.delete(peer.address);
+    peer.end(peerDeconfigured, true);
+    this.#noteChange(peer);
+  }
+
+  #change(peer: Peer, config: PeerConfig): void {
+    const change = peerChange(peer.config, config);
+    if (change === "none") return;
+    peer.reconfigure(config);
+    if (change === "reset" && this.#running) peer.reset(configurationChanged, RESET_DELAY_MS);
+    this.#noteChange(peer);
+  }
+
+  /** Spreads many dials, and lets the side dial first whose connection would win a collision. */
+  #startDelay(peer: Peer): number {
+    const spread = Math.min(START_SPREAD_MS_MAX, this.#peers.size) * this.#services.random();
+    if (familyOf(peer.address) !== 4) return spread;
+    const lower = peer.local.routerId < wordOfAddress(peer.address);
+    return lower && !peer.config.passive ? spread + LOWER_ID_PATIENCE_MS : spread;
+  }
+
+  #awaitPeers(): void {
+    this.#waitingTimer?.cancel();
+    this.#look();
+    if (!this.#deferring && this.#converged) return;
+    this.#waitingTimer = this.#services.clock.after(WAITING_CHECK_MS, () => this.#awaitPeers());
+  }
+
+  /** Sees whether routes may go out now, and whether all is told. */
+  #look(): void {
+    if (!this.#running || !this.#peersKnown) return;
+    const now = this.#services.clock.now();
+    const elapsed = now - this.#startedAt;
+    const capMs = this.#config.deferralSeconds * 1000;
+    if (this.#deferring && !mustDefer(this.#peers.values(), elapsed, capMs)) {
+      this.#deferring = false;
+      for (const [id, peer] of this.#byRibId) if (peer.isUp) this.#rib.holdOutput(id, false);
+    }
+    if (this.#converged || !hasConverged(this.#peers.values(), now, this.#startedAt)) return;
+    this.#converged = true;
+    this.#best.flush();
+    for (const listener of this.#convergedListeners) listener();
+  }
+
+  #tellPeerChanges(): void {
+    const addresses = [...this.#changed];
+    this.#changed.clear();
+    if (!this.#running) return;
+    for (const listener of this.#peerListeners) listener(addresses);
+  }
+}
+
+function globalsOf(config: SpeakerConfig): RibGlobals {
+  return {
+    localAs: config.as,
+    routerId: wordOfAddress(config.routerId),
+    clusterId: wordOfAddress(config.clusterId ?? config.routerId),
+    maximumPaths: config.maximumPaths,
+  };
+}

@@ -1,0 +1,49 @@
+/** Times and bounds of the speaker. What happens beyond each stands beside it. */
+
+/** Peers at once, the RIB's bound with room for those on their way out. Beyond: left out. */
+export const PEERS_MAX = 8_192;
+
+/** Bytes of UPDATEs fetched for a peer in one go; more comes in the next. */
+export const OUTPUT_BATCH_BYTES = 64 * 1024;
+
+/** Best routes told in one call of a listener; more come in the next. */
+export const BEST_BATCH_ROUTES = 4096;
+
+/** Units of postponed RIB work between two looks at the clock. */
+export const RIB_WORK_UNITS = 2048;
+
+/**
+ * First dials are spread over a millisecond for each peer, up to this, so that a thousand agents
+ * that start together do not all dial at once.
+ */
+export const START_SPREAD_MS_MAX = 1_000;
+
+/**
+ * Of two speakers that start together the one with the lower identifier lets the other dial first:
+ * the other one's connection would win the collision anyway.
+ */
+export const LOWER_ID_PATIENCE_MS = 150;
+
+/**
+ * A peer that came back has this long to send its table again, End-of-RIB included; then what is
+ * still stale goes. Longer than the 360 s for which kube-router may hold its own routes back.
+ */
+export const STALE_ROUTES_MS = 390_000;
+
+/** After a restart, peers that have not come up by then are not waited for, RFC 4724 §4.1. */
+export const DEFERRAL_ABSENT_MS = 3_000;
+
+/** Peers that are not up this long after the start do not keep us from being converged. */
+export const CONVERGED_ABSENT_MS = 15_000;
+
+/** A peer without graceful restart promises no End-of-RIB: this long after it came up will do. */
+export const NO_END_OF_RIB_MS = 3_000;
+
+/** A listener that failed is tried again after a second, later every half minute. */
+export const LISTEN_RETRY = { firstMs: 1_000, maxMs: 30_000 } as const;
+
+/** After we ended a session ourselves the peer needs a moment to see it before we dial again. */
+export const RESET_DELAY_MS = 100;
+
+/** How often to ask whether somebody is still waited for, in the first seconds. */
+export const WAITING_CHECK_MS = 500;

@@ -1,0 +1,139 @@
+/** The speaker's listeners: as many as configured, tried again while they cannot stand. */
+import type { IpAddress } from "../../ip/address.ts";
+import { backoffMs } from "../../runtime/backoff.ts";
+import type { Clock, Random, Timer } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
+import type {
+  Acceptance,
+  Connection,
+  Listener,
+  ListenProblem,
+  Transport,
+} from "../session/transport.ts";
+import { LISTEN_RETRY } from "./limits.ts";
+
+export interface ListenAddress {
+  readonly address: IpAddress;
+  readonly port: number;
+}
+
+/** One listener for the operator; `problem` is one sentence. */
+export interface ListenStatus extends ListenAddress {
+  readonly listening: boolean;
+  readonly problem: string | undefined;
+}
+
+export interface ListenersHost {
+  accepted(connection: Connection): Acceptance | undefined;
+  changed(): void;
+}
+
+interface Entry {
+  readonly where: ListenAddress;
+  listener: Listener | undefined;
+  listening: boolean;
+  problem: string | undefined;
+  failures: number;
+  retry: Timer | undefined;
+}
+
+export interface ListenersServices {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export class Listeners {
+  readonly #services: ListenersServices;
+  readonly #host: ListenersHost;
+  readonly #entries = new Map<string, Entry>();
+  #passwords: ReadonlyMap<IpAddress, string> = new Map();
+
+  constructor(services: ListenersServices, host: ListenersHost) {
+    this.#services = services;
+    this.#host = host;
+  }
+
+  /** Listens exactly there, with these MD5 keys; what stands already goes on undisturbed. */
+  set(wanted: readonly ListenAddress[], passwords: ReadonlyMap<IpAddress, string>): void {
+    this.#passwords = passwords;
+    const keys = new Set(wanted.map(keyOf));
+    for (const [key, entry] of this.#entries) {
+      if (!keys.has(key)) this.#close(key, entry);
+      else this.#setPasswords(entry);
+    }
+    for (const where of wanted) {
+      if (this.#entries.has(keyOf(where))) continue;
+      const entry: Entry = {
+        where,
+        listener: undefined,
+        listening: false,
+        problem: undefined,
+        failures: 0,
+        retry: undefined,
+      };
+      this.#entries.set(keyOf(where), entry);
+      this.#open(entry);
+    }
+  }
+
+  close(): void {
+    for (const [key, entry] of this.#entries) this.#close(key, entry);
+  }
+
+  status(): readonly ListenStatus[] {
+    return [...this.#entries.values()].map(({ where, listening, problem }) => ({
+      ...where,
+      listening,
+      problem,
+    }));
+  }
+
+  #open(entry: Entry): void {
+    entry.retry = undefined;
+    entry.listener = this.#services.transport.listen(
+      { ...entry.where, passwords: this.#passwords },
+      {
+        listening: () => {
+          entry.listening = true;
+          entry.problem = undefined;
+          entry.failures = 0;
+          this.#services.log.info({ ...entry.where }, "listening");
+          this.#host.changed();
+        },
+        accepted: (connection) => this.#host.accepted(connection),
+        failed: (problem) => this.#failed(entry, problem),
+      },
+    );
+  }
+
+  #failed(entry: Entry, problem: ListenProblem): void {
+    const { clock, random, log } = this.#services;
+    entry.listener = undefined;
+    entry.listening = false;
+    entry.problem = problem.message;
+    if (entry.failures === 0) log.error({ ...entry.where, code: problem.code }, "cannot listen");
+    const delay = backoffMs(LISTEN_RETRY, entry.failures++, random);
+    entry.retry = clock.after(delay, () => this.#open(entry));
+    this.#host.changed();
+  }
+
+  #setPasswords(entry: Entry): void {
+    const problem = entry.listener?.setPasswords(this.#passwords);
+    if (problem === entry.problem || !entry.listening) return;
+    entry.problem = problem;
+    if (problem !== undefined) this.#services.log.error({ ...entry.where, problem }, "MD5 keys");
+    this.#host.changed();
+  }
+
+  #close(key: string, entry: Entry): void {
+    entry.retry?.cancel();
+    entry.listener?.close();
+    this.#entries.delete(key);
+  }
+}
+
+function keyOf({ address, port }: ListenAddress): string {
+  return `${address} ${port}`;
+}

@@ -1,0 +1,44 @@
+/** What our OPEN to a peer says. */
+import { wordOfAddress } from "../../ip/address.ts";
+import type { LocalIdentity } from "../fsm/collision.ts";
+import { localCapabilities } from "../message/capabilities.ts";
+import type { LocalSide } from "../message/negotiate.ts";
+import type { PeerConfig, SpeakerConfig } from "../types.ts";
+
+/** AS and identifier that we present to the peer. */
+export function localIdentity(speaker: SpeakerConfig, peer: PeerConfig): LocalIdentity {
+  return { as: peer.localAs ?? speaker.as, routerId: wordOfAddress(speaker.routerId) };
+}
+
+/**
+ * `restarting`: we restarted and found our routes in the kernel, so the R bit and the F bits are
+ * set (RFC 4724 §4.1). Otherwise neither is: to the byte what kube-router's GoBGP sends.
+ */
+export function localSide(
+  identity: LocalIdentity,
+  speaker: SpeakerConfig,
+  peer: PeerConfig,
+  restarting: boolean,
+): LocalSide {
+  const restart = peer.gracefulRestart;
+  const capabilities = localCapabilities({
+    as: identity.as,
+    hostName: speaker.hostName,
+    domainName: speaker.domainName,
+    families: peer.families,
+    gracefulRestart:
+      restart === undefined
+        ? undefined
+        : {
+            restarted: restarting,
+            notification: restart.notification,
+            restartSeconds: restart.restartSeconds,
+            forwardingPreserved: restarting ? peer.families : [],
+            longLivedSeconds: restart.longLivedSeconds,
+          },
+    extendedMessage: peer.extendedMessage,
+    enhancedRouteRefresh: peer.enhancedRouteRefresh,
+    addPath: peer.addPath,
+  });
+  return { ...identity, holdSeconds: peer.holdSeconds, capabilities };
+}

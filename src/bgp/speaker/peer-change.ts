@@ -1,0 +1,70 @@
+/** What a change of a peer's configuration does to its session: as little as it can. */
+import type { PeerConfig } from "../types.ts";
+
+/**
+ * "none"; "soft": policies, limits and names, taken over while the session stands; "reset": the
+ * session must come up anew to have it.
+ */
+export type PeerChange = "none" | "soft" | "reset";
+
+type Kind = "key" | "reset" | "soft";
+
+/** The type holds the table complete: a new setting does not compile undecided. */
+const KINDS: Readonly<Record<keyof PeerConfig, Kind>> = {
+  address: "key",
+  name: "soft",
+  port: "soft",
+  passive: "soft",
+  routeReflectorClient: "soft",
+  nextHopSelf: "soft",
+  importPolicy: "soft",
+  exportPolicy: "soft",
+  maximumPrefixes: "soft",
+  shutdown: "soft",
+  remoteAs: "reset",
+  localAs: "reset",
+  localAddress: "reset",
+  nextHops: "reset",
+  holdSeconds: "reset",
+  families: "reset",
+  gracefulRestart: "reset",
+  enhancedRouteRefresh: "reset",
+  extendedMessage: "reset",
+  addPath: "reset",
+  password: "reset",
+  ttlSecurity: "reset",
+  multihopTtl: "reset",
+  bindInterface: "reset",
+};
+
+const RESET = fieldsOf("reset");
+const SOFT = fieldsOf("soft");
+
+/** Compares by content: policies and lists are built anew by whoever builds configurations. */
+export function peerChange(before: PeerConfig, after: PeerConfig): PeerChange {
+  if (before === after) return "none";
+  if (RESET.some((field) => differs(before, after, field))) return "reset";
+  return SOFT.some((field) => differs(before, after, field)) ? "soft" : "none";
+}
+
+/** The same, for one setting. */
+export function differs(before: PeerConfig, after: PeerConfig, field: keyof PeerConfig): boolean {
+  return !equal(before[field], after[field]);
+}
+
+function fieldsOf(kind: Kind): readonly (keyof PeerConfig)[] {
+  const fields = Object.keys(KINDS) as (keyof PeerConfig)[];
+  return fields.filter((field) => KINDS[field] === kind);
+}
+
+/** Plain data: no cycles, no classes. An absent field and an undefined one are equal. */
+function equal(a: unknown, b: unknown): boolean {
+  if (Object.is(a, b)) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  const left = a as Readonly<Record<string, unknown>>;
+  const right = b as Readonly<Record<string, unknown>>;
+  const keys = new Set([...Object.keys(left), ...Object.keys(right)]);
+  for (const key of keys) if (!equal(left[key], right[key])) return false;
+  return true;
+}

@@ -1,0 +1,357 @@
+/**
+ * One neighbour of the speaker: joins its session to the RIB. What comes in is decoded and goes
+ * into the RIB, what the RIB has for it goes out while the connection takes it, and when the
+ * session ends it decides which routes stay for a while.
+ */
+import type { IpAddress } from "../../ip/address.ts";
+import { assert } from "../../runtime/assert.ts";
+import type { Timer } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
+import type { LocalIdentity } from "../fsm/collision.ts";
+import { familiesStillForwarded, familiesToRetain } from "../fsm/graceful-restart.ts";
+import type { EndCause } from "../fsm/state.ts";
+import { isBgpError } from "../message/errors.ts";
+import type { LocalSide } from "../message/negotiate.ts";
+import { encodeRouteRefresh, RefreshSubtype } from "../message/route-refresh.ts";
+import type {
+  BgpError,
+  NegotiatedSession,
+  RouteFamily,
+  RouteRefreshMessage,
+} from "../message/types.ts";
+import type { DecoderMemory } from "../message/update.ts";
+import { UpdateDecoder } from "../message/update-decoder.ts";
+import type { PeerId } from "../rib/peer-table.ts";
+import type { Rib } from "../rib/rib.ts";
+import type { RibPeer } from "../rib/rib-peer.ts";
+import type { SessionServices } from "../session/peer-session.ts";
+import { type EndOrder, PeerSession, type SessionHooks } from "../session/peer-session.ts";
+import type { Task } from "../session/work-queue.ts";
+import type { PeerConfig, SpeakerConfig } from "../types.ts";
+import { administrativeShutdown, maximumPrefixes } from "./end-orders.ts";
+import { OUTPUT_BATCH_BYTES, STALE_ROUTES_MS } from "./limits.ts";
+import { localIdentity, localSide } from "./local-side.ts";
+import { StaleRoutes } from "./stale-routes.ts";
+
+/** What the peers of a speaker share. */
+export interface PeerHost {
+  readonly services: SessionServices;
+  readonly rib: Rib;
+  readonly decoderMemory: DecoderMemory;
+  readonly config: SpeakerConfig;
+  /** Sessions may begin. */
+  readonly running: boolean;
+  /** We restarted `ms` ago at most: our OPENs may say so. */
+  restartedWithin(ms: number): boolean;
+  /** Routes are held back for now, RFC 4724 §4.1. */
+  readonly deferring: boolean;
+  /** The peer has this number in the RIB from now on; undefined = none any more. */
+  bind(peer: Peer, before: PeerId | undefined, id: PeerId | undefined): void;
+  /** The state of the peer's session is another. */
+  changed(peer: Peer): void;
+  /** It came up, went down, or sent an End-of-RIB: others may have waited for it. */
+  progressed(): void;
+}
+
+export class Peer implements SessionHooks, Task {
+  readonly session: PeerSession;
+  local: LocalIdentity;
+  /** Families whose End-of-RIB came in this session. */
+  readonly endOfRib = new Set<RouteFamily>();
+  /** When the session came up, monotonic ms. */
+  upAt: number | undefined;
+  /** A KEEPALIVE came in this session. */
+  heardKeepalive = false;
+  /** Held down for too many prefixes. */
+  held = false;
+  readonly #host: PeerHost;
+  readonly #log: Log;
+  readonly #stale: StaleRoutes;
+  #config: PeerConfig;
+  #id: PeerId | undefined;
+  #decoder: UpdateDecoder | undefined;
+  #everUp = false;
+  #removed = false;
+  #holdTimer: Timer | undefined;
+  readonly #refreshTimers = new Map<RouteFamily, Timer>();
+
+  constructor(config: PeerConfig, host: PeerHost) {
+    this.#config = config;
+    this.#host = host;
+    this.local = localIdentity(host.config, config);
+    this.#log = host.services.log.child({ peer: config.name, address: config.address });
+    this.session = new PeerSession(config, { ...host.services, log: this.#log }, this);
+    this.#stale = new StaleRoutes(host.services.clock, {
+      markLongLived: (family) => this.#withId((id) => host.rib.markLongLived(id, family)),
+      sweep: (family) => this.#withId((id) => host.rib.sweepStale(id, family)),
+      emptied: () => this.#bind(undefined),
+    });
+  }
+
+  get address(): IpAddress {
+    return this.#config.address;
+  }
+
+  get config(): PeerConfig {
+    return this.#config;
+  }
+
+  /** Its number in the RIB, while it is up or routes of it are kept. */
+  get ribId(): PeerId | undefined {
+    return this.#id;
+  }
+
+  get isUp(): boolean {
+    return this.upAt !== undefined;
+  }
+
+  /** Not meant to be up: shut down, or held down. */
+  get down(): boolean {
+    return this.#config.shutdown !== undefined || this.held;
+  }
+
+  /** What was negotiated, while it is up or about to be. */
+  get negotiated(): NegotiatedSession | undefined {
+    return this.session.session;
+  }
+
+  /** Our OPEN says now that we restarted. */
+  get restarting(): boolean {
+    const restart = this.#config.gracefulRestart;
+    if (restart === undefined || this.#everUp) return false;
+    return this.#host.restartedWithin(restart.restartSeconds * 1000);
+  }
+
+  /** Brings the session up as the configuration wants it; the first dial after `delayMs`. */
+  start(delayMs: number): void {
+    if (!this.down && this.#host.running) this.session.start(delayMs);
+  }
+
+  /** Ends the session for good; with `removed` its routes go at once. */
+  end(order: EndOrder, removed: boolean): void {
+    this.#removed = removed;
+    this.#release();
+    this.session.stop(order);
+    if (!removed) return;
+    for (const family of this.#stale.families) {
+      this.#withId((id) => this.#host.rib.sweepStale(id, family));
+    }
+    this.#stale.cancel();
+    this.#bind(undefined);
+  }
+
+  /** Takes settings that need no new session; the caller has dealt with those that do. */
+  reconfigure(config: PeerConfig): void {
+    const before = this.#config;
+    this.#config = config;
+    this.session.config = config;
+    this.local = localIdentity(this.#host.config, config);
+    if (config.shutdown !== undefined) {
+      if (before.shutdown === undefined) {
+        this.#release();
+        this.session.stop(administrativeShutdown(config.shutdown.message));
+      }
+      return;
+    }
+    if (this.isUp) this.#withId((id) => this.#host.rib.setPeerPolicies(id, policiesOf(config)));
+    if (before.shutdown !== undefined || before.maximumPrefixes !== config.maximumPrefixes) {
+      this.#release();
+      this.start(0);
+    }
+  }
+
+  /** Ends the session and begins anew with what is configured now. */
+  reset(order: EndOrder, delayMs: number): void {
+    this.local = localIdentity(this.#host.config, this.#config);
+    this.#release();
+    this.session.stop(order);
+    this.start(delayMs);
+  }
+
+  /** Asks the peer to send everything again, RFC 2918. False: not up, or it cannot. */
+  requestRefresh(): boolean {
+    const { negotiated } = this;
+    if (!this.isUp || negotiated === undefined || !negotiated.routeRefresh) return false;
+    this.session.send(negotiated.families.map((family) => encodeRouteRefresh(family)));
+    return true;
+  }
+
+  /** Tells the peer everything again. False: not up. */
+  refreshOut(): boolean {
+    const { negotiated } = this;
+    if (!this.isUp || negotiated === undefined) return false;
+    for (const family of negotiated.families) this.#refreshOut(negotiated, family);
+    return true;
+  }
+
+  /** The RIB has output, or may give it now. */
+  outputReady(): void {
+    this.#host.services.work.schedule(this);
+  }
+
+  /** One slice of output. */
+  run(deadline: number): boolean {
+    const { rib, services } = this.#host;
+    const id = this.#id;
+    if (id === undefined || !this.isUp) return false;
+    while (this.session.canSend && rib.hasOutput(id)) {
+      const buffers = rib.drainOutput(id, OUTPUT_BATCH_BYTES);
+      if (buffers.length > 0) this.session.send(buffers);
+      if (services.clock.now() >= deadline) return this.session.canSend && rib.hasOutput(id);
+    }
+    return false;
+  }
+
+  localSide(): LocalSide {
+    return localSide(this.local, this.#host.config, this.#config, this.restarting);
+  }
+
+  established(session: NegotiatedSession): void {
+    const { rib, services, decoderMemory } = this.#host;
+    this.#everUp = true;
+    this.upAt = services.clock.now();
+    this.endOfRib.clear();
+    this.heardKeepalive = false;
+    this.#decoder = new UpdateDecoder(session, { memory: decoderMemory });
+    const id = rib.peerUp(this.#ribPeer(session));
+    this.#bind(id);
+    this.#stale.peerReturned(familiesStillForwarded(session));
+    if (this.#host.deferring) rib.holdOutput(id, true);
+    if (rib.hasOutput(id)) this.outputReady();
+    this.#host.progressed();
+  }
+
+  update(buffer: Uint8Array, start: number, end: number): BgpError | undefined {
+    const decoder = this.#decoder;
+    const id = this.#id;
+    assert(decoder !== undefined && id !== undefined, "UPDATEs come in established sessions");
+    const update = decoder.decode(buffer, start, end);
+    if (isBgpError(update)) return update;
+    for (const error of update.errors) this.session.record.errors.add(error.reason);
+    const limit = this.#host.rib.update(id, update);
+    if (update.endOfRib !== undefined) this.#endOfRib(id, update.endOfRib);
+    if (limit === "exceeded") this.#holdDown(id);
+    else if (limit === "warning") {
+      const limits = this.#config.maximumPrefixes;
+      this.#log.warn({ limit: limits?.limit }, "prefix limit nearly reached");
+    }
+    return undefined;
+  }
+
+  routeRefresh({ family, subtype }: RouteRefreshMessage): void {
+    const session = this.negotiated;
+    if (family === undefined || session === undefined || !session.families.includes(family)) return;
+    if (subtype === RefreshSubtype.request) this.#refreshOut(session, family);
+    // RFC 7313 §5: other subtypes without the capability are ignored.
+    if (!session.enhancedRouteRefresh) return;
+    if (subtype === RefreshSubtype.begin) this.#beginRefresh(family);
+    if (subtype === RefreshSubtype.end) this.#endRefresh(family);
+  }
+
+  keepalive(): void {
+    if (this.heardKeepalive) return;
+    this.heardKeepalive = true;
+    this.#host.progressed();
+  }
+
+  ended(session: NegotiatedSession, cause: EndCause): void {
+    const { rib, services } = this.#host;
+    const retained = this.#removed ? [] : familiesToRetain(session, cause);
+    this.upAt = undefined;
+    this.#decoder = undefined;
+    services.work.remove(this);
+    for (const timer of this.#refreshTimers.values()) timer.cancel();
+    this.#refreshTimers.clear();
+    this.#withId((id) => rib.peerDown(id, { retainStale: retained.map(({ family }) => family) }));
+    this.#stale.peerLeft(retained);
+    if (retained.length === 0) this.#bind(undefined);
+    this.#host.progressed();
+  }
+
+  writable(): void {
+    this.outputReady();
+  }
+
+  changed(): void {
+    this.#host.changed(this);
+  }
+
+  #endOfRib(id: PeerId, family: RouteFamily): void {
+    this.#host.rib.endOfRib(id, family);
+    this.#stale.done(family);
+    this.endOfRib.add(family);
+    this.#host.progressed();
+  }
+
+  #refreshOut(session: NegotiatedSession, family: RouteFamily): void {
+    const enhanced = session.enhancedRouteRefresh;
+    this.#withId((id) => this.#host.rib.refreshOut(id, family, { enhanced }));
+  }
+
+  #beginRefresh(family: RouteFamily): void {
+    this.#withId((id) => this.#host.rib.beginRefresh(id, family));
+    this.#refreshTimers.get(family)?.cancel();
+    // RFC 7313 §4: an upper bound for a peer that never ends what it began.
+    const timer = this.#host.services.clock.after(STALE_ROUTES_MS, () => this.#endRefresh(family));
+    this.#refreshTimers.set(family, timer);
+  }
+
+  #endRefresh(family: RouteFamily): void {
+    const timer = this.#refreshTimers.get(family);
+    if (timer === undefined) return;
+    timer.cancel();
+    this.#refreshTimers.delete(family);
+    this.#withId((id) => this.#host.rib.endRefresh(id, family));
+  }
+
+  /** RFC 4271 §6.7: too many prefixes. */
+  #holdDown(id: PeerId): void {
+    const limits = this.#config.maximumPrefixes;
+    if (limits === undefined || this.held) return;
+    const over = this.#host.rib.counters(id).find(({ received }) => received >= limits.limit);
+    this.held = true;
+    this.session.stop(maximumPrefixes(over?.family ?? 4, limits.limit));
+    if (limits.restartSeconds === 0) return;
+    this.#holdTimer = this.#host.services.clock.after(limits.restartSeconds * 1000, () => {
+      this.#release();
+      this.start(0);
+    });
+  }
+
+  #release(): void {
+    this.held = false;
+    this.#holdTimer?.cancel();
+    this.#holdTimer = undefined;
+  }
+
+  #ribPeer(session: NegotiatedSession): RibPeer {
+    const config = this.#config;
+    const own = config.localAddress ?? this.session.connection?.localAddress;
+    return {
+      name: config.name,
+      address: config.address,
+      internal: session.internal,
+      remoteAs: session.remoteAs,
+      remoteRouterId: session.remoteRouterId,
+      localAs: this.local.as,
+      nextHops: own === undefined ? config.nextHops : [own, ...config.nextHops],
+      negotiated: session,
+      ...policiesOf(config),
+    };
+  }
+
+  #bind(id: PeerId | undefined): void {
+    if (id === this.#id) return;
+    this.#host.bind(this, this.#id, id);
+    this.#id = id;
+  }
+
+  #withId(action: (id: PeerId) => void): void {
+    if (this.#id !== undefined) action(this.#id);
+  }
+}
+
+function policiesOf(config: PeerConfig) {
+  const { routeReflectorClient, nextHopSelf, importPolicy, exportPolicy, maximumPrefixes } = config;
+  return { routeReflectorClient, nextHopSelf, importPolicy, exportPolicy, maximumPrefixes };
+}

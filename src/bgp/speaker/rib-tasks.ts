@@ -1,0 +1,71 @@
+/** Work of the RIB in fair turns: what it postponed, and telling what changed. */
+import type { Clock } from "../../runtime/clock.ts";
+import type { Rib } from "../rib/rib.ts";
+import type { Task } from "../session/work-queue.ts";
+import type { BestRoute } from "../types.ts";
+import { BEST_BATCH_ROUTES, RIB_WORK_UNITS } from "./limits.ts";
+
+/** Does what the RIB postponed. */
+export class RibWork implements Task {
+  readonly #rib: Rib;
+  readonly #clock: Clock;
+
+  constructor(rib: Rib, clock: Clock) {
+    this.#rib = rib;
+    this.#clock = clock;
+  }
+
+  run(deadline: number): boolean {
+    while (this.#rib.work(RIB_WORK_UNITS)) {
+      if (this.#clock.now() >= deadline) return true;
+    }
+    return false;
+  }
+}
+
+/** Tells changed best routes to whoever listens. */
+export class BestChanges implements Task {
+  readonly #rib: Rib;
+  readonly #clock: Clock;
+  readonly #listeners = new Set<(routes: readonly BestRoute[]) => void>();
+
+  constructor(rib: Rib, clock: Clock) {
+    this.#rib = rib;
+    this.#clock = clock;
+  }
+
+  /** Adds a listener; gives what removes it. */
+  listen(listener: (routes: readonly BestRoute[]) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  run(deadline: number): boolean {
+    while (this.#tellSome()) {
+      if (this.#clock.now() >= deadline) return true;
+    }
+    return false;
+  }
+
+  /** Tells everything there is, now. */
+  flush(): void {
+    while (this.#tellSome());
+  }
+
+  #tellSome(): boolean {
+    const routes = this.#rib.takeBestChanges(BEST_BATCH_ROUTES);
+    if (routes.length === 0) return false;
+    for (const listener of this.#listeners) listener(routes);
+    return true;
+  }
+}
+
+/** A task of one call, to be run in its turn. */
+export function taskOf(run: () => void): Task {
+  return {
+    run() {
+      run();
+      return false;
+    },
+  };
+}

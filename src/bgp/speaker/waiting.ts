@@ -1,0 +1,63 @@
+/**
+ * For whom the speaker waits: before it advertises after a restart (RFC 4724 §4.1), and before it
+ * calls itself converged. Pure functions over what is known of each peer.
+ */
+import type { NegotiatedSession, RouteFamily } from "../message/types.ts";
+import { CONVERGED_ABSENT_MS, DEFERRAL_ABSENT_MS, NO_END_OF_RIB_MS } from "./limits.ts";
+
+/** What counts of a peer here. */
+export interface WaitingPeer {
+  /** Configured to be down, or held down. */
+  readonly down: boolean;
+  /** Monotonic ms; undefined = not up. */
+  readonly upAt: number | undefined;
+  readonly negotiated: NegotiatedSession | undefined;
+  readonly endOfRib: ReadonlySet<RouteFamily>;
+  readonly heardKeepalive: boolean;
+}
+
+/**
+ * Whether routes go on being held back, `elapsed` ms after the start: until each peer has sent its
+ * End-of-RIB, or has not come up in the first seconds, at most for `capMs`. Not waited for: who
+ * announces no graceful restart, and who restarted as well.
+ */
+export function mustDefer(peers: Iterable<WaitingPeer>, elapsedMs: number, capMs: number): boolean {
+  if (elapsedMs >= capMs) return false;
+  for (const peer of peers) {
+    if (peer.down) continue;
+    if (peer.upAt === undefined || peer.negotiated === undefined) {
+      if (elapsedMs < DEFERRAL_ABSENT_MS) return true;
+      continue;
+    }
+    const restart = peer.negotiated.gracefulRestart;
+    if (restart === undefined || restart.restarted) continue;
+    if (!hasAll(peer, peer.negotiated)) return true;
+  }
+  return false;
+}
+
+/** Whether every peer has told its table, or has had its time to come up. */
+export function hasConverged(
+  peers: Iterable<WaitingPeer>,
+  nowMs: number,
+  startedAtMs: number,
+): boolean {
+  for (const peer of peers) {
+    if (peer.down) continue;
+    if (peer.upAt === undefined || peer.negotiated === undefined) {
+      if (nowMs - startedAtMs < CONVERGED_ABSENT_MS) return false;
+      continue;
+    }
+    if (hasAll(peer, peer.negotiated)) continue;
+    // Without graceful restart nobody promised an End-of-RIB; a KEEPALIVE follows the first table.
+    const promised = peer.negotiated.gracefulRestart !== undefined;
+    const patience = promised ? CONVERGED_ABSENT_MS : NO_END_OF_RIB_MS;
+    const heard = !promised && peer.heardKeepalive;
+    if (!heard && nowMs - peer.upAt < patience) return false;
+  }
+  return true;
+}
+
+function hasAll(peer: WaitingPeer, session: NegotiatedSession): boolean {
+  return session.families.every((family) => peer.endOfRib.has(family));
+}
