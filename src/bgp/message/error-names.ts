@@ -1,4 +1,4 @@
-/** Names of NOTIFICATION codes and subcodes as the IANA registries bgp-parameters-3 ff. have them. */
+/** Names of NOTIFICATION codes and subcodes, IANA registries bgp-parameters-3 and following. */
 const CODES: readonly (string | undefined)[] = [
   undefined,
   "Message Header Error",

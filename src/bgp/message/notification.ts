@@ -53,7 +53,7 @@ export function encodeShutdownCommunication(text: string): Uint8Array {
   return data;
 }
 
-/** The text in such data, made safe to show; undefined when there is none or its length is wrong. */
+/** The text in such data, made safe to show; undefined when there is none or it is cut off. */
 export function decodeShutdownCommunication(data: Uint8Array): string | undefined {
   const length = data[0];
   if (length === undefined || length === 0 || length > data.length - 1) return undefined;

@@ -123,7 +123,7 @@ test("a range of rows", () => {
   assert.equal(rest.length, 0);
 });
 
-test("attributes too large for any message: the prefixes are withdrawn (RFC 8654 §5)", () => {
+test("attributes too large for any message: the prefixes are withdrawn (RFC 8654 §4)", () => {
   const opaque = [{ flags: 0xe0, type: 200, value: new Uint8Array(4040) }];
   for (const [route, family, field] of [
     [ROUTE, 4, "withdrawn"],
