@@ -83,7 +83,7 @@ export class UpdateWriter {
    * Announces rows `from` to `to` with `attributes`, whose next hop must be set and one that
    * {@link carries} says yes to. Returns the first row that found no room: `to` when all are
    * written. Attributes that leave no room for a prefix in any message cannot be sent (RFC 4271
-   * §9.2): the prefixes are withdrawn, so that the peer does not keep what was before (RFC 8654 §4).
+   * §9.2): the prefixes are withdrawn, lest the peer keep what was before (RFC 8654 §4).
    */
   announce(
     attributes: PathAttributes,

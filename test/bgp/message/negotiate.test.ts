@@ -156,7 +156,7 @@ test("the last of repeated capabilities counts (RFC 4724 §3)", () => {
   assert.equal(session.gracefulRestart?.restartSeconds, 20);
 });
 
-test("restart capabilities need ours too; long-lived needs graceful restart (RFC 9494 §3.1)", () => {
+test("restart capabilities need ours too; long-lived needs graceful restart", () => {
   assert.equal(agreed([], [restart(10)]).gracefulRestart, undefined);
   const both = agreed([restart(1), longLived], [restart(10), longLived]);
   assert.deepEqual(both.longLivedGracefulRestart, longLived);

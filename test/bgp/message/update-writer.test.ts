@@ -71,6 +71,29 @@ for (const [field, family] of FIELDS) {
   });
 }
 
+test("no message is too long, whatever the sizes of attributes and prefixes", () => {
+  const negotiated = session();
+  for (let size = 0; size < 20; size++) {
+    const opaque = [{ flags: 0xe0, type: 200, value: new Uint8Array(size) }];
+    for (const family of [4, 6] as const) {
+      const batch = new PrefixBatch();
+      batch.reset(family);
+      for (let i = 0; i < 1500; i++) {
+        if (family === 4) batch.push4(0, 8 * ((i * 7 + size) % 5));
+        else batch.push6(0, 0, 0, 0, 8 * ((i * 7 + size) % 17));
+      }
+      const writer = new UpdateWriter(negotiated);
+      writer.announce({ ...(family === 4 ? ROUTE : ROUTE6), opaque }, batch);
+      writer.withdraw(batch);
+      const list = messages(writer.take(), negotiated);
+      const count = (field: "announced" | "withdrawn" | "mpReach" | "mpUnreach") =>
+        list.reduce((sum, message) => sum + message[field].length, 0);
+      assert.equal(count(family === 4 ? "announced" : "mpReach"), 1500);
+      assert.equal(count(family === 4 ? "withdrawn" : "mpUnreach"), 1500);
+    }
+  }
+});
+
 test("extended messages take more prefixes each (RFC 8654)", () => {
   const negotiated = session({ sendBytesMax: 65_535, receiveBytesMax: 65_535 });
   const writer = new UpdateWriter(negotiated, 1 << 18);

@@ -38,7 +38,7 @@ const NEXT_HOP_UNUSABLE = fault(
   UpdateSubcode.optionalAttribute,
   "MP_REACH_NLRI: next hop is no address of a host",
 );
-/** The attribute was left unread (RFC 4760 §8): its prefixes are neither announced nor withdrawn. */
+/** The attribute was left unread (RFC 4760 §8): its prefixes are as if not sent. */
 export const MP_REACH_NOT_NEGOTIATED: AttributeFault = fault(
   "discard",
   AttributeType.mpReach,
