@@ -48,7 +48,6 @@ export class ApiNodeSource implements NodeSource {
   /** The list or watch under way. */
   #current: { abort(): void } | undefined;
   #retry: Timer | undefined;
-  #stopped = false;
   #version = "";
   /** Since the last watch that did some good. */
   #failures = 0;
@@ -72,7 +71,6 @@ export class ApiNodeSource implements NodeSource {
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
     this.#connected = false;
     this.#retry?.cancel();
     this.#current?.abort();
@@ -94,7 +92,6 @@ export class ApiNodeSource implements NodeSource {
   }
 
   #list(options: ListOptions): void {
-    if (this.#stopped) return;
     const staged = this.#store.stage();
     this.#current = new NodeList(this.#transport, this.#clock, staged, options, {
       done: (version) => {
@@ -116,7 +113,6 @@ export class ApiNodeSource implements NodeSource {
   }
 
   #watch(): void {
-    if (this.#stopped) return;
     const begun = this.#clock.now();
     let changed = false;
     let events = 0;
@@ -140,7 +136,6 @@ export class ApiNodeSource implements NodeSource {
         this.#onChange(this.#store.copy());
       },
       end: (error) => {
-        if (this.#stopped) return;
         if (events > 0 || this.#clock.now() - begun >= WATCH_GOOD_MS) this.#good();
         this.#watchEnded(error);
       },

@@ -71,7 +71,6 @@ class Exchange implements ApiRequest {
 
   #answer(response: IncomingMessage): void {
     response.on("error", (error) => this.#fail(networkError(error)));
-    response.on("close", () => this.#fail(new ApiError("unreachable", "the connection broke off")));
     if (response.statusCode !== 200) {
       this.#refusal(response);
       return;

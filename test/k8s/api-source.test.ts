@@ -187,7 +187,11 @@ describe("watch", () => {
     bench.transport.last.send(event("DELETED", node3, "103"));
     assert.deepEqual(bench.names, ["node1", "node2", "node4"]);
     assert.equal(bench.changes[3]!.get("node1"), first.get("node1"));
-    assert.equal(first.size, 3, "a map once given is never changed");
+    assert.deepEqual(
+      [...first.keys()],
+      ["node1", "node2", "node3"],
+      "a map given is never changed",
+    );
   });
 
   test("a heartbeat and a bookmark change nothing", () => {
@@ -442,6 +446,23 @@ describe("the API is away", () => {
     clock.advance(2);
     assert.equal(transport.requests.length, 2);
   });
+});
+
+test("stopped from within onChange: the watch that follows the list is aborted too", async () => {
+  const transport = new FakeTransport();
+  const clock = new FakeClock();
+  const source = new ApiNodeSource({ transport, clock, log: silentLog, random: () => 0 });
+  let calls = 0;
+  source.start(() => {
+    calls++;
+    void source.stop();
+  });
+  transport.last.list("100", seed);
+  clock.advance(1_000_000);
+  assert.equal(calls, 1);
+  assert.equal(transport.requests.length, 2);
+  assert.equal(transport.requests[1]!.aborted, true);
+  assert.equal(clock.pendingCount, 0);
 });
 
 test("stopped: the request is aborted, no timer is left, no call comes any more", async () => {

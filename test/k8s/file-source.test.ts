@@ -24,6 +24,9 @@ const list = (...items: unknown[]) => JSON.stringify({ apiVersion: "v1", kind: "
 const node1 = nodeObject("node1", SEED.node1);
 const node2 = nodeObject("node2", SEED.node2);
 
+/** How long a changed file must rest before it is read. */
+const REST_MS = 50;
+
 /** As kubectl prints it. */
 const YAML = `apiVersion: v1
 items:
@@ -134,13 +137,25 @@ function follow(t: TestContext, folder: string, path: string, clock = systemCloc
   return { folder, path, source, recorder, warnings };
 }
 
-async function bench(t: TestContext, text: string): Promise<Bench> {
+async function bench(t: TestContext, text: string, clock?: FakeClock): Promise<Bench> {
   const folder = await folderOf(t);
   const path = join(folder, "nodes.yaml");
   await writeFile(path, text);
-  const made = follow(t, folder, path);
+  const made = follow(t, folder, path, clock);
   await made.recorder.until("read", () => true);
   return made;
+}
+
+/** Waits until a change was seen, without the look every two seconds: the folder is watched. */
+function seen(clock: FakeClock): Promise<void> {
+  return until("the change is seen", () => clock.nextDelayMs === REST_MS);
+}
+
+/** Lets a changed file rest until it was read. */
+async function rested(clock: FakeClock, holds: () => boolean): Promise<void> {
+  await until("the file is read", holds, () => {
+    if (clock.nextDelayMs === REST_MS) clock.advance(REST_MS);
+  });
 }
 
 describe("followed live", () => {
@@ -169,19 +184,34 @@ describe("followed live", () => {
     );
   });
 
-  test("a ConfigMap's symlink swap", async (t) => {
+  test("a ConfigMap's symlink swap, seen at once", async (t) => {
     const folder = await folderOf(t);
     await mkdir(join(folder, "..one"));
     await writeFile(join(folder, "..one", "nodes.yaml"), list(node1));
     await symlink("..one", join(folder, "..data"));
     await symlink("..data/nodes.yaml", join(folder, "nodes.yaml"));
-    const { recorder } = follow(t, folder, join(folder, "nodes.yaml"));
+    const clock = new FakeClock();
+    const { recorder } = follow(t, folder, join(folder, "nodes.yaml"), clock);
     await recorder.until("read", (all) => all.size === 1);
     await mkdir(join(folder, "..two"));
     await writeFile(join(folder, "..two", "nodes.yaml"), list(node1, node2));
     await symlink("..two", join(folder, "..data_tmp"));
     await rename(join(folder, "..data_tmp"), join(folder, "..data"));
-    await recorder.until("swapped", (all) => all.size === 2);
+    await rested(clock, () => recorder.last.size === 2);
+  });
+
+  test("a file that is still being written is left to rest, even if it is valid", async (t) => {
+    const clock = new FakeClock();
+    const { path, recorder } = await bench(t, list(node1, node2), clock);
+    await writeFile(path, YAML);
+    await seen(clock);
+    clock.advance(REST_MS - 1);
+    await appendFile(path, "---\nkind: Node\nmetadata: {name: node3}\n");
+    await rested(clock, () => recorder.last.has("node3"));
+    assert.deepEqual(
+      recorder.changes.map((all) => all.size),
+      [2, 2],
+    );
   });
 
   test("content that cannot be read keeps the last Nodes, is named once, and recovers", async (t) => {

@@ -70,6 +70,7 @@ describe("lists", () => {
       metadata: { items: [{ no: "item" }], name: 'a"}]{' },
       items: [{ text: '\\"}],[{"', items: [{ deep: [[]] }] }, {}],
       after: { items: [1] },
+      others: [{ no: "item" }, [{}]],
     };
     const { objects, envelope } = readList(JSON.stringify(list));
     assert.deepEqual(

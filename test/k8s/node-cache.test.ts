@@ -57,6 +57,7 @@ test("writes are at most one in five seconds, and the last one wins", async (t) 
   await cache.flush();
   assert.equal(await count(), 1);
   for (let i = 2; i <= 4; i++) {
+    if (i > 2) assert.equal(clock.nextDelayMs, 5000 - (i - 2) * 1000);
     cache.save(nodeMap(...Array.from({ length: i }, (_, n) => snapshot(`n${n}`))));
     clock.advance(1000);
   }
@@ -66,6 +67,9 @@ test("writes are at most one in five seconds, and the last one wins", async (t) 
   await cache.flush();
   assert.equal(await count(), 4);
   assert.equal(clock.pendingCount, 0);
+  await rm(path);
+  await cache.flush();
+  await assert.rejects(stat(path), "what is on disk is not written again");
 });
 
 describe("a file that cannot be used is a warning", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { prefixesOverlap } from "../../src/ip/prefix.ts";
+import { prefixContains, prefixesOverlap } from "../../src/ip/prefix.ts";
 import type { NodeSnapshot } from "../../src/k8s/node-snapshot.ts";
 import { type Topology, TopologyMemo, topology } from "../../src/k8s/topology.ts";
 import { type NodeParts, nodeMap, SEED, snapshot } from "./node-objects.ts";
@@ -334,7 +334,14 @@ test("any cluster: the accepted CIDRs of different Nodes never overlap nor cover
   const node = fc.record({
     created: fc.constantFrom("2023-01-01T00:00:00Z", "2024-01-01T00:00:00Z", "?"),
     cidrs: fc.array(cidr, { maxLength: 3 }),
-    internal: fc.constantFrom("10.0.1.77", "192.168.0.1", "192.168.0.2", "192.168.0.3"),
+    internal: fc.constantFrom(
+      "10.0.1.77",
+      "10.0.3.255",
+      "10.0.5.64",
+      "192.168.0.1",
+      "192.168.0.2",
+      "192.168.0.3",
+    ),
   });
   fc.assert(
     fc.property(fc.array(node, { maxLength: 8 }), fc.nat(100), (parts, rotation) => {
@@ -350,14 +357,21 @@ test("any cluster: the accepted CIDRs of different Nodes never overlap nor cover
           for (const x of a.podCidrs) for (const y of b.podCidrs) assert.ok(!prefixesOverlap(x, y));
         }
       }
-      // Nothing is lost without a name.
+      for (const prefix of result.podSubnets) {
+        for (const ip of result.nodeIps) assert.ok(!prefixContains(prefix, ip), `${prefix} ${ip}`);
+      }
+      // Nothing is lost without a name, and nothing without a reason.
       for (const each of all) {
         for (const prefix of each.podCidrs) {
-          const kept = result.podSubnets.includes(prefix);
-          const named = result.problems.some(
-            (p) => p.node === each.name && p.message.includes(prefix),
+          const others = all.filter((other) => other !== each).flatMap((other) => other.podCidrs);
+          const reason =
+            others.some((other) => prefixesOverlap(other, prefix)) ||
+            result.nodeIps.some((ip) => prefixContains(prefix, ip));
+          const problem = result.problems.find(
+            (p) => p.node === each.name && p.message.includes(`"${prefix}"`),
           );
-          assert.ok(kept || named, `${each.name} ${prefix}`);
+          const kept = result.podSubnets.includes(prefix);
+          assert.ok(problem === undefined ? kept : reason, `${each.name} ${prefix}`);
         }
       }
     }),
