@@ -344,9 +344,8 @@ export class RouteController {
     const options = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
     const delay = backoffMs(options, this.#unavailableTimes++, this.#random);
     this.#blockedUntil = this.#clock.now() + delay;
-    // Everything is compared then, so nothing need be remembered of what was under way.
+    // Everything is compared then, so what was under way need not be remembered.
     this.#resyncAt = this.#blockedUntil;
-    this.#retry.clear();
   }
 }
 

@@ -45,12 +45,6 @@ export class RetryTable {
     if (this.#entries.delete(prefix) && this.#entries.size === 0) this.#nextDue = undefined;
   }
 
-  /** Forgets all. */
-  clear(): void {
-    this.#entries.clear();
-    this.#nextDue = undefined;
-  }
-
   /** Prefixes to be tried now. Their failures stay counted until they are settled. */
   takeDue(now: number): { readonly prefixes: readonly Prefix[]; readonly stale: boolean } {
     const prefixes: Prefix[] = [];

@@ -4,7 +4,8 @@
  *
  * A next hop is reachable when it lies in the subnet of an address of an interface that is up, and
  * is not an address of this machine. Of several subnets the longest wins, then the interface that
- * was made first. Link-local addresses do not count: a next hop there would name no interface.
+ * was made first. Link-local addresses do not count, since a next hop there would name no
+ * interface, and neither does loopback.
  */
 import { familyOf, type IpAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
@@ -28,11 +29,13 @@ interface Subnet {
   readonly link: number;
 }
 
-const LINK_LOCAL = [rangeOf(prefix("fe80::/10")), rangeOf(prefix("169.254.0.0/16"))];
+const UNCOUNTED = ["fe80::/10", "169.254.0.0/16", "127.0.0.0/8", "::1/128"].map((text) =>
+  rangeOf(prefix(text)),
+);
 
 export class Topology {
   readonly #links = new Map<number, Link>();
-  /** Non-link-local addresses: `link address` → subnet. */
+  /** Those that count, by interface and address. */
   readonly #addresses = new Map<string, LocalAddress>();
   readonly #own = new Set<IpAddress>();
   readonly #subnets: Subnet[] = [];
@@ -43,7 +46,7 @@ export class Topology {
     for (const address of addresses) {
       this.#own.add(address.address);
       const range = rangeOf(address.subnet);
-      if (isLinkLocal(range)) continue;
+      if (isUncounted(range)) continue;
       this.#addresses.set(addressKey(address), address);
       const length = prefixLength(address.subnet);
       this.#subnets.push({ range, length, link: address.link });
@@ -89,7 +92,7 @@ export class Topology {
 
   /** As {@link linkMatters}, for an address; a renewed lease does not matter. */
   addressMatters(change: "new" | "delete", address: LocalAddress): boolean {
-    if (isLinkLocal(rangeOf(address.subnet))) return false;
+    if (isUncounted(rangeOf(address.subnet))) return false;
     const known = this.#addresses.get(addressKey(address));
     return change === "delete" || known?.subnet !== address.subnet;
   }
@@ -130,6 +133,6 @@ function addressKey(address: LocalAddress): string {
   return `${address.link} ${address.address}`;
 }
 
-function isLinkLocal(range: AddressRange): boolean {
-  return LINK_LOCAL.some((linkLocal) => rangesOverlap(range, linkLocal));
+function isUncounted(range: AddressRange): boolean {
+  return UNCOUNTED.some((uncounted) => rangesOverlap(range, uncounted));
 }

@@ -155,3 +155,11 @@ test("conditions are listed up to a bound and counted beyond it", async () => {
   assert.equal(conditionsTotal, 600);
   assert.equal(conditions.length, 200);
 });
+
+test("a bug is no outage: it is not swallowed", async () => {
+  const h = new Harness();
+  h.kernel.duringDump = () => {
+    throw new TypeError("a bug");
+  };
+  await assert.rejects(h.controller.start(), /a bug/);
+});

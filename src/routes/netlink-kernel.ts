@@ -1,0 +1,265 @@
+/**
+ * The kernel port over netlink. Translates between the kernel's words and ours and decides nothing.
+ *
+ * Two sockets: one asks and changes, one listens. What the asking one did is told from the events
+ * by its port number.
+ */
+import { setImmediate as nextTurn } from "node:timers/promises";
+import {
+  type InterfaceAddress,
+  LinkFlag,
+  MalformedMessageError,
+  NetlinkError,
+  type RouteEvent as NetlinkEvent,
+  type Link as NetlinkLink,
+  type RouteOperation as NetlinkOperation,
+  type NextHop,
+  type Route,
+  RouteFlag,
+  type RouteMonitor,
+  RouteNetlink,
+  RouteType,
+  SystemCallError,
+} from "netlink-ts";
+import { addressBytes, type IpAddress, parseAddress } from "../ip/address.ts";
+import { isPrefix, type Prefix, parsePrefix, prefixFromBytes } from "../ip/prefix.ts";
+import {
+  type KernelFailure,
+  type KernelListener,
+  KernelUnavailableError,
+  type RouteKernel,
+} from "./ports.ts";
+import {
+  type Hop,
+  type KernelRoute,
+  type Link,
+  type LocalAddress,
+  MAIN_TABLE,
+  OUR_PROTOCOL,
+  type RouteOperation,
+} from "./types.ts";
+
+/** Routes of a dump translated before the event loop gets its turn. */
+const ROUTES_PER_TURN = 1000;
+
+export interface NetlinkKernelOptions {
+  /** Called around the making of each socket; tests enter another network namespace there. */
+  readonly around?: <T>(make: () => T) => T;
+}
+
+export class NetlinkKernel implements RouteKernel {
+  readonly #around: <T>(make: () => T) => T;
+  #netlink: RouteNetlink | undefined;
+  #monitor: RouteMonitor | undefined;
+
+  constructor(options: NetlinkKernelOptions = {}) {
+    this.#around = options.around ?? ((make) => make());
+  }
+
+  async open(listener: KernelListener): Promise<void> {
+    this.close();
+    await translatingErrors(async () => {
+      const netlink = this.#asking();
+      const topics = ["route", "link", "address"] as const;
+      this.#monitor = this.#around(() =>
+        netlink.monitor(
+          { topics },
+          {
+            onEvent: (event) => deliver(event, netlink.port, listener),
+            onOverrun: () => listener.onOverrun(),
+            onFailure: (error) => {
+              this.close();
+              listener.onFailure(new KernelUnavailableError(error.code, error.message));
+            },
+          },
+        ),
+      );
+    });
+  }
+
+  dumpTopology() {
+    return translatingErrors(async () => {
+      const netlink = this.#asking();
+      const links = await netlink.links.list();
+      const addresses = await netlink.addresses.list({});
+      return { links: links.map(linkOf), addresses: addresses.flatMap(localAddressOf) };
+    });
+  }
+
+  dumpRoutes(visit: (route: KernelRoute) => void): Promise<void> {
+    return translatingErrors(async () => {
+      const routes = await this.#asking().routes.list({ table: MAIN_TABLE });
+      const hops = new Map<string, readonly Hop[]>();
+      for (let i = 0; i < routes.length; i++) {
+        const route = kernelRouteOf(routes[i]!, hops);
+        if (route !== undefined) visit(route);
+        if (i % ROUTES_PER_TURN === ROUTES_PER_TURN - 1) await nextTurn();
+      }
+    });
+  }
+
+  apply(operations: readonly RouteOperation[]) {
+    return translatingErrors(async () => {
+      const outcomes = await this.#asking().routes.apply(operations.map(netlinkOperation));
+      return outcomes.map(failureOf);
+    });
+  }
+
+  close(): void {
+    this.#monitor?.close();
+    this.#monitor = undefined;
+    this.#netlink?.close();
+    this.#netlink = undefined;
+  }
+
+  #asking(): RouteNetlink {
+    this.#netlink ??= this.#around(() => new RouteNetlink());
+    return this.#netlink;
+  }
+}
+
+/** What netlink-ts rejects with becomes our error; a bug stays one. */
+async function translatingErrors<T>(task: () => Promise<T>): Promise<T> {
+  try {
+    return await task();
+  } catch (error) {
+    if (error instanceof NetlinkError || error instanceof SystemCallError) {
+      throw new KernelUnavailableError(error.code, error.message, { cause: error });
+    }
+    if (error instanceof MalformedMessageError) {
+      throw new KernelUnavailableError("EBADMSG", error.message, { cause: error });
+    }
+    throw error;
+  }
+}
+
+function failureOf(outcome: NetlinkError | undefined): KernelFailure | undefined {
+  return outcome === undefined ? undefined : { code: outcome.code, message: outcome.message };
+}
+
+function deliver(event: NetlinkEvent, ownPort: number, listener: KernelListener): void {
+  const { change, replaced } = event;
+  const own = event.port === ownPort;
+  switch (event.kind) {
+    case "route": {
+      const route = event.route.table === MAIN_TABLE ? kernelRouteOf(event.route) : undefined;
+      if (route !== undefined) listener.onRoute({ change, route, replaced, own });
+      return;
+    }
+    case "link":
+      listener.onLink({ change, link: linkOf(event.link) });
+      return;
+    case "address":
+      for (const address of localAddressOf(event.address)) listener.onAddress({ change, address });
+      return;
+    default:
+      // The other topics were not asked for.
+      return;
+  }
+}
+
+/** `create` and `replace` name everything; `delete` no less, and our mark above all. */
+function netlinkOperation(operation: RouteOperation): NetlinkOperation {
+  if (operation.kind !== "delete") {
+    const { kind, prefix, hops } = operation;
+    const route = {
+      destination: prefix,
+      table: MAIN_TABLE,
+      protocol: OUR_PROTOCOL,
+      ...hopFields(hops),
+    };
+    return { kind: kind === "create" ? "add" : "change", route };
+  }
+  const { prefix, route } = operation;
+  return {
+    kind: "delete",
+    route: {
+      destination: prefix,
+      table: MAIN_TABLE,
+      protocol: OUR_PROTOCOL,
+      tos: route.tos,
+      ...(route.metric === 0 ? {} : { priority: route.metric }),
+      // Of several next hops none is named: IPv6 would take out that one only.
+      ...(route.hops.length === 1 ? hopFields(route.hops) : {}),
+    },
+  };
+}
+
+function hopFields(hops: readonly Hop[]): Pick<Route, "gateway" | "interfaceIndex" | "nextHops"> {
+  const [only] = hops;
+  if (only !== undefined && hops.length === 1) {
+    return {
+      ...(only.gateway === undefined ? {} : { gateway: only.gateway }),
+      ...(only.link === 0 ? {} : { interfaceIndex: only.link }),
+    };
+  }
+  return {
+    nextHops: hops.map(({ gateway, link, weight }) => ({
+      ...(gateway === undefined ? {} : { gateway }),
+      interfaceIndex: link,
+      weight,
+    })),
+  };
+}
+
+/**
+ * Undefined for what is in nobody's way: cached copies, and routes for certain sources only. `seen`
+ * shares the hops of routes that go the same way.
+ */
+function kernelRouteOf(route: Route, seen?: Map<string, readonly Hop[]>): KernelRoute | undefined {
+  if ((route.flags & RouteFlag.CLONED) !== 0 || route.source !== undefined) return undefined;
+  const prefix = parsePrefix(route.destination);
+  if (!isPrefix(prefix)) return undefined;
+  return {
+    prefix,
+    protocol: route.protocol,
+    tos: route.tos,
+    metric: route.priority ?? 0,
+    hops: hopsOf(route, seen),
+    plain:
+      route.type === RouteType.UNICAST &&
+      (route.flags & RouteFlag.ONLINK) === 0 &&
+      route.preferredSource === undefined &&
+      route.mtu === undefined &&
+      route.nextHopId === undefined,
+  };
+}
+
+function hopsOf(route: Route, seen?: Map<string, readonly Hop[]>): readonly Hop[] {
+  if (route.nextHops !== undefined) return route.nextHops.map(hopOf);
+  const { gateway, interfaceIndex } = route;
+  if (gateway === undefined && interfaceIndex === undefined) return [];
+  const key = `${gateway} ${interfaceIndex}`;
+  let hops = seen?.get(key);
+  if (hops === undefined) {
+    hops = [hopOf(route)];
+    seen?.set(key, hops);
+  }
+  return hops;
+}
+
+function hopOf({ gateway, interfaceIndex, weight }: NextHop): Hop {
+  return {
+    gateway: gateway === undefined ? undefined : parseAddress(gateway),
+    link: interfaceIndex ?? 0,
+    weight: weight ?? 1,
+  };
+}
+
+function linkOf({ index, name, flags }: NetlinkLink): Link {
+  return { index, name, up: (flags & LinkFlag.UP) !== 0 };
+}
+
+/** None or one. */
+function localAddressOf({ interfaceIndex, address, peer }: InterfaceAddress): LocalAddress[] {
+  const slash = address.indexOf("/");
+  const own = parseAddress(address.slice(0, slash));
+  const onLink = peer === undefined ? own : parseAddress(peer);
+  if (own === undefined || onLink === undefined) return [];
+  const subnet = subnetOf(onLink, Number(address.slice(slash + 1)));
+  return [{ link: interfaceIndex, address: own, subnet }];
+}
+
+function subnetOf(address: IpAddress, length: number): Prefix {
+  return prefixFromBytes(addressBytes(address), length);
+}
