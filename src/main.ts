@@ -8,7 +8,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-process.exitCode = await runProgram(
+const code = await runProgram(
   process.argv.slice(2),
   {
     stdout: process.stdout,
@@ -20,6 +20,8 @@ process.exitCode = await runProgram(
   async (config) => {
     // The agent's parts are loaded only by the command that needs them.
     const { runAgent } = await import("./agent/run-agent.ts");
-    return runAgent(config);
+    // It ends when it says so, whatever a part may still be waiting for.
+    process.exit(await runAgent(config));
   },
 );
+process.exitCode = code;

@@ -1,0 +1,243 @@
+/**
+ * The composition root: makes the parts, joins them, and starts and stops them in order.
+ *
+ *   admin socket ─ nobody else runs here
+ *   routes, ipsets ─ look at the kernel; routes of an earlier run are adopted
+ *   Nodes ─▶ topology ─▶ 1 ipsets  2 guards of the routes  3 BGP: peers, own pod CIDRs
+ *   BGP best routes ─▶ routes ─▶ kernel
+ *
+ * The Nodes are the only input that changes; each change runs the whole chain, and each part does
+ * only the difference. What is wrong stands in one registry of conditions, refreshed from the
+ * parts' own status, so that no part has to report anything.
+ */
+import { mkdirSync } from "node:fs";
+import { TcpTransport } from "../bgp/session/tcp-transport.ts";
+import type { Prefix } from "../ip/prefix.ts";
+import type { NodeSource, Nodes } from "../k8s/node-source.ts";
+import type { Topology } from "../k8s/topology.ts";
+import { RouteController } from "../routes/controller.ts";
+import { NetlinkKernel } from "../routes/netlink-kernel.ts";
+import type { Clock, Random, Timer } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import { AdminServer } from "./admin-server.ts";
+import { BgpPart } from "./bgp-part.ts";
+import { planBgp } from "./bgp-plan.ts";
+import { Conditions } from "./conditions.ts";
+import type { AgentConfig } from "./config.ts";
+import { isReady, type ReadinessCheck } from "./health.ts";
+import { HttpPages } from "./http-pages.ts";
+import { Metrics } from "./metrics.ts";
+import { nodeConditions } from "./node-conditions.ts";
+import { nodeSourceOf, TopologyReader } from "./node-feed.ts";
+import { VERSION } from "./version.ts";
+
+/** How often the parts are asked what is wrong, besides after each change. */
+const REFRESH_MS = 1000;
+
+export interface AgentDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly logLinesDropped: () => number;
+}
+
+export class Agent {
+  readonly #config: AgentConfig;
+  readonly #deps: AgentDeps;
+  readonly #conditions: Conditions;
+  readonly #bgp: BgpPart;
+  readonly #routes: RouteController;
+  readonly #nodes: NodeSource;
+  readonly #reader: TopologyReader;
+  readonly #admin: AdminServer;
+  readonly #pages: HttpPages;
+  readonly #metrics: Metrics;
+  readonly #checks: readonly ReadinessCheck[];
+  readonly #startedAt: number;
+  #topology: Topology | undefined;
+  #adopted = 0;
+  #refresh: Timer | undefined;
+  #stopped = false;
+
+  constructor(config: AgentConfig, deps: AgentDeps) {
+    const { clock, random, log } = deps;
+    const part = (name: string) => ({ clock, random, log: log.child({ part: name }) });
+    this.#config = config;
+    this.#deps = deps;
+    this.#startedAt = clock.wall();
+    this.#conditions = new Conditions({ clock, log });
+    this.#bgp = new BgpPart(
+      { ...part("bgp"), transport: new TcpTransport() },
+      {
+        onBestChange: (prefixes) => this.#routes.markDirty(prefixes),
+        onConverged: () => this.#convergeIfKnown(),
+      },
+    );
+    this.#routes = new RouteController(
+      {
+        guards: { protectedAddresses: [], ownPodCidrs: [] },
+        syncPeriodMs: config.routeSyncSeconds * 1000,
+        dryRun: config.dryRun,
+      },
+      { ...part("routes"), kernel: new NetlinkKernel(), desired: this.#bgp },
+    );
+    this.#nodes = nodeSourceOf(config, part("nodes"));
+    this.#reader = new TopologyReader(config.nodeName, config.families);
+    this.#checks = this.#readinessChecks();
+    this.#metrics = new Metrics({
+      version: VERSION,
+      peers: () => this.#bgp.peers(),
+      ribSize: () => this.#bgp.sizes(),
+      kernel: () => this.#kernelCounts(),
+      conditions: () => this.#conditions.list(),
+      ready: () => isReady(this.#checks),
+      logLinesDropped: deps.logLinesDropped,
+    });
+    this.#admin = new AdminServer(this.#adminSource(), part("admin"));
+    this.#pages = new HttpPages(config, part("http"), {
+      conditions: this.#conditions,
+      checks: this.#checks,
+      metrics: this.#metrics.page,
+    });
+  }
+
+  /** @throws {Error} one sentence, when another agent runs here or the socket cannot be made. */
+  async start(): Promise<void> {
+    const { adminSocket, dryRun } = this.#config;
+    await this.#admin.start(adminSocket);
+    this.#makeStateDir();
+    await this.#pages.start();
+    if (dryRun) this.#deps.log.info({}, "dry run: nothing is changed in the kernel");
+    const { adopted } = await this.#routes.start();
+    this.#adopted = adopted;
+    if (this.#stopped) return;
+    this.#nodes.start((nodes) => this.#onNodes(nodes));
+    this.#refreshConditions();
+  }
+
+  /** Ends everything; routes and ipsets stay, so that pods go on being reached. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#refresh?.cancel();
+    await this.#routes.stop();
+    this.#bgp.stop({ notify: this.#config.bgp.restartSeconds === undefined });
+    await Promise.all([this.#nodes.stop(), this.#admin.stop(), this.#pages.stop()]);
+  }
+
+  #onNodes(nodes: Nodes): void {
+    if (this.#stopped) return;
+    const began = this.#deps.clock.now();
+    const before = this.#topology;
+    const topology = this.#reader.read(nodes);
+    this.#topology = topology;
+    if (topology !== before) this.#apply(topology, before);
+    this.#convergeIfKnown();
+    this.#lookAtConditions();
+    this.#metrics.observeNodeEvent((this.#deps.clock.now() - began) / 1000);
+  }
+
+  /** The order matters: what protects and masquerades stands before there is anything to route. */
+  #apply(topology: Topology, before: Topology | undefined): void {
+    this.#routes.setGuards({
+      protectedAddresses: topology.nodeIps,
+      ownPodCidrs: topology.self?.podCidrs ?? [],
+    });
+    const peersBegan = this.#deps.clock.now();
+    this.#bgp.update(planBgp(topology, this.#config, this.#adopted > 0));
+    this.#metrics.observePeersSync((this.#deps.clock.now() - peersBegan) / 1000);
+    const gone = goneSubnets(before, topology);
+    if (gone.length > 0) this.#routes.markDirty(gone);
+  }
+
+  /** Routes that nobody wants are removed only once it is known what everybody wants. */
+  #convergeIfKnown(): void {
+    if (this.#bgp.converged && this.#nodes.status().synced) this.#routes.converged();
+  }
+
+  #refreshConditions(): void {
+    this.#lookAtConditions();
+    this.#refresh = this.#deps.clock.after(REFRESH_MS, () => this.#refreshConditions());
+  }
+
+  #lookAtConditions(): void {
+    this.#conditions.replace("nodes", nodeConditions(this.#nodes.status(), this.#topology));
+    this.#conditions.replace("bgp", this.#bgp.conditions());
+    this.#conditions.replace("routes", this.#routes.status().conditions);
+  }
+
+  #readinessChecks(): readonly ReadinessCheck[] {
+    return [
+      { name: "nodes", problem: () => this.#nodesNotReady() },
+      { name: "bgp", problem: () => this.#bgp.notReady() },
+      { name: "routes", problem: () => this.#routesNotReady() },
+    ];
+  }
+
+  #nodesNotReady(): string | undefined {
+    if (this.#topology !== undefined) return undefined;
+    const { origin, lastError } = this.#nodes.status();
+    return lastError === undefined
+      ? `no answer yet from ${origin}`
+      : `${origin}: ${lastError.reason}`;
+  }
+
+  #routesNotReady(): string | undefined {
+    const status = this.#routes.status();
+    if (status.lastSync === undefined) return "the kernel's routes are not known yet";
+    return status.conditions.find((condition) => condition.code === "kernel-unavailable")?.message;
+  }
+
+  #kernelCounts() {
+    const { installed, counters } = this.#routes.status();
+    return {
+      routesInstalled: installed,
+      routesAdded: counters.created,
+      routesReplaced: counters.replaced,
+      routesRemoved: counters.deleted,
+      routesFailed: counters.failed,
+      routesForeign: counters.foreignEvents,
+      setMembersAdded: 0,
+      setMembersRemoved: 0,
+    };
+  }
+
+  #adminSource() {
+    const bgp = this.#bgp;
+    return {
+      status: () => ({
+        nodeName: this.#config.nodeName,
+        version: VERSION,
+        pid: process.pid,
+        startedAt: this.#startedAt,
+        dryRun: this.#config.dryRun,
+        ready: isReady(this.#checks),
+        conditions: this.#conditions.list(),
+      }),
+      peers: () => bgp.peers(),
+      paths: () => bgp.paths(),
+      pathsOf: (prefix: Prefix) => bgp.pathsOf(prefix),
+      pathsCovering: (address: Parameters<BgpPart["pathsCovering"]>[0]) =>
+        bgp.pathsCovering(address),
+    };
+  }
+
+  #makeStateDir(): void {
+    const { stateDir } = this.#config;
+    try {
+      mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#conditions.set("agent", "state-dir", {
+        severity: "warning",
+        message: `--state-dir ${stateDir} cannot be made, so nothing outlives the process: ${reason}`,
+      });
+    }
+  }
+}
+
+/** Pod CIDRs that some Node had and none has now. */
+function goneSubnets(before: Topology | undefined, after: Topology): readonly Prefix[] {
+  if (before === undefined || before.podSubnets === after.podSubnets) return [];
+  const left = new Set(after.podSubnets);
+  return before.podSubnets.filter((prefix) => !left.has(prefix));
+}

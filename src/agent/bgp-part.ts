@@ -1,0 +1,172 @@
+/**
+ * BGP's side of the agent: makes the speaker once it is known who we are, gives it each new plan,
+ * and shows its best routes to the routes' controller as what is wanted in the kernel.
+ */
+
+import type { Transport } from "../bgp/session/transport.ts";
+import { Speaker } from "../bgp/speaker.ts";
+import type { BestRoute, PeerStatus, RibPath } from "../bgp/types.ts";
+import type { IpAddress } from "../ip/address.ts";
+import { hostPrefix, type Prefix } from "../ip/prefix.ts";
+import type { DesiredRoute, DesiredRoutes } from "../routes/ports.ts";
+import type { Clock, Random } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import type { BgpPlanned } from "./bgp-plan.ts";
+import type { Condition } from "./conditions.ts";
+
+/** A session that is not up this long after it was asked for, or lost, is a condition. */
+const DOWN_MS = 20_000;
+
+export interface BgpPartDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly transport: Transport;
+}
+
+export interface BgpPartEvents {
+  /** The best routes of these prefixes changed. */
+  readonly onBestChange: (prefixes: readonly Prefix[]) => void;
+  /** Every peer has told its table, or had its time to. */
+  readonly onConverged: () => void;
+}
+
+export class BgpPart implements DesiredRoutes {
+  readonly #deps: BgpPartDeps;
+  readonly #events: BgpPartEvents;
+  #speaker: Speaker | undefined;
+  /** Why there is no speaker, or nothing for it to do. */
+  #idle: string | undefined = "the Nodes are not known yet";
+  /** When each peer was first seen down, by address; monotonic ms. */
+  readonly #downSince = new Map<IpAddress, number>();
+
+  constructor(deps: BgpPartDeps, events: BgpPartEvents) {
+    this.#deps = deps;
+    this.#events = events;
+  }
+
+  /** Gives the speaker what it is to do from now on. */
+  update(planned: BgpPlanned): void {
+    if (!planned.ok) {
+      this.#idle = planned.reason;
+      this.#speaker?.setPeers([]);
+      this.#speaker?.originate([]);
+      return;
+    }
+    this.#idle = undefined;
+    const { speaker: config, peers, routes } = planned.plan;
+    const known = this.#speaker;
+    if (known !== undefined) {
+      known.setConfig({ ...config, restarted: known.config.restarted });
+      known.originate(routes);
+      known.setPeers(peers);
+      return;
+    }
+    const speaker = new Speaker(this.#deps, config);
+    this.#speaker = speaker;
+    speaker.onBestChange((changed) => {
+      this.#events.onBestChange(changed.map((route) => route.prefix));
+    });
+    speaker.onConverged(() => this.#events.onConverged());
+    speaker.originate(routes);
+    speaker.setPeers(peers);
+    speaker.start();
+  }
+
+  lookup(prefix: Prefix): DesiredRoute | undefined {
+    const best = this.#speaker?.lookup(prefix);
+    return best === undefined || !isForKernel(best) ? undefined : best;
+  }
+
+  *all(): Iterable<DesiredRoute> {
+    if (this.#speaker === undefined) return;
+    for (const best of this.#speaker.bestRoutes()) if (isForKernel(best)) yield best;
+  }
+
+  peers(): readonly PeerStatus[] {
+    return this.#speaker?.peers() ?? [];
+  }
+
+  paths(): Iterable<RibPath> {
+    return this.#speaker?.ribPaths({ view: "loc" }) ?? [];
+  }
+
+  pathsOf(prefix: Prefix): Iterable<RibPath> {
+    return this.#speaker?.ribPaths({ view: "loc", prefix }) ?? [];
+  }
+
+  /** Paths of the longest prefix that covers the address. */
+  pathsCovering(address: IpAddress): Iterable<RibPath> {
+    // One path for each prefix around the address, shortest first: at most 129 prefixes.
+    const covering = hostPrefix(address);
+    const paths = [...(this.#speaker?.ribPaths({ view: "loc", covering }) ?? [])];
+    const longest = paths.at(-1)?.prefix;
+    return paths.filter((path) => path.prefix === longest);
+  }
+
+  sizes(): { readonly prefixes: number; readonly paths: number } {
+    return this.#speaker?.tableSizes() ?? { prefixes: 0, paths: 0 };
+  }
+
+  /** Whether every peer has told its table, or had its time to. */
+  get converged(): boolean {
+    return this.#speaker?.converged() ?? false;
+  }
+
+  /** Why this node is not, or not wholly, part of BGP yet; undefined when it is. */
+  notReady(): string | undefined {
+    if (this.#idle !== undefined) return this.#idle;
+    const deaf = this.#speaker?.listening().find((listener) => !listener.listening);
+    if (deaf !== undefined) return deaf.problem ?? "not listening yet";
+    if (this.converged) return undefined;
+    const missing = this.peers().filter((peer) => !hasTold(peer));
+    return `no complete table yet from ${missing.map((peer) => peer.name).join(", ") || "anybody"}`;
+  }
+
+  conditions(): readonly Condition[] {
+    const found: Condition[] = [];
+    for (const { address, port, problem } of this.#speaker?.listening() ?? []) {
+      if (problem === undefined) continue;
+      found.push({ name: `listen ${address} ${port}`, severity: "error", message: problem });
+    }
+    const now = this.#deps.clock.now();
+    const peers = this.peers();
+    const addresses = new Set(peers.map((peer) => peer.address));
+    for (const address of this.#downSince.keys()) {
+      if (!addresses.has(address)) this.#downSince.delete(address);
+    }
+    for (const peer of peers) {
+      if (peer.state === "Established" || peer.adminState === "down") {
+        this.#downSince.delete(peer.address);
+        continue;
+      }
+      const since = this.#downSince.get(peer.address) ?? now;
+      this.#downSince.set(peer.address, since);
+      if (now - since >= DOWN_MS || peer.adminState === "prefix-limit") found.push(down(peer));
+    }
+    return found;
+  }
+
+  /** Ends the sessions; without `notify` peers with graceful restart keep our routes. */
+  stop(options: { readonly notify: boolean }): void {
+    this.#speaker?.stop(options);
+  }
+}
+
+/** What comes from a peer belongs into the kernel; what is our own does not. */
+function isForKernel(best: BestRoute): boolean {
+  return best.nextHops.length > 0;
+}
+
+function hasTold(peer: PeerStatus): boolean {
+  return peer.state === "Established" && peer.families.every((family) => family.endOfRibReceived);
+}
+
+function down(peer: PeerStatus): Condition {
+  const limit = peer.adminState === "prefix-limit" ? ": it announced too many prefixes" : "";
+  return {
+    name: `session ${peer.address}`,
+    severity: "warning",
+    message: `the session with ${peer.name} (${peer.address}) is not up${limit}`,
+  };
+}

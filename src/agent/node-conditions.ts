@@ -1,0 +1,37 @@
+/** What is wrong with the Nodes and their source, as conditions. Pure. */
+import type { NodeSourceStatus } from "../k8s/node-source.ts";
+import type { NodeProblem } from "../k8s/problem.ts";
+import type { Topology } from "../k8s/topology.ts";
+import type { Condition } from "./conditions.ts";
+
+/** The state of the source, the objects that cannot be used, and contradictions between Nodes. */
+export function nodeConditions(
+  status: NodeSourceStatus,
+  topology: Topology | undefined,
+): readonly Condition[] {
+  const problems = [...status.problems, ...(topology?.problems ?? [])];
+  const source = sourceCondition(status);
+  return [...(source === undefined ? [] : [source]), ...named(problems)];
+}
+
+function sourceCondition(status: NodeSourceStatus): Condition | undefined {
+  if (status.connected || (status.lastError === undefined && !status.synced)) return undefined;
+  const what = status.kind === "file" ? "file of Nodes" : "API server";
+  const reason = status.lastError === undefined ? "" : `: ${status.lastError.reason}`;
+  return {
+    name: "source",
+    severity: "error",
+    message: `no contact with the ${what} ${status.origin}${reason}; the Nodes known so far are kept`,
+  };
+}
+
+/** Problems have no names of their own: code and Node, numbered where that is not enough. */
+function named(problems: readonly NodeProblem[]): readonly Condition[] {
+  const count = new Map<string, number>();
+  return problems.map(({ code, node, severity, message }) => {
+    const base = node === undefined ? code : `${code} ${node}`;
+    const number = (count.get(base) ?? 0) + 1;
+    count.set(base, number);
+    return { name: number === 1 ? base : `${base} #${number}`, severity, message };
+  });
+}
