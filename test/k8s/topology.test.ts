@@ -227,6 +227,22 @@ describe("Nodes that contradict each other", () => {
     assert.equal(result.peers.length, 1);
   });
 
+  test("an ExternalIP that two Nodes would be peered by is one", () => {
+    const result = view("a", {
+      a: { internal: "10.0.0.1", cidrs: ["10.1.0.0/24"] },
+      b: { external: "203.0.113.1", cidrs: ["10.2.0.0/24"] },
+      c: { external: "203.0.113.1", cidrs: ["10.3.0.0/24"] },
+    });
+    assert.deepEqual(
+      result.peers.map((peer) => peer.name),
+      ["b"],
+    );
+    assert.deepEqual(
+      result.problems.map(({ severity, code, node }) => [severity, code, node]),
+      [["error", "address-duplicate", "c"]],
+    );
+  });
+
   test("a secondary InternalIP on two Nodes is named; both are peered", () => {
     const result = view("a", {
       a: { internal: "10.0.0.1", cidrs: ["10.1.0.0/24"] },
