@@ -124,5 +124,6 @@ function regularFile<
 function fileError(path: string, error: unknown): FileError {
   if (error instanceof FileError) return error;
   const code = (error as NodeJS.ErrnoException).code;
-  return new FileError(path, typeof code === "string" ? code : "cannot be read", error);
+  if (typeof code !== "string") throw error;
+  return new FileError(path, code, error);
 }
