@@ -209,6 +209,8 @@ export interface RibPath {
   readonly communities: readonly string[];
   readonly extendedCommunities: readonly string[];
   readonly largeCommunities: readonly string[];
+  readonly atomicAggregate: boolean;
+  readonly aggregator: { readonly as: number; readonly address: IpAddress } | undefined;
   readonly originatorId: IpAddress | undefined;
   readonly clusterList: readonly IpAddress[];
   readonly pathId: number;

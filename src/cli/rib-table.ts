@@ -50,6 +50,8 @@ function attributesText(path: RibPath): string {
   };
   add("Med", path.med);
   add("LocalPref", path.localPref);
+  if (path.atomicAggregate) parts.push("{AtomicAggregate}");
+  add("Aggregator", path.aggregator && `${path.aggregator.as} ${path.aggregator.address}`);
   add("Communities", path.communities.join(", "));
   add("Originator", path.originatorId);
   add("ClusterList", path.clusterList.join(" "));

@@ -191,7 +191,7 @@ interface PathFacts {
 function describe(inputs: ViewInputs, attributes: PathAttributes, facts: PathFacts): RibPath {
   const { source, ...rest } = facts;
   const peer = source === LOCAL_PEER ? undefined : inputs.peers.find(source);
-  const { originatorId } = attributes;
+  const { aggregator, originatorId } = attributes;
   return {
     ...rest,
     peer: peer === undefined ? undefined : { name: peer.config.name, address: peer.address },
@@ -203,6 +203,11 @@ function describe(inputs: ViewInputs, attributes: PathAttributes, facts: PathFac
     communities: attributes.communities.map(formatCommunity),
     extendedCommunities: attributes.extendedCommunities,
     largeCommunities: attributes.largeCommunities,
+    atomicAggregate: attributes.atomicAggregate,
+    aggregator:
+      aggregator === undefined
+        ? undefined
+        : { as: aggregator.as, address: addressFromWord(aggregator.address) },
     originatorId: originatorId === undefined ? undefined : addressFromWord(originatorId),
     clusterList: attributes.clusterList.map(addressFromWord),
     attributesOpaque: attributes.opaque.map(({ type, flags, value }) => ({
