@@ -3,7 +3,7 @@ import type { Clock, Timer } from "./clock.ts";
 /** setTimeout turns longer delays into 1 ms: longer ones are cut here and never needed. */
 const DELAY_MS_MAX = 0x7fff_ffff;
 
-/** The machine's clock. Timers do not keep the process alive: sockets and watches do that. */
+/** The machine's clock. A timer that is running keeps the process alive; owners cancel theirs. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),

@@ -34,13 +34,17 @@ export function parseConfigFile(text: string, name: string): ParsedConfigFile {
     ]);
   }
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    uniqueKeys: true,
+    prettyErrors: false,
+  });
   const lineAt = (offset: number) => lines.linePos(offset).line;
   if (document.errors.length > 0) {
     const found = document.errors.map((error) => ({
       line: lineAt(error.pos[0]),
       field: "",
-      text: printable(error.message.split("\n")[0] ?? "is no YAML"),
+      text: printable(error.message),
     }));
     return refused(name, found);
   }
