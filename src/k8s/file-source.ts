@@ -6,8 +6,8 @@
  * be read keeps the Nodes there are and is named.
  */
 import type { Clock, Timer } from "../runtime/clock.ts";
+import { FileError, type FileStamp, fileStamp, readText, watchFolderOf } from "../runtime/files.ts";
 import type { Log } from "../runtime/log.ts";
-import { FileError, type FileStamp, fileStamp, readText, watchFolderOf } from "./files.ts";
 import { NODES_FILE_BYTES_MAX } from "./limits.ts";
 import type { NodeSource, NodeSourceStatus, Nodes } from "./node-source.ts";
 import { NodeStore } from "./node-store.ts";

@@ -7,7 +7,7 @@
 import type { RequestOptions } from "node:https";
 import { dirname, join } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node";
-import { FileError, fileExists, readTextNow } from "./files.ts";
+import { FileError, fileExists, readTextNow } from "../runtime/files.ts";
 import { KUBECONFIG_BYTES_MAX } from "./limits.ts";
 import { printable, quoted } from "./problem.ts";
 

@@ -5,8 +5,8 @@
  * is readable by its owner only.
  */
 import type { Clock, Timer } from "../runtime/clock.ts";
+import { FileError, readText, writeAtomically } from "../runtime/files.ts";
 import type { Log } from "../runtime/log.ts";
-import { FileError, readText, writeAtomically } from "./files.ts";
 import { NODES_FILE_BYTES_MAX } from "./limits.ts";
 import { ANNOTATION_PREFIX, isJsonObject, type NodeSnapshot } from "./node-snapshot.ts";
 import type { Nodes } from "./node-source.ts";

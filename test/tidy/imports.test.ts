@@ -23,7 +23,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "src/routes": ["src/ip", "src/runtime", "netlink-ts"],
   "src/ipset": ["src/ip", "src/runtime", "ipset-js", "netlink-ts"],
   "src/k8s": ["src/ip", "src/runtime"],
-  "src/cni": ["src/ip", "src/runtime"],
+  "src/cni": ["src/ip", "src/runtime", "netlink-ts"],
   "src/agent": ["src"],
   "src/cli": ["src/agent", "src/ip", "src/runtime"],
   "src/main.ts": ["src/cli", "src/agent"],
@@ -36,8 +36,9 @@ const ADAPTERS: Readonly<Record<string, readonly string[]>> = {
   "node:net": ["src/bgp/session", "src/agent", "src/cli"],
   "node:http": ["src/agent", "src/cli", "src/k8s"],
   "node:https": ["src/k8s"],
-  "node:fs": ["src/k8s", "src/agent", "src/cli"],
-  "node:fs/promises": ["src/k8s", "src/agent", "src/cli"],
+  "node:fs": ["src/runtime/files.ts", "src/k8s", "src/agent", "src/cli"],
+  "node:fs/promises": ["src/runtime/files.ts", "src/k8s", "src/cni", "src/agent", "src/cli"],
+  "node:child_process": ["src/cni"],
   koffi: ["packages/netlink-ts"],
   pino: ["src/agent"],
   commander: ["src/cli"],
@@ -75,7 +76,8 @@ function problemsOf(file: SourceFile): string[] {
       return [`${file.path} may not import ${imported}`];
     }
     const adapters = ADAPTERS[imported];
-    const allowed = adapters?.some((folder) => file.path.startsWith(`${folder}/`)) ?? true;
+    const allowed =
+      adapters?.some((place) => file.path === place || file.path.startsWith(`${place}/`)) ?? true;
     return allowed ? [] : [`${file.path} may not use ${imported}`];
   });
 }
