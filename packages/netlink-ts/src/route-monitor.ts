@@ -32,6 +32,8 @@ export type RouteEvent = EventOrigin &
 
 export interface RouteMonitorOptions extends MonitorOptions {
   readonly topics: readonly RouteTopic[];
+  /** Leaves out, unread, what the socket with this port caused: see `RouteNetlink.port`. */
+  readonly exceptPort?: number;
 }
 
 export interface RouteEventListener {
@@ -51,6 +53,7 @@ export class RouteMonitor {
       options.topics.flatMap((topic) => GROUPS[topic]),
       {
         onMessage(message) {
+          if (message.port === options.exceptPort) return;
           const event = decodeEvent(message);
           if (event !== undefined) listener.onEvent(event);
         },

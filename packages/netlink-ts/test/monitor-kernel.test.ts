@@ -138,6 +138,37 @@ test("a burst of 10,000 routes is seen whole", async (t) => {
   assert.equal(events.length, adds.length);
 });
 
+test("what one socket caused can be left out", async (t) => {
+  const namespace = Namespace.make(t);
+  if (namespace === undefined) return;
+  namespace.veth("v0", "192.0.2.1/24");
+  const netlink = namespace.enter(() => new RouteNetlink());
+  const seen: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const monitor = namespace.enter(() =>
+    netlink.monitor(
+      { topics: ["route"], exceptPort: netlink.port },
+      {
+        onEvent(event) {
+          if (event.kind !== "route" || !event.route.destination.startsWith("10.")) return;
+          seen.push(event.route.destination);
+          if (event.route.destination === "10.2.0.0/24") resolve();
+        },
+        onOverrun: () => assert.fail("overrun"),
+      },
+    ),
+  );
+  t.after(() => {
+    monitor.close();
+    netlink.close();
+  });
+  const ours = { destination: "10.1.0.0/24", gateway: "192.0.2.2", protocol: 17 };
+  await netlink.routes.apply([{ kind: "add", route: ours }]);
+  namespace.ip("route add 10.2.0.0/24 via 192.0.2.2");
+  await promise;
+  assert.deepEqual(seen, ["10.2.0.0/24"]);
+});
+
 test("more than the buffer holds is reported, and the monitor goes on", async (t) => {
   const namespace = Namespace.make(t);
   if (namespace === undefined) return;
