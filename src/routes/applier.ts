@@ -91,10 +91,13 @@ export class Applier {
     }
   }
 
-  /** Rejects with KernelUnavailableError; then nothing is noted and all is to be planned again. */
-  async apply(): Promise<void> {
+  /**
+   * Has the kernel carry out what was added; false when there was nothing. Rejects with
+   * KernelUnavailableError: then all is to be planned again.
+   */
+  async apply(): Promise<boolean> {
     const pending = this.#pending;
-    if (pending.length === 0) return;
+    if (pending.length === 0) return false;
     this.#pending = [];
     const operations = pending.flatMap((entry) => entry.operations);
     const { observer } = this.#state;
@@ -109,6 +112,7 @@ export class Applier {
     } finally {
       observer.operating(false);
     }
+    return true;
   }
 
   /** What a dry run would do. */

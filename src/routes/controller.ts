@@ -258,8 +258,9 @@ export class RouteController {
       await this.#dumpIfDue();
       const slice = this.#nextSlice();
       if (slice.length === 0) break;
-      await this.#settle(slice);
-      await this.#turn();
+      this.#planAll(slice);
+      // Waiting for the kernel is a turn for the event loop, too.
+      if (!(await this.#applier.apply())) await this.#turn();
     }
     // Only now is it known that the kernel also takes changes from us.
     this.#unavailable = undefined;
@@ -308,13 +309,12 @@ export class RouteController {
     return slice;
   }
 
-  async #settle(slice: readonly Prefix[]): Promise<void> {
+  #planAll(slice: readonly Prefix[]): void {
     const seen = new Set<Prefix>();
     for (const prefix of slice) {
       if (!seen.has(prefix)) this.#plan(prefix);
       seen.add(prefix);
     }
-    await this.#applier.apply();
   }
 
   #plan(prefix: Prefix): void {

@@ -35,23 +35,30 @@ export type GuardRefusal =
   | { readonly reason: "own-pod-cidr"; readonly podCidr: Prefix };
 
 /** RFC 6890 and RFC 4291: what no peer can be the way to. */
-const NOT_ROUTABLE: readonly { readonly range: AddressRange; readonly what: string }[] = (
-  [
-    ["0.0.0.0/8", "this network"],
-    ["127.0.0.0/8", "loopback"],
-    ["169.254.0.0/16", "link-local"],
-    ["224.0.0.0/4", "multicast"],
-    ["240.0.0.0/4", "reserved"],
-    ["::/128", "unspecified"],
-    ["::1/128", "loopback"],
-    ["::ffff:0:0/96", "IPv4-mapped"],
-    ["fe80::/10", "link-local"],
-    ["ff00::/8", "multicast"],
-  ] as const
-).map(([text, what]) => ({ range: rangeOf(prefix(text)), what }));
+const NOT_ROUTABLE = {
+  4: [
+    reserved("0.0.0.0/8", "this network"),
+    reserved("127.0.0.0/8", "loopback"),
+    reserved("169.254.0.0/16", "link-local"),
+    reserved("224.0.0.0/4", "multicast"),
+    reserved("240.0.0.0/4", "reserved"),
+  ],
+  6: [
+    reserved("::/128", "unspecified"),
+    reserved("::1/128", "loopback"),
+    reserved("::ffff:0:0/96", "IPv4-mapped"),
+    reserved("fe80::/10", "link-local"),
+    reserved("ff00::/8", "multicast"),
+  ],
+} as const;
+
+function reserved(text: string, what: string) {
+  return { range: rangeOf(prefix(text)), what };
+}
 
 export class Guards {
   readonly #protected: AddressIndex;
+  readonly #nextHops = new Map<IpAddress, AddressRange>();
   readonly #ownPodCidrs: readonly { readonly range: AddressRange; readonly podCidr: Prefix }[];
 
   constructor(settings: GuardSettings, localAddresses: Iterable<IpAddress>) {
@@ -70,19 +77,29 @@ export class Guards {
   refusal(destination: Prefix, nextHops: readonly IpAddress[]): GuardRefusal | undefined {
     if (destination.endsWith("/0")) return { reason: "default-route" };
     const range = rangeOf(destination);
-    for (const { range: reserved, what } of NOT_ROUTABLE) {
-      if (rangesOverlap(range, reserved)) return { reason: "not-routable", what };
+    for (const { range: bad, what } of NOT_ROUTABLE[range.family]) {
+      if (rangesOverlap(range, bad)) return { reason: "not-routable", what };
     }
     for (const { range: own, podCidr } of this.#ownPodCidrs) {
       if (rangeCovers(own, range)) return { reason: "own-pod-cidr", podCidr };
     }
     for (const nextHop of nextHops) {
-      if (rangeCovers(range, rangeOfAddress(nextHop))) {
+      if (rangeCovers(range, this.#rangeOfNextHop(nextHop))) {
         return { reason: "covers-next-hop", address: nextHop };
       }
     }
     const address = this.#protected.lowestIn(range);
     return address === undefined ? undefined : { reason: "covers-node-address", address };
+  }
+
+  /** Next hops are few, prefixes many. */
+  #rangeOfNextHop(nextHop: IpAddress): AddressRange {
+    let range = this.#nextHops.get(nextHop);
+    if (range === undefined) {
+      range = rangeOfAddress(nextHop);
+      this.#nextHops.set(nextHop, range);
+    }
+    return range;
   }
 
   #isOwnPodAddress(address: IpAddress): boolean {
@@ -109,7 +126,7 @@ export function describeRefusal(refusal: GuardRefusal): string {
 
 function isNotRoutable(address: IpAddress): boolean {
   const range = rangeOfAddress(address);
-  return NOT_ROUTABLE.some((reserved) => rangesOverlap(range, reserved.range));
+  return NOT_ROUTABLE[range.family].some((bad) => rangesOverlap(range, bad.range));
 }
 
 function rangeOfAddress(address: IpAddress): AddressRange {

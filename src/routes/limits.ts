@@ -1,7 +1,7 @@
 /** Every bound of this folder, and what happens beyond it. */
 
 /** Prefixes planned before the event loop gets its turn, and operations in one send. */
-export const SLICE_PREFIXES_MAX = 500;
+export const SLICE_PREFIXES_MAX = 1000;
 /** Next hops of one route. Beyond: the lowest addresses are used, the others are left out. */
 export const NEXT_HOPS_MAX = 64;
 /** Conditions listed by `status()`. Beyond: counted in `conditionsTotal`, not listed. */

@@ -1,8 +1,7 @@
 /**
  * The kernel port over netlink. Translates between the kernel's words and ours and decides nothing.
  *
- * Two sockets: one asks and changes, one listens. What the asking one did is told from the events
- * by its port number.
+ * Two sockets: one asks and changes, one listens; the latter leaves out what the former caused.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import {
@@ -22,7 +21,7 @@ import {
   SystemCallError,
 } from "netlink-ts";
 import { addressBytes, type IpAddress, parseAddress } from "../ip/address.ts";
-import { isPrefix, type Prefix, parsePrefix, prefixFromBytes } from "../ip/prefix.ts";
+import { type Prefix, prefixFromBytes } from "../ip/prefix.ts";
 import {
   type KernelFailure,
   type KernelListener,
@@ -63,9 +62,9 @@ export class NetlinkKernel implements RouteKernel {
       const topics = ["route", "link", "address"] as const;
       this.#monitor = this.#around(() =>
         netlink.monitor(
-          { topics },
+          { topics, exceptPort: netlink.port },
           {
-            onEvent: (event) => deliver(event, netlink.port, listener),
+            onEvent: (event) => deliver(event, listener),
             onOverrun: () => listener.onOverrun(),
             onFailure: (error) => {
               this.close();
@@ -137,13 +136,12 @@ function failureOf(outcome: NetlinkError | undefined): KernelFailure | undefined
   return outcome === undefined ? undefined : { code: outcome.code, message: outcome.message };
 }
 
-function deliver(event: NetlinkEvent, ownPort: number, listener: KernelListener): void {
+function deliver(event: NetlinkEvent, listener: KernelListener): void {
   const { change, replaced } = event;
-  const own = event.port === ownPort;
   switch (event.kind) {
     case "route": {
       const route = event.route.table === MAIN_TABLE ? kernelRouteOf(event.route) : undefined;
-      if (route !== undefined) listener.onRoute({ change, route, replaced, own });
+      if (route !== undefined) listener.onRoute({ change, route, replaced });
       return;
     }
     case "link":
@@ -208,10 +206,9 @@ function hopFields(hops: readonly Hop[]): Pick<Route, "gateway" | "interfaceInde
  */
 function kernelRouteOf(route: Route, seen?: Map<string, readonly Hop[]>): KernelRoute | undefined {
   if ((route.flags & RouteFlag.CLONED) !== 0 || route.source !== undefined) return undefined;
-  const prefix = parsePrefix(route.destination);
-  if (!isPrefix(prefix)) return undefined;
   return {
-    prefix,
+    // Canonical, as netlink-ts promises, and without host bits, as the kernel demands.
+    prefix: route.destination as Prefix,
     protocol: route.protocol,
     tos: route.tos,
     metric: route.priority ?? 0,

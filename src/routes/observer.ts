@@ -92,8 +92,6 @@ export class KernelObserver implements KernelListener {
   }
 
   onRoute(event: RouteEvent): void {
-    // What we did ourselves the kernel has answered already, and possibly more since.
-    if (event.own) return;
     if (this.#hold({ kind: "route", event })) return;
     const { prefix } = event.route;
     const known = this.#view.has(prefix);

@@ -40,14 +40,12 @@ export class KernelUnavailableError extends Error {
   }
 }
 
-/** A change to the main table. */
+/** A change to the main table made by somebody else; what `apply` did it answers itself. */
 export interface RouteEvent {
   readonly change: "new" | "delete";
   readonly route: KernelRoute;
   /** The new one took the place of the first with the same prefix, TOS and metric. */
   readonly replaced: boolean;
-  /** Caused by an operation of ours. */
-  readonly own: boolean;
 }
 
 export interface LinkEvent {

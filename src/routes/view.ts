@@ -50,7 +50,8 @@ export class RouteView {
 
   /** Takes a route of a dump. */
   add(route: KernelRoute): void {
-    this.#put(route.prefix, [...this.at(route.prefix), route]);
+    const before = this.at(route.prefix);
+    this.#put(route.prefix, before, [...before, route]);
   }
 
   /** Takes in that the kernel carried out an operation of ours. */
@@ -61,6 +62,7 @@ export class RouteView {
       const { route } = operation;
       this.#put(
         prefix,
+        routes,
         routes.filter((other) => other !== route && !sameRoute(other, route)),
       );
       return;
@@ -75,11 +77,11 @@ export class RouteView {
       plain: true,
     };
     if (operation.kind === "create") {
-      this.#put(prefix, [...routes, made]);
+      this.#put(prefix, routes, [...routes, made]);
       return;
     }
     const at = routes.findIndex((route) => isOurs(route) && hasOurKey(route, family));
-    this.#put(prefix, at < 0 ? [...routes, made] : routes.with(at, made));
+    this.#put(prefix, routes, at < 0 ? [...routes, made] : routes.with(at, made));
   }
 
   /**
@@ -95,6 +97,7 @@ export class RouteView {
       if (gone === undefined) return !rivals.some((other) => other.protocol === route.protocol);
       this.#put(
         route.prefix,
+        routes,
         routes.filter((other) => other !== gone),
       );
       return true;
@@ -104,23 +107,28 @@ export class RouteView {
       const [rival] = rivals;
       const next =
         rival === undefined ? [...routes, route] : routes.with(routes.indexOf(rival), route);
-      this.#put(route.prefix, next);
+      this.#put(route.prefix, routes, next);
       return true;
     }
     if (routes.some((other) => sameRoute(other, route))) return true;
-    this.#put(route.prefix, [...routes, route]);
+    this.#put(route.prefix, routes, [...routes, route]);
     // IPv6 joins a route of the same key to the one that is there, as a further next hop.
     return rivals.length === 0 || prefixFamily(route.prefix) === 4;
   }
 
-  #put(prefix: Prefix, routes: readonly KernelRoute[]): void {
-    const family = prefixFamily(prefix);
-    const installedIn = (list: readonly KernelRoute[]) =>
-      list.some((route) => isOurs(route) && hasOurKey(route, family)) ? 1 : 0;
-    this.#installed += installedIn(routes) - installedIn(this.at(prefix));
-    if (routes.length === 0) this.#routes.delete(prefix);
-    else this.#routes.set(prefix, routes);
+  #put(prefix: Prefix, before: readonly KernelRoute[], after: readonly KernelRoute[]): void {
+    this.#installed += installedIn(after) - installedIn(before);
+    if (after.length === 0) this.#routes.delete(prefix);
+    else this.#routes.set(prefix, after);
   }
+}
+
+/** 1 when ours is among the routes of a prefix, else 0. */
+function installedIn(routes: readonly KernelRoute[]): number {
+  for (const route of routes) {
+    if (isOurs(route) && hasOurKey(route, prefixFamily(route.prefix))) return 1;
+  }
+  return 0;
 }
 
 function sameKey(a: KernelRoute, b: KernelRoute): boolean {

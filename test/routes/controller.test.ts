@@ -255,19 +255,6 @@ test("even without any event the period repairs", async () => {
   assert.deepEqual(h.kernel.ours(), lines(viaA));
 });
 
-test("our own events do not start anything", async () => {
-  const h = new Harness();
-  h.kernel.eventDelayMs = 3;
-  await h.started();
-  for (const nextHop of [A, B, A, B]) {
-    h.change(P1, nextHop);
-    await h.rest(2);
-  }
-  await h.rest(5000);
-  assert.deepEqual(h.tried(), [`create ${P1}`, ...Array(3).fill(`replace ${P1}`)]);
-  assert.equal(h.kernel.dumps, 1);
-});
-
 test("a deletion older than our own operation does not fool it for long", async () => {
   const h = new Harness();
   await h.started();

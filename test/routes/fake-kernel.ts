@@ -1,7 +1,8 @@
 /**
  * A main table that behaves as Linux does where it matters here: the key is prefix, TOS and metric;
  * a create refuses an occupied key; a replace takes the first of a key, whoever's it is; going down,
- * an interface takes its routes along without an event for each. Events come later, by the clock.
+ * an interface takes its routes along without an event for each. Events of what others do come
+ * later, by the clock.
  */
 import type { IpAddress } from "../../src/ip/address.ts";
 import { parseAddress } from "../../src/ip/address.ts";
@@ -148,7 +149,7 @@ export class FakeKernel implements RouteKernel {
   add(entry: KernelRoute, place: "first" | "last" = "last"): void {
     if (place === "first") this.routes.unshift(entry);
     else this.routes.push(entry);
-    this.#event("new", entry, false, false);
+    this.#event("new", entry, false);
   }
 
   /** Somebody else's `ip route replace`. */
@@ -156,14 +157,14 @@ export class FakeKernel implements RouteKernel {
     const at = this.routes.findIndex((other) => sameKey(other, entry));
     if (at < 0) this.routes.push(entry);
     else this.routes[at] = entry;
-    this.#event("new", entry, at >= 0, false);
+    this.#event("new", entry, at >= 0);
   }
 
   /** Somebody else deletes routes. */
   delete(matches: (entry: KernelRoute) => boolean): void {
     const gone = this.routes.filter(matches);
     this.routes = this.routes.filter((entry) => !gone.includes(entry));
-    for (const entry of gone) this.#event("delete", entry, false, false);
+    for (const entry of gone) this.#event("delete", entry, false);
   }
 
   setLink(index: number, up: boolean): void {
@@ -203,7 +204,7 @@ export class FakeKernel implements RouteKernel {
 
   /** An event of somebody else's change, without the change. */
   report(change: "new" | "delete", entry: KernelRoute): void {
-    this.#event(change, entry, false, false);
+    this.#event(change, entry, false);
   }
 
   /** Changes the table without any event. */
@@ -233,8 +234,7 @@ export class FakeKernel implements RouteKernel {
     if (operation.kind === "delete") {
       const at = this.routes.findIndex((entry) => sameRoute(entry, operation.route));
       if (at < 0 || !isOurs(this.routes[at]!)) return failure("ESRCH");
-      const [gone] = this.routes.splice(at, 1);
-      this.#event("delete", gone!, false, true);
+      this.routes.splice(at, 1);
       return undefined;
     }
     if (!operation.hops.every((hop) => this.#reaches(hop, operation.prefix))) {
@@ -245,7 +245,6 @@ export class FakeKernel implements RouteKernel {
     if (operation.kind === "create") {
       if (at >= 0) return failure("EEXIST");
       this.routes.push(made);
-      this.#event("new", made, false, true);
       return undefined;
     }
     if (at < 0) return failure("ENOENT");
@@ -253,7 +252,6 @@ export class FakeKernel implements RouteKernel {
     const unknowable = this.#blind || (this.#undelivered.get(hit.prefix) ?? 0) > 0;
     if (!isOurs(hit) && unknowable) this.onUnknowableLoss(hit);
     this.routes[at] = made;
-    this.#event("new", made, true, true);
     return undefined;
   }
 
@@ -270,12 +268,12 @@ export class FakeKernel implements RouteKernel {
     );
   }
 
-  #event(change: "new" | "delete", entry: KernelRoute, replaced: boolean, own: boolean): void {
+  #event(change: "new" | "delete", entry: KernelRoute, replaced: boolean): void {
     if (this.#listener === undefined) return;
-    if (!own) this.#count(entry.prefix, 1);
+    this.#count(entry.prefix, 1);
     this.#later((listener) => {
-      if (!own) this.#count(entry.prefix, -1);
-      listener.onRoute({ change, route: entry, replaced, own });
+      this.#count(entry.prefix, -1);
+      listener.onRoute({ change, route: entry, replaced });
     });
   }
 
