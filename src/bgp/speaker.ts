@@ -372,7 +372,7 @@ export class Speaker {
     const capMs = this.#config.deferralSeconds * 1000;
     if (this.#deferring && !mustDefer(this.#peers.values(), elapsed, capMs)) {
       this.#deferring = false;
-      for (const [id, peer] of this.#byRibId) if (peer.isUp) this.#rib.holdOutput(id, false);
+      for (const peer of this.#byRibId.values()) peer.releaseOutput();
     }
     if (this.#converged || !hasConverged(this.#peers.values(), now, this.#startedAt)) return;
     this.#converged = true;

@@ -24,8 +24,6 @@ export interface ReaderHost {
   event(link: Link, event: FsmEvent): void;
   /** An event that only moves timers of an established session. */
   touch(link: Link, event: FsmEvent): void;
-  /** Something that the peer did wrong. */
-  fault(link: Link, event: Extract<FsmEvent, { readonly error: BgpError }>): void;
 }
 
 /** Reads one message; its body lies at `start` to `end`. */
@@ -75,7 +73,7 @@ function readUpdate(
   }
   const error = host.update(buffer, start, end);
   if (error === undefined) host.touch(link, event);
-  else host.fault(link, { type: "updateError", error });
+  else host.event(link, { type: "updateError", error });
 }
 
 function readKeepalive(host: ReaderHost, link: Link): void {
@@ -96,7 +94,7 @@ function readOpen(
   const open = decodeOpen(buffer, start, end);
   const session = isBgpError(open) ? open : negotiate(local, open, { remoteAs: host.expectedAs });
   if (isBgpError(session)) {
-    host.fault(link, { type: "openError", error: session });
+    host.event(link, { type: "openError", error: session });
     return;
   }
   link.framer.receiveBytesMax = session.receiveBytesMax;
@@ -118,7 +116,7 @@ function readRouteRefresh(
   }
   const message = decodeRouteRefresh(buffer, start, end, link.enhancedRouteRefresh);
   if (isBgpError(message)) {
-    host.fault(link, { type: "updateError", error: message });
+    host.event(link, { type: "updateError", error: message });
     return;
   }
   host.touch(link, event);

@@ -18,6 +18,7 @@ import { encodeNotification } from "../message/notification.ts";
 import { encodeOpen } from "../message/open.ts";
 import {
   type BgpError,
+  ErrorCode,
   MessageType,
   type NegotiatedSession,
   type RouteRefreshMessage,
@@ -162,7 +163,7 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
   }
 
   linkError(link: Link, error: BgpError): void {
-    this.fault(link, { type: "headerError", error });
+    this.event(link, { type: "headerError", error });
   }
 
   linkWritable(link: Link): void {
@@ -188,11 +189,6 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
 
   touch(link: Link, event: FsmEvent): void {
     this.#runner.touch(link.id, event);
-  }
-
-  fault(link: Link, event: Extract<FsmEvent, { readonly error: BgpError }>): void {
-    this.record.errors.add(event.error.reason);
-    this.#runner.on(link.id, event);
   }
 
   update(buffer: Uint8Array, start: number, end: number): BgpError | undefined {
@@ -249,6 +245,8 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
         this.#write(link, MessageType.keepalive, encodeKeepalive());
         break;
       case "sendNotification":
+        // A Cease is our doing; everything else the peer did wrong.
+        if (action.error.code !== ErrorCode.cease) this.record.errors.add(action.error.reason);
         this.#write(link, MessageType.notification, encodeNotification(action.error));
         break;
       case "close":

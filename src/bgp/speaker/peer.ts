@@ -189,6 +189,14 @@ export class Peer implements SessionHooks, Task {
     this.#host.services.work.schedule(this);
   }
 
+  /** Routes are no longer held back. */
+  releaseOutput(): void {
+    const { rib } = this.#host;
+    if (!this.isUp || this.#id === undefined) return;
+    rib.holdOutput(this.#id, false);
+    if (rib.hasOutput(this.#id)) this.outputReady();
+  }
+
   /** One slice of output. */
   run(deadline: number): boolean {
     const { rib, services } = this.#host;

@@ -1,0 +1,148 @@
+/** When the speaker says that it knows all routes; and its listeners. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { announce, endOfRib, openOf, RawPeer, restartCapability } from "../../support/raw-peer.ts";
+import { ip, type TestNode, World } from "../../support/speakers.ts";
+
+function rawPeer(world: World, n: number, graceful: boolean): RawPeer {
+  const address = ip(`192.0.2.${n}`);
+  const raw = new RawPeer(world.network.host(address), address).listen();
+  raw.autoOpen = openOf(address, {
+    capabilities: [{ kind: "fourOctetAs", as: 64512 }, ...(graceful ? [restartCapability()] : [])],
+  });
+  return raw;
+}
+
+function start(a: TestNode, raws: readonly RawPeer[]): { told: number; routesThen: number } {
+  const result = { told: 0, routesThen: -1 };
+  let routes = 0;
+  a.speaker.onBestChange((changes) => {
+    routes += changes.length;
+  });
+  a.speaker.onConverged(() => {
+    result.told++;
+    result.routesThen = routes;
+  });
+  a.speaker.setPeers(raws.map((raw) => ({ ...a.peerTo(a), address: raw.address })));
+  a.speaker.start();
+  return result;
+}
+
+test("converged with the last End-of-RIB, once, after all best routes were told", () => {
+  const world = new World();
+  const a = world.node("192.0.2.1");
+  const [first, second] = [rawPeer(world, 8, true), rawPeer(world, 9, true)];
+  const result = start(a, [first, second]);
+  world.advance(400);
+  first.send(announce(first.address, 1), endOfRib);
+  world.advance(100);
+  assert.equal(a.speaker.converged(), false);
+  second.send(announce(second.address, 2, 3, 4), endOfRib);
+  world.advance(5);
+  assert.deepEqual([a.speaker.converged(), result.told, result.routesThen], [true, 1, 4]);
+  second.connection!.reset();
+  world.advance(60_000);
+  assert.deepEqual([a.speaker.converged(), result.told], [true, 1]);
+});
+
+test("peers that stay away are waited for fifteen seconds; those configured as down not at all", () => {
+  const world = new World();
+  const a = world.node("192.0.2.1");
+  const raw = rawPeer(world, 8, true);
+  const away = { ...a.peerTo(a), address: ip("192.0.2.77") };
+  a.speaker.setPeers([{ ...away, address: raw.address }, away]);
+  a.speaker.start();
+  world.advance(300);
+  raw.send(endOfRib);
+  world.advance(14_000);
+  assert.equal(a.speaker.converged(), false);
+  world.advance(1_300);
+  assert.equal(a.speaker.converged(), true);
+
+  const b = world.node("192.0.2.2");
+  b.speaker.setPeers([{ ...b.peerTo(b), address: away.address, shutdown: { message: "" } }]);
+  b.speaker.start();
+  world.advance(10);
+  assert.equal(b.speaker.converged(), true);
+});
+
+test("a peer without graceful restart is believed after a KEEPALIVE, or three seconds", () => {
+  for (const keepalive of [true, false]) {
+    const world = new World();
+    const a = world.node("192.0.2.1");
+    const raw = rawPeer(world, 8, false);
+    start(a, [raw]);
+    world.until(() => a.speaker.peer(raw.address)?.state === "Established", "session");
+    world.advance(1_000);
+    assert.equal(a.speaker.converged(), false);
+    if (keepalive) raw.keepalives = true;
+    if (keepalive) raw.send(Uint8Array.from([...new Uint8Array(16).fill(255), 0, 19, 4]));
+    world.advance(keepalive ? 5 : 2_600);
+    assert.equal(a.speaker.converged(), true);
+  }
+});
+
+test("nobody is converged before it was told its peers; with none it is at once", () => {
+  const world = new World();
+  const a = world.node("192.0.2.1");
+  a.speaker.start();
+  world.advance(60_000);
+  assert.equal(a.speaker.converged(), false);
+  a.speaker.setPeers([]);
+  world.advance(1);
+  assert.equal(a.speaker.converged(), true);
+});
+
+test("a listener that cannot stand is named, tried again, and does not stop the rest", () => {
+  const world = new World();
+  const port = 179;
+  const a = world.node("192.0.2.1", {
+    listen: [
+      { address: ip("192.0.2.1"), port },
+      { address: ip("203.0.113.5"), port },
+    ],
+  });
+  const blocker = a.host.listen(
+    { address: a.address, port, passwords: new Map() },
+    { listening() {}, accepted: () => undefined, failed() {} },
+  );
+  const b = world.node("192.0.2.2");
+  a.peers([b]);
+  b.peers([a]);
+  let changes = 0;
+  a.speaker.onPeerChange(() => changes++);
+  a.speaker.start();
+  b.speaker.start();
+  world.until(() => a.isUp(b), "session by dialling", 3_000);
+  const [taken, foreign] = a.speaker.listening();
+  assert.match(taken!.problem!, /192\.0\.2\.1 port 179.*EADDRINUSE/);
+  assert.match(foreign!.problem!, /203\.0\.113\.5 port 179.*EADDRNOTAVAIL/);
+  assert.ok(changes > 0);
+  blocker.close();
+  world.advance(31_000);
+  assert.deepEqual(
+    a.speaker.listening().map(({ listening }) => listening),
+    [true, false],
+  );
+});
+
+test("listen addresses change while running; sessions of others stay", () => {
+  const world = new World();
+  const a = world.node("192.0.2.1");
+  const b = world.node("192.0.2.2");
+  a.peers([b], { passive: true });
+  b.peers([a]);
+  a.speaker.start();
+  b.speaker.start();
+  world.until(() => a.isUp(b), "session");
+  a.speaker.setConfig({ ...a.speaker.config, listen: [{ address: a.address, port: 1179 }] });
+  world.advance(100);
+  assert.ok(a.isUp(b));
+  assert.deepEqual(a.speaker.listening(), [
+    { address: a.address, port: 1179, listening: true, problem: undefined },
+  ]);
+  b.peers([a], { port: 1179 });
+  b.speaker.resetPeer(a.address, "hard");
+  world.until(() => !a.isUp(b), "down");
+  world.until(() => a.isUp(b), "session on the new port", 3_000);
+});
