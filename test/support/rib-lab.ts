@@ -12,6 +12,7 @@ import type {
 import { SegmentType } from "../../src/bgp/message/types.ts";
 import type { DecodedUpdate } from "../../src/bgp/message/update.ts";
 import { UpdateDecoder } from "../../src/bgp/message/update-decoder.ts";
+import type { GroupLimits } from "../../src/bgp/rib/limits.ts";
 import { pushPrefix } from "../../src/bgp/rib/policy-prefixes.ts";
 import type { Policy } from "../../src/bgp/rib/policy-types.ts";
 import { type PrefixLimitState, Rib } from "../../src/bgp/rib/rib.ts";
@@ -121,8 +122,9 @@ export interface Received {
 /** A peer of the RIB under test, with what it holds after all that it was sent. */
 export class LabPeer {
   readonly lab: RibLab;
-  readonly config: RibPeer;
+  config: RibPeer;
   id = -1;
+  isUp = false;
   /** What it holds, by `prefix` or `prefix#id`. */
   readonly view = new Map<string, PathAttributes>();
   /** Withdrawals of what it did not hold: must stay empty but where the RIB may not know. */
@@ -161,12 +163,14 @@ export class LabPeer {
     this.decoder = this.makeDecoder();
     this.readyCount = 0;
     this.id = this.lab.rib.peerUp(this.config);
+    this.isUp = true;
     this.lab.byId.set(this.id, this);
     if (this.lab.readyEarly.delete(this.id)) this.readyCount++;
     return this;
   }
 
   down(retainStale: readonly RouteFamily[] = []): void {
+    this.isUp = false;
     this.lab.rib.peerDown(this.id, { retainStale });
     this.lab.settle();
   }
@@ -201,6 +205,11 @@ export class LabPeer {
   /** What it holds, as sorted text. */
   held(): string[] {
     return [...this.view].map(([key, value]) => `${key} ${describe(value)}`).sort();
+  }
+
+  /** The same without path identifiers. */
+  heldByPrefix(): string[] {
+    return [...this.view].map(([key, value]) => `${key.split("#")[0]} ${describe(value)}`).sort();
   }
 
   private makeDecoder(): UpdateDecoder {
@@ -245,6 +254,14 @@ const NOTHING: Received = {
   refresh: undefined,
 };
 
+export interface LabOptions {
+  readonly maximumPaths?: number;
+  /** Somebody wants to know of changed best routes. */
+  readonly consumer?: boolean;
+  readonly groupLimits?: GroupLimits;
+  readonly workAtOnce?: number;
+}
+
 /** The RIB under test and its peers. */
 export class RibLab {
   readonly rib: Rib;
@@ -254,7 +271,7 @@ export class RibLab {
   bestDirty = 0;
   now = 1_000_000;
 
-  constructor(options: { readonly maximumPaths?: number; readonly consumer?: boolean } = {}) {
+  constructor(options: LabOptions = {}) {
     this.rib = new Rib({
       localAs: LOCAL_AS,
       routerId: ROUTER_ID,
@@ -268,6 +285,8 @@ export class RibLab {
         else peer.readyCount++;
       },
       onWork: () => {},
+      ...(options.groupLimits === undefined ? {} : { groupLimits: options.groupLimits }),
+      ...(options.workAtOnce === undefined ? {} : { workAtOnce: options.workAtOnce }),
       ...(options.consumer === true ? { onBestDirty: () => this.bestDirty++ } : {}),
     });
   }

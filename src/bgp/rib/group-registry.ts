@@ -10,6 +10,7 @@ import type { AdjRibOut } from "./adj-rib-out.ts";
 import { ExportJudge } from "./export-judge.ts";
 import type { ExportOptions } from "./export-rules.ts";
 import type { FamilyRib, RibCore } from "./family-rib.ts";
+import type { GroupLimits } from "./limits.ts";
 import { PeerKind } from "./peer-table.ts";
 import { PlainAdjRibOut } from "./plain-adj-rib-out.ts";
 import { PolicyProgram } from "./policy.ts";
@@ -20,6 +21,7 @@ import { UpdateGroup } from "./update-group.ts";
 
 export class GroupRegistry {
   private readonly core: RibCore;
+  private readonly limits: GroupLimits;
   private readonly groups = new Map<string, UpdateGroup>();
   private readonly keys = new Map<UpdateGroup, string>();
   private readonly policyTexts = new WeakMap<Policy, string>();
@@ -28,8 +30,9 @@ export class GroupRegistry {
   /** One for each way to encode; groups take turns. */
   private readonly writers = new Map<string, UpdateWriter>();
 
-  constructor(core: RibCore) {
+  constructor(core: RibCore, limits: GroupLimits) {
     this.core = core;
+    this.limits = limits;
   }
 
   /** The group that the peer belongs to for the family of `rib`. */
@@ -101,7 +104,8 @@ export class GroupRegistry {
       ? new AddPathAdjRibOut({ table, paths, store, decision, judge, isMember })
       : new PlainAdjRibOut(table, paths, store, judge, isMember);
     const writer = this.writerFor(peer.negotiated);
-    const parts = { table, paths, store, peers, judge, out, writer, buckets: this.buckets };
+    const { buckets, limits } = this;
+    const parts = { table, paths, store, peers, judge, out, writer, buckets, limits };
     const group: UpdateGroup = new UpdateGroup({ options, addPath, ...parts });
     return group;
   }

@@ -12,17 +12,27 @@ export const PEERS_MAX = 16_384;
 /** Paths of one prefix that an ADD-PATH peer is told of. Beyond: the others are not advertised. */
 export const ADD_PATHS_MAX = 255;
 
-/** Changed prefixes that one step of an update group looks at: about 5 ms of work. */
-export const CHUNK_ROWS_MAX = 16_384;
+/** Bounds of an update group's work and memory; tests make them small. */
+export interface GroupLimits {
+  /** Changed prefixes that one step looks at: about 5 ms of work. */
+  readonly chunkRowsMax: number;
+  /** Buckets, so attribute sets, that one step fills before it ends: bounds its bytes. */
+  readonly chunkBucketsMax: number;
+  /**
+   * Encoded bytes that a group keeps for members that read slower than others. Beyond: the slow
+   * member leaves the shared stream, keeps a set of the prefixes it missed and catches up alone.
+   */
+  readonly sharedBytesMax: number;
+}
 
-/** Encoded bytes that one step stops after; the rest of its prefixes waits for the next step. */
-export const CHUNK_BYTES_MAX = 256 * 1024;
-
-/**
- * Encoded bytes that a group keeps for members that read slower than others. Beyond: the slow
- * member leaves the shared stream, keeps a set of the prefixes it missed and catches up alone.
- */
-export const SHARED_BYTES_MAX = 1024 * 1024;
+export const GROUP_LIMITS: GroupLimits = {
+  chunkRowsMax: 16_384,
+  chunkBucketsMax: 2048,
+  sharedBytesMax: 1024 * 1024,
+};
 
 /** AS_SEQUENCE segments hold at most this many AS numbers, RFC 4271 §4.3. */
 export const SEGMENT_ASNS_MAX = 255;
+
+/** Paths looked at within the call that postponed work comes up in; the rest is for `work`. */
+export const WORK_AT_ONCE = 2048;

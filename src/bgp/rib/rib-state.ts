@@ -9,6 +9,7 @@ import { AttributeStore } from "./attribute-store.ts";
 import { FamilyRib, type RibCore } from "./family-rib.ts";
 import { GroupRegistry } from "./group-registry.ts";
 import type { ImportOptions } from "./import-rules.ts";
+import { GROUP_LIMITS, type GroupLimits, WORK_AT_ONCE } from "./limits.ts";
 import { NextHopTable } from "./next-hop-table.ts";
 import { hasOutput } from "./output-reader.ts";
 import { PeerRegistry } from "./peer-registry.ts";
@@ -34,6 +35,9 @@ export interface RibOptions extends RibGlobals {
   readonly now: () => number;
   /** A random u32 keeps peers from choosing prefixes and attributes that collide in our hashes. */
   readonly hashSeed?: number;
+  /** For tests: bounds other than those in limits.ts. */
+  readonly groupLimits?: GroupLimits;
+  readonly workAtOnce?: number;
   /** There is output for the peer; called once until `drainOutput` has emptied it. */
   readonly onOutputReady: (peer: PeerId) => void;
   /** Best routes changed; called once until `takeBestChanges` has emptied the list. None = nobody. */
@@ -41,9 +45,6 @@ export interface RibOptions extends RibGlobals {
   /** There is work for `work`; called once until it has done it all. */
   readonly onWork: () => void;
 }
-
-/** Paths looked at when work comes up; what is left is for `work`. */
-const WORK_AT_ONCE = 2048;
 
 export const FAMILIES: readonly RouteFamily[] = [4, 6];
 
@@ -92,7 +93,7 @@ export class RibState implements ViewInputs {
       maximumPaths: () => this.globals.maximumPaths,
     };
     this.ribs = { 4: new FamilyRib(4, core, seed), 6: new FamilyRib(6, core, seed) };
-    this.groups = new GroupRegistry(core);
+    this.groups = new GroupRegistry(core, options.groupLimits ?? GROUP_LIMITS);
     if (options.onBestDirty === undefined) return;
     for (const family of FAMILIES) this.ribs[family].changes = new RowQueue();
   }
@@ -154,7 +155,8 @@ export class RibState implements ViewInputs {
   /** Ends a call: does small work at once, announces the rest, says who has what to fetch. */
   flush(): void {
     if (!this.workAnnounced && this.hasWork()) {
-      for (const family of FAMILIES) this.ribs[family].work(WORK_AT_ONCE);
+      for (const family of FAMILIES)
+        this.ribs[family].work(this.options.workAtOnce ?? WORK_AT_ONCE);
       if (this.hasWork()) {
         this.workAnnounced = true;
         this.options.onWork();

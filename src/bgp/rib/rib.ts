@@ -95,8 +95,10 @@ export class Rib {
     this.state.leaving.add(peer);
     for (const family of FAMILIES) {
       const into = this.ribs[family].adjRibIn(id);
+      // What a route refresh under way had not confirmed yet is no staler than the rest.
+      const kept = into.staleReason === "refresh" ? 2 : 1;
       into.age("restart");
-      this.ribs[family].sweep(into, options.retainStale.includes(family) ? 1 : 0);
+      this.ribs[family].sweep(into, options.retainStale.includes(family) ? kept : 0);
     }
     this.state.flush();
   }

@@ -11,9 +11,6 @@ import type { RowId } from "./prefix-table.ts";
 
 export const EVERYONE = 0;
 
-/** Buckets of one step beyond which the step ends: bounds its time and its bytes. */
-export const BUCKETS_MAX = 2048;
-
 export interface Bucket {
   /** 0 = withdrawal. */
   readonly attributes: number;
@@ -43,8 +40,8 @@ export class UpdateBuckets {
     this.items = 1;
   }
 
-  get isFull(): boolean {
-    return this.list.length >= BUCKETS_MAX;
+  get size(): number {
+    return this.list.length;
   }
 
   announce(

@@ -20,7 +20,7 @@ import type { AttributeStore } from "./attribute-store.ts";
 import type { ExportJudge } from "./export-judge.ts";
 import { type ExportOptions, exportedAttributes, reflects } from "./export-rules.ts";
 import { GroupMember } from "./group-member.ts";
-import { CHUNK_ROWS_MAX, SHARED_BYTES_MAX } from "./limits.ts";
+import type { GroupLimits } from "./limits.ts";
 import type { PathStore } from "./path-store.ts";
 import type { PeerId, PeerKind } from "./peer-table.ts";
 import { NO_ROW, type PrefixTable, type RowId } from "./prefix-table.ts";
@@ -46,6 +46,7 @@ export interface UpdateGroupParts {
   /** Shared by groups of one encoding: empty before and after each step. */
   readonly writer: UpdateWriter;
   readonly buckets: UpdateBuckets;
+  readonly limits: GroupLimits;
 }
 
 export class UpdateGroup {
@@ -232,7 +233,7 @@ export class UpdateGroup {
     this.parts.judge.begin();
     this.told.length = 0;
     this.dropped.length = 0;
-    for (let looked = 0; looked < CHUNK_ROWS_MAX && !this.buckets.isFull; looked++) {
+    for (let looked = 0; this.hasRoom(looked); looked++) {
       const row = this.queue.take();
       if (row !== NO_ROW) this.look(row, true);
       else if (this.fillNext < this.fillEnd) {
@@ -243,6 +244,11 @@ export class UpdateGroup {
     if (!this.hasPending()) this.awake = false;
     if (this.told.length > 0) this.publish();
     for (const row of this.dropped) this.table.unhold(row);
+  }
+
+  private hasRoom(looked: number): boolean {
+    const { chunkRowsMax, chunkBucketsMax } = this.parts.limits;
+    return looked < chunkRowsMax && this.buckets.size < chunkBucketsMax;
   }
 
   private look(row: RowId, held: boolean): void {
@@ -263,12 +269,15 @@ export class UpdateGroup {
     if (this.inStepCount === 0) return;
     const segments = this.encode();
     this.stream.append(segments, Uint32Array.from(this.told), this.inStepCount);
-    if (this.stream.bytes > SHARED_BYTES_MAX) this.dropSlowMembers();
+    if (this.stream.bytes > this.parts.limits.sharedBytesMax) this.dropSlowMembers();
   }
 
   /** Members at the oldest block leave the stream until it is short enough again. */
   private dropSlowMembers(): void {
-    while (this.stream.bytes > SHARED_BYTES_MAX && this.stream.end - this.stream.begin > 1) {
+    while (
+      this.stream.bytes > this.parts.limits.sharedBytesMax &&
+      this.stream.end - this.stream.begin > 1
+    ) {
       const oldest = this.stream.begin;
       for (const member of this.members.values()) {
         if (member.inStep && member.block === oldest) this.release(member);
@@ -314,7 +323,7 @@ export class UpdateGroup {
 
   private walk(member: GroupMember): void {
     const limit = this.table.rowLimit;
-    for (let looked = 0; looked < CHUNK_ROWS_MAX && !this.buckets.isFull; looked++) {
+    for (let looked = 0; this.hasRoom(looked); looked++) {
       if (member.walk >= limit) {
         member.walking = false;
         member.missedCursor = 1;
@@ -328,7 +337,7 @@ export class UpdateGroup {
   }
 
   private tellMissed(member: GroupMember): void {
-    for (let looked = 0; looked < CHUNK_ROWS_MAX && !this.buckets.isFull; looked++) {
+    for (let looked = 0; this.hasRoom(looked); looked++) {
       const row = member.missed.nextFrom(member.missedCursor);
       if (row === NO_ROW) {
         member.missedCursor = 1;

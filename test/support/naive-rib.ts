@@ -1,0 +1,448 @@
+/**
+ * The RIB written the slow and obvious way: objects, maps, and everything computed anew from what
+ * the peers said. The oracle for src/bgp/rib: same inputs, equal best paths and equal views of the
+ * receivers. It shares no code with it but the vocabulary.
+ */
+
+import {
+  type AsPathSegment,
+  type PathAttributes,
+  type RouteFamily,
+  SegmentType,
+} from "../../src/bgp/message/types.ts";
+import type { Policy, PolicyActions, PolicyMatch } from "../../src/bgp/rib/policy-types.ts";
+import type { RibPeer } from "../../src/bgp/rib/rib-peer.ts";
+import type { OriginatedRoute } from "../../src/bgp/types.ts";
+import { compareAddresses, familyOf, type IpAddress } from "../../src/ip/address.ts";
+import {
+  type Prefix,
+  prefix,
+  prefixCovers,
+  prefixFamily,
+  prefixLength,
+} from "../../src/ip/prefix.ts";
+
+const GRACEFUL_SHUTDOWN = 0xffff0000;
+const LLGR_STALE = 0xffff0006;
+const NO_LLGR = 0xffff0007;
+const NO_EXPORT = 0xffffff01;
+const NO_ADVERTISE = 0xffffff02;
+const NO_EXPORT_SUBCONFED = 0xffffff03;
+
+export interface NaiveGlobals {
+  readonly localAs: number;
+  readonly routerId: number;
+  readonly clusterId: number;
+}
+
+interface NaivePath {
+  readonly prefix: Prefix;
+  readonly pathId: number;
+  readonly received: PathAttributes;
+  /** Sessions and route refreshes since it was heard; stale unless 0. */
+  age: number;
+  longLived: boolean;
+}
+
+interface NaivePeer {
+  config: RibPeer;
+  up: boolean;
+  /** Families whose last aging was a route refresh. */
+  readonly refreshed: Set<RouteFamily>;
+  readonly paths: Map<string, NaivePath>;
+}
+
+/** A path as the decision sees it. */
+export interface Candidate {
+  readonly from: RibPeer | undefined;
+  readonly pathId: number;
+  readonly attributes: PathAttributes;
+  readonly longLived: boolean;
+}
+
+export class NaiveRib {
+  globals: NaiveGlobals;
+  readonly peers = new Map<IpAddress, NaivePeer>();
+  originated: readonly OriginatedRoute[] = [];
+  cost: (nextHop: IpAddress) => number | undefined = () => 0;
+
+  constructor(globals: NaiveGlobals) {
+    this.globals = globals;
+  }
+
+  peerUp(config: RibPeer): void {
+    const known = this.peers.get(config.address);
+    if (known === undefined) {
+      this.peers.set(config.address, { config, up: true, refreshed: new Set(), paths: new Map() });
+      return;
+    }
+    const { config: before } = known;
+    const other =
+      before.internal !== config.internal ||
+      before.routeReflectorClient !== config.routeReflectorClient ||
+      before.remoteAs !== config.remoteAs;
+    known.config = config;
+    known.up = true;
+    for (const [key, path] of known.paths) {
+      if (other || !config.negotiated.families.includes(prefixFamily(path.prefix))) {
+        known.paths.delete(key);
+      }
+    }
+  }
+
+  peerDown(address: IpAddress, retain: readonly RouteFamily[]): void {
+    const peer = this.peers.get(address)!;
+    peer.up = false;
+    for (const [key, path] of peer.paths) {
+      const family = prefixFamily(path.prefix);
+      path.age++;
+      // What a refresh had not confirmed yet is no staler than the rest.
+      const young = path.age <= (peer.refreshed.has(family) ? 2 : 1);
+      if (!retain.includes(family) || !(young || path.longLived)) peer.paths.delete(key);
+    }
+    peer.refreshed.clear();
+    if (peer.paths.size === 0) this.peers.delete(address);
+  }
+
+  announce(address: IpAddress, keys: readonly string[], attributes: PathAttributes): void {
+    const peer = this.peers.get(address)!;
+    for (const key of keys) {
+      const [text, id] = key.split("#");
+      const path = { prefix: prefix(text!), pathId: Number(id ?? 0), received: attributes };
+      peer.paths.set(key, { ...path, age: 0, longLived: false });
+    }
+  }
+
+  withdraw(address: IpAddress, keys: readonly string[]): void {
+    for (const key of keys) this.peers.get(address)!.paths.delete(key);
+  }
+
+  beginRefresh(address: IpAddress, family: RouteFamily): void {
+    const peer = this.peers.get(address)!;
+    peer.refreshed.add(family);
+    for (const path of peer.paths.values()) if (prefixFamily(path.prefix) === family) path.age++;
+  }
+
+  sweep(address: IpAddress, family: RouteFamily): void {
+    const peer = this.peers.get(address);
+    if (peer === undefined) return;
+    for (const [key, path] of peer.paths) {
+      if (path.age > 0 && prefixFamily(path.prefix) === family) peer.paths.delete(key);
+    }
+    if (!peer.up && peer.paths.size === 0) this.peers.delete(address);
+  }
+
+  markLongLived(address: IpAddress, family: RouteFamily): void {
+    const peer = this.peers.get(address);
+    if (peer === undefined) return;
+    for (const [key, path] of peer.paths) {
+      if (path.age === 0 || prefixFamily(path.prefix) !== family) continue;
+      if (path.received.communities.includes(NO_LLGR)) peer.paths.delete(key);
+      else path.longLived = true;
+    }
+    if (!peer.up && peer.paths.size === 0) this.peers.delete(address);
+  }
+
+  /** All prefixes that anybody has a path of. */
+  prefixes(): Set<Prefix> {
+    const all = new Set<Prefix>(this.originated.map((r) => r.prefix));
+    for (const peer of this.peers.values()) {
+      for (const path of peer.paths.values()) all.add(path.prefix);
+    }
+    return all;
+  }
+
+  /** Usable paths of a prefix. */
+  candidates(of: Prefix): Candidate[] {
+    const result: Candidate[] = [];
+    for (const own of this.originated) {
+      if (own.prefix === of) result.push(localCandidate(own));
+    }
+    for (const peer of this.peers.values()) {
+      for (const path of peer.paths.values()) {
+        if (path.prefix !== of) continue;
+        const attributes = this.imported(peer.config, path);
+        if (attributes === undefined) continue;
+        if (attributes.nextHop !== undefined && this.cost(attributes.nextHop) === undefined) {
+          continue;
+        }
+        const { longLived, pathId } = path;
+        result.push({ from: peer.config, pathId, attributes, longLived });
+      }
+    }
+    return result;
+  }
+
+  private imported(peer: RibPeer, path: NaivePath): PathAttributes | undefined {
+    let a = path.received;
+    const asns = [this.globals.localAs, peer.localAs];
+    if (a.asPath.some((s) => s.asns.some((as) => asns.includes(as)))) return undefined;
+    if (peer.internal) {
+      if (a.originatorId === this.globals.routerId) return undefined;
+      if (a.clusterList.includes(this.globals.clusterId)) return undefined;
+    } else {
+      a = { ...a, localPref: undefined, originatorId: undefined, clusterList: [] };
+    }
+    if (peer.importPolicy === undefined) {
+      if (!peer.internal) return undefined;
+    } else {
+      const judged = applyPolicy(peer.importPolicy, path.prefix, a, false);
+      if (judged === undefined) return undefined;
+      a = judged.attributes;
+      const own = ownNextHop(peer, prefixFamily(path.prefix));
+      if (judged.nextHopSelf && own !== undefined) a = { ...a, nextHop: own };
+    }
+    if (!peer.internal && a.communities.includes(GRACEFUL_SHUTDOWN)) a = { ...a, localPref: 0 };
+    if (path.longLived && !a.communities.includes(LLGR_STALE)) {
+      a = { ...a, communities: [...a.communities, LLGR_STALE] };
+    }
+    return a;
+  }
+
+  /** RFC 4271 §9.1.2.2, elimination step by step. */
+  best(of: Prefix): Candidate | undefined {
+    let left = this.candidates(of);
+    const keep = (key: (c: Candidate) => number) => {
+      const lowest = Math.min(...left.map(key));
+      left = left.filter((c) => key(c) === lowest);
+    };
+    if (left.length === 0) return undefined;
+    keep((c) => (c.longLived || c.attributes.communities.includes(LLGR_STALE) ? 1 : 0));
+    keep((c) => -(c.attributes.localPref ?? 100));
+    keep((c) => (c.from === undefined ? 0 : 1));
+    keep((c) => hops(c.attributes.asPath));
+    keep((c) => c.attributes.origin);
+    left = left.filter(
+      (c) =>
+        !left.some(
+          (other) =>
+            firstAs(other.attributes.asPath) === firstAs(c.attributes.asPath) &&
+            (other.attributes.med ?? 0) < (c.attributes.med ?? 0),
+        ),
+    );
+    keep((c) => (c.from?.internal === true ? 1 : 0));
+    keep((c) =>
+      c.from === undefined || c.attributes.nextHop === undefined
+        ? 0
+        : this.cost(c.attributes.nextHop)!,
+    );
+    keep((c) => c.attributes.originatorId ?? c.from?.remoteRouterId ?? 0);
+    keep((c) => c.attributes.clusterList.length);
+    left.sort(
+      (a, b) =>
+        (a.from === undefined || b.from === undefined
+          ? 0
+          : compareAddresses(a.from.address, b.from.address)) || a.pathId - b.pathId,
+    );
+    return left[0];
+  }
+
+  /** Best path of each prefix. */
+  locRib(): Map<Prefix, Candidate> {
+    const result = new Map<Prefix, Candidate>();
+    for (const of of this.prefixes()) {
+      const best = this.best(of);
+      if (best !== undefined) result.set(of, best);
+    }
+    return result;
+  }
+
+  /** What the peer is to hold: attributes by prefix; several with ADD-PATH, in any order. */
+  view(target: RibPeer): Map<Prefix, PathAttributes[]> {
+    const result = new Map<Prefix, PathAttributes[]>();
+    for (const of of this.prefixes()) {
+      const family = prefixFamily(of);
+      if (!target.negotiated.families.includes(family)) continue;
+      const best = this.best(of);
+      const all = target.negotiated.addPathSend.includes(family)
+        ? this.candidates(of)
+        : best === undefined
+          ? []
+          : [best];
+      const told = all
+        .map((candidate) => this.exported(target, of, candidate))
+        .filter((attributes) => attributes !== undefined);
+      if (told.length > 0) result.set(of, told);
+    }
+    return result;
+  }
+
+  private exported(target: RibPeer, of: Prefix, path: Candidate): PathAttributes | undefined {
+    const { from } = path;
+    let a = path.attributes;
+    if (from?.address === target.address) return undefined;
+    const clients = from?.routeReflectorClient === true || target.routeReflectorClient;
+    if (from?.internal === true && target.internal && !clients) return undefined;
+    if (a.communities.includes(NO_ADVERTISE)) return undefined;
+    const confined =
+      a.communities.includes(NO_EXPORT) || a.communities.includes(NO_EXPORT_SUBCONFED);
+    if (!target.internal && confined) return undefined;
+    const stale = path.longLived || a.communities.includes(LLGR_STALE);
+    if (stale && target.negotiated.longLivedGracefulRestart === undefined) return undefined;
+    let medSet = from === undefined;
+    let policySelf = false;
+    if (target.exportPolicy === undefined) {
+      if (!target.internal) return undefined;
+    } else {
+      const judged = applyPolicy(target.exportPolicy, of, a, from === undefined);
+      if (judged === undefined) return undefined;
+      ({ attributes: a } = judged);
+      policySelf = judged.nextHopSelf;
+      medSet = medSet || judged.medSet;
+    }
+    const nextHop = this.nextHopFor(target, of, path, policySelf);
+    if (nextHop === undefined) return undefined;
+    a = { ...a, nextHop, linkLocalNextHop: undefined };
+    if (!target.internal) {
+      a = { ...a, localPref: undefined, originatorId: undefined, clusterList: [] };
+      return { ...a, med: medSet ? a.med : undefined, asPath: put(a.asPath, target.localAs, 1) };
+    }
+    a = { ...a, localPref: a.localPref ?? 100 };
+    if (from?.internal !== true) return a;
+    return {
+      ...a,
+      originatorId: a.originatorId ?? from.remoteRouterId,
+      clusterList: [this.globals.clusterId, ...a.clusterList],
+    };
+  }
+
+  private nextHopFor(
+    target: RibPeer,
+    of: Prefix,
+    path: Candidate,
+    policySelf: boolean,
+  ): IpAddress | undefined {
+    const { from } = path;
+    const own = ownNextHop(target, prefixFamily(of));
+    const reflected = from?.internal === true;
+    let nextHop = path.attributes.nextHop;
+    if (
+      policySelf ||
+      (target.nextHopSelf && !reflected) ||
+      (!target.internal && from !== undefined)
+    ) {
+      nextHop = own ?? (from === undefined ? nextHop : undefined);
+    }
+    if (nextHop === undefined) return undefined;
+    if (familyOf(nextHop) === prefixFamily(of)) return nextHop;
+    return familyOf(nextHop) === 6 && target.negotiated.extendedNextHop ? nextHop : undefined;
+  }
+}
+
+function localCandidate(own: OriginatedRoute): Candidate {
+  const attributes: PathAttributes = {
+    origin: 0,
+    asPath: [],
+    nextHop: own.nextHop,
+    linkLocalNextHop: undefined,
+    med: own.med,
+    localPref: undefined,
+    atomicAggregate: false,
+    aggregator: undefined,
+    communities: own.communities,
+    extendedCommunities: [],
+    largeCommunities: [],
+    originatorId: undefined,
+    clusterList: [],
+    opaque: [],
+  };
+  return { from: undefined, pathId: 0, attributes, longLived: false };
+}
+
+function ownNextHop(peer: RibPeer, family: RouteFamily): IpAddress | undefined {
+  const same = peer.nextHops.find((a) => familyOf(a) === family);
+  if (same !== undefined) return same;
+  return family === 4 && peer.negotiated.extendedNextHop
+    ? peer.nextHops.find((a) => familyOf(a) === 6)
+    : undefined;
+}
+
+function hops(path: readonly AsPathSegment[]): number {
+  let count = 0;
+  for (const { type, asns } of path) {
+    if (type === SegmentType.sequence) count += asns.length;
+    if (type === SegmentType.set) count += 1;
+  }
+  return count;
+}
+
+function firstAs(path: readonly AsPathSegment[]): number {
+  const first = path.find((s) => s.type === SegmentType.sequence || s.type === SegmentType.set);
+  return first?.type === SegmentType.sequence ? first.asns[0]! : 0;
+}
+
+function put(path: readonly AsPathSegment[], as: number, count: number): AsPathSegment[] {
+  let result = [...path];
+  for (let i = 0; i < count; i++) {
+    const [head, ...rest] = result;
+    if (head !== undefined && head.type === SegmentType.sequence && head.asns.length < 255) {
+      result = [{ type: SegmentType.sequence, asns: [as, ...head.asns] }, ...rest];
+    } else result = [{ type: SegmentType.sequence, asns: [as] }, ...result];
+  }
+  return result;
+}
+
+interface Judged {
+  readonly attributes: PathAttributes;
+  readonly nextHopSelf: boolean;
+  readonly medSet: boolean;
+}
+
+function applyPolicy(
+  policy: Policy,
+  of: Prefix,
+  attributes: PathAttributes,
+  originated: boolean,
+): Judged | undefined {
+  let a = attributes;
+  let nextHopSelf = false;
+  let medSet = false;
+  for (const statement of policy.statements) {
+    if (!holds(statement.match, of, a, originated)) continue;
+    if (statement.result === "reject") return undefined;
+    a = act(statement.set, a);
+    nextHopSelf = statement.set.nextHopSelf ?? nextHopSelf;
+    medSet = medSet || statement.set.med !== undefined;
+    if (statement.result === "accept") return { attributes: a, nextHopSelf, medSet };
+  }
+  return policy.defaultResult === "accept" ? { attributes: a, nextHopSelf, medSet } : undefined;
+}
+
+function holds(match: PolicyMatch, of: Prefix, a: PathAttributes, originated: boolean): boolean {
+  const length = prefixLength(of);
+  const { prefixes, communities, largeCommunities } = match;
+  if (
+    prefixes !== undefined &&
+    !prefixes.some((p) => prefixCovers(p.prefix, of) && length >= p.ge && length <= p.le)
+  ) {
+    return false;
+  }
+  if (communities !== undefined && !communities.some((c) => a.communities.includes(c)))
+    return false;
+  if (
+    largeCommunities !== undefined &&
+    !largeCommunities.some((c) => a.largeCommunities.includes(c))
+  ) {
+    return false;
+  }
+  if (match.asPathLengthMin !== undefined && hops(a.asPath) < match.asPathLengthMin) return false;
+  if (match.asPathLengthMax !== undefined && hops(a.asPath) > match.asPathLengthMax) return false;
+  return match.originated === undefined || match.originated === originated;
+}
+
+function act(set: PolicyActions, a: PathAttributes): PathAttributes {
+  let communities = a.communities.filter((c) => !(set.removeCommunities ?? []).includes(c));
+  for (const c of set.addCommunities ?? []) {
+    if (!communities.includes(c)) communities = [...communities, c];
+  }
+  let large = [...a.largeCommunities];
+  for (const c of set.addLargeCommunities ?? []) if (!large.includes(c)) large = [...large, c];
+  return {
+    ...a,
+    communities,
+    largeCommunities: large,
+    localPref: set.localPref ?? a.localPref,
+    med: set.med ?? a.med,
+    asPath: set.prepend === undefined ? a.asPath : put(a.asPath, set.prepend.as, set.prepend.count),
+  };
+}
