@@ -1,0 +1,15 @@
+/** Every bound of this folder, and what happens beyond it. */
+
+/** A CNI configuration. Beyond: refused, not read and not overwritten. */
+export const CONFLIST_BYTES_MAX = 256 * 1024;
+/** Plugins of one configuration that are looked for. Beyond: the rest is taken to be there. */
+export const PLUGINS_MAX = 64;
+/** Names in one message. Beyond: counted in the text. */
+export const NAMED_MAX = 5;
+/** The CNI folder and its file are looked at this often, besides the kernel's events about them. */
+export const CONFLIST_PERIOD_MS = 30_000;
+/** Links, addresses and sysctls are looked at this often, besides the kernel's events. */
+export const LINKS_PERIOD_MS = 60_000;
+/** What failed is tried again: the first time after, and at most every. */
+export const RETRY_FIRST_MS = 200;
+export const RETRY_MAX_MS = 30_000;

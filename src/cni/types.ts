@@ -1,0 +1,16 @@
+/** What the parts of this folder say to each other and to the agent. */
+
+/** How pods are connected: all to one bridge, or each by a point-to-point link of its own. */
+export type CniPluginKind = "bridge" | "ptp";
+
+/** The bridge, by kube-router's name, so that its pods stay connected when the agent changes. */
+export const POD_BRIDGE = "kube-bridge";
+
+/** One thing that is wrong, for the log, `podrouter status` and /readyz. */
+export interface CniCondition {
+  /** Stable, and unique within this folder. */
+  readonly name: string;
+  readonly severity: "info" | "warning" | "error";
+  /** One sentence; no control characters. */
+  readonly message: string;
+}
