@@ -8,8 +8,10 @@ export const PLUGINS_MAX = 64;
 export const NAMED_MAX = 5;
 /** The CNI folder and its file are looked at this often, besides the kernel's events about them. */
 export const CONFLIST_PERIOD_MS = 30_000;
+/** So long nothing is done after an event: an editor may be in the middle of writing. */
+export const CONFLIST_REST_MS = 300;
 /** Links, addresses and sysctls are looked at this often, besides the kernel's events. */
 export const LINKS_PERIOD_MS = 60_000;
 /** What failed is tried again: the first time after, and at most every. */
 export const RETRY_FIRST_MS = 200;
-export const RETRY_MAX_MS = 30_000;
+export const RETRY_MAX_MS = 10_000;

@@ -1,0 +1,253 @@
+/**
+ * Keeps the CNI configuration file of this node as conflist.ts plans it. The container runtime
+ * reports the node as ready for pods as soon as the file is there, so a new one is written only
+ * once the node routes. The file is replaced whole (temporary file, sync, rename), only when
+ * something changes, and never when it is not understood: pods that run do not depend on it, and
+ * an administrator's work is worth more than ours.
+ *
+ * Each pass reads what is there and removes the difference; a pass is made when what is wanted
+ * changes, when something happens in the folder, and every CONFLIST_PERIOD_MS.
+ */
+import { basename, dirname, join } from "node:path";
+import type { Prefix } from "../ip/prefix.ts";
+import { backoffMs } from "../runtime/backoff.ts";
+import type { Clock, Random } from "../runtime/clock.ts";
+import { FileError } from "../runtime/files.ts";
+import type { Log } from "../runtime/log.ts";
+import { type ConflistRefusal, planConflist } from "./conflist.ts";
+import {
+  CONFLIST_PERIOD_MS,
+  CONFLIST_REST_MS,
+  NAMED_MAX,
+  PLUGINS_MAX,
+  RETRY_FIRST_MS,
+  RETRY_MAX_MS,
+} from "./limits.ts";
+import { PassLoop } from "./pass-loop.ts";
+import type { CniCondition, CniPluginKind } from "./types.ts";
+
+/** The files, for tests to stand in. Everything but `isProgram` rejects with {@link FileError}. */
+export interface ConflistFiles {
+  /** Undefined when there is no file. */
+  read(path: string): Promise<string | undefined>;
+  /** Replaces the file whole and makes its folder. */
+  write(path: string, text: string): Promise<void>;
+  /** Names in a folder; undefined when there is no such folder. */
+  list(folder: string): Promise<readonly string[] | undefined>;
+  isProgram(path: string): Promise<boolean>;
+  /** Calls back when something happens in the folder of `path`, which must be there. */
+  watch(path: string, onEvent: () => void): { close(): void };
+}
+
+export interface ConflistFileOptions {
+  readonly path: string;
+  /** Where the runtime looks for the plugins. */
+  readonly binFolder: string;
+  readonly kind: CniPluginKind;
+  /** Look and report, write nothing. */
+  readonly dryRun?: boolean;
+}
+
+export interface ConflistFileWanted {
+  /** Empty while the Node has none: the file is then left as it is. */
+  readonly podCidrs: readonly Prefix[];
+  /** Undefined: whatever the file says. */
+  readonly mtu: number | undefined;
+  /** Why nothing may be written yet ("BGP has not converged"); undefined when it may. */
+  readonly notYet: string | undefined;
+}
+
+export interface ConflistFileDeps {
+  readonly files: ConflistFiles;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Called after each pass. Must not throw. */
+  readonly onChanged?: () => void;
+}
+
+/** Files that a runtime reads, in the order of their names; the first one counts. */
+const CONFIGURATION = /\.(?:conf|conflist|json)$/;
+
+/** What each runtime may want beside the plugins of the list: containerd calls it for `lo`. */
+const LOOPBACK = "loopback";
+
+const REFUSALS: Readonly<Record<ConflistRefusal, string>> = {
+  "not-json": "is not JSON",
+  "not-a-list": "is not a CNI network configuration list",
+  "no-known-plugin": "has no plugin bridge or ptp",
+};
+
+export class ConflistFile {
+  readonly #options: ConflistFileOptions;
+  readonly #deps: ConflistFileDeps;
+  readonly #loop: PassLoop;
+  #wanted: ConflistFileWanted = { podCidrs: [], mtu: undefined, notYet: "the agent starts" };
+  #conditions: readonly CniCondition[] = [];
+  #inPlace = false;
+  #failures = 0;
+  #watch: { close(): void } | undefined;
+
+  constructor(options: ConflistFileOptions, deps: ConflistFileDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#loop = new PassLoop(deps.clock, () => this.#pass());
+  }
+
+  start(): void {
+    this.#loop.start();
+  }
+
+  /** The file itself stays. */
+  async stop(): Promise<void> {
+    this.#watch?.close();
+    await this.#loop.stop();
+  }
+
+  want(wanted: ConflistFileWanted): void {
+    this.#wanted = wanted;
+    this.#loop.request();
+  }
+
+  conditions(): readonly CniCondition[] {
+    return this.#conditions;
+  }
+
+  /** Whether the file is there and as it should be. */
+  get inPlace(): boolean {
+    return this.#inPlace;
+  }
+
+  async #pass(): Promise<number> {
+    const found: CniCondition[] = [];
+    let delayMs = CONFLIST_PERIOD_MS;
+    try {
+      const names = await this.#deps.files.list(dirname(this.#options.path));
+      if (names !== undefined) this.#watchOnce();
+      const first = shadowing(names ?? [], this.#options.path);
+      if (first.length > 0) found.push(shadowed(first, this.#options.path));
+      await this.#keep(found);
+      this.#failures = 0;
+    } catch (error) {
+      if (!(error instanceof FileError)) throw error;
+      this.#inPlace = false;
+      found.push(failed(error));
+      const options = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
+      delayMs = backoffMs(options, this.#failures++, this.#deps.random);
+    }
+    this.#conditions = found;
+    this.#deps.onChanged?.();
+    return delayMs;
+  }
+
+  async #keep(found: CniCondition[]): Promise<void> {
+    const { path, kind, dryRun } = this.#options;
+    const { podCidrs, mtu, notYet } = this.#wanted;
+    const existing = await this.#deps.files.read(path);
+    this.#inPlace = false;
+    if (podCidrs.length === 0) return;
+    const plan = planConflist(existing, { kind, podCidrs, mtu });
+    if (!plan.ok) {
+      found.push(refused(path, plan.refusal));
+      return;
+    }
+    for (const note of plan.notes) found.push(noted(path, note));
+    const missing = await this.#missing([...plan.programs, LOOPBACK]);
+    if (missing.length > 0) found.push(pluginsMissing(missing, this.#options.binFolder));
+    if (plan.text === undefined) {
+      this.#inPlace = true;
+    } else if (notYet !== undefined) {
+      if (existing === undefined) found.push(waiting(path, notYet));
+    } else if (dryRun === true) {
+      found.push(wouldWrite(path));
+    } else {
+      await this.#deps.files.write(path, plan.text);
+      this.#inPlace = true;
+      this.#deps.log.info({ path, podCidrs: podCidrs.join(" "), mtu }, "CNI configuration written");
+    }
+  }
+
+  async #missing(programs: readonly string[]): Promise<readonly string[]> {
+    const missing: string[] = [];
+    for (const program of new Set(programs.slice(0, PLUGINS_MAX))) {
+      // A name is looked up in the folder as it stands, and nowhere else (libcni does the same).
+      const plain = basename(program) === program;
+      const path = join(this.#options.binFolder, program);
+      if (!plain || !(await this.#deps.files.isProgram(path))) missing.push(program);
+    }
+    return missing;
+  }
+
+  #watchOnce(): void {
+    this.#watch ??= this.#deps.files.watch(this.#options.path, () => {
+      // A write of ours that fails makes events too, and must not be repeated by them.
+      if (this.#failures === 0) this.#loop.request(CONFLIST_REST_MS);
+    });
+  }
+}
+
+/** Other configurations that a runtime would take before ours. */
+function shadowing(names: readonly string[], path: string): readonly string[] {
+  const own = basename(path);
+  return names.filter((name) => name < own && CONFIGURATION.test(name)).sort();
+}
+
+function shadowed(names: readonly string[], path: string): CniCondition {
+  const [one, many] = ["sorts", "sort"];
+  return {
+    name: "cni-conf-shadowed",
+    severity: "error",
+    message:
+      `${list(names)} in ${dirname(path)} ${names.length === 1 ? one : many} before ` +
+      `${basename(path)}: the container runtime uses the first one, and pods are not connected by ` +
+      "podrouter",
+  };
+}
+
+function refused(path: string, refusal: ConflistRefusal): CniCondition {
+  return {
+    name: "cni-conf-not-understood",
+    severity: "error",
+    message: `${path} ${REFUSALS[refusal]}: it is left as it is; correct it, or remove it and it is made anew`,
+  };
+}
+
+function failed(error: FileError): CniCondition {
+  return {
+    name: "cni-conf-file",
+    severity: "error",
+    message: `the CNI configuration cannot be kept: ${error.message}`,
+  };
+}
+
+function noted(path: string, note: string): CniCondition {
+  return { name: "cni-conf-partial", severity: "warning", message: `${path}: ${note}` };
+}
+
+function pluginsMissing(missing: readonly string[], folder: string): CniCondition {
+  return {
+    name: "cni-plugins-missing",
+    severity: "error",
+    message: `no pod can be made: ${list(missing)} not found in ${folder} (--cni-bin-dir)`,
+  };
+}
+
+function waiting(path: string, notYet: string): CniCondition {
+  return {
+    name: "cni-conf-waits",
+    severity: "info",
+    message: `${path} is not written yet: ${notYet}`,
+  };
+}
+
+function wouldWrite(path: string): CniCondition {
+  return { name: "cni-conf-dry-run", severity: "info", message: `${path} would be written` };
+}
+
+/** Names for a message: bounded, without control characters. */
+function list(names: readonly string[]): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
+  const plain = names.map((name) => name.slice(0, 80).replace(/[\u0000-\u001f\u007f]/g, "?"));
+  const rest = plain.length - NAMED_MAX;
+  return `${plain.slice(0, NAMED_MAX).join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`;
+}
