@@ -1,0 +1,276 @@
+/**
+ * Keeps our ipsets filled. Level-triggered: every pass reads each set from the kernel, plans the
+ * difference and removes it, so there is no memory of what should be in there beside what is wanted.
+ *
+ * A pass is made when the contents change, every sync period, after a failure with backoff, and
+ * when the check, which only reads the headers, finds a set missing, of another type or with
+ * another number of members: somebody flushed it. Nothing is touched before the first contents are
+ * known, and no other set ever.
+ */
+import { backoffMs } from "../runtime/backoff.ts";
+import type { Clock, Random, Timer } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import { applyPlan, describePlan } from "./apply.ts";
+import {
+  conflictCondition,
+  errorCondition,
+  leftOutCondition,
+  memberCondition,
+  type SetCondition,
+  unavailableCondition,
+} from "./conditions.ts";
+import { desiredSets, hasIpv6, type SetContents } from "./desired.ts";
+import {
+  CHECK_PERIOD_MS,
+  PLANNED_LISTED_MAX,
+  RETRY_FIRST_MS,
+  RETRY_MAX_MS,
+  SYNC_PERIOD_MS,
+} from "./limits.ts";
+import { conflictOf, planSet, type SetPlan } from "./plan.ts";
+import { SetsError, type SetsKernel } from "./ports.ts";
+import { MutableSetCounters, type SetStatus, type SetSummary } from "./status.ts";
+import { type DesiredSet, OUR_SETS } from "./types.ts";
+
+export interface SetControllerOptions {
+  /** Headers are looked at this often. */
+  readonly checkPeriodMs?: number;
+  /** Members are compared this often at least. */
+  readonly syncPeriodMs?: number;
+  /** Plan and report, change nothing. */
+  readonly dryRun?: boolean;
+}
+
+export interface SetControllerDeps {
+  readonly kernel: SetsKernel;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Called after each pass. Must not throw. */
+  readonly onChanged?: () => void;
+}
+
+export class SetController {
+  readonly #kernel: SetsKernel;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #log: Log;
+  readonly #onChanged: () => void;
+  readonly #checkPeriodMs: number;
+  readonly #syncPeriodMs: number;
+  readonly #dryRun: boolean;
+  readonly #counters = new MutableSetCounters();
+  #contents: SetContents | undefined;
+  /** The twins are kept once they were needed, or found. */
+  #ipv6: boolean | undefined;
+  #conditions: readonly SetCondition[] = [];
+  #planned: readonly string[] = [];
+  /** What the last pass left behind, for the check. */
+  #sets: readonly SetSummary[] = [];
+  #lastSync: number | undefined;
+  #passDue = true;
+  #syncAt = 0;
+  #failures = 0;
+  #retryAt: number | undefined;
+  #busy: Promise<void> | undefined;
+  #waiters: (() => void)[] = [];
+  #timer: Timer | undefined;
+  #stopped = false;
+
+  constructor(options: SetControllerOptions, deps: SetControllerDeps) {
+    this.#kernel = deps.kernel;
+    this.#clock = deps.clock;
+    this.#random = deps.random;
+    this.#log = deps.log;
+    this.#onChanged = deps.onChanged ?? (() => undefined);
+    this.#checkPeriodMs = options.checkPeriodMs ?? CHECK_PERIOD_MS;
+    this.#syncPeriodMs = options.syncPeriodMs ?? SYNC_PERIOD_MS;
+    this.#dryRun = options.dryRun ?? false;
+  }
+
+  /**
+   * The whole contents from now on; the first call starts the controller. Resolves when the kernel
+   * has them, or when that was tried in vain (a condition says so, and it is tried again); never
+   * rejects.
+   */
+  setDesired(contents: SetContents): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
+    const changed = !sameContents(this.#contents, contents);
+    if (!changed && !this.#passDue && this.#busy === undefined) return Promise.resolve();
+    this.#contents = contents;
+    if (changed) this.#passDue = true;
+    return new Promise((resolve) => {
+      this.#waiters.push(resolve);
+      this.#begin();
+    });
+  }
+
+  status(): SetStatus {
+    return {
+      sets: this.#sets,
+      conditions: this.#conditions,
+      lastSync: this.#lastSync,
+      counters: { ...this.#counters },
+      planned: this.#planned.slice(0, PLANNED_LISTED_MAX),
+      plannedTotal: this.#planned.length,
+    };
+  }
+
+  /** Ends after what is under way. The sets stay: rules refer to them. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    await this.#busy;
+    this.#release();
+  }
+
+  /** Starts the loop unless it runs. */
+  #begin(): void {
+    if (this.#busy !== undefined || this.#stopped) return;
+    this.#timer?.cancel();
+    this.#busy = this.#run();
+    const passes = this.#counters.syncs + this.#counters.failed;
+    void this.#busy.finally(() => {
+      this.#busy = undefined;
+      this.#release();
+      if (this.#counters.syncs + this.#counters.failed > passes) this.#onChanged();
+      if (this.#passDue && this.#retryAt === undefined) this.#begin();
+      else this.#schedule();
+    });
+  }
+
+  #schedule(): void {
+    if (this.#stopped || this.#contents === undefined) return;
+    const now = this.#clock.now();
+    const due = this.#retryAt ?? Math.min(this.#syncAt, now + this.#checkPeriodMs);
+    this.#timer = this.#clock.after(Math.max(0, due - now), () => this.#begin());
+  }
+
+  async #run(): Promise<void> {
+    const now = this.#clock.now();
+    if (this.#retryAt !== undefined && now >= this.#retryAt) this.#passDue = true;
+    if (now >= this.#syncAt) this.#passDue = true;
+    try {
+      if (!this.#passDue && !(await this.#looksRight())) {
+        this.#counters.repairs++;
+        this.#passDue = true;
+        this.#log.info({}, "ipsets were changed by somebody else, filling them again");
+      }
+      if (this.#passDue) await this.#pass();
+    } catch (error) {
+      if (!(error instanceof SetsError)) throw error;
+      this.#failed([unavailableCondition(error)]);
+    }
+  }
+
+  #release(): void {
+    // Who asked for newer contents waits for the next pass.
+    if (this.#passDue && this.#retryAt === undefined && !this.#stopped) return;
+    for (const resolve of this.#waiters.splice(0)) resolve();
+  }
+
+  /** Compares headers only: cheap, and it sees a flush, a deletion and a lost member. */
+  async #looksRight(): Promise<boolean> {
+    for (const set of this.#sets) {
+      const header = await this.#kernel.header(set.name);
+      const foreign = header !== undefined && conflictOf(set, header) !== undefined;
+      if (foreign !== set.foreign) return false;
+      if (!foreign && header?.elements !== set.members) return false;
+    }
+    return true;
+  }
+
+  async #pass(): Promise<void> {
+    const contents = this.#contents;
+    if (contents === undefined) return;
+    this.#passDue = false;
+    this.#ipv6 = hasIpv6(contents) || (this.#ipv6 ?? (await this.#hasTwins()));
+    const { sets, leftOut } = desiredSets(contents, this.#ipv6);
+    const conditions = leftOut.map(leftOutCondition);
+    const summaries: SetSummary[] = [];
+    const planned: string[] = [];
+    let failed = false;
+    for (const desired of sets) {
+      try {
+        summaries.push(await this.#settle(desired, conditions, planned));
+      } catch (error) {
+        if (!(error instanceof SetsError) || error.kind === "unavailable") throw error;
+        conditions.push(errorCondition(desired.name, error));
+        failed = true;
+      }
+    }
+    this.#sets = summaries;
+    this.#planned = planned;
+    this.#counters.syncs++;
+    this.#lastSync = this.#clock.wall();
+    this.#syncAt = this.#clock.now() + this.#syncPeriodMs;
+    if (failed) this.#failed(conditions);
+    else {
+      this.#conditions = conditions;
+      this.#failures = 0;
+      this.#retryAt = undefined;
+    }
+  }
+
+  /** Brings one set right; adds to `conditions` and `planned`. */
+  async #settle(
+    desired: DesiredSet,
+    conditions: SetCondition[],
+    planned: string[],
+  ): Promise<SetSummary> {
+    const { name, type, family } = desired;
+    const header = await this.#kernel.header(name);
+    const conflict = header === undefined ? undefined : conflictOf(desired, header);
+    if (conflict !== undefined) {
+      conditions.push(conflictCondition(name, conflict));
+      return { name, type, family, members: header?.elements, foreign: true };
+    }
+    const actual = header === undefined ? undefined : await this.#kernel.list(name);
+    const plan = planSet(desired, actual);
+    if (this.#dryRun) {
+      for (const line of describePlan(desired, plan)) planned.push(line);
+      return { name, type, family, members: actual?.elements, foreign: false };
+    }
+    const refused = await applyPlan(this.#kernel, desired, plan);
+    this.#count(plan);
+    if (plan.kind === "rebuild") this.#log.info({ set: name, why: plan.why }, "ipset made anew");
+    if (refused.length > 0) conditions.push(memberCondition(name, refused));
+    const members = desired.members.size - refused.length;
+    return { name, type, family, members, foreign: false };
+  }
+
+  #count(plan: SetPlan): void {
+    const counters = this.#counters;
+    if (plan.kind === "create") counters.created++;
+    if (plan.kind === "rebuild") counters.rebuilt++;
+    if (plan.kind === "create" || plan.kind === "rebuild" || plan.kind === "update") {
+      counters.added += plan.add.length;
+    }
+    if (plan.kind === "update") counters.removed += plan.remove.length;
+  }
+
+  /** Sets of an earlier run: their members would stay for ever otherwise. */
+  async #hasTwins(): Promise<boolean> {
+    for (const { name, family } of OUR_SETS) {
+      if (family === 6 && (await this.#kernel.header(name)) !== undefined) return true;
+    }
+    return false;
+  }
+
+  #failed(conditions: readonly SetCondition[]): void {
+    this.#conditions = conditions;
+    this.#counters.failed++;
+    const options = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
+    const delay = backoffMs(options, this.#failures++, this.#random);
+    this.#retryAt = this.#clock.now() + delay;
+    this.#log.debug({ conditions: conditions.length }, "ipsets not right yet");
+  }
+}
+
+function sameContents(a: SetContents | undefined, b: SetContents): boolean {
+  return a !== undefined && sameList(a.podSubnets, b.podSubnets) && sameList(a.nodeIps, b.nodeIps);
+}
+
+function sameList(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((entry, index) => entry === b[index]);
+}

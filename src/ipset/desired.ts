@@ -1,0 +1,97 @@
+/** From pod subnets and Node addresses to sets. Pure. */
+import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
+import { type Prefix, prefixAddress, prefixFamily, prefixLength } from "../ip/prefix.ts";
+import { ELEMENTS_MAX, HASH_SIZE, MEMBERS_MAX } from "./limits.ts";
+import { type DesiredSet, OUR_SETS } from "./types.ts";
+
+/** What should be in the sets; both families in one list. */
+export interface SetContents {
+  /** Pod CIDRs of every Node, this one included. */
+  readonly podSubnets: readonly Prefix[];
+  /** Every InternalIP and ExternalIP of every Node. */
+  readonly nodeIps: readonly IpAddress[];
+}
+
+/** Members that are left out, by the set that they were meant for. */
+export interface LeftOut {
+  readonly set: string;
+  readonly members: readonly string[];
+  readonly why: string;
+}
+
+export interface DesiredSets {
+  readonly sets: readonly DesiredSet[];
+  readonly leftOut: readonly LeftOut[];
+}
+
+/** Whether the IPv6 twins are needed. */
+export function hasIpv6(contents: SetContents): boolean {
+  return (
+    contents.podSubnets.some((prefix) => prefixFamily(prefix) === 6) ||
+    contents.nodeIps.some((address) => familyOf(address) === 6)
+  );
+}
+
+/**
+ * The sets of one or both families. Doubles are one member. A prefix of length 0 and an unspecified
+ * address are no members the kernel could hold, and a rule that matched all of the Internet as "pod"
+ * would be worse than one that lacks a pod.
+ */
+export function desiredSets(contents: SetContents, ipv6: boolean): DesiredSets {
+  const sets: DesiredSet[] = [];
+  const leftOut: LeftOut[] = [];
+  for (const { name, type, family } of OUR_SETS) {
+    if (family === 6 && !ipv6) continue;
+    const wanted =
+      type === "hash:net"
+        ? podSubnetMembers(contents.podSubnets, family)
+        : nodeIpMembers(contents.nodeIps, family);
+    const members = new Set([...wanted.members].slice(0, MEMBERS_MAX));
+    if (wanted.refused.length > 0) {
+      leftOut.push({ set: name, members: wanted.refused, why: "it would match every address" });
+    }
+    if (wanted.members.size > members.size) {
+      const rest = [...wanted.members].slice(MEMBERS_MAX);
+      leftOut.push({ set: name, members: rest, why: `a set holds at most ${MEMBERS_MAX} members` });
+    }
+    sets.push({ name, type, family, members, ...sizeFor(members.size) });
+  }
+  return { sets, leftOut };
+}
+
+/** Room for so many members: see MEMBERS_MAX. */
+export function sizeFor(members: number): { hashSize: number; maxElements: number } {
+  if (members <= ELEMENTS_MAX) return { hashSize: HASH_SIZE, maxElements: ELEMENTS_MAX };
+  const maxElements = Math.min(MEMBERS_MAX, 2 ** Math.ceil(Math.log2(members * 1.25)));
+  // Buckets hold several entries; so many need no resizing while they are filled.
+  return { hashSize: maxElements / 4, maxElements };
+}
+
+interface Members {
+  readonly members: ReadonlySet<string>;
+  readonly refused: readonly string[];
+}
+
+function podSubnetMembers(podSubnets: readonly Prefix[], family: IpFamily): Members {
+  const members = new Set<string>();
+  const refused: string[] = [];
+  const hostLength = family === 4 ? 32 : 128;
+  for (const prefix of podSubnets) {
+    if (prefixFamily(prefix) !== family) continue;
+    const length = prefixLength(prefix);
+    if (length === 0) refused.push(prefix);
+    else members.add(length === hostLength ? prefixAddress(prefix) : prefix);
+  }
+  return { members, refused };
+}
+
+function nodeIpMembers(nodeIps: readonly IpAddress[], family: IpFamily): Members {
+  const members = new Set<string>();
+  const refused: string[] = [];
+  for (const address of nodeIps) {
+    if (familyOf(address) !== family) continue;
+    if (address === "0.0.0.0" || address === "::") refused.push(address);
+    else members.add(address);
+  }
+  return { members, refused };
+}

@@ -1,0 +1,387 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { type IpAddress, parseAddress } from "../../src/ip/address.ts";
+import { prefix } from "../../src/ip/prefix.ts";
+import { SetController, type SetControllerOptions } from "../../src/ipset/controller.ts";
+import type { SetContents } from "../../src/ipset/desired.ts";
+import { SetsError } from "../../src/ipset/ports.ts";
+import { removeAllSets } from "../../src/ipset/remove-all.ts";
+import { silentLog } from "../../src/runtime/log.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { FakeSets } from "./fake-sets.ts";
+
+const PODS = "kube-router-pod-subnets";
+const IPS = "kube-router-node-ips";
+const PODS6 = "inet6:kube-router-pod-subnets";
+const IPS6 = "inet6:kube-router-node-ips";
+
+function contents(podSubnets: readonly string[], nodeIps: readonly string[]): SetContents {
+  return {
+    podSubnets: podSubnets.map(prefix),
+    nodeIps: nodeIps.map((text) => parseAddress(text) as IpAddress),
+  };
+}
+
+const THREE = contents(
+  ["10.233.64.0/24", "10.233.65.0/24", "10.233.66.0/24"],
+  ["192.168.50.50", "192.168.50.51", "192.168.50.52"],
+);
+const TWO = contents(["10.233.64.0/24", "10.233.65.0/24"], ["192.168.50.50", "192.168.50.51"]);
+
+function setUp(options: SetControllerOptions = {}) {
+  const clock = new FakeClock();
+  const kernel = new FakeSets();
+  const deps = { kernel, clock, random: () => 0, log: silentLog };
+  const controller = new SetController(options, deps);
+  const codes = () => controller.status().conditions.map((condition) => condition.code);
+  const messages = () =>
+    controller
+      .status()
+      .conditions.map(({ message }) => message)
+      .join("\n");
+  return { clock, kernel, controller, codes, messages };
+}
+
+test("the sets are made and filled when the promise resolves", async () => {
+  const { kernel, controller, codes } = setUp();
+  await controller.setDesired(THREE);
+  assert.deepEqual(kernel.members(PODS), ["10.233.64.0/24", "10.233.65.0/24", "10.233.66.0/24"]);
+  assert.deepEqual(kernel.members(IPS), ["192.168.50.50", "192.168.50.51", "192.168.50.52"]);
+  assert.deepEqual([...kernel.sets.keys()], [PODS, IPS]);
+  assert.deepEqual(kernel.taken(), [
+    `create ${PODS} hash:net 4 65536`,
+    `add ${PODS} 3`,
+    `create ${IPS} hash:ip 4 65536`,
+    `add ${IPS} 3`,
+  ]);
+  assert.deepEqual(codes(), []);
+});
+
+test("nothing is touched before the contents are known", async () => {
+  const { clock, kernel } = setUp();
+  kernel.put(PODS, { members: ["10.1.0.0/24"] });
+  await clock.advanceAsync(100_000);
+  assert.deepEqual(kernel.members(PODS), ["10.1.0.0/24"]);
+  assert.equal(kernel.looks, 0);
+});
+
+test("a change costs what changed, and none costs nothing", async () => {
+  const { kernel, controller } = setUp();
+  await controller.setDesired(THREE);
+  kernel.taken();
+  await controller.setDesired(TWO);
+  assert.deepEqual(kernel.taken(), [`del ${PODS} 1`, `del ${IPS} 1`]);
+  const { looks } = kernel;
+  await controller.setDesired(contents(TWO.podSubnets, TWO.nodeIps));
+  assert.equal(kernel.looks, looks);
+  assert.deepEqual(kernel.taken(), []);
+});
+
+test("additions come before deletions", async () => {
+  const { kernel, controller } = setUp();
+  await controller.setDesired(TWO);
+  kernel.taken();
+  await controller.setDesired(contents(["10.233.68.0/24"], ["192.168.50.50", "192.168.50.51"]));
+  assert.deepEqual(kernel.taken(), [`add ${PODS} 1`, `del ${PODS} 2`]);
+});
+
+test("contents that change while the kernel is written to follow at once", async () => {
+  const { kernel, controller } = setUp();
+  const first = controller.setDesired(THREE);
+  const second = controller.setDesired(TWO);
+  await Promise.all([first, second]);
+  assert.deepEqual(kernel.members(PODS), ["10.233.64.0/24", "10.233.65.0/24"]);
+});
+
+test("members of an earlier run go, those that stay are not touched", async () => {
+  const { kernel, controller } = setUp();
+  kernel.put(PODS, { members: ["10.233.64.0/24", "10.233.99.0/24"], references: 2 });
+  await controller.setDesired(TWO);
+  assert.deepEqual(kernel.members(PODS), ["10.233.64.0/24", "10.233.65.0/24"]);
+  assert.deepEqual(kernel.taken().slice(0, 2), [`add ${PODS} 1`, `del ${PODS} 1`]);
+});
+
+test("the IPv6 twins come with the first IPv6 member and stay", async () => {
+  const { kernel, controller } = setUp();
+  await controller.setDesired(TWO);
+  assert.equal(kernel.sets.size, 2);
+  await controller.setDesired(contents(["10.233.64.0/24", "fd00:64::/64"], ["192.168.50.50"]));
+  assert.deepEqual(kernel.members(PODS6), ["fd00:64::/64"]);
+  assert.deepEqual(kernel.members(IPS6), []);
+  await controller.setDesired(TWO);
+  assert.deepEqual(kernel.members(PODS6), []);
+  assert.equal(kernel.sets.size, 4);
+});
+
+test("twins of an earlier run are emptied when nothing is of IPv6 any more", async () => {
+  const { kernel, controller } = setUp();
+  kernel.put(IPS6, { members: ["2001:db8::50"] });
+  await controller.setDesired(TWO);
+  assert.deepEqual(kernel.members(IPS6), []);
+});
+
+for (const [what, damage] of [
+  ["flushed", (kernel: FakeSets) => kernel.sets.get(PODS)!.members.clear()],
+  ["destroyed", (kernel: FakeSets) => kernel.sets.delete(PODS)],
+  [
+    "one member poorer",
+    (kernel: FakeSets) => kernel.sets.get(PODS)!.members.delete("10.233.64.0/24"),
+  ],
+  [
+    "one member richer",
+    (kernel: FakeSets) => kernel.sets.get(PODS)!.members.set("10.1.0.0/24", true),
+  ],
+] as const) {
+  test(`a set that somebody left ${what} is repaired by the next check`, async () => {
+    const { clock, kernel, controller } = setUp({ checkPeriodMs: 1000 });
+    await controller.setDesired(TWO);
+    damage(kernel);
+    await clock.advanceAsync(1100);
+    assert.deepEqual(kernel.members(PODS), ["10.233.64.0/24", "10.233.65.0/24"]);
+    assert.equal(controller.status().counters.repairs, 1);
+  });
+}
+
+test("an exchange of one member for another is found by the full comparison", async () => {
+  const { clock, kernel, controller } = setUp({ checkPeriodMs: 1000, syncPeriodMs: 30_000 });
+  await controller.setDesired(TWO);
+  const { members } = kernel.sets.get(PODS)!;
+  members.delete("10.233.64.0/24");
+  members.set("10.1.0.0/24", true);
+  await clock.advanceAsync(31_000);
+  assert.deepEqual(kernel.members(PODS), ["10.233.64.0/24", "10.233.65.0/24"]);
+});
+
+test("a check reads headers only", async () => {
+  const { clock, kernel, controller } = setUp({ checkPeriodMs: 1000 });
+  await controller.setDesired(TWO);
+  kernel.refuse = (call) => (call === "list" ? new SetsError("failed", "a list") : undefined);
+  const { looks } = kernel;
+  await clock.advanceAsync(10_500);
+  assert.equal(kernel.looks - looks, 20);
+  assert.deepEqual(controller.status().conditions, []);
+});
+
+test("a set with other options is exchanged for a right one while rules refer to it", async () => {
+  const { kernel, controller } = setUp();
+  kernel.put(PODS, { plain: false, references: 2, members: ["10.233.64.0/24"] });
+  await controller.setDesired(TWO);
+  assert.deepEqual(kernel.taken().slice(0, 4), [
+    "create podrouter-temporary hash:net 4 65536",
+    "add podrouter-temporary 2",
+    `swap podrouter-temporary ${PODS}`,
+    "destroy podrouter-temporary",
+  ]);
+  assert.equal(kernel.sets.get(PODS)?.references, 2);
+  assert.equal(kernel.sets.get(PODS)?.plain, true);
+  assert.deepEqual([...kernel.sets.keys()], [PODS, IPS]);
+});
+
+test("what a killed run left behind is no hindrance", async () => {
+  const { kernel, controller } = setUp();
+  kernel.put("podrouter-temporary", { type: "hash:ip", members: ["1.2.3.4"] });
+  kernel.put(PODS, { plain: false });
+  await controller.setDesired(TWO);
+  assert.deepEqual(kernel.members(PODS), ["10.233.64.0/24", "10.233.65.0/24"]);
+  assert.equal(kernel.sets.has("podrouter-temporary"), false);
+});
+
+test("more members than maxelem: made anew, larger", async () => {
+  const { kernel, controller } = setUp();
+  const many = Array.from({ length: 65_536 }, (_, i) => `10.${i >> 8}.${i & 255}.0/24`);
+  await controller.setDesired(contents(many, []));
+  await controller.setDesired(contents([...many, "11.0.0.0/24"], []));
+  assert.equal(kernel.sets.get(PODS)?.maxElements, 131_072);
+  assert.equal(kernel.sets.get(PODS)?.members.size, 65_537);
+  await controller.setDesired(TWO);
+  assert.equal(kernel.sets.get(PODS)?.maxElements, 131_072, "and kept");
+});
+
+test("somebody else's set of our name is left alone and named, until it goes", async () => {
+  const { clock, kernel, controller, codes, messages } = setUp({ checkPeriodMs: 1000 });
+  kernel.put(PODS, { type: "hash:ip", members: ["1.2.3.4"] });
+  await controller.setDesired(TWO);
+  assert.deepEqual(kernel.members(PODS), ["1.2.3.4"]);
+  assert.deepEqual(kernel.members(IPS), ["192.168.50.50", "192.168.50.51"], "the other is filled");
+  assert.deepEqual(codes(), ["ipset-conflict"]);
+  assert.match(messages(), /kube-router-pod-subnets is left as it is: it is of type hash:ip/);
+  await clock.advanceAsync(5000);
+  assert.equal(controller.status().counters.repairs, 0);
+  kernel.sets.delete(PODS);
+  await clock.advanceAsync(1100);
+  assert.deepEqual(kernel.members(PODS), ["10.233.64.0/24", "10.233.65.0/24"]);
+  assert.deepEqual(codes(), []);
+});
+
+test("a set that cannot be written stops no other, and is tried again", async () => {
+  const { clock, kernel, controller, codes, messages } = setUp();
+  kernel.refuse = (call) =>
+    call.startsWith(`create ${PODS}`) ? new SetsError("failed", "SETS_FULL: no more") : undefined;
+  await controller.setDesired(TWO);
+  assert.deepEqual(kernel.members(IPS), ["192.168.50.50", "192.168.50.51"]);
+  assert.deepEqual(codes(), ["ipset-error"]);
+  assert.match(messages(), /set kube-router-pod-subnets: SETS_FULL/);
+  await clock.advanceAsync(120_000);
+  const { failed } = controller.status().counters;
+  assert.ok(failed >= 8 && failed <= 12, `${failed} tries`);
+  kernel.refuse = () => undefined;
+  await clock.advanceAsync(61_000);
+  assert.deepEqual(kernel.members(PODS), ["10.233.64.0/24", "10.233.65.0/24"]);
+  assert.deepEqual(codes(), []);
+});
+
+test("no permission or no ip_set: one condition, and all is filled when it is there", async () => {
+  const { clock, kernel, controller, codes, messages } = setUp();
+  kernel.unavailable = "EPERM: operation not permitted (is CAP_NET_ADMIN missing?)";
+  await controller.setDesired(THREE);
+  assert.deepEqual(codes(), ["ipset-unavailable"]);
+  assert.match(messages(), /ipsets cannot be kept up: EPERM/);
+  await clock.advanceAsync(60_000);
+  assert.deepEqual(codes(), ["ipset-unavailable"]);
+  await controller.setDesired(TWO);
+  kernel.unavailable = undefined;
+  await clock.advanceAsync(61_000);
+  assert.deepEqual(kernel.members(PODS), ["10.233.64.0/24", "10.233.65.0/24"]);
+  assert.deepEqual(codes(), []);
+});
+
+test("an outage after the first filling is noticed and repaired", async () => {
+  const { clock, kernel, controller, codes } = setUp({ checkPeriodMs: 1000 });
+  await controller.setDesired(TWO);
+  kernel.unavailable = "ENOBUFS: broke";
+  await clock.advanceAsync(1500);
+  assert.deepEqual(codes(), ["ipset-unavailable"]);
+  kernel.sets.clear();
+  kernel.unavailable = undefined;
+  await clock.advanceAsync(2000);
+  assert.equal(kernel.sets.size, 2);
+  assert.deepEqual(codes(), []);
+});
+
+test("a member that the kernel refuses is named, the others are in", async () => {
+  const { clock, kernel, controller, codes, messages } = setUp({ checkPeriodMs: 1000 });
+  kernel.refuseMember = (member) => member === "10.233.65.0/24";
+  await controller.setDesired(contents(["0.0.0.0/0", ...THREE.podSubnets], THREE.nodeIps));
+  assert.deepEqual(kernel.members(PODS), ["10.233.64.0/24", "10.233.66.0/24"]);
+  assert.deepEqual(codes(), ["ipset-member-refused", "ipset-member-refused"]);
+  assert.match(messages(), /goes without 0\.0\.0\.0\/0: it would match every address/);
+  assert.match(messages(), /the kernel refused 10\.233\.65\.0\/24: EINVAL/);
+  const names = controller.status().conditions.map((condition) => condition.name);
+  assert.equal(new Set(names).size, 2);
+  await clock.advanceAsync(10_000);
+  assert.equal(controller.status().counters.repairs, 0, "the check knows about it");
+});
+
+test("a dry run plans, shows and changes nothing", async () => {
+  const { clock, kernel, controller } = setUp({ dryRun: true, checkPeriodMs: 1000 });
+  kernel.put(PODS, { members: ["10.233.64.0/24", "10.233.99.0/24"] });
+  await controller.setDesired(TWO);
+  assert.deepEqual(kernel.taken(), []);
+  assert.deepEqual(controller.status().planned, [
+    `add ${PODS} 10.233.65.0/24`,
+    `del ${PODS} 10.233.99.0/24`,
+    `create ${IPS} hash:ip family inet hashsize 1024 maxelem 65536 timeout 0`,
+    `add ${IPS} 192.168.50.50`,
+    `add ${IPS} 192.168.50.51`,
+  ]);
+  await clock.advanceAsync(10_000);
+  assert.equal(controller.status().counters.repairs, 0);
+  kernel.put(IPS, { members: ["192.168.50.50", "192.168.50.51"] });
+  await clock.advanceAsync(1100);
+  assert.equal(controller.status().plannedTotal, 2);
+  assert.deepEqual(kernel.taken(), []);
+});
+
+test("stop leaves the sets and ends everything", async () => {
+  const { clock, kernel, controller } = setUp();
+  await controller.setDesired(TWO);
+  await controller.stop();
+  kernel.sets.get(PODS)!.members.clear();
+  await clock.advanceAsync(200_000);
+  await controller.setDesired(THREE);
+  assert.deepEqual(kernel.members(PODS), []);
+  assert.equal(clock.pendingCount, 0);
+});
+
+test("cleanup removes our sets, but none that is referred to or not ours", async () => {
+  const { kernel } = setUp();
+  kernel.put(PODS, { references: 1, members: ["10.233.64.0/24"] });
+  kernel.put(IPS);
+  kernel.put(IPS6, { type: "hash:net" });
+  kernel.put("podrouter-temporary");
+  kernel.put("kube-router-local-ips");
+  const { removed, kept } = await removeAllSets(kernel);
+  assert.deepEqual(removed, [IPS, "podrouter-temporary"]);
+  assert.deepEqual(
+    kept.map(({ name, why }) => `${name}: ${why}`),
+    [
+      `${PODS}: SET_BUSY: the set is in use`,
+      `${IPS6}: it is of type hash:net family inet6, not hash:ip family inet6`,
+    ],
+  );
+  assert.deepEqual([...kernel.sets.keys()], [PODS, IPS6, "kube-router-local-ips"]);
+});
+
+const subnets = fc.subarray([...THREE.podSubnets, prefix("fd00:64::/64"), prefix("0.0.0.0/0")]);
+const ips = fc.subarray([...THREE.nodeIps, parseAddress("2001:db8::50") as IpAddress]);
+const names = fc.constantFrom(PODS, IPS, PODS6, IPS6, "administrators");
+const step = fc.oneof(
+  { weight: 3, arbitrary: fc.tuple(fc.constant("want" as const), subnets, ips) },
+  fc.tuple(fc.constant("flush" as const), names),
+  fc.tuple(fc.constant("delete" as const), names),
+  fc.tuple(fc.constant("options" as const), names),
+  fc.tuple(fc.constant("fail" as const), fc.constantFrom("add", "create", "del", "swap", "header")),
+  fc.tuple(fc.constant("outage" as const), fc.boolean()),
+  { weight: 2, arbitrary: fc.tuple(fc.constant("wait" as const), fc.constantFrom(1, 500, 3000)) },
+);
+
+test("whatever happens, the sets are right once things are quiet, and others are untouched", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+      const { clock, kernel, controller, codes } = setUp();
+      const others = kernel.put("somebody-else", { members: ["10.0.0.0/8"], references: 1 });
+      let wanted = TWO;
+      void controller.setDesired(wanted);
+      for (const one of steps) {
+        const set = kernel.sets.get(String(one[1]));
+        if (one[0] === "want") {
+          wanted = { podSubnets: one[1], nodeIps: one[2] };
+          void controller.setDesired(wanted);
+        } else if (one[0] === "flush") set?.members.clear();
+        else if (one[0] === "delete") kernel.sets.delete(one[1]);
+        else if (one[0] === "options" && set !== undefined) set.plain = false;
+        else if (one[0] === "fail") {
+          const [, what] = one;
+          kernel.refuse = (call) =>
+            call.startsWith(what) ? new SetsError("failed", "EIO") : undefined;
+        } else if (one[0] === "outage") kernel.unavailable = one[1] ? "EPERM" : undefined;
+        else if (one[0] === "wait") await clock.advanceAsync(one[1]);
+      }
+      kernel.refuse = () => undefined;
+      kernel.unavailable = undefined;
+      await clock.advanceAsync(130_000);
+      for (const [podSet, ipSet, six] of [
+        [PODS, IPS, false],
+        [PODS6, IPS6, true],
+      ] as const) {
+        const of = (list: readonly string[]) =>
+          list.filter((entry) => entry.includes(":") === six && entry !== "0.0.0.0/0").sort();
+        const pods = of(wanted.podSubnets);
+        const addresses = of(wanted.nodeIps);
+        if (six && !kernel.sets.has(podSet)) assert.deepEqual([...pods, ...addresses], []);
+        else {
+          assert.deepEqual(kernel.members(podSet), pods);
+          assert.deepEqual(kernel.members(ipSet), addresses);
+          assert.ok(kernel.sets.get(podSet)!.plain && kernel.sets.get(ipSet)!.plain);
+        }
+      }
+      assert.equal(kernel.sets.get("somebody-else"), others);
+      assert.equal(kernel.sets.has("podrouter-temporary"), false);
+      const refused = wanted.podSubnets.some((entry) => entry === "0.0.0.0/0");
+      assert.deepEqual(codes(), refused ? ["ipset-member-refused"] : []);
+      await controller.stop();
+    }),
+    { numRuns: 150 },
+  );
+});
