@@ -3,9 +3,10 @@
  * from its first moment. A socket file left by a dead process is replaced; one that somebody
  * answers on, or a file that is no socket, never is.
  */
-import { chmodSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
+import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { connect, type Server } from "node:net";
 import { dirname } from "node:path";
+import { makeFolder } from "./make-folder.ts";
 
 const PROBE_MS_MAX = 1000;
 
@@ -15,7 +16,7 @@ const PROBE_MS_MAX = 1000;
  */
 export async function listenPrivately(server: Server, path: string): Promise<void> {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(path), 0o700);
   } catch (cause) {
     throw new Error(`cannot make the folder of the admin socket ${path}: ${reason(cause)}`, {
       cause,

@@ -10,7 +10,6 @@
  * only the difference. What is wrong stands in one registry of conditions, refreshed from the
  * parts' own status, so that no part has to report anything.
  */
-import { mkdirSync } from "node:fs";
 import { TcpTransport } from "../bgp/session/tcp-transport.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import type { NodeSource, Nodes } from "../k8s/node-source.ts";
@@ -20,12 +19,15 @@ import { NetlinkKernel } from "../routes/netlink-kernel.ts";
 import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { AdminServer } from "./admin-server.ts";
+import { BgpFiles } from "./bgp-files.ts";
 import { BgpPart } from "./bgp-part.ts";
 import { planBgp } from "./bgp-plan.ts";
+import { hasNetAdmin } from "./capabilities.ts";
 import { Conditions } from "./conditions.ts";
 import type { AgentConfig } from "./config.ts";
 import { isReady, type ReadinessCheck } from "./health.ts";
 import { HttpPages } from "./http-pages.ts";
+import { makeFolder } from "./make-folder.ts";
 import { Metrics } from "./metrics.ts";
 import { nodeConditions } from "./node-conditions.ts";
 import { nodeSourceOf, TopologyReader } from "./node-feed.ts";
@@ -47,7 +49,9 @@ export class Agent {
   readonly #conditions: Conditions;
   readonly #bgp: BgpPart;
   readonly #routes: RouteController;
-  readonly #nodes: NodeSource;
+  readonly #files: BgpFiles;
+  /** Undefined = the agent runs without Nodes. */
+  readonly #nodes: NodeSource | undefined;
   readonly #reader: TopologyReader;
   readonly #admin: AdminServer;
   readonly #pages: HttpPages;
@@ -56,6 +60,8 @@ export class Agent {
   readonly #startedAt: number;
   #topology: Topology | undefined;
   #adopted = 0;
+  /** The kernel was looked at: it is known whether routes of an earlier run are there. */
+  #looked = false;
   #refresh: Timer | undefined;
   #stopped = false;
 
@@ -81,6 +87,7 @@ export class Agent {
       },
       { ...part("routes"), kernel: new NetlinkKernel(), desired: this.#bgp },
     );
+    this.#files = new BgpFiles(config, part("config"), () => this.#updateBgp());
     this.#nodes = nodeSourceOf(config, part("nodes"));
     this.#reader = new TopologyReader(config.nodeName, config.families);
     this.#checks = this.#readinessChecks();
@@ -105,14 +112,22 @@ export class Agent {
   async start(): Promise<void> {
     const { adminSocket, dryRun } = this.#config;
     await this.#admin.start(adminSocket);
-    this.#makeStateDir();
+    this.#lookAround();
     await this.#pages.start();
     if (dryRun) this.#deps.log.info({}, "dry run: nothing is changed in the kernel");
     const { adopted } = await this.#routes.start();
     this.#adopted = adopted;
+    this.#looked = true;
+    await this.#files.start();
     if (this.#stopped) return;
-    this.#nodes.start((nodes) => this.#onNodes(nodes));
+    this.#nodes?.start((nodes) => this.#onNodes(nodes));
     this.#refreshConditions();
+  }
+
+  /** Reads the files of the configuration again, as SIGHUP asks. */
+  async reload(): Promise<void> {
+    await this.#files.reload();
+    this.#updateBgp();
   }
 
   /** Ends everything; routes and ipsets stay, so that pods go on being reached. */
@@ -121,7 +136,8 @@ export class Agent {
     this.#refresh?.cancel();
     await this.#routes.stop();
     this.#bgp.stop({ notify: this.#config.bgp.restartSeconds === undefined });
-    await Promise.all([this.#nodes.stop(), this.#admin.stop(), this.#pages.stop()]);
+    this.#files.stop();
+    await Promise.all([this.#nodes?.stop(), this.#admin.stop(), this.#pages.stop()]);
   }
 
   #onNodes(nodes: Nodes): void {
@@ -142,16 +158,28 @@ export class Agent {
       protectedAddresses: topology.nodeIps,
       ownPodCidrs: topology.self?.podCidrs ?? [],
     });
-    const peersBegan = this.#deps.clock.now();
-    this.#bgp.update(planBgp(topology, this.#config, this.#adopted > 0));
-    this.#metrics.observePeersSync((this.#deps.clock.now() - peersBegan) / 1000);
+    this.#updateBgp();
     const gone = goneSubnets(before, topology);
     if (gone.length > 0) this.#routes.markDirty(gone);
   }
 
+  /** Tells the speaker what follows from Nodes, flags and files as they are now. */
+  #updateBgp(): void {
+    const topology = this.#topology;
+    const waiting = topology === undefined && this.#nodes !== undefined;
+    if (this.#stopped || !this.#looked || waiting) return;
+    const began = this.#deps.clock.now();
+    const bgp = { ...this.#config.bgp, external: this.#files.external };
+    const config = { ...this.#config, bgp };
+    const { loaded } = this.#files;
+    this.#bgp.update(planBgp({ topology, config, loaded, restarted: this.#adopted > 0 }));
+    this.#metrics.observePeersSync((this.#deps.clock.now() - began) / 1000);
+  }
+
   /** Routes that nobody wants are removed only once it is known what everybody wants. */
   #convergeIfKnown(): void {
-    if (this.#bgp.converged && this.#nodes.status().synced) this.#routes.converged();
+    const synced = this.#nodes?.status().synced ?? true;
+    if (this.#bgp.converged && synced) this.#routes.converged();
   }
 
   #refreshConditions(): void {
@@ -160,7 +188,10 @@ export class Agent {
   }
 
   #lookAtConditions(): void {
-    this.#conditions.replace("nodes", nodeConditions(this.#nodes.status(), this.#topology));
+    if (this.#nodes !== undefined) {
+      this.#conditions.replace("nodes", nodeConditions(this.#nodes.status(), this.#topology));
+    }
+    this.#conditions.replace("config", this.#files.conditions());
     this.#conditions.replace("bgp", this.#bgp.conditions());
     this.#conditions.replace("routes", this.#routes.status().conditions);
   }
@@ -174,11 +205,9 @@ export class Agent {
   }
 
   #nodesNotReady(): string | undefined {
-    if (this.#topology !== undefined) return undefined;
+    if (this.#topology !== undefined || this.#nodes === undefined) return undefined;
     const { origin, lastError } = this.#nodes.status();
-    return lastError === undefined
-      ? `no answer yet from ${origin}`
-      : `${origin}: ${lastError.reason}`;
+    return lastError?.reason ?? `no answer yet from ${origin}`;
   }
 
   #routesNotReady(): string | undefined {
@@ -221,10 +250,11 @@ export class Agent {
     };
   }
 
-  #makeStateDir(): void {
-    const { stateDir } = this.#config;
+  /** Looks once at what this process was given, and says what is missing. */
+  #lookAround(): void {
+    const { stateDir, dryRun } = this.#config;
     try {
-      mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+      makeFolder(stateDir, 0o700);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       this.#conditions.set("agent", "state-dir", {
@@ -232,6 +262,11 @@ export class Agent {
         message: `--state-dir ${stateDir} cannot be made, so nothing outlives the process: ${reason}`,
       });
     }
+    if (dryRun || hasNetAdmin()) return;
+    this.#conditions.set("agent", "capability", {
+      severity: "error",
+      message: "CAP_NET_ADMIN is missing: routes and ipsets cannot be changed",
+    });
   }
 }
 

@@ -37,6 +37,8 @@ export class BgpPart implements DesiredRoutes {
   #speaker: Speaker | undefined;
   /** Why there is no speaker, or nothing for it to do. */
   #idle: string | undefined = "the Nodes are not known yet";
+  /** What of the configuration could not be used. */
+  #problems: readonly string[] = [];
   /** When each peer was first seen down, by address; monotonic ms. */
   readonly #downSince = new Map<IpAddress, number>();
 
@@ -49,11 +51,13 @@ export class BgpPart implements DesiredRoutes {
   update(planned: BgpPlanned): void {
     if (!planned.ok) {
       this.#idle = planned.reason;
+      this.#problems = [];
       this.#speaker?.setPeers([]);
       this.#speaker?.originate([]);
       return;
     }
     this.#idle = undefined;
+    this.#problems = planned.plan.problems;
     const { speaker: config, peers, routes } = planned.plan;
     const known = this.#speaker;
     if (known !== undefined) {
@@ -124,7 +128,11 @@ export class BgpPart implements DesiredRoutes {
   }
 
   conditions(): readonly Condition[] {
-    const found: Condition[] = [];
+    const found: Condition[] = this.#problems.map((message, index) => ({
+      name: `configuration #${index + 1}`,
+      severity: "error",
+      message,
+    }));
     for (const { address, port, problem } of this.#speaker?.listening() ?? []) {
       if (problem === undefined) continue;
       found.push({ name: `listen ${address} ${port}`, severity: "error", message: problem });

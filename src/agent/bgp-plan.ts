@@ -1,16 +1,28 @@
 /**
- * What BGP is to do, all of it, from the Nodes and the settings: a pure function that is run again
- * on every change. The speaker takes the result and applies the difference.
+ * What BGP is to do, all of it, from the Nodes, the flags and the configuration file: a pure
+ * function that is run again on every change. The speaker takes the result and applies the
+ * difference.
+ *
+ * Peers come from three places: the other Nodes, kube-router's flags and annotations for peers
+ * outside the cluster, and the configuration file. An address that several of them name is the
+ * file's, then the flags' or annotation's, then the Node's; that it was named twice is said.
  */
 import type { OriginatedRoute, PeerConfig, SpeakerConfig } from "../bgp/types.ts";
-import type { Topology } from "../k8s/topology.ts";
+import { type IpAddress, parseAddress } from "../ip/address.ts";
+import { type NodeAnnotations, readNodeAnnotations } from "../k8s/annotations.ts";
+import type { SelfNode, Topology } from "../k8s/topology.ts";
 import type { AgentConfig } from "./config.ts";
+import { buildNetworks, buildPeers, type PeerDefaults } from "./config-file/build.ts";
+import type { LoadedConfig } from "./config-file/source.ts";
+import { externalPeers } from "./external-peers.ts";
 import { listenAddresses, meshPeers, ownAs, ownRoutes, routerIdOf } from "./mesh.ts";
 
 export interface BgpPlan {
   readonly speaker: SpeakerConfig;
   readonly peers: readonly PeerConfig[];
   readonly routes: readonly OriginatedRoute[];
+  /** What of the inputs could not be used, in one sentence each. */
+  readonly problems: readonly string[];
 }
 
 /** The plan, or why there can be none yet. */
@@ -18,38 +30,170 @@ export type BgpPlanned =
   | { readonly ok: true; readonly plan: BgpPlan }
   | { readonly ok: false; readonly reason: string };
 
+export interface BgpInputs {
+  /** Undefined = the agent runs without Nodes, from its configuration file alone. */
+  readonly topology: Topology | undefined;
+  readonly config: AgentConfig;
+  /** The configuration file, when there is one. */
+  readonly loaded: LoadedConfig | undefined;
+  /** Routes of an earlier run were found in the kernel, so that forwarding went on. */
+  readonly restarted: boolean;
+}
+
+/** Where a speaker without Nodes listens unless told: every address. */
+const EVERYWHERE = ["0.0.0.0", "::"].map((text) => parseAddress(text) as IpAddress);
+
 /**
- * `restarted`: routes of an earlier run were found in the kernel, so that forwarding went on.
- *
  * Without an own Node nobody is peered and nothing announced: the other Nodes drop us at the same
  * event. As soon as it is back, everything is there again.
  */
-export function planBgp(topology: Topology, config: AgentConfig, restarted: boolean): BgpPlanned {
+export function planBgp(inputs: BgpInputs): BgpPlanned {
+  return inputs.topology === undefined ? planAlone(inputs) : planNode(inputs, inputs.topology);
+}
+
+/** A BGP daemon without Kubernetes: the file says everything. */
+function planAlone(inputs: BgpInputs): BgpPlanned {
+  const { config, loaded } = inputs;
+  if (loaded === undefined) return { ok: false, reason: "the configuration file is not read yet" };
+  const { global } = loaded.file;
+  const routerId = global.routerId ?? addressChoice(config);
+  if (routerId === undefined) {
+    return { ok: false, reason: "global.routerId is needed in the configuration file" };
+  }
+  const listen = global.listen ?? EVERYWHERE.map((address) => ({ address, port: config.bgp.port }));
+  const own = listen.map(({ address }) => address).filter((one) => !EVERYWHERE.includes(one));
+  const file = fromFile(loaded, config, own);
+  return {
+    ok: true,
+    plan: {
+      speaker: {
+        ...speakerConfig(inputs, global.as ?? config.bgp.clusterAs, routerId),
+        hostName: global.hostName ?? config.nodeName,
+        listen,
+      },
+      peers: file.peers,
+      routes: file.routes,
+      problems: file.problems,
+    },
+  };
+}
+
+function addressChoice({ bgp }: AgentConfig): IpAddress | undefined {
+  return bgp.routerId === "primary" || bgp.routerId === "generate" ? undefined : bgp.routerId;
+}
+
+function planNode(inputs: BgpInputs, topology: Topology): BgpPlanned {
+  const { config, loaded } = inputs;
   const { self } = topology;
   const node = `Node ${config.nodeName}`;
   if (self === undefined) return { ok: false, reason: `${node} does not exist` };
-  const routerId = routerIdOf(self, config.bgp.routerId);
+  const global = loaded?.file.global;
+  const routerId = global?.routerId ?? routerIdOf(self, config.bgp.routerId);
   if (self.primaryAddress === undefined || routerId === undefined) {
     return { ok: false, reason: `${node} has no usable address yet` };
   }
-  const as = ownAs(self, config.bgp);
+  const as = global?.as ?? ownAs(self, config.bgp);
   if (as === undefined) {
     return {
       ok: false,
       reason: `${node} has no annotation kube-router.io/node.asn, which --nodes-full-mesh=false needs`,
     };
   }
-  const speaker: SpeakerConfig = {
+  const { values: annotations, problems } = readNodeAnnotations(self.name, self.annotations);
+  const own = listenAddresses(self);
+  const file = loaded === undefined ? NOTHING : fromFile(loaded, config, own);
+  const external = externalPeers(self, annotations, config.bgp.external, config.bgp);
+  const peers = mergePeers([
+    file.peers,
+    external,
+    meshPeers(topology, annotations, { ...config.bgp, clusterAs: as }),
+  ]);
+  return {
+    ok: true,
+    plan: {
+      speaker: {
+        ...speakerConfig(inputs, as, routerId),
+        hostName: self.name,
+        listen: global?.listen ?? listenAt(self, annotations, config),
+        clusterId: global?.clusterId ?? annotations.routeReflectorServer,
+      },
+      peers: peers.peers,
+      routes: [...ownRoutes(self), ...file.routes],
+      problems: [
+        ...problems.map((problem) => problem.message),
+        ...file.problems,
+        ...peers.problems,
+      ],
+    },
+  };
+}
+
+function listenAt(
+  self: SelfNode,
+  annotations: NodeAnnotations,
+  config: AgentConfig,
+): SpeakerConfig["listen"] {
+  const { localAddresses } = annotations;
+  const addresses = localAddresses.length > 0 ? localAddresses : listenAddresses(self);
+  return addresses.map((address) => ({ address, port: config.bgp.port }));
+}
+
+function speakerConfig(inputs: BgpInputs, as: number, routerId: IpAddress): SpeakerConfig {
+  const { config, loaded, restarted } = inputs;
+  const global = loaded?.file.global;
+  return {
     as,
     routerId,
-    hostName: self.name,
+    hostName: config.nodeName,
     domainName: "",
-    listen: listenAddresses(self).map((address) => ({ address, port: config.bgp.port })),
-    clusterId: undefined,
+    listen: [],
+    clusterId: global?.clusterId,
     restarted: restarted && config.bgp.restartSeconds !== undefined,
     deferralSeconds: config.bgp.deferralSeconds,
-    maximumPaths: 1,
+    maximumPaths: global?.maximumPaths ?? 1,
   };
-  const plan = { speaker, peers: meshPeers(topology, config.bgp), routes: ownRoutes(self) };
-  return { ok: true, plan };
+}
+
+interface FromFile {
+  readonly peers: readonly PeerConfig[];
+  readonly routes: readonly OriginatedRoute[];
+  readonly problems: readonly string[];
+}
+
+const NOTHING: FromFile = { peers: [], routes: [], problems: [] };
+
+function fromFile(
+  loaded: LoadedConfig,
+  config: AgentConfig,
+  ownAddresses: readonly IpAddress[],
+): FromFile {
+  const defaults: PeerDefaults = {
+    holdSeconds: config.bgp.holdSeconds,
+    port: 179,
+    restartSeconds: config.bgp.restartSeconds,
+    ownAddresses,
+  };
+  const built = buildPeers(loaded.file, defaults, loaded.readSecret);
+  const networks = buildNetworks(loaded.file, ownAddresses);
+  return {
+    peers: built.peers,
+    routes: networks.routes,
+    problems: [...built.problems, ...networks.problems],
+  };
+}
+
+/** One peer for each address; earlier lists win. */
+function mergePeers(lists: readonly (readonly PeerConfig[])[]): {
+  readonly peers: readonly PeerConfig[];
+  readonly problems: readonly string[];
+} {
+  const byAddress = new Map<IpAddress, PeerConfig>();
+  const problems: string[] = [];
+  for (const peer of lists.flat()) {
+    const first = byAddress.get(peer.address);
+    if (first === undefined) byAddress.set(peer.address, peer);
+    else
+      problems.push(`peer ${peer.address} is named twice; it is ${first.name}, not ${peer.name}`);
+  }
+  return { peers: [...byAddress.values()], problems };
 }

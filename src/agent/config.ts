@@ -3,6 +3,8 @@
  * configuration of the agent. Pure: files that flags name are opened by the parts that use them.
  */
 import type { IpAddress, IpFamily } from "../ip/address.ts";
+import type { ExternalSettings } from "./external-peers.ts";
+import { externalSettings } from "./external-settings.ts";
 import { nodeNameValue, type RouterIdChoice } from "./flag-values.ts";
 import { ABSENT_PARTS, type Flag, RUN_FLAGS, type RunFlags } from "./flags.ts";
 
@@ -14,7 +16,9 @@ export type NodesFrom =
       readonly kubeconfig: string | undefined;
       readonly master: string | undefined;
     }
-  | { readonly kind: "file"; readonly path: string };
+  | { readonly kind: "file"; readonly path: string }
+  /** None: BGP by the configuration file alone. */
+  | { readonly kind: "none" };
 
 export interface ListenAt {
   /** Undefined = every address. */
@@ -34,6 +38,7 @@ export interface BgpSettings {
   readonly nodePeers: boolean;
   readonly advertisePodCidr: boolean;
   readonly overrideNextHop: boolean;
+  readonly external: ExternalSettings;
 }
 
 export type LogLevel = "info" | "debug" | "trace";
@@ -41,6 +46,8 @@ export type LogLevel = "info" | "debug" | "trace";
 export interface AgentConfig {
   readonly nodeName: string;
   readonly nodes: NodesFrom;
+  /** The BGP configuration file. */
+  readonly configFile: string | undefined;
   readonly stateDir: string;
   readonly adminSocket: string;
   readonly dryRun: boolean;
@@ -66,6 +73,8 @@ export interface Surroundings {
   /** $NODE_NAME. */
   readonly nodeName: string | undefined;
   readonly hostName: string;
+  /** $KUBERNETES_SERVICE_HOST is there: this is a pod, with a service account. */
+  readonly inCluster: boolean;
 }
 
 /** A configuration, or sentences that each name a flag, its value and what was expected. */
@@ -91,7 +100,9 @@ export function configure(
   if (flags === undefined || nodeName === undefined || problems.length > 0) {
     return { ok: false, problems };
   }
-  return { ok: true, value: agentConfig(flags, nodeName) };
+  const external = externalSettings(flags, problems);
+  if (external === undefined) return { ok: false, problems };
+  return { ok: true, value: agentConfig(flags, nodeName, surroundings.inCluster, external) };
 }
 
 function readFlags(given: ReadonlyMap<string, string>, problems: string[]): RunFlags | undefined {
@@ -157,26 +168,25 @@ function checkTogether(flags: RunFlags, problems: string[]): void {
   }
 }
 
-function agentConfig(flags: RunFlags, nodeName: string): AgentConfig {
+function agentConfig(
+  flags: RunFlags,
+  nodeName: string,
+  inCluster: boolean,
+  external: ExternalSettings,
+): AgentConfig {
   const families: IpFamily[] = [];
   if (flags.enableIpv4) families.push(4);
   if (flags.enableIpv6) families.push(6);
   const metrics = listenAt(flags.metricsAddr, flags.metricsPort);
   return {
     nodeName,
-    nodes:
-      flags.nodesFile !== ""
-        ? { kind: "file", path: flags.nodesFile }
-        : {
-            kind: "api",
-            kubeconfig: flags.kubeconfig === "" ? undefined : flags.kubeconfig,
-            master: flags.master === "" ? undefined : flags.master,
-          },
+    nodes: nodesFrom(flags, inCluster),
+    configFile: flags.config === "" ? undefined : flags.config,
     stateDir: flags.stateDir,
     adminSocket: flags.adminSocket,
     dryRun: flags.dryRun,
     families,
-    bgp: bgpSettings(flags),
+    bgp: bgpSettings(flags, external),
     ipsetSyncSeconds: flags.routesSyncPeriod,
     routeSyncSeconds: flags.injectedRoutesSyncPeriod,
     health: listenAt(flags.healthAddr, flags.healthPort),
@@ -191,8 +201,19 @@ function agentConfig(flags: RunFlags, nodeName: string): AgentConfig {
   };
 }
 
-function bgpSettings(flags: RunFlags): BgpSettings {
+/** Without a cluster, and without a word about one, a configuration file stands by itself. */
+function nodesFrom(flags: RunFlags, inCluster: boolean): NodesFrom {
+  if (flags.nodesFile !== "") return { kind: "file", path: flags.nodesFile };
+  const kubeconfig = flags.kubeconfig === "" ? undefined : flags.kubeconfig;
+  const master = flags.master === "" ? undefined : flags.master;
+  const silent = kubeconfig === undefined && master === undefined && !inCluster;
+  if (flags.config !== "" && silent) return { kind: "none" };
+  return { kind: "api", kubeconfig, master };
+}
+
+function bgpSettings(flags: RunFlags, external: ExternalSettings): BgpSettings {
   return {
+    external,
     clusterAs: flags.clusterAsn,
     port: flags.bgpPort,
     holdSeconds: flags.bgpHoldtime,

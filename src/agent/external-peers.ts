@@ -27,6 +27,8 @@ export interface ExternalSettings {
   readonly peers: readonly ExternalPeer[];
   /** TTL of the sessions; below 2 = directly connected, as in kube-router. */
   readonly multihopTtl: number;
+  /** Where the peers' passwords are; undefined = they have none. */
+  readonly passwordsFile: string | undefined;
 }
 
 const DEFAULT_ROUTES: readonly Prefix[] = [prefix("0.0.0.0/0"), prefix("::/0")];

@@ -145,6 +145,20 @@ export function textValue(placeholder: string, bytesMax = TEXT_MAX): ValueParser
   };
 }
 
+/** Most entries of a comma list. */
+const LIST_ENTRIES_MAX = 1024;
+
+/** A comma list; spaces around entries do not count, an empty text is an empty list. */
+export const listValue: ValueParser<readonly string[]> = {
+  placeholder: "<list>",
+  expects: `a comma separated list of at most ${LIST_ENTRIES_MAX} entries`,
+  parse: (text) => {
+    if (!isPlainText(text, LIST_ENTRIES_MAX * 64)) return undefined;
+    const entries = text === "" ? [] : text.split(",").map((entry) => entry.trim());
+    return entries.length > LIST_ENTRIES_MAX ? undefined : entries;
+  },
+};
+
 /** An absolute or relative path that is not empty. */
 export function pathValue(bytesMax = TEXT_MAX): ValueParser<string> {
   return {

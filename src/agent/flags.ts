@@ -10,6 +10,7 @@ import {
   clusterAsnValue,
   integerValue,
   listenAddressValue,
+  listValue,
   nodeNameValue,
   pathValue,
   routerIdValue,
@@ -43,6 +44,7 @@ const SYNC_SECONDS_MAX = 24 * 3600;
 const identity = "Who this node is, and where the Nodes come from:";
 const bgp = "BGP:";
 const mesh = "Between nodes:";
+const outside = "Peers outside the cluster:";
 const kernel = "What is kept in the kernel:";
 const serve = "What the agent serves:";
 const logging = "Log:";
@@ -170,6 +172,44 @@ export const RUN_FLAGS = {
     booleanValue,
     "false",
     "announce this node as next hop to peers outside the cluster; never between Nodes",
+  ),
+  peerRouterIps: flag(
+    "peer-router-ips",
+    outside,
+    listValue,
+    "",
+    "addresses of peers outside the cluster, comma separated; every node peers with them, and " +
+      "the Node's kube-router.io/peers annotation is then not looked at",
+  ),
+  peerRouterAsns: flag("peer-router-asns", outside, listValue, "", "their AS numbers, in step"),
+  peerRouterPorts: flag(
+    "peer-router-ports",
+    outside,
+    listValue,
+    "",
+    "their ports, in step; otherwise 179",
+  ),
+  peerRouterPasswordsFile: flag(
+    "peer-router-passwords-file",
+    outside,
+    textValue("path"),
+    "",
+    "file with their TCP MD5 passwords, base64, comma separated, in step; an empty one = none",
+  ),
+  peerRouterMultihopTtl: flag(
+    "peer-router-multihop-ttl",
+    outside,
+    integerValue(0, 255),
+    "0",
+    "TTL of these sessions; takes effect from 2",
+  ),
+  config: flag(
+    "config",
+    outside,
+    textValue("path"),
+    "",
+    "YAML file with peers, peer groups, policies and prefixes (docs/config.md); followed, and read " +
+      "again on SIGHUP. Alone, without a cluster, it makes a BGP daemon",
   ),
   enableIpv4: flag("enable-ipv4", mesh, booleanValue, "true", "use the Nodes' IPv4 addresses"),
   enableIpv6: flag(
@@ -304,7 +344,10 @@ export const ABSENT_PARTS: Readonly<Record<string, string>> = {
 
 /** Prefixes and names of other kube-router flags, with what to say when one of them is given. */
 export const FOREIGN_FLAGS: readonly { readonly pattern: RegExp; readonly reason: string }[] = [
-  { pattern: /^peer-router-/, reason: "peers outside the cluster are not set by flags here" },
+  {
+    pattern: /^peer-router-passwords$/,
+    reason: "passwords do not belong on a command line; use --peer-router-passwords-file",
+  },
   { pattern: /^gobgp-admin-/, reason: "use `podrouter peers` and `podrouter rib` instead" },
   { pattern: /^overlay-/, reason: "podrouter makes no tunnels" },
   { pattern: /^bfd-/, reason: "podrouter has no BFD" },

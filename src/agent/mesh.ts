@@ -3,6 +3,7 @@
  * function of the topology and the settings. Towards other Nodes a session looks to the byte as
  * kube-router's does, so that both can stand in one cluster: nothing optional is turned on.
  */
+import type { Policy } from "../bgp/rib/policy-types.ts";
 import type { OriginatedRoute, PeerConfig } from "../bgp/types.ts";
 import {
   addressBytes,
@@ -12,21 +13,53 @@ import {
   type IpFamily,
 } from "../ip/address.ts";
 import { prefixFamily } from "../ip/prefix.ts";
-import { readNodeAnnotations } from "../k8s/annotations.ts";
+import { type NodeAnnotations, readNodeAnnotations } from "../k8s/annotations.ts";
 import type { PeerNode, SelfNode, Topology } from "../k8s/topology.ts";
 import type { BgpSettings } from "./config.ts";
+import { nodeImport } from "./external-peers.ts";
 import type { RouterIdChoice } from "./flag-values.ts";
 
-/** One session for each Node that is to be peered, by primary address; in the topology's order. */
-export function meshPeers(topology: Topology, settings: BgpSettings): readonly PeerConfig[] {
+/**
+ * One session for each Node that is to be peered, by primary address; in the topology's order.
+ * Clients of a route reflector peer with the reflectors alone, as in kube-router: presence of the
+ * annotations decides, on both sides alike.
+ */
+export function meshPeers(
+  topology: Topology,
+  annotations: NodeAnnotations,
+  settings: BgpSettings,
+): readonly PeerConfig[] {
   const { self } = topology;
   if (self === undefined || !settings.nodePeers) return [];
   const wanted = settings.fullMesh ? topology.peers : sameAsPeers(self, topology.peers);
-  return wanted.flatMap((peer) => {
-    const local = self.nodeIps[familyOf(peer.address)];
-    return local === undefined ? [] : [meshPeer(self, peer, local, settings)];
-  });
+  const session: MeshSession = {
+    self,
+    settings,
+    as: ownAs(self, settings),
+    reflects: annotations.routeReflectorServer !== undefined,
+    importPolicy: nodeImport(annotations.importReject),
+  };
+  return wanted
+    .filter((peer) => !isClient(self) || isReflector(peer))
+    .filter((peer) => !isClient(peer) || isReflector(self))
+    .flatMap((peer) => {
+      const local = self.nodeIps[familyOf(peer.address)];
+      return local === undefined ? [] : [meshPeer(session, peer, local)];
+    });
 }
+
+/** What all sessions of this node with other Nodes have in common. */
+interface MeshSession {
+  readonly self: SelfNode;
+  readonly settings: BgpSettings;
+  readonly as: number | undefined;
+  readonly reflects: boolean;
+  readonly importPolicy: Policy;
+}
+
+const isReflector = (node: SelfNode | PeerNode) => node.annotations.has("rr.server");
+const isClient = (node: SelfNode | PeerNode) =>
+  node.annotations.has("rr.client") && !isReflector(node);
 
 /** The AS of this node: the cluster's in a full mesh, otherwise that of its annotation. */
 export function ownAs(self: SelfNode, settings: BgpSettings): number | undefined {
@@ -43,17 +76,14 @@ function annotatedAs(node: SelfNode | PeerNode): number | undefined {
   return readNodeAnnotations(node.name, node.annotations).values.asn;
 }
 
-function meshPeer(
-  self: SelfNode,
-  peer: PeerNode,
-  local: IpAddress,
-  settings: BgpSettings,
-): PeerConfig {
+function meshPeer(session: MeshSession, peer: PeerNode, local: IpAddress): PeerConfig {
+  const { self, settings } = session;
   return {
+    ...NOTHING_OPTIONAL,
     name: peer.name,
     address: peer.address,
     port: settings.port,
-    remoteAs: ownAs(self, settings),
+    remoteAs: session.as,
     localAs: undefined,
     localAddress: local,
     nextHops: FAMILIES.flatMap((family) => {
@@ -73,7 +103,8 @@ function meshPeer(
             notification: false,
             longLivedSeconds: undefined,
           },
-    ...NOTHING_OPTIONAL,
+    routeReflectorClient: session.reflects && isClient(peer),
+    importPolicy: session.importPolicy,
   };
 }
 
@@ -88,9 +119,7 @@ const NOTHING_OPTIONAL = {
   ttlSecurity: false,
   multihopTtl: 1,
   bindInterface: undefined,
-  routeReflectorClient: false,
   nextHopSelf: false,
-  importPolicy: undefined,
   exportPolicy: undefined,
   maximumPrefixes: undefined,
   shutdown: undefined,

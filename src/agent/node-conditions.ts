@@ -16,12 +16,14 @@ export function nodeConditions(
 
 function sourceCondition(status: NodeSourceStatus): Condition | undefined {
   if (status.connected || (status.lastError === undefined && !status.synced)) return undefined;
-  const what = status.kind === "file" ? "file of Nodes" : "API server";
-  const reason = status.lastError === undefined ? "" : `: ${status.lastError.reason}`;
+  const what = status.kind === "file" ? "the file" : "the API server";
+  const reason = status.lastError?.reason ?? "no answer";
   return {
     name: "source",
     severity: "error",
-    message: `no contact with the ${what} ${status.origin}${reason}; the Nodes known so far are kept`,
+    message:
+      `the Nodes cannot be read from ${what} (${status.origin}): ${reason}; ` +
+      "those known so far are kept",
   };
 }
 

@@ -19,7 +19,7 @@ import { type Topology, TopologyMemo, topology } from "../k8s/topology.ts";
 import { type BackoffOptions, backoffMs } from "../runtime/backoff.ts";
 import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
-import type { AgentConfig } from "./config.ts";
+import type { AgentConfig, NodesFrom } from "./config.ts";
 
 const RETRY: BackoffOptions = { firstMs: 500, maxMs: 15_000 };
 
@@ -29,16 +29,19 @@ export interface NodeFeedDeps {
   readonly log: Log;
 }
 
-/** The source that the configuration names, with the cache of the state folder. */
-export function nodeSourceOf(config: AgentConfig, deps: NodeFeedDeps): NodeSource {
+/** The source that the configuration names, with the cache of the state folder; may be none. */
+export function nodeSourceOf(config: AgentConfig, deps: NodeFeedDeps): NodeSource | undefined {
+  if (config.nodes.kind === "none") return undefined;
   const cache = new NodeCache({ path: join(config.stateDir, "nodes.json"), ...deps });
-  return new CachedNodeSource(liveSource(config, deps), cache);
+  return new CachedNodeSource(liveSource(config.nodes, deps), cache);
 }
 
-function liveSource(config: AgentConfig, deps: NodeFeedDeps): NodeSource {
-  const { nodes } = config;
+function liveSource(
+  nodes: Exclude<NodesFrom, { readonly kind: "none" }>,
+  deps: NodeFeedDeps,
+): NodeSource {
   if (nodes.kind === "file") return new FileNodeSource({ path: nodes.path, ...deps });
-  return new RetriedNodeSource(nodes.kubeconfig ?? nodes.master ?? "the API server", deps, () => {
+  return new RetriedNodeSource(nodes.kubeconfig ?? "service account", deps, () => {
     const access = loadKubeAccess({ kubeconfig: nodes.kubeconfig, master: nodes.master });
     return new ApiNodeSource({ transport: new HttpApiTransport(access), ...deps });
   });

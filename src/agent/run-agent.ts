@@ -25,6 +25,10 @@ export async function runAgent(config: AgentConfig): Promise<number> {
     log: logger,
     logLinesDropped: logger.dropped,
   });
+  process.on("SIGHUP", () => {
+    logger.info({}, "configuration is read again");
+    void agent.reload();
+  });
   logger.info({ version: VERSION, runtime: process.version, pid: process.pid }, "agent starts");
   const ended = await Promise.race([crashed, start(agent, logger), stopped]);
   if (ended === "stop") {

@@ -25,6 +25,7 @@ Examples:
   podrouter run --kubeconfig=/etc/kubernetes/admin.conf --hostname-override=node1
   podrouter run --nodes-file=nodes.yaml --dry-run --log-format=text
                                                     without a cluster, without touching the kernel
+  podrouter run --config=bgp.yaml                   a BGP daemon, without Kubernetes
 `;
 
 /** Starts the agent and waits for its end; gives the exit code. */
@@ -46,7 +47,11 @@ export function runCommand(io: CliIo, start: StartAgent, exit: ExitCode): Comman
   }
   return command.action(async (raw: Record<string, unknown>) => {
     const given = givenFlags(command, raw);
-    const configured = configure(given, { nodeName: io.env["NODE_NAME"], hostName: io.hostName });
+    const configured = configure(given, {
+      nodeName: io.env["NODE_NAME"],
+      hostName: io.hostName,
+      inCluster: io.env["KUBERNETES_SERVICE_HOST"] !== undefined,
+    });
     if (!configured.ok) throw new CliError(configured.problems.join("\n"), 2);
     if (!configured.value.parts.router) {
       await write(io.stderr, "podrouter: nothing to do: --run-router=false\n");

@@ -31,9 +31,10 @@ const settings: BgpSettings = {
   nodePeers: true,
   advertisePodCidr: true,
   overrideNextHop: false,
+  external: { peers: [], multihopTtl: 0, passwordsFile: undefined },
 };
 
-const NONE = { peers: [], multihopTtl: 0 };
+const NONE = { peers: [], multihopTtl: 0, passwordsFile: undefined };
 
 function annotations(entries: Record<string, string>) {
   const read = readNodeAnnotations("node1", new Map(Object.entries(entries)));
@@ -74,6 +75,7 @@ test("peers of the flags hold for all nodes, and silence the annotation", () => 
       },
     ],
     multihopTtl: 5,
+    passwordsFile: undefined,
   };
   const peers = externalPeers(self, values, flags, { ...settings, overrideNextHop: true });
   assert.deepEqual(

@@ -2,9 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type BgpSettings, configure } from "../../src/agent/config.ts";
+import { nodeImport } from "../../src/agent/external-peers.ts";
 import { listenAddresses, meshPeers, ownAs, ownRoutes, routerIdOf } from "../../src/agent/mesh.ts";
 import { TopologyReader } from "../../src/agent/node-feed.ts";
 import type { IpFamily } from "../../src/ip/address.ts";
+import { readNodeAnnotations } from "../../src/k8s/annotations.ts";
 import { type NodeSnapshot, nodeSnapshot } from "../../src/k8s/node-snapshot.ts";
 import type { SelfNode, Topology } from "../../src/k8s/topology.ts";
 
@@ -43,9 +45,16 @@ function settings(flags: Readonly<Record<string, string>> = {}): BgpSettings {
   const configured = configure(new Map(Object.entries(flags)), {
     nodeName: "node1",
     hostName: "",
+    inCluster: true,
   });
   assert.ok(configured.ok);
   return configured.value.bgp;
+}
+
+/** The sessions with other Nodes, by the own Node's annotations. */
+function sessions(topology: Topology, bgp: BgpSettings) {
+  const read = readNodeAnnotations("node1", topology.self?.annotations ?? new Map());
+  return meshPeers(topology, read.values, bgp);
 }
 
 const NODE1 = {
@@ -66,7 +75,7 @@ const DUAL1 = {
 const DUAL2 = { name: "node2", addresses: ["192.168.50.51", "fd00::51"] } as const;
 
 test("a session between Nodes is plain: what kube-router offers and nothing more", () => {
-  assert.deepEqual(meshPeers(topologyOf([NODE1, NODE2]), settings()), [
+  assert.deepEqual(sessions(topologyOf([NODE1, NODE2]), settings()), [
     {
       name: "node2",
       address: "192.168.50.51",
@@ -88,7 +97,7 @@ test("a session between Nodes is plain: what kube-router offers and nothing more
       bindInterface: undefined,
       routeReflectorClient: false,
       nextHopSelf: false,
-      importPolicy: undefined,
+      importPolicy: nodeImport([]),
       exportPolicy: undefined,
       maximumPrefixes: undefined,
       shutdown: undefined,
@@ -97,7 +106,7 @@ test("a session between Nodes is plain: what kube-router offers and nothing more
 });
 
 test("flags reach every peer", () => {
-  const [peer] = meshPeers(
+  const [peer] = sessions(
     topologyOf([NODE1, NODE2]),
     settings({
       "bgp-port": "1179",
@@ -113,18 +122,18 @@ test("flags reach every peer", () => {
 });
 
 test("families are those that both Nodes have; the other next hop goes along", () => {
-  const [dual] = meshPeers(topologyOf([DUAL1, DUAL2]), settings());
+  const [dual] = sessions(topologyOf([DUAL1, DUAL2]), settings());
   assert.deepEqual([dual?.families, dual?.nextHops], [[4, 6], ["fd00::50"]]);
-  const [single] = meshPeers(topologyOf([DUAL1, NODE2]), settings());
+  const [single] = sessions(topologyOf([DUAL1, NODE2]), settings());
   assert.deepEqual(single?.families, [4]);
 });
 
 test("a family that is switched off is not used at all", () => {
   const only4 = topologyOf([DUAL1, DUAL2], [4]);
-  assert.deepEqual(meshPeers(only4, settings())[0]?.families, [4]);
+  assert.deepEqual(sessions(only4, settings())[0]?.families, [4]);
   assert.deepEqual(only4.podSubnets, ["10.233.64.0/24"]);
   const only6 = topologyOf([DUAL1, DUAL2], [6]);
-  const [peer] = meshPeers(only6, settings());
+  const [peer] = sessions(only6, settings());
   assert.deepEqual(
     [peer?.address, peer?.localAddress, peer?.families],
     ["fd00::51", "fd00::50", [6]],
@@ -132,8 +141,8 @@ test("a family that is switched off is not used at all", () => {
 });
 
 test("nobody is peered with without an own Node, or with --enable-ibgp=false", () => {
-  assert.deepEqual(meshPeers(topologyOf([NODE2]), settings()), []);
-  assert.deepEqual(meshPeers(topologyOf([NODE1, NODE2]), settings({ "enable-ibgp": "false" })), []);
+  assert.deepEqual(sessions(topologyOf([NODE2]), settings()), []);
+  assert.deepEqual(sessions(topologyOf([NODE1, NODE2]), settings({ "enable-ibgp": "false" })), []);
 });
 
 test("without a full mesh only Nodes of the same annotated AS are peered with", () => {
@@ -146,13 +155,13 @@ test("without a full mesh only Nodes of the same annotated AS are peered with", 
   ];
   const flags = settings({ "nodes-full-mesh": "false" });
   assert.deepEqual(
-    meshPeers(topologyOf(nodes), flags).map((peer) => [peer.name, peer.remoteAs]),
+    sessions(topologyOf(nodes), flags).map((peer) => [peer.name, peer.remoteAs]),
     [["node2", 65001]],
   );
   assert.equal(ownAs(selfOf(nodes), flags), 65001);
   assert.equal(ownAs(selfOf([NODE1]), flags), undefined);
   assert.equal(ownAs(selfOf(nodes), settings()), 64512);
-  assert.deepEqual(meshPeers(topologyOf([NODE1, ...nodes.slice(1)]), flags), []);
+  assert.deepEqual(sessions(topologyOf([NODE1, ...nodes.slice(1)]), flags), []);
 });
 
 test("own pod CIDRs go out with the own address of their family", () => {
@@ -185,4 +194,21 @@ test("the router id: given, the IPv4 address, or a hash where there is none", ()
 test("it listens on the own address of each family", () => {
   assert.deepEqual(listenAddresses(selfOf([DUAL1])), ["192.168.50.50", "fd00::50"]);
   assert.deepEqual(listenAddresses(selfOf([NODE1])), ["192.168.50.50"]);
+});
+
+test("clients of a reflector peer with reflectors alone, on both sides alike", () => {
+  const node = (number: number, role: Readonly<Record<string, string>>) => ({
+    name: `node${number}`,
+    addresses: [`192.168.50.${49 + number}`],
+    annotations: role,
+  });
+  const server = { "kube-router.io/rr.server": "42" };
+  const client = { "kube-router.io/rr.client": "42" };
+  const seen = (...roles: Readonly<Record<string, string>>[]) =>
+    sessions(topologyOf(roles.map((role, i) => node(i + 1, role))), settings()).map(
+      (peer) => `${peer.name}${peer.routeReflectorClient ? " client" : ""}`,
+    );
+  assert.deepEqual(seen(server, client, {}, server), ["node2 client", "node3", "node4"]);
+  assert.deepEqual(seen(client, client, {}, server), ["node4"]);
+  assert.deepEqual(seen({}, client, {}, server), ["node3", "node4"]);
 });

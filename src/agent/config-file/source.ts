@@ -3,8 +3,9 @@
  * one of them changes and on request (SIGHUP). A file that is wrong is refused whole and the last
  * good one stays in force; what is wrong with it is said until it is right.
  */
-import { FileError, fileStamp, readText, watchFolderOf } from "../../runtime/files.ts";
+
 import type { Clock, Timer } from "../../runtime/clock.ts";
+import { FileError, fileStamp, readText, watchFolderOf } from "../../runtime/files.ts";
 import type { ReadSecret } from "./build.ts";
 import { parseConfigFile } from "./parse.ts";
 import { CONFIG_BYTES_MAX, type ConfigFile } from "./schema.ts";

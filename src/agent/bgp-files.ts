@@ -1,0 +1,108 @@
+/**
+ * The files that say something about BGP: the configuration file, followed, and the passwords of
+ * the peers that flags name. What is wrong with them is a condition; the rest goes on.
+ */
+
+import type { Clock } from "../runtime/clock.ts";
+import { FileError, readTextNow } from "../runtime/files.ts";
+import type { Log } from "../runtime/log.ts";
+import type { Condition } from "./conditions.ts";
+import type { AgentConfig } from "./config.ts";
+import { ConfigFileSource, type LoadedConfig } from "./config-file/source.ts";
+import type { ExternalSettings } from "./external-peers.ts";
+import { withPasswords } from "./external-settings.ts";
+
+const PASSWORDS_BYTES_MAX = 256 * 1024;
+
+export interface BgpFilesDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export class BgpFiles {
+  readonly #config: AgentConfig;
+  readonly #deps: BgpFilesDeps;
+  readonly #source: ConfigFileSource | undefined;
+  #loaded: LoadedConfig | undefined;
+  #external: ExternalSettings;
+  #problems: readonly string[] = [];
+  #passwordProblem: string | undefined;
+
+  /** `onChange` follows each change of what the files say. */
+  constructor(config: AgentConfig, deps: BgpFilesDeps, onChange: () => void) {
+    this.#config = config;
+    this.#deps = deps;
+    this.#external = config.bgp.external;
+    if (config.configFile === undefined) return;
+    this.#source = new ConfigFileSource(config.configFile, deps.clock, {
+      onConfig: (loaded) => {
+        this.#loaded = loaded;
+        onChange();
+      },
+      onProblems: (problems) => {
+        this.#problems = problems;
+      },
+    });
+  }
+
+  /**
+   * Reads everything for the first time.
+   * @throws {Error} what is wrong with the configuration file: there is no last good one yet.
+   */
+  async start(): Promise<void> {
+    this.#readPasswords();
+    const good = (await this.#source?.start()) ?? true;
+    if (!good) throw new Error(this.#problems.join("\n"));
+  }
+
+  stop(): void {
+    this.#source?.stop();
+  }
+
+  /** Reads everything again, changed or not. */
+  async reload(): Promise<void> {
+    this.#readPasswords();
+    await this.#source?.reload();
+  }
+
+  /** The last good content of the configuration file. */
+  get loaded(): LoadedConfig | undefined {
+    return this.#loaded;
+  }
+
+  /** Peers of the flags, with their passwords; none while those cannot be had. */
+  get external(): ExternalSettings {
+    return this.#external;
+  }
+
+  conditions(): readonly Condition[] {
+    const file = this.#problems.map(
+      (message, index): Condition => ({
+        name: `file #${index + 1}`,
+        severity: "error",
+        message: `${message}; the last good configuration stays in force`,
+      }),
+    );
+    if (this.#passwordProblem === undefined) return file;
+    const message = `${this.#passwordProblem}; the peers of --peer-router-ips are left out`;
+    return [...file, { name: "passwords", severity: "error", message }];
+  }
+
+  #readPasswords(): void {
+    const { external } = this.#config.bgp;
+    if (external.passwordsFile === undefined) return;
+    const peers = this.#peersWithPasswords(external, external.passwordsFile);
+    this.#passwordProblem = typeof peers === "string" ? peers : undefined;
+    this.#external = { ...external, peers: typeof peers === "string" ? [] : peers };
+    this.#deps.log.debug({ file: external.passwordsFile }, "passwords read");
+  }
+
+  #peersWithPasswords(external: ExternalSettings, file: string) {
+    try {
+      return withPasswords(external.peers, readTextNow(file, PASSWORDS_BYTES_MAX), file);
+    } catch (error) {
+      if (error instanceof FileError) return error.message;
+      throw error;
+    }
+  }
+}

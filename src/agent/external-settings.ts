@@ -1,0 +1,106 @@
+/** `--peer-router-*`: parallel lists into peers, and their passwords from a file. Pure. */
+import { type IpAddress, parseAddress } from "../ip/address.ts";
+import { parseAs, parseUint } from "../k8s/annotation-values.ts";
+import type { ExternalPeer, ExternalSettings } from "./external-peers.ts";
+import type { RunFlags } from "./flags.ts";
+
+/** TCP MD5 keys have at most 80 bytes (Linux). */
+const PASSWORD_BYTES_MAX = 80;
+
+/** The peers of the flags, without passwords; undefined after a problem, which names the flag. */
+export function externalSettings(
+  flags: RunFlags,
+  problems: string[],
+): ExternalSettings | undefined {
+  const before = problems.length;
+  const addresses = entries("peer-router-ips", flags.peerRouterIps, parseAddress, problems);
+  const asns = entries("peer-router-asns", flags.peerRouterAsns, parseAs, problems);
+  const ports = entries("peer-router-ports", flags.peerRouterPorts, parsePort, problems);
+  inStep("peer-router-asns", asns, addresses, problems);
+  if (ports.length > 0) inStep("peer-router-ports", ports, addresses, problems);
+  if (new Set(addresses).size < addresses.length) {
+    problems.push("--peer-router-ips: expected each address once");
+  }
+  if (problems.length > before) return undefined;
+  const peers = addresses.map(
+    (address, index): ExternalPeer => ({
+      address,
+      as: asns[index]!,
+      port: ports[index],
+      localAddress: undefined,
+      password: undefined,
+    }),
+  );
+  const file = flags.peerRouterPasswordsFile;
+  return {
+    peers,
+    multihopTtl: flags.peerRouterMultihopTtl,
+    passwordsFile: file === "" ? undefined : file,
+  };
+}
+
+/** Peers with the passwords of the file's text, or one sentence; the text is never repeated. */
+export function withPasswords(
+  peers: readonly ExternalPeer[],
+  text: string,
+  file: string,
+): readonly ExternalPeer[] | string {
+  const parts = text.trim().split(",");
+  if (parts.length !== peers.length) {
+    return `${file}: expected ${peers.length} passwords, one for each peer, not ${parts.length}`;
+  }
+  const passwords = parts.map(decodePassword);
+  const wrong = passwords.indexOf(null);
+  if (wrong >= 0) {
+    return `${file}: password ${wrong + 1} is not base64 of 1 to ${PASSWORD_BYTES_MAX} bytes of text`;
+  }
+  return peers.map((peer, index) => ({ ...peer, password: passwords[index] ?? undefined }));
+}
+
+/** Undefined for an empty entry, null for a wrong one. */
+function decodePassword(part: string): string | undefined | null {
+  const text = part.trim();
+  if (text === "") return undefined;
+  const bytes = Buffer.from(text, "base64");
+  const decoded = bytes.toString("utf8");
+  const same = bytes.toString("base64").replace(/=+$/, "") === text.replace(/=+$/, "");
+  const sound = same && bytes.length <= PASSWORD_BYTES_MAX && Buffer.from(decoded).equals(bytes);
+  return sound && bytes.length > 0 ? decoded : null;
+}
+
+function entries<T>(
+  flag: string,
+  texts: readonly string[],
+  parse: (text: string) => T | undefined,
+  problems: string[],
+): readonly T[] {
+  return texts.flatMap((text) => {
+    const value = parse(text);
+    if (value !== undefined) return [value];
+    problems.push(`--${flag}: ${JSON.stringify(text.slice(0, 80))} is ${EXPECTED[flag]}`);
+    return [];
+  });
+}
+
+const EXPECTED: Readonly<Record<string, string>> = {
+  "peer-router-ips": "no IP address",
+  "peer-router-asns": "no AS number (1 to 4294967294)",
+  "peer-router-ports": "no port (1 to 65535)",
+};
+
+function parsePort(text: string): number | undefined {
+  return parseUint(text, 65_535) || undefined;
+}
+
+function inStep(
+  flag: string,
+  list: readonly unknown[],
+  addresses: readonly IpAddress[],
+  problems: string[],
+): void {
+  if (list.length === addresses.length) return;
+  problems.push(
+    `--${flag}: expected ${addresses.length} entries, one for each of --peer-router-ips, ` +
+      `not ${list.length}`,
+  );
+}
