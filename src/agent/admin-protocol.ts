@@ -31,6 +31,9 @@ export interface AgentStatus {
   readonly dryRun: boolean;
   readonly ready: boolean;
   readonly conditions: readonly ConditionStatus[];
+  /** Dry run: what would be done to the kernel, as `ip` and `ipset` commands; the first of them. */
+  readonly planned: readonly string[];
+  readonly plannedTotal: number;
 }
 
 /** Body of every refusal. */

@@ -37,6 +37,15 @@ async function showStatus(io: CliIo, status: AgentStatus): Promise<void> {
   );
   const count = await writeTable(io.stdout, conditionColumns(now), each(status.conditions));
   if (count === 0) await write(io.stdout, "No conditions\n");
+  if (status.dryRun) await write(io.stdout, plannedText(status));
+}
+
+function plannedText({ planned, plannedTotal }: AgentStatus): string {
+  if (plannedTotal === 0) return "Nothing would be changed in the kernel\n";
+  const rest = plannedTotal - planned.length;
+  const more = rest > 0 ? [`and ${rest} more`] : [];
+  const lines = [...planned, ...more].map((line) => `  ${printable(line)}\n`);
+  return `Would be done to the kernel:\n${lines.join("")}`;
 }
 
 function conditionColumns(now: number): readonly Column<ConditionStatus>[] {
