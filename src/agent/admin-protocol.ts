@@ -31,7 +31,7 @@ export interface AgentStatus {
   readonly dryRun: boolean;
   readonly ready: boolean;
   readonly conditions: readonly ConditionStatus[];
-  /** Dry run: what would be done to the kernel, as `ip` and `ipset` commands; the first of them. */
+  /** Dry run: what would be done to routes and ipsets; the first of it. */
   readonly planned: readonly string[];
   readonly plannedTotal: number;
 }

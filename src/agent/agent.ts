@@ -12,6 +12,8 @@
  */
 import { TcpTransport } from "../bgp/session/tcp-transport.ts";
 import type { Prefix } from "../ip/prefix.ts";
+import { SetController } from "../ipset/controller.ts";
+import { NetlinkSets } from "../ipset/netlink-sets.ts";
 import type { NodeSource, Nodes } from "../k8s/node-source.ts";
 import type { Topology } from "../k8s/topology.ts";
 import { RouteController } from "../routes/controller.ts";
@@ -49,6 +51,7 @@ export class Agent {
   readonly #conditions: Conditions;
   readonly #bgp: BgpPart;
   readonly #routes: RouteController;
+  readonly #sets: SetController;
   readonly #files: BgpFiles;
   /** Undefined = the agent runs without Nodes. */
   readonly #nodes: NodeSource | undefined;
@@ -59,6 +62,8 @@ export class Agent {
   readonly #checks: readonly ReadinessCheck[];
   readonly #startedAt: number;
   #topology: Topology | undefined;
+  /** The topology that routes and BGP were told last. */
+  #applied: Topology | undefined;
   #adopted = 0;
   /** The kernel was looked at: it is known whether routes of an earlier run are there. */
   #looked = false;
@@ -86,6 +91,10 @@ export class Agent {
         dryRun: config.dryRun,
       },
       { ...part("routes"), kernel: new NetlinkKernel(), desired: this.#bgp },
+    );
+    this.#sets = new SetController(
+      { syncPeriodMs: config.ipsetSyncSeconds * 1000, dryRun: config.dryRun },
+      { ...part("ipsets"), kernel: new NetlinkSets() },
     );
     this.#files = new BgpFiles(config, part("config"), () => this.#updateBgp());
     this.#nodes = nodeSourceOf(config, part("nodes"));
@@ -134,7 +143,7 @@ export class Agent {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#refresh?.cancel();
-    await this.#routes.stop();
+    await Promise.all([this.#routes.stop(), this.#sets.stop()]);
     this.#bgp.stop({ notify: this.#config.bgp.restartSeconds === undefined });
     this.#files.stop();
     await Promise.all([this.#nodes?.stop(), this.#admin.stop(), this.#pages.stop()]);
@@ -146,18 +155,32 @@ export class Agent {
     const before = this.#topology;
     const topology = this.#reader.read(nodes);
     this.#topology = topology;
-    if (topology !== before) this.#apply(topology, before);
+    if (topology !== before) this.#apply(topology);
     this.#convergeIfKnown();
     this.#lookAtConditions();
     this.#metrics.observeNodeEvent((this.#deps.clock.now() - began) / 1000);
   }
 
-  /** The order matters: what protects and masquerades stands before there is anything to route. */
-  #apply(topology: Topology, before: Topology | undefined): void {
+  /** The order matters: the sets decide about masquerading, so they are filled before routes come. */
+  #apply(topology: Topology): void {
+    const began = this.#deps.clock.now();
     this.#routes.setGuards({
       protectedAddresses: topology.nodeIps,
       ownPodCidrs: topology.self?.podCidrs ?? [],
     });
+    const { podSubnets, nodeIps } = topology;
+    void this.#sets.setDesired({ podSubnets, nodeIps }).then(() => {
+      this.#metrics.observeSetsSync((this.#deps.clock.now() - began) / 1000);
+      this.#applyRoutes();
+    });
+  }
+
+  /** Takes over the newest topology, whichever of several was waited for. */
+  #applyRoutes(): void {
+    const before = this.#applied;
+    const topology = this.#topology;
+    if (this.#stopped || topology === undefined || topology === before) return;
+    this.#applied = topology;
     this.#updateBgp();
     const gone = goneSubnets(before, topology);
     if (gone.length > 0) this.#routes.markDirty(gone);
@@ -194,6 +217,7 @@ export class Agent {
     this.#conditions.replace("config", this.#files.conditions());
     this.#conditions.replace("bgp", this.#bgp.conditions());
     this.#conditions.replace("routes", this.#routes.status().conditions);
+    this.#conditions.replace("ipsets", this.#sets.status().conditions);
   }
 
   #readinessChecks(): readonly ReadinessCheck[] {
@@ -201,6 +225,7 @@ export class Agent {
       { name: "nodes", problem: () => this.#nodesNotReady() },
       { name: "bgp", problem: () => this.#bgp.notReady() },
       { name: "routes", problem: () => this.#routesNotReady() },
+      { name: "ipsets", problem: () => this.#setsNotReady() },
     ];
   }
 
@@ -216,8 +241,15 @@ export class Agent {
     return status.conditions.find((condition) => condition.code === "kernel-unavailable")?.message;
   }
 
+  #setsNotReady(): string | undefined {
+    const status = this.#sets.status();
+    if (this.#nodes === undefined || status.lastSync !== undefined) return undefined;
+    return status.conditions[0]?.message ?? "the sets are not filled yet";
+  }
+
   #kernelCounts() {
     const { installed, counters } = this.#routes.status();
+    const sets = this.#sets.status().counters;
     return {
       routesInstalled: installed,
       routesAdded: counters.created,
@@ -225,8 +257,21 @@ export class Agent {
       routesRemoved: counters.deleted,
       routesFailed: counters.failed,
       routesForeign: counters.foreignEvents,
-      setMembersAdded: 0,
-      setMembersRemoved: 0,
+      setMembersAdded: sets.added,
+      setMembersRemoved: sets.removed,
+    };
+  }
+
+  /** What a dry run holds back. */
+  #planned() {
+    const routes = this.#routes.status();
+    const sets = this.#sets.status();
+    return {
+      planned: [
+        ...sets.planned.map((line) => `ipset ${line}`),
+        ...routes.planned.map((line) => `route ${line}`),
+      ],
+      plannedTotal: sets.plannedTotal + routes.plannedTotal,
     };
   }
 
@@ -241,6 +286,7 @@ export class Agent {
         dryRun: this.#config.dryRun,
         ready: isReady(this.#checks),
         conditions: this.#conditions.list(),
+        ...this.#planned(),
       }),
       peers: () => bgp.peers(),
       paths: () => bgp.paths(),

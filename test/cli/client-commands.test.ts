@@ -22,7 +22,7 @@ const STATUS = {
   startedAt: NOW - 90_061_000,
   dryRun: true,
   ready: false,
-  planned: ["ip route add 10.233.65.0/24 via 192.168.50.51 dev enp1s0 proto 17"],
+  planned: ["route create 10.233.65.0/24 via 192.168.50.51 dev enp1s0 proto 17"],
   plannedTotal: 3,
   conditions: [
     {
