@@ -4,7 +4,9 @@
  *
  * One timer, at the next deadline. Deadlines mostly move away (each message moves the hold timer),
  * so the timer is set anew only when it fires or when a deadline comes nearer: a peer that is only
- * alive costs a few timers a minute, however much it sends.
+ * alive costs a few timers a minute, however much it sends. Timers of established sessions with
+ * long intervals fall on a common grid, so that a thousand peers wake the process a few times a
+ * second, not each by itself.
  */
 import type { Clock, Random, Timer } from "../../runtime/clock.ts";
 import type { LocalIdentity } from "../fsm/collision.ts";
@@ -19,6 +21,10 @@ import {
 } from "../fsm/peer-machine.ts";
 import type { NegotiatedSession } from "../message/types.ts";
 import type { FsmStateName } from "../types.ts";
+
+/** The grid, and the keepalive interval from which on it is small against it. */
+const COARSE_MS = 500;
+const COARSE_FROM_S = 10;
 
 export interface MachineOwner {
   readonly passive: boolean;
@@ -117,13 +123,18 @@ export class MachineRunner {
       this.#timer = undefined;
       return;
     }
-    if (this.#timer !== undefined && this.#timerAt <= next) return;
+    const at = this.#isCoarse() ? Math.ceil(next / COARSE_MS) * COARSE_MS : next;
+    if (this.#timer !== undefined && this.#timerAt <= at) return;
     this.#timer?.cancel();
-    this.#timerAt = next;
-    this.#timer = this.#clock.after(next - this.#clock.now(), () => {
+    this.#timerAt = at;
+    this.#timer = this.#clock.after(at - this.#clock.now(), () => {
       this.#timer = undefined;
       this.#owner.beforeTick();
       this.step({ type: "tick" });
     });
+  }
+
+  #isCoarse(): boolean {
+    return this.state === "Established" && (this.session?.keepaliveSeconds ?? 0) >= COARSE_FROM_S;
   }
 }
