@@ -110,11 +110,16 @@ export class Bird implements PeerDaemon {
   async #reconfigure(): Promise<void> {
     if (!this.#process.running) return;
     await this.#writeRoutes();
-    const said = await this.#ask("configure soft");
+    const said = await this.#ask("configure");
     if (!said.includes("Reconfigur")) throw new Error(`bird: ${said}`);
   }
 
   async #writeRoutes(): Promise<void> {
+    // To an external peer BIRD sends only a MED that the export filter has set.
+    const meds = [...this.#routes.values()]
+      .filter((route) => route.med !== undefined)
+      .map((route) => `if net = ${route.prefix} then bgp_med = ${route.med};`);
+    await writeConfig(this.#setup.folder, "export.conf", `${meds.join("\n")}\n`);
     for (const family of [4, 6] as const) {
       const lines = [...this.#routes.values()]
         .filter((route) => familyOfText(route.prefix) === family)
@@ -138,6 +143,11 @@ protocol static static6 {
   ipv6;
 include "${join(folder, "routes6.conf")}";
 }
+filter outgoing {
+include "${join(folder, "export.conf")}";
+  if source ~ [ RTS_STATIC, RTS_BGP ] then accept;
+  reject;
+}
 ${neighbors.map((neighbor, index) => this.#neighbor(neighbor, index)).join("\n")}
 `;
   }
@@ -150,7 +160,7 @@ ${neighbors.map((neighbor, index) => this.#neighbor(neighbor, index)).join("\n")
       return `
   ipv${family} {
     import all;
-    export where source ~ [ RTS_STATIC, RTS_BGP ];
+    export filter outgoing;
     add paths ${ADD_PATH[neighbor.addPath]};
     ${foreign && own !== undefined ? `next hop address ${own};` : ""}
     ${family === 4 && neighbor.extendedNextHop ? "extended next hop on;" : ""}
@@ -182,7 +192,6 @@ function staticRoute(route: TestRoute, own: readonly string[]): string {
     ...hops.reverse().map((hop) => `bgp_path.prepend(${hop});`),
     `bgp_origin = ${ORIGIN[route.origin ?? "igp"]};`,
     ...(own.includes(route.nextHop) ? [] : [`bgp_next_hop = ${route.nextHop};`]),
-    ...(route.med === undefined ? [] : [`bgp_med = ${route.med};`]),
     ...(route.localPref === undefined ? [] : [`bgp_local_pref = ${route.localPref};`]),
     ...(route.communities ?? []).map((each) => `bgp_community.add(${pair(each)});`),
     ...(route.largeCommunities ?? []).map((each) => `bgp_large_community.add(${pair(each)});`),

@@ -100,7 +100,17 @@ export class Lab {
     const tcpdump = new NamespaceProcess("tcpdump", this.namespaces.name("left"));
     const [left, right] = [ADDRESSES.left[family], ADDRESSES.right[family]];
     const filter = `tcp port 179 and host ${left} and host ${right}`;
-    tcpdump.start("tcpdump", ["-i", "eth0", "-U", "-B", "65536", "-w", file, ...filter.split(" ")]);
+    tcpdump.start("tcpdump", [
+      "-i",
+      "eth0",
+      "-U",
+      "--immediate-mode",
+      "-B",
+      "65536",
+      "-w",
+      file,
+      ...filter.split(" "),
+    ]);
     this.#stops.push(() => tcpdump.stop());
     await tcpdump.ready(async () => tcpdump.output.includes("listening on"));
     return { file, stop: () => tcpdump.stop() };

@@ -41,6 +41,7 @@ export class OpenBgpd implements PeerDaemon {
 
   async start(options: StartOptions = {}): Promise<void> {
     void options; // It has no way to be told of a restart.
+    await this.#replaceLoopback();
     const config = await writeConfig(this.#setup.folder, "bgpd.conf", this.#config());
     this.#process.start("sh", ["-c", ENTER, "sh", config]);
     await this.#process.ready(async () => (await this.#try("show", "neighbor")).status === 0);
@@ -95,6 +96,18 @@ export class OpenBgpd implements PeerDaemon {
     return this.#process.stop();
   }
 
+  /**
+   * Over an IPv4 session the portable version takes the first IPv6 address of the system for its
+   * own IPv6 next hop: ::1, and without any it ends with "nexthop_cmp: unknown af". So its
+   * loopback gets a better one.
+   */
+  async #replaceLoopback(): Promise<void> {
+    const own = this.#setup.addresses.find((address) => familyOfText(address) === 6);
+    if (own === undefined) return;
+    await this.#process.run("ip", "addr", "del", "::1/128", "dev", "lo");
+    await this.#process.must("ip", "addr", "replace", `${own}/128`, "dev", "lo");
+  }
+
   #try(...words: string[]): ReturnType<typeof run> {
     return run("bgpctl", ["-s", this.#socket, ...words]);
   }
@@ -116,7 +129,6 @@ export class OpenBgpd implements PeerDaemon {
 
   #config(): string {
     const { as, routerId, addresses, neighbors } = this.#setup;
-    const own = addresses.find((address) => familyOfText(address) === 6);
     const routes = [...this.#routes.values()];
     return `
 AS ${as}
@@ -130,15 +142,8 @@ ${routes.map((route) => `network ${route.prefix} set { ${setWords(route)} }`).jo
 ${neighbors.map(neighborConfig).join("\n")}
 allow from any
 allow to any
-${own === undefined ? "" : neighbors.map((each) => nextHopRules(each, own)).join("\n")}
 `;
   }
-}
-
-/** Over a session of IPv4 its own IPv6 next hop would be ::1. */
-function nextHopRules(neighbor: NeighborSetup, own: string): string {
-  if (familyOfText(neighbor.address) === 6) return "";
-  return `match to ${neighbor.address} inet6 set nexthop ${own}`;
 }
 
 function neighborConfig(neighbor: NeighborSetup): string {

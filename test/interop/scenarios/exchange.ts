@@ -1,0 +1,150 @@
+/** Sessions in each direction of connecting, and what travels over them. */
+import assert from "node:assert/strict";
+import { ADDRESSES } from "../../support/peers/lab.ts";
+import type { PeerDaemon, TestRoute } from "../../support/peers/peer.ts";
+import { until } from "../../support/shell.ts";
+import { assertDecodes } from "../capture-check.ts";
+import type { Settable } from "../daemons.ts";
+import { expectOriginated, expectPassedOn, seesRoutes } from "../expectation.ts";
+import type { Peering } from "../peering.ts";
+import { injectedRoute, opaqueRoute, plainRoute, plainRoute6, richRoute } from "../routes-data.ts";
+import { type Scenario, withPeering } from "../scenario.ts";
+
+/** Our own speaker originates with communities and MED; policy could add more. */
+const LEFT_SETTABLE: readonly Settable[] = [];
+
+/** Routes with all that a side can set, both families, both directions, then gone again. */
+async function exchange(peering: Peering, settable: readonly Settable[]): Promise<void> {
+  const { left, right, address, kind, as } = peering;
+  const lefts = [richRoute("left", 1, LEFT_SETTABLE), plainRoute("left", 2)];
+  const rights = [richRoute("right", 1, settable), plainRoute("right", 2)];
+  const [left6, right6] = [plainRoute6("left", 1), plainRoute6("right", 1)];
+  await left.announce([...lefts, left6]);
+  await right.announce([...rights, right6]);
+  const fromLeft = (route: TestRoute) => expectOriginated(route, kind, { as: as.left });
+  const fromRight = (route: TestRoute) => expectOriginated(route, kind, { as: as.right });
+  await seesRoutes(left, address.right, 4, rights.map(fromRight));
+  await seesRoutes(right, address.left, 4, lefts.map(fromLeft));
+  await seesRoutes(left, address.right, 6, [fromRight(right6)]);
+  await seesRoutes(right, address.left, 6, [fromLeft(left6)]);
+
+  await left.withdraw([lefts[0]!.prefix, left6.prefix]);
+  await right.withdraw([rights[0]!.prefix, right6.prefix]);
+  await seesRoutes(left, address.right, 4, [fromRight(rights[1]!)]);
+  await seesRoutes(right, address.left, 4, [fromLeft(lefts[1]!)]);
+  await seesRoutes(left, address.right, 6, []);
+  await seesRoutes(right, address.left, 6, []);
+}
+
+export const theyDial: Scenario = {
+  name: "they dial: routes both ways with their attributes, and withdrawal",
+  run: (cell) =>
+    withPeering(cell, { dial: "right" }, async (peering) => {
+      await peering.up();
+      await exchange(peering, cell.daemon.settable);
+      await peering.capture.stop();
+      const messages = await assertDecodes(peering.capture.file, peering.address.left);
+      assert.ok(messages >= 8, `${messages} messages captured`);
+    }),
+};
+
+export const weDial: Scenario = {
+  name: "we dial: routes both ways with their attributes, and withdrawal",
+  run: (cell) =>
+    withPeering(cell, { dial: "left" }, async (peering) => {
+      await peering.up();
+      await exchange(peering, cell.daemon.settable);
+      await peering.capture.stop();
+      await assertDecodes(peering.capture.file, peering.address.left);
+    }),
+};
+
+export const overIpv6: Scenario = {
+  name: "over an IPv6 session: both families",
+  run: (cell) =>
+    withPeering(cell, { dial: "left", session: 6 }, async (peering) => {
+      await peering.up();
+      await exchange(peering, cell.daemon.settable);
+      await peering.capture.stop();
+      await assertDecodes(peering.capture.file, peering.address.left);
+    }),
+};
+
+export const fourOctetAs: Scenario = {
+  name: "AS numbers of four octets on both sides",
+  run: (cell) => {
+    const options = { dial: "left", leftAs: 4200000100, rightAs: 4200000200 } as const;
+    const same = { ...options, rightAs: 4200000100 };
+    return withPeering(cell, cell.kind === "ibgp" ? same : options, async (peering) => {
+      await peering.up();
+      await exchange(peering, cell.daemon.settable);
+      await peering.capture.stop();
+      await assertDecodes(peering.capture.file, peering.address.left);
+    });
+  },
+};
+
+/** The injector feeds one speaker, the other sees what that one made of it. */
+async function passOn(peering: Peering, from: PeerDaemon, route: TestRoute): Promise<void> {
+  const { left, right, address, kind, as } = peering;
+  const [to, neighbor, sender] =
+    from === left ? [right, address.left, as.left] : [left, address.right, as.right];
+  await peering.injector!.announce([route]);
+  await seesRoutes(to, neighbor, 4, [expectPassedOn(route, kind, { as: sender })]);
+  await peering.injector!.withdraw([route.prefix]);
+  await seesRoutes(to, neighbor, 4, []);
+}
+
+export const wePassOn: Scenario = {
+  name: "we pass on what a third speaker says",
+  run: (cell) =>
+    withPeering(cell, { dial: "left", injector: "left" }, async (peering) => {
+      await peering.up();
+      await passOn(peering, peering.left, injectedRoute("left", 1));
+      await peering.capture.stop();
+      await assertDecodes(peering.capture.file, peering.address.left);
+    }),
+};
+
+export const wePassOnUnknown: Scenario = {
+  name: "we pass on attributes that nobody knows",
+  needs: ["showsOpaque"],
+  run: (cell) =>
+    withPeering(cell, { dial: "left", injector: "left" }, async (peering) => {
+      await peering.up();
+      await passOn(peering, peering.left, opaqueRoute("left", 2));
+    }),
+};
+
+export const theyPassOn: Scenario = {
+  name: "they pass on what a third speaker says, unknown attributes included",
+  needs: ["passesOn"],
+  run: (cell) =>
+    withPeering(cell, { dial: "left", injector: "right" }, async (peering) => {
+      await peering.up();
+      await passOn(peering, peering.right, injectedRoute("right", 1));
+      await passOn(peering, peering.right, opaqueRoute("right", 2));
+    }),
+};
+
+export const bothDial: Scenario = {
+  name: "both dial at once: one session, soon, and it stays",
+  run: (cell) =>
+    withPeering(cell, { dial: "both" }, async (peering) => {
+      const { left, right, address } = peering;
+      await peering.up();
+      await left.announce([plainRoute("left", 1)]);
+      await right.announce([plainRoute("right", 1)]);
+      await until("routes both ways", async () => {
+        const [there, here] = await Promise.all([
+          right.routeCount(address.left, 4),
+          left.routeCount(address.right, 4),
+        ]);
+        return there === 1 && here === 1;
+      });
+      const connections = await peering.lab.namespaces.exec(
+        ...(["left", "ss", "-Htn", "state", "established", "dst", ADDRESSES.right[4]] as const),
+      );
+      assert.equal(connections.trim().split("\n").length, 1, connections);
+    }),
+};

@@ -1,0 +1,111 @@
+/**
+ * The injector's process: one session, dialled; takes routes as JSON commands and answers counts.
+ * Arguments: one JSON text, {@link InjectorOptions}.
+ */
+import { connect, type Socket } from "node:net";
+import { answerCommands } from "../json-commands.ts";
+import type { TestRoute } from "./peer.ts";
+import { announcement, END_OF_RIB, message, open, TYPE, withdrawal } from "./wire-encode.ts";
+
+export interface InjectorOptions {
+  readonly localAddress: string;
+  readonly remoteAddress: string;
+  readonly as: number;
+  readonly routerId: string;
+}
+
+const RETRY_MS = 200;
+const KEEPALIVE_MS = 30_000;
+
+const options = JSON.parse(process.argv[2]!) as InjectorOptions;
+
+let socket: Socket | undefined;
+let established = false;
+let pending = Buffer.alloc(0);
+let error = "";
+/** Prefixes that the other side has announced and not withdrawn; IPv4 only, by their bytes. */
+const heard = new Set<string>();
+
+function dial(): void {
+  const { localAddress, remoteAddress } = options;
+  pending = Buffer.alloc(0);
+  socket = connect({ host: remoteAddress, port: 179, localAddress });
+  socket.on("connect", () => socket?.write(open(options.as, options.routerId)));
+  socket.on("data", take);
+  socket.on("error", (problem) => {
+    error ||= problem.message;
+  });
+  socket.on("close", () => {
+    established = false;
+    heard.clear();
+    setTimeout(dial, RETRY_MS);
+  });
+}
+
+function take(chunk: Buffer): void {
+  pending = Buffer.concat([pending, chunk]);
+  let at = 0;
+  while (pending.length - at >= 19) {
+    const length = pending.readUInt16BE(at + 16);
+    if (pending.length - at < length) break;
+    receive(pending[at + 18]!, pending.subarray(at + 19, at + length));
+    at += length;
+  }
+  pending = pending.subarray(at);
+}
+
+function receive(type: number, body: Buffer): void {
+  if (type === TYPE.open) socket?.write(message(TYPE.keepalive, new Uint8Array()));
+  else if (type === TYPE.keepalive) established = true;
+  else if (type === TYPE.notification) error = `NOTIFICATION ${body[0]}/${body[1]}`;
+  else if (type === TYPE.update) count(body);
+}
+
+function count(body: Buffer): void {
+  const withdrawnEnd = 2 + body.readUInt16BE(0);
+  const nlriStart = withdrawnEnd + 2 + body.readUInt16BE(withdrawnEnd);
+  eachPrefix(body, 2, withdrawnEnd, (key) => heard.delete(key));
+  eachPrefix(body, nlriStart, body.length, (key) => heard.add(key));
+}
+
+function eachPrefix(body: Buffer, from: number, to: number, take: (key: string) => void): void {
+  for (let at = from; at < to; ) {
+    const end = at + 1 + Math.ceil(body[at]! / 8);
+    take(body.toString("latin1", at, end));
+    at = end;
+  }
+}
+
+/** Prefixes /24 from 20.0.0.0 on, so many in each UPDATE. */
+function bulk(route: TestRoute, total: number, each: number): void {
+  const prefixOf = (n: number) => `${20 + (n >> 16)}.${(n >> 8) & 255}.${n & 255}.0/24`;
+  for (let from = 0; from < total; from += each) {
+    const length = Math.min(each, total - from);
+    const prefixes = Array.from({ length }, (_, index) => prefixOf(from + index));
+    // A community of its own for each UPDATE: as many attribute sets as messages.
+    const communities = [`${65100 + (from >> 16)}:${from & 0xffff}`];
+    socket?.write(announcement({ ...route, communities }, prefixes));
+  }
+}
+
+answerCommands({
+  state: () => ({ established, error }),
+  announce: (routes) => {
+    for (const route of routes as TestRoute[]) socket?.write(announcement(route, [route.prefix]));
+  },
+  withdraw: (prefixes) => {
+    for (const prefix of prefixes as string[]) socket?.write(withdrawal([prefix]));
+  },
+  endOfRib: () => {
+    for (const marker of END_OF_RIB) socket?.write(marker);
+  },
+  bulk: (order) => {
+    const { route, total, each } = order as { route: TestRoute; total: number; each: number };
+    bulk(route, total, each);
+  },
+  heard: () => heard.size,
+});
+setInterval(() => {
+  if (established) socket?.write(message(TYPE.keepalive, new Uint8Array()));
+}, KEEPALIVE_MS);
+dial();

@@ -1,0 +1,77 @@
+/**
+ * A third speaker, made by hand, that feeds one of the two under test with whatever attributes a
+ * test wants, hundreds of thousands of prefixes if need be, and counts what it is sent.
+ */
+import { join } from "node:path";
+import { until } from "../shell.ts";
+import type { InjectorOptions } from "./injector-main.ts";
+import { JsonProcess } from "./json-process.ts";
+import { ADDRESSES, type Lab, otherSide, type Side } from "./lab.ts";
+import type { TestRoute } from "./peer.ts";
+
+const PROGRAM = join(import.meta.dirname, "injector-main.ts");
+
+export class Injector {
+  readonly #process: JsonProcess;
+  readonly #options: InjectorOptions;
+
+  /** Feeds the speaker on `side`; stands in the other side's namespace. */
+  constructor(lab: Lab, side: Side, as: number) {
+    const from = otherSide(side);
+    this.#process = new JsonProcess("injector", lab.namespaces.name(from), PROGRAM);
+    this.#options = {
+      localAddress: ADDRESSES[from].injector,
+      remoteAddress: ADDRESSES[side][4],
+      as,
+      routerId: ADDRESSES[from].injector,
+    };
+  }
+
+  /** Dials until the session stands. */
+  async start(): Promise<void> {
+    this.#process.start(this.#options);
+    let error = "";
+    await until("the injector's session", async () => {
+      const state = await this.#process.ask<{ established: boolean; error: string }>("state");
+      error = state.error;
+      return state.established;
+    }).catch((late: Error) => {
+      throw new Error(`${late.message}: ${error}`);
+    });
+  }
+
+  announce(routes: readonly TestRoute[]): Promise<void> {
+    return this.#process.ask("announce", routes);
+  }
+
+  withdraw(prefixes: readonly string[]): Promise<void> {
+    return this.#process.ask("withdraw", prefixes);
+  }
+
+  endOfRib(): Promise<void> {
+    return this.#process.ask("endOfRib");
+  }
+
+  /** `total` prefixes /24 from 20.0.0.0 on with the attributes of `route`, `each` an UPDATE. */
+  bulk(route: TestRoute, total: number, each: number): Promise<void> {
+    return this.#process.ask("bulk", { route, total, each });
+  }
+
+  /** IPv4 prefixes that it has been told of and that were not withdrawn. */
+  heard(): Promise<number> {
+    return this.#process.ask("heard");
+  }
+
+  kill(): Promise<void> {
+    return this.#process.process.kill();
+  }
+
+  stop(): Promise<void> {
+    return this.#process.process.stop();
+  }
+}
+
+/** What a speaker must know of its injector. */
+export function injectorAddress(side: Side): string {
+  return ADDRESSES[otherSide(side)].injector;
+}
