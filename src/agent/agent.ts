@@ -161,7 +161,7 @@ export class Agent {
     this.#metrics.observeNodeEvent((this.#deps.clock.now() - began) / 1000);
   }
 
-  /** The order matters: the sets decide about masquerading, so they are filled before routes come. */
+  /** The order matters: the sets decide what is masqueraded, so they are filled first. */
   #apply(topology: Topology): void {
     const began = this.#deps.clock.now();
     this.#routes.setGuards({
@@ -305,7 +305,8 @@ export class Agent {
       const reason = error instanceof Error ? error.message : String(error);
       this.#conditions.set("agent", "state-dir", {
         severity: "warning",
-        message: `--state-dir ${stateDir} cannot be made, so nothing outlives the process: ${reason}`,
+        message:
+          `--state-dir ${stateDir} cannot be made, so that nothing outlives the process: ` + reason,
       });
     }
     if (dryRun || hasNetAdmin()) return;

@@ -1,5 +1,5 @@
 /** Making folders, without Node's `recursive`, which never returns where the kernel refuses. */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 
 /**
@@ -7,18 +7,23 @@ import { dirname } from "node:path";
  * is. Throws the system's error when it cannot be made.
  */
 export function makeFolder(path: string, mode: number): void {
+  const error = tryMake(path, mode);
+  if (error === undefined) return;
+  const above = dirname(path);
+  if (error.code !== "ENOENT" || above === path) throw error;
+  makeFolder(above, mode);
+  const again = tryMake(path, mode);
+  if (again !== undefined) throw again;
+}
+
+/** Undefined when the folder is there now. */
+function tryMake(path: string, mode: number): NodeJS.ErrnoException | undefined {
   try {
     mkdirSync(path, { mode });
+    return undefined;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === "EEXIST") return;
-    const above = dirname(path);
-    if (code !== "ENOENT" || above === path) throw error;
-    makeFolder(above, mode);
-    try {
-      mkdirSync(path, { mode });
-    } catch (again) {
-      if ((again as NodeJS.ErrnoException).code !== "EEXIST") throw again;
-    }
+    if (code === "EEXIST" && statSync(path).isDirectory()) return undefined;
+    return error as NodeJS.ErrnoException;
   }
 }

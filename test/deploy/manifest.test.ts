@@ -147,7 +147,11 @@ test("the arguments are accepted, and the probes ask where the agent answers", (
     const [name, value] = arg.replace(/^--/, "").split("=");
     return [name!, value ?? "true"];
   });
-  const configured = configure(new Map(given), { nodeName: "node1", hostName: "" });
+  const configured = configure(new Map(given), {
+    nodeName: "node1",
+    hostName: "",
+    inCluster: true,
+  });
   assert.ok(configured.ok);
   const { health } = configured.value;
   for (const [probe, path] of [
