@@ -1,4 +1,4 @@
-/** A peer made of bytes: says what a test tells it to, and keeps what it hears. */
+/** A peer made of bytes, on any transport: says what a test tells it to, keeps what it hears. */
 
 import { localCapabilities } from "../../src/bgp/message/capabilities.ts";
 import { MessageFramer } from "../../src/bgp/message/framer.ts";
@@ -11,9 +11,15 @@ import {
   type NotificationMessage,
   type OpenMessage,
 } from "../../src/bgp/message/types.ts";
-import { type Connection, plainPolicy } from "../../src/bgp/session/transport.ts";
+import {
+  type Connection,
+  type Listener,
+  plainPolicy,
+  type Transport,
+} from "../../src/bgp/session/transport.ts";
 import { type IpAddress, wordOfAddress } from "../../src/ip/address.ts";
-import type { MemoryHost } from "./memory-network.ts";
+import { systemClock } from "../../src/runtime/system-clock.ts";
+import { MemoryHost } from "./memory-network.ts";
 
 export interface Heard {
   readonly type: MessageType;
@@ -24,8 +30,10 @@ export interface Heard {
 const NAMES = ["?", "OPEN", "UPDATE", "NOTIFICATION", "KEEPALIVE", "ROUTE-REFRESH"] as const;
 
 export class RawPeer {
-  readonly host: MemoryHost;
+  readonly host: Transport;
   readonly address: IpAddress;
+  readonly port: number;
+  readonly #now: () => number;
   connection: Connection | undefined;
   heard: Heard[] = [];
   closed: string | undefined;
@@ -34,16 +42,20 @@ export class RawPeer {
   autoOpen: OpenMessage | undefined;
   keepalives = false;
   #framer = new MessageFramer(65_535);
+  #listener: Listener | undefined;
 
-  constructor(host: MemoryHost, address: IpAddress) {
+  constructor(host: Transport, address: IpAddress, port = 179) {
     this.host = host;
     this.address = address;
+    this.port = port;
+    const clock = host instanceof MemoryHost ? host.network.clock : systemClock;
+    this.#now = () => clock.now();
   }
 
-  /** Takes connections on port 179. */
+  /** Takes connections. */
   listen(): this {
-    this.host.listen(
-      { address: this.address, port: 179, passwords: new Map() },
+    this.#listener = this.host.listen(
+      { address: this.address, port: this.port, passwords: new Map() },
       {
         listening() {},
         failed(problem) {
@@ -56,6 +68,12 @@ export class RawPeer {
       },
     );
     return this;
+  }
+
+  /** Ends the connection and takes no more. */
+  stop(): void {
+    this.#listener?.close();
+    this.connection?.reset();
   }
 
   dial(address: IpAddress, port = 179): this {
@@ -135,7 +153,7 @@ export class RawPeer {
     framer.feed(chunk);
     while (framer.next()) {
       const bytes = framer.buffer.slice(framer.start, framer.end);
-      this.heard.push({ type: framer.type, bytes, at: this.host.network.clock.now() });
+      this.heard.push({ type: framer.type, bytes, at: this.#now() });
       if (this.autoOpen !== undefined && framer.type === MessageType.open) {
         connection.write([encodeKeepalive()]);
       }
