@@ -61,7 +61,10 @@ function planAlone(inputs: BgpInputs): BgpPlanned {
     return { ok: false, reason: "global.routerId is needed in the configuration file" };
   }
   const listen = global.listen ?? EVERYWHERE.map((address) => ({ address, port: config.bgp.port }));
-  const own = listen.map(({ address }) => address).filter((one) => !EVERYWHERE.includes(one));
+  // The router id is an address of ours by custom: the next hop where we listen on no single one.
+  const own = [...listen.map(({ address }) => address), routerId].filter(
+    (one) => !EVERYWHERE.includes(one),
+  );
   const file = fromFile(loaded, config, own);
   return {
     ok: true,
