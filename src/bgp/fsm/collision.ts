@@ -19,7 +19,7 @@ export function survivingOrigin(local: LocalIdentity, remote: NegotiatedSession)
   return order > 0 ? "dialled" : "accepted";
 }
 
-/** Whether the newer of two connections stays. Of two by the same side, the newer is the live one. */
+/** Whether the newer of two connections stays. Of two by one side, the newer is the live one. */
 export function newerSurvives(
   local: LocalIdentity,
   remote: NegotiatedSession,

@@ -8,7 +8,7 @@ import { start, stay } from "./transitions.ts";
 export function stepIdle(state: FsmState, event: FsmEvent, context: FsmContext): FsmStep {
   switch (event.type) {
     case "manualStart":
-      // Event 1 sets ConnectRetryCounter to zero; whoever starts by hand wants no old grudge either.
+      // Event 1 sets ConnectRetryCounter to zero; a start by hand forgives flaps as well.
       return start({ ...state, connectRetryCounter: 0, flaps: 0 }, context, event.delayMs);
     case "automaticStart":
       return start(state, context, event.delayMs);

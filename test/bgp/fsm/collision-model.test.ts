@@ -43,15 +43,15 @@ class Model {
   }
 
   explore(start: World): void {
-    const todo = [start];
-    for (let world = todo.pop(); world !== undefined; world = todo.pop()) {
+    const pending = [start];
+    for (let world = pending.pop(); world !== undefined; world = pending.pop()) {
       const key = JSON.stringify(world);
       if (this.seen.has(key)) continue;
       this.seen.add(key);
       assert.ok(this.seen.size < WORLDS_MAX, "the model does not end");
       const next = this.successors(world);
       if (next.length === 0) this.ends.push(world);
-      todo.push(...next);
+      pending.push(...next);
     }
   }
 
