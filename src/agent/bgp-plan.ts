@@ -99,7 +99,9 @@ function planNode(inputs: BgpInputs, topology: Topology): BgpPlanned {
   if (as === undefined) {
     return {
       ok: false,
-      reason: `${node} has no annotation kube-router.io/node.asn, which --nodes-full-mesh=false needs`,
+      reason:
+        `${node} has no annotation kube-router.io/node.asn, ` +
+        "which --nodes-full-mesh=false needs",
     };
   }
   const { values: annotations, problems } = readNodeAnnotations(self.name, self.annotations);

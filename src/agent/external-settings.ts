@@ -52,7 +52,8 @@ export function withPasswords(
   const passwords = parts.map(decodePassword);
   const wrong = passwords.indexOf(null);
   if (wrong >= 0) {
-    return `${file}: password ${wrong + 1} is not base64 of 1 to ${PASSWORD_BYTES_MAX} bytes of text`;
+    const expected = `base64 of 1 to ${PASSWORD_BYTES_MAX} bytes of text`;
+    return `${file}: password ${wrong + 1} is not ${expected}`;
   }
   return peers.map((peer, index) => ({ ...peer, password: passwords[index] ?? undefined }));
 }

@@ -113,7 +113,7 @@ export const listenAddressValue: ValueParser<IpAddress | "all"> = {
   parse: (text) => (text === "" ? "all" : parseAddress(text)),
 };
 
-/** How the BGP Identifier is chosen: the primary IPv4 node address, a hash of it, or a given one. */
+/** How the BGP Identifier is chosen: the IPv4 node address, a hash of it, or a given one. */
 export type RouterIdChoice = "primary" | "generate" | IpAddress;
 
 export const routerIdValue: ValueParser<RouterIdChoice> = {

@@ -208,8 +208,8 @@ export const RUN_FLAGS = {
     outside,
     textValue("path"),
     "",
-    "YAML file with peers, peer groups, policies and prefixes (docs/config.md); followed, and read " +
-      "again on SIGHUP. Alone, without a cluster, it makes a BGP daemon",
+    "YAML file with peers, peer groups, policies and prefixes (docs/config.md); followed, and " +
+      "read again on SIGHUP. Alone, without a cluster, it makes a BGP daemon",
   ),
   enableIpv4: flag("enable-ipv4", mesh, booleanValue, "true", "use the Nodes' IPv4 addresses"),
   enableIpv6: flag(
@@ -328,7 +328,8 @@ export type RunFlags = {
 /**
  * kube-router's flags for parts that podrouter does not have, all booleans. `false` is accepted, so
  * that a routing-only manifest of kube-router works as it stands; `true` is refused, because a
- * cluster whose NetworkPolicies or Services silently stop working is worse than an agent that says so.
+ * cluster whose NetworkPolicies or Services silently stop working is worse than an agent that says
+ * so.
  */
 export const ABSENT_PARTS: Readonly<Record<string, string>> = {
   "run-firewall": "NetworkPolicies",
@@ -357,7 +358,7 @@ export const FOREIGN_FLAGS: readonly { readonly pattern: RegExp; readonly reason
   },
   {
     pattern:
-      /^(ipt|ipvs|nodeport|masquerade|hairpin|service|loadbalancer|strict-external|excluded-cidrs|iptables|runtime-)/,
+      /^(ipt|ipvs|nodeport|masquerade|hairpin|service|loadbalancer|strict-|excluded-|runtime-)/,
     reason: "it belongs to kube-router's service proxy and firewall, which podrouter does not have",
   },
 ];

@@ -20,7 +20,7 @@ export function isReady(checks: readonly ReadinessCheck[]): boolean {
   return checks.every((check) => check.problem() === undefined);
 }
 
-/** 200 or 503, with a line for each check and each condition, as the API server's /readyz writes it. */
+/** 200 or 503, with a line for each check and each condition, as the API server writes its own. */
 export function readyPage(
   checks: readonly ReadinessCheck[],
   conditions: () => readonly ConditionStatus[],

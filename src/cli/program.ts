@@ -9,11 +9,13 @@ import { type ExitCode, foreignFlagSentence, runCommand, type StartAgent } from 
 import { statusCommand } from "./status-command.ts";
 import { versionCommand } from "./version-command.ts";
 
-const DESCRIPTION = `BGP pod routing for Kubernetes: an agent on each node that routes the other nodes' pods.`;
+const DESCRIPTION =
+  "BGP pod routing for Kubernetes: an agent on each node that routes the other nodes' pods.";
 
 const HELP = `
-\`podrouter run\` is the agent, started by the DaemonSet. The other commands ask a running agent over
-its Unix socket, which only root can open. Exit codes: 0 done, 1 it did not work out, 2 wrong usage.
+\`podrouter run\` is the agent, started by the DaemonSet. The other commands ask a running agent
+over its Unix socket, which only root can open.
+Exit codes: 0 done, 1 it did not work out, 2 wrong usage.
 
 Examples:
   podrouter run --kubeconfig=/etc/kubernetes/admin.conf

@@ -5,8 +5,9 @@ import { ABSENT_PARTS, type Flag, FOREIGN_FLAGS, RUN_FLAGS } from "../agent/flag
 import { CliError } from "./cli-error.ts";
 import { type CliIo, write } from "./cli-io.ts";
 
-const DESCRIPTION = `Routes the pods of this node: speaks BGP with the other nodes, and keeps the kernel's routes and the
-two ipsets as the Nodes and the sessions want them. Runs until SIGTERM or SIGINT.`;
+const DESCRIPTION =
+  "Routes the pods of this node: speaks BGP with the other nodes, and keeps the kernel's routes " +
+  "and the two ipsets as the Nodes and the sessions want them. Runs until SIGTERM or SIGINT.";
 
 const HELP = `
 Durations are written as in Go: 90s, 1m30s, 2h. A boolean alone means true; --flag=false and
