@@ -9,7 +9,7 @@ const NAMES = new Map([
   ["192.168.50.50", "node1"],
   ["192.168.50.52", "node3"],
 ]);
-const COLUMN = 66;
+const COLUMN = 72;
 
 /** tcpdump on node1's interface, of node3's BGP traffic. */
 export class Capture {
@@ -73,8 +73,8 @@ export async function decodeWithTcpdump(file: string): Promise<readonly DecodedM
   for (const line of text.split("\n")) {
     const packet = /^\s+(\d+\.\d+\.\d+\.\d+)\.\d+ > /.exec(line);
     if (packet !== null) source = packet[1]!;
-    else if (/^\t {2}\S/.test(line)) decoded.push({ source, lines: [line.slice(3)] });
-    else if (line.startsWith("\t  ")) decoded.at(-1)?.lines.push(line.slice(3));
+    else if (/^\t\S/.test(line)) decoded.push({ source, lines: [line.slice(1)] });
+    else if (line.startsWith("\t  ")) decoded.at(-1)?.lines.push(line.slice(1));
   }
   return decoded;
 }
@@ -99,7 +99,7 @@ export function sideBySide(
       (message) =>
         NAMES.get(message.source) === seed.from &&
         message.lines[0] === seed.text[0] &&
-        message.lines.some((line) => line.includes(seed.text.at(-1)!.trim())),
+        message.lines.includes(tellingLine(seed)),
     );
     const lines =
       ours === undefined ? ["(not seen)"] : (rest.splice(index, index < 0 ? 0 : 1)[0]?.lines ?? []);
@@ -110,6 +110,11 @@ export function sideBySide(
     }
   }
   return rows.join("\n");
+}
+
+/** The line that tells a message from others of its kind, whatever the version of tcpdump. */
+function tellingLine(seed: SeedMessage): string {
+  return (seed.kind === "OPEN" ? seed.text[1] : seed.text.at(-1)) ?? "";
 }
 
 function row(left: string, right: string): string {

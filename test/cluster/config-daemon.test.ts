@@ -96,7 +96,7 @@ test("a daemon from a file: routes both ways, policies taken live, a wrong file 
   agent.child.kill("SIGHUP");
   await until("SIGHUP is taken", () => /read again/.test(agent.output));
   assert.ok(agent.running);
-  assert.match(await it.client("status"), /No conditions/);
+  await until("all is well", async () => /No conditions/.test(await it.client("status")));
 });
 
 test("a password: right, wrong and right again", async (t) => {
