@@ -67,14 +67,16 @@ function isSessionOf(message: CapturedMessage, all: readonly CapturedMessage[]):
 
 /** tcpdump's own decoding of one captured message: the lines from the message name on. */
 export async function decodeWithTcpdump(file: string): Promise<readonly DecodedMessage[]> {
-  const text = await must("tcpdump", ["-n", "-v", "-r", file]);
+  const output = await must("tcpdump", ["-n", "-v", "-r", file]);
   const decoded: DecodedMessage[] = [];
   let source = "";
-  for (const line of text.split("\n")) {
+  for (const line of output.split("\n")) {
     const packet = /^\s+(\d+\.\d+\.\d+\.\d+)\.\d+ > /.exec(line);
     if (packet !== null) source = packet[1]!;
-    else if (/^\t\S/.test(line)) decoded.push({ source, lines: [line.slice(1)] });
-    else if (line.startsWith("\t  ")) decoded.at(-1)?.lines.push(line.slice(1));
+    if (!line.startsWith("\t")) continue;
+    const text = line.replaceAll("\t", " ".repeat(8)).slice(8);
+    if (/^\S/.test(text)) decoded.push({ source, lines: [text] });
+    else decoded.at(-1)?.lines.push(text);
   }
   return decoded;
 }
