@@ -11,7 +11,11 @@ export const CONFLIST_PERIOD_MS = 30_000;
 /** So long nothing is done after an event: an editor may be in the middle of writing. */
 export const CONFLIST_REST_MS = 300;
 /** Links, addresses and sysctls are looked at this often, besides the kernel's events. */
-export const LINKS_PERIOD_MS = 60_000;
+export const LINKS_PERIOD_MS = 30_000;
+/** An event about links is followed by a look at them, but not sooner than this. */
+export const LINKS_GAP_MS = 50;
+/** Looks in one pass that find something to do. Beyond: somebody else undoes it; tried later. */
+export const LINKS_ROUNDS_MAX = 5;
 /** What failed is tried again: the first time after, and at most every. */
 export const RETRY_FIRST_MS = 200;
 export const RETRY_MAX_MS = 10_000;

@@ -1,0 +1,269 @@
+/**
+ * What must be done so that pods can be connected: kube-bridge there, a bridge, up, with the MTU of
+ * the node's own interface. Pure: from the links and addresses that there are to operations and
+ * conditions.
+ *
+ * A bridge that was removed under running pods is made whole again: its address, and the pods'
+ * ends that were its ports, are remembered from the pass before.
+ */
+import { addressBytes, familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
+import { type Prefix, prefixContains } from "../ip/prefix.ts";
+import { NAMED_MAX } from "./limits.ts";
+import { type CniCondition, type CniPluginKind, POD_BRIDGE } from "./types.ts";
+
+export interface HostLink {
+  readonly index: number;
+  readonly name: string;
+  /** `bridge`, `veth`, …; undefined for a real device. */
+  readonly kind: string | undefined;
+  readonly mtu: number;
+  readonly up: boolean;
+  readonly loopback: boolean;
+  /** Index of the bridge it is a port of; 0 for none. */
+  readonly masterIndex: number;
+}
+
+export interface HostAddress {
+  readonly linkIndex: number;
+  readonly address: IpAddress;
+  /** Of the prefix, in bits. */
+  readonly length: number;
+}
+
+export interface HostLinks {
+  readonly links: readonly HostLink[];
+  readonly addresses: readonly HostAddress[];
+}
+
+export interface LinksWanted {
+  readonly kind: CniPluginKind;
+  /** Of this node, one a family, the primary one first. */
+  readonly nodeIps: readonly IpAddress[];
+  readonly podCidrs: readonly Prefix[];
+  /** Bytes that tunnels take from each packet. */
+  readonly overheadBytes: number;
+}
+
+/** kube-bridge as it was last seen. */
+export interface BridgeMemory {
+  readonly index: number;
+  readonly ports: readonly number[];
+  readonly addresses: readonly Omit<HostAddress, "linkIndex">[];
+}
+
+export type LinkOperation =
+  | {
+      readonly kind: "create-bridge";
+      readonly name: string;
+      readonly mtu: number | undefined;
+      readonly linkAddress: string | undefined;
+    }
+  | {
+      readonly kind: "set";
+      readonly index: number;
+      readonly change: {
+        readonly up?: true;
+        readonly mtu?: number;
+        readonly masterIndex?: number;
+      };
+    }
+  | {
+      readonly kind: "add-address";
+      readonly index: number;
+      readonly address: IpAddress;
+      readonly length: number;
+    };
+
+export interface LinksPlan {
+  readonly operations: readonly LinkOperation[];
+  readonly conditions: readonly CniCondition[];
+  /** The interface with the node's primary address. */
+  readonly nodeLink: string | undefined;
+  /** For pods; undefined when no interface has an address of the node. */
+  readonly mtu: number | undefined;
+  /** Whether pods can be connected as things are. */
+  readonly ready: boolean;
+  readonly memory: BridgeMemory | undefined;
+}
+
+/** An address on `lo` says nothing about the way out. */
+const LOOPBACK_MTU = 1500;
+/** What a link must carry: RFC 791 §3.2, RFC 8200 §5. */
+const MTU_MIN: Readonly<Record<IpFamily, number>> = { 4: 576, 6: 1280 };
+
+export function planLinks(
+  host: HostLinks,
+  wanted: LinksWanted,
+  memory: BridgeMemory | undefined,
+): LinksPlan {
+  const conditions: CniCondition[] = [];
+  const node = nodeLinks(host, wanted, conditions);
+  const plain = { conditions, nodeLink: node.name, mtu: node.mtu };
+  if (wanted.kind === "ptp") return { ...plain, operations: [], ready: true, memory: undefined };
+  const bridge = host.links.find((link) => link.name === POD_BRIDGE);
+  if (bridge === undefined) {
+    const linkAddress = bridgeLinkAddress(wanted.nodeIps);
+    const create = { kind: "create-bridge", name: POD_BRIDGE, mtu: node.mtu, linkAddress } as const;
+    return { ...plain, operations: [create], ready: false, memory };
+  }
+  const foreign = whyForeign(bridge, host);
+  if (foreign !== undefined) {
+    conditions.push(foreign);
+    return { ...plain, operations: [], ready: false, memory: undefined };
+  }
+  conditions.push(...addressConditions(bridge, host, wanted.podCidrs));
+  const operations = [
+    ...adjust(bridge, node.mtu),
+    ...(memory === undefined || memory.index === bridge.index
+      ? []
+      : restore(bridge, host, wanted.podCidrs, memory)),
+  ];
+  const settled = operations.length === 0;
+  return {
+    ...plain,
+    operations,
+    ready: bridge.up,
+    memory: settled ? remember(bridge, host) : memory,
+  };
+}
+
+function nodeLinks(
+  host: HostLinks,
+  { nodeIps, overheadBytes }: LinksWanted,
+  conditions: CniCondition[],
+): { readonly name: string | undefined; readonly mtu: number | undefined } {
+  const found = nodeIps.flatMap((ip) => {
+    const address = host.addresses.find((one) => one.address === ip);
+    const link = host.links.find((one) => one.index === address?.linkIndex);
+    return link === undefined ? [] : [{ ip, link }];
+  });
+  const missing = nodeIps.filter((ip) => !found.some((one) => one.ip === ip));
+  if (missing.length > 0) conditions.push(nodeAddressMissing(missing));
+  if (found.length === 0) return { name: undefined, mtu: undefined };
+  const widths = found.map(({ link }) => (link.loopback ? LOOPBACK_MTU : link.mtu));
+  const needed = Math.max(...nodeIps.map((ip) => MTU_MIN[familyOf(ip)]));
+  const mtu = Math.max(needed, Math.min(...widths) - overheadBytes);
+  const primary = found.find(({ ip }) => ip === nodeIps[0]);
+  return { name: primary?.link.name, mtu };
+}
+
+/**
+ * The bridge would take the lowest address of its ports, another one with each pod that comes or
+ * goes; and made anew with the same address, it needs no new ARP entries in the pods. 0a:58 is a
+ * locally administered block that CNI plugins have used for the purpose.
+ */
+function bridgeLinkAddress(nodeIps: readonly IpAddress[]): string | undefined {
+  const ip = nodeIps.find((one) => familyOf(one) === 4) ?? nodeIps[0];
+  if (ip === undefined) return undefined;
+  const tail = [...addressBytes(ip).slice(-4)];
+  return ["0a", "58", ...tail.map((byte) => byte.toString(16).padStart(2, "0"))].join(":");
+}
+
+/** A link of that name that we keep our hands off. */
+function whyForeign(bridge: HostLink, host: HostLinks): CniCondition | undefined {
+  const left = "it is left as it is, and no pod can be connected to it";
+  if (bridge.kind !== "bridge") {
+    return {
+      name: "pod-bridge-not-a-bridge",
+      severity: "error",
+      message: `${POD_BRIDGE} is ${bridge.kind ?? "a device"}, not a bridge: ${left}; rename or remove it`,
+    };
+  }
+  // Pods come by veth pairs. Anything else says that somebody uses the bridge for something else.
+  const others = portsOf(bridge, host).filter((port) => port.kind !== "veth");
+  if (others.length === 0) return undefined;
+  const names = others.slice(0, NAMED_MAX).map((port) => port.name);
+  return {
+    name: "pod-bridge-foreign",
+    severity: "error",
+    message:
+      `${POD_BRIDGE} belongs to somebody else: its port ${names.join(", ")} is no pod's: ${left}; ` +
+      "rename it, or use --cni-plugin=ptp",
+  };
+}
+
+/** Addresses of an earlier pod CIDR, or of nobody knows whom. */
+function addressConditions(
+  bridge: HostLink,
+  host: HostLinks,
+  podCidrs: readonly Prefix[],
+): readonly CniCondition[] {
+  const strange = host.addresses.filter(
+    ({ linkIndex, address }) =>
+      linkIndex === bridge.index &&
+      !isLinkLocal(address) &&
+      !podCidrs.some((cidr) => prefixContains(cidr, address)),
+  );
+  if (strange.length === 0 || podCidrs.length === 0) return [];
+  const texts = strange.slice(0, NAMED_MAX).map(({ address, length }) => `${address}/${length}`);
+  return [
+    {
+      name: "pod-bridge-address",
+      severity: "warning",
+      message:
+        `${POD_BRIDGE} has the address ${texts.join(", ")}, which is in no pod CIDR of this node: ` +
+        "pods of an earlier pod CIDR are not reached from other nodes, recreate them",
+    },
+  ];
+}
+
+function adjust(bridge: HostLink, mtu: number | undefined): readonly LinkOperation[] {
+  const change: { up?: true; mtu?: number } = {};
+  if (!bridge.up) change.up = true;
+  if (mtu !== undefined && bridge.mtu !== mtu) change.mtu = mtu;
+  if (Object.keys(change).length === 0) return [];
+  return [{ kind: "set", index: bridge.index, change }];
+}
+
+/** For a bridge that took the place of the one remembered. */
+function restore(
+  bridge: HostLink,
+  host: HostLinks,
+  podCidrs: readonly Prefix[],
+  memory: BridgeMemory,
+): readonly LinkOperation[] {
+  const lost = memory.ports.flatMap((index) => {
+    const link = host.links.find((one) => one.index === index);
+    return link?.kind === "veth" && link.masterIndex === 0 ? [link] : [];
+  });
+  const has = (address: IpAddress) =>
+    host.addresses.some((one) => one.linkIndex === bridge.index && one.address === address);
+  const addresses = memory.addresses.filter(
+    ({ address }) => podCidrs.some((cidr) => prefixContains(cidr, address)) && !has(address),
+  );
+  return [
+    ...addresses.map((one) => ({ kind: "add-address", index: bridge.index, ...one }) as const),
+    ...lost.map(
+      ({ index }) => ({ kind: "set", index, change: { masterIndex: bridge.index } }) as const,
+    ),
+  ];
+}
+
+function remember(bridge: HostLink, host: HostLinks): BridgeMemory {
+  return {
+    index: bridge.index,
+    ports: portsOf(bridge, host).map((port) => port.index),
+    addresses: host.addresses
+      .filter(({ linkIndex, address }) => linkIndex === bridge.index && !isLinkLocal(address))
+      .map(({ address, length }) => ({ address, length })),
+  };
+}
+
+function portsOf(bridge: HostLink, host: HostLinks): readonly HostLink[] {
+  return host.links.filter((link) => link.masterIndex === bridge.index);
+}
+
+/** RFC 4291 §2.4; the bridge gives itself one. */
+function isLinkLocal(address: IpAddress): boolean {
+  return /^fe[89ab]/.test(address);
+}
+
+function nodeAddressMissing(missing: readonly IpAddress[]): CniCondition {
+  return {
+    name: "node-address-missing",
+    severity: "warning",
+    message:
+      `no interface of this machine has the node's address ${missing.join(", ")}: ` +
+      "the MTU of pods cannot be taken from it",
+  };
+}

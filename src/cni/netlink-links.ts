@@ -1,0 +1,136 @@
+/** Links and addresses over netlink: the adapter behind {@link LinkKernel}. It decides nothing. */
+import {
+  type InterfaceAddress,
+  LinkFlag,
+  MalformedMessageError,
+  NetlinkError,
+  type Link as NetlinkLink,
+  type RouteMonitor,
+  RouteNetlink,
+  SystemCallError,
+} from "netlink-ts";
+import { parseAddress } from "../ip/address.ts";
+import type { HostAddress, HostLink, HostLinks, LinkOperation } from "./links-plan.ts";
+import { type LinkKernel, LinkKernelError } from "./pod-links.ts";
+
+export interface NetlinkLinksOptions {
+  /** Called around the making of each socket; tests enter another network namespace there. */
+  readonly around?: <T>(make: () => T) => T;
+}
+
+export class NetlinkLinks implements LinkKernel {
+  readonly #around: <T>(make: () => T) => T;
+  #netlink: RouteNetlink | undefined;
+  #monitor: RouteMonitor | undefined;
+
+  constructor(options: NetlinkLinksOptions = {}) {
+    this.#around = options.around ?? ((make) => make());
+  }
+
+  async open(onEvent: () => void, onFailure: () => void): Promise<void> {
+    this.close();
+    await translatingErrors(async () => {
+      const netlink = this.#asking();
+      this.#monitor = this.#around(() =>
+        netlink.monitor(
+          { topics: ["link", "address"], exceptPort: netlink.port },
+          {
+            onEvent,
+            onOverrun: onEvent,
+            onFailure: () => {
+              this.close();
+              onFailure();
+            },
+          },
+        ),
+      );
+    });
+  }
+
+  read(): Promise<HostLinks> {
+    return translatingErrors(async () => {
+      const netlink = this.#asking();
+      const links = await netlink.links.list();
+      const addresses = await netlink.addresses.list({});
+      return { links: links.map(linkOf), addresses: addresses.flatMap(addressOf) };
+    });
+  }
+
+  apply(operation: LinkOperation): Promise<void> {
+    return translatingErrors(async () => {
+      const { links, addresses } = this.#asking();
+      switch (operation.kind) {
+        case "create-bridge": {
+          const { name, mtu, linkAddress } = operation;
+          await links.create({
+            name,
+            up: true,
+            info: { kind: "bridge" },
+            ...(mtu === undefined ? {} : { mtu }),
+            ...(linkAddress === undefined ? {} : { linkAddress }),
+          });
+          return;
+        }
+        case "set":
+          await links.set(operation.index, operation.change);
+          return;
+        case "add-address": {
+          const { index, address, length } = operation;
+          await addresses.replace({ interfaceIndex: index, address: `${address}/${length}` });
+          return;
+        }
+      }
+    });
+  }
+
+  close(): void {
+    this.#monitor?.close();
+    this.#monitor = undefined;
+    this.#netlink?.close();
+    this.#netlink = undefined;
+  }
+
+  #asking(): RouteNetlink {
+    this.#netlink ??= this.#around(() => new RouteNetlink());
+    return this.#netlink;
+  }
+}
+
+/** What netlink-ts rejects with becomes our error; a bug stays one. */
+async function translatingErrors<T>(task: () => Promise<T>): Promise<T> {
+  try {
+    return await task();
+  } catch (error) {
+    if (error instanceof NetlinkError || error instanceof SystemCallError) {
+      throw new LinkKernelError(error.code, error.message, { cause: error });
+    }
+    if (error instanceof MalformedMessageError) {
+      throw new LinkKernelError("EBADMSG", error.message, { cause: error });
+    }
+    throw error;
+  }
+}
+
+/** ARPHRD_LOOPBACK. */
+const LOOPBACK_TYPE = 772;
+
+function linkOf({ index, name, flags, mtu, type, info, masterIndex }: NetlinkLink): HostLink {
+  return {
+    index,
+    name,
+    kind: info?.kind,
+    mtu: mtu ?? 0,
+    up: (flags & LinkFlag.UP) !== 0,
+    loopback: type === LOOPBACK_TYPE,
+    masterIndex: masterIndex ?? 0,
+  };
+}
+
+/** None or one. */
+function addressOf({ interfaceIndex, address }: InterfaceAddress): HostAddress[] {
+  const [text, length] = address.split("/");
+  const parsed = parseAddress(text ?? "");
+  return parsed === undefined
+    ? []
+    : [{ linkIndex: interfaceIndex, address: parsed, length: Number(length) }];
+}

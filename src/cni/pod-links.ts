@@ -1,0 +1,186 @@
+/**
+ * Keeps the machine's links and settings as pods need them: see links-plan.ts and sysctls.ts. Each
+ * pass looks at what is there and removes the difference; a pass is made when what is wanted
+ * changes, shortly after a link or an address changed, and every LINKS_PERIOD_MS.
+ */
+import { familyOf, type IpFamily } from "../ip/address.ts";
+import { prefixFamily } from "../ip/prefix.ts";
+import { backoffMs } from "../runtime/backoff.ts";
+import type { Clock, Random } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import {
+  LINKS_GAP_MS,
+  LINKS_PERIOD_MS,
+  LINKS_ROUNDS_MAX,
+  RETRY_FIRST_MS,
+  RETRY_MAX_MS,
+} from "./limits.ts";
+import {
+  type BridgeMemory,
+  type HostLinks,
+  type LinkOperation,
+  type LinksPlan,
+  type LinksWanted,
+  planLinks,
+} from "./links-plan.ts";
+import { PassLoop } from "./pass-loop.ts";
+import { keepSysctls, type Sysctls } from "./sysctls.ts";
+import type { CniCondition } from "./types.ts";
+
+/** The kernel cannot be talked to, or refused something; an adapter throws nothing else. */
+export class LinkKernelError extends Error {
+  override readonly name = "LinkKernelError";
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: { readonly cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** Links and addresses. Calls may reject with {@link LinkKernelError}. */
+export interface LinkKernel {
+  /** Calls back when a link or an address may have changed; again after a failure it must be. */
+  open(onEvent: () => void, onFailure: () => void): Promise<void>;
+  read(): Promise<HostLinks>;
+  apply(operation: LinkOperation): Promise<void>;
+  close(): void;
+}
+
+export interface PodLinksOptions {
+  readonly dryRun?: boolean;
+}
+
+export interface PodLinksDeps {
+  readonly kernel: LinkKernel;
+  readonly sysctls: Sysctls;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Called after each pass. Must not throw. */
+  readonly onChanged?: () => void;
+}
+
+export type PodLinksState = Pick<LinksPlan, "nodeLink" | "mtu" | "ready">;
+
+export class PodLinks {
+  readonly #dryRun: boolean;
+  readonly #deps: PodLinksDeps;
+  readonly #loop: PassLoop;
+  #wanted: LinksWanted | undefined;
+  #opened = false;
+  #memory: BridgeMemory | undefined;
+  #state: PodLinksState = { nodeLink: undefined, mtu: undefined, ready: false };
+  #conditions: readonly CniCondition[] = [];
+  #failures = 0;
+
+  constructor(options: PodLinksOptions, deps: PodLinksDeps) {
+    this.#dryRun = options.dryRun ?? false;
+    this.#deps = deps;
+    this.#loop = new PassLoop(deps.clock, () => this.#pass());
+  }
+
+  start(): void {
+    this.#loop.start();
+  }
+
+  /** Bridge and settings stay: pods use them. */
+  async stop(): Promise<void> {
+    await this.#loop.stop();
+    this.#close();
+  }
+
+  want(wanted: LinksWanted): void {
+    this.#wanted = wanted;
+    this.#loop.request();
+  }
+
+  /** As of the last pass. */
+  state(): PodLinksState {
+    return this.#state;
+  }
+
+  conditions(): readonly CniCondition[] {
+    return this.#conditions;
+  }
+
+  async #pass(): Promise<number> {
+    const wanted = this.#wanted;
+    if (wanted === undefined) return LINKS_PERIOD_MS;
+    let delayMs = LINKS_PERIOD_MS;
+    try {
+      await this.#open();
+      const plan = await this.#settle(wanted);
+      const sysctls = await keepSysctls(this.#deps.sysctls, {
+        kind: wanted.kind,
+        families: familiesOf(wanted),
+        nodeLink: plan.nodeLink,
+        dryRun: this.#dryRun,
+      });
+      this.#state = { nodeLink: plan.nodeLink, mtu: plan.mtu, ready: plan.ready };
+      this.#conditions = [...plan.conditions, ...(sysctls === undefined ? [] : [sysctls])];
+      this.#failures = 0;
+    } catch (error) {
+      if (!(error instanceof LinkKernelError)) throw error;
+      this.#close();
+      this.#state = { ...this.#state, ready: false };
+      this.#conditions = [failed(error)];
+      const options = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
+      delayMs = backoffMs(options, this.#failures++, this.#deps.random);
+    }
+    this.#deps.onChanged?.();
+    return delayMs;
+  }
+
+  async #open(): Promise<void> {
+    if (this.#opened) return;
+    await this.#deps.kernel.open(
+      () => this.#loop.request(LINKS_GAP_MS),
+      () => {
+        this.#opened = false;
+        this.#loop.request(LINKS_GAP_MS);
+      },
+    );
+    this.#opened = true;
+  }
+
+  #close(): void {
+    if (this.#opened) this.#deps.kernel.close();
+    this.#opened = false;
+  }
+
+  /** One operation leads to the next: a bridge must be there before it can get its ports back. */
+  async #settle(wanted: LinksWanted): Promise<LinksPlan> {
+    for (let round = 1; ; round++) {
+      const plan = planLinks(await this.#deps.kernel.read(), wanted, this.#memory);
+      this.#memory = plan.memory;
+      if (plan.operations.length === 0) return plan;
+      if (this.#dryRun) return { ...plan, conditions: [...plan.conditions, wouldChange(plan)] };
+      if (round > LINKS_ROUNDS_MAX) {
+        throw new LinkKernelError("EAGAIN", "somebody else undoes what is done to it");
+      }
+      for (const operation of plan.operations) {
+        await this.#deps.kernel.apply(operation);
+        this.#deps.log.info({ ...operation }, "pod link changed");
+      }
+    }
+  }
+}
+
+function familiesOf({ nodeIps, podCidrs }: LinksWanted): readonly IpFamily[] {
+  return [...new Set([...nodeIps.map(familyOf), ...podCidrs.map(prefixFamily)])].sort();
+}
+
+function failed(error: LinkKernelError): CniCondition {
+  const hint = error.code === "EPERM" ? " (is CAP_NET_ADMIN missing?)" : "";
+  return {
+    name: "pod-links",
+    severity: "error",
+    message: `the bridge of the pods cannot be kept: ${error.message}${hint}`,
+  };
+}
+
+function wouldChange({ operations }: LinksPlan): CniCondition {
+  const kinds = [...new Set(operations.map(({ kind }) => kind))].join(", ");
+  return { name: "pod-links-dry-run", severity: "info", message: `would be done: ${kinds}` };
+}

@@ -1,0 +1,98 @@
+/**
+ * Kernel settings without which pods are not reached. They are set where that is allowed; all that
+ * could not be set is said in one condition, with the words to set it by hand. Nothing is set back
+ * when the agent ends.
+ */
+import type { IpFamily } from "../ip/address.ts";
+import type { CniCondition, CniPluginKind } from "./types.ts";
+
+/** The files below /proc/sys, for tests to stand in. `name` has dots: `net.ipv4.ip_forward`. */
+export interface Sysctls {
+  /** Undefined when the kernel has no such setting. */
+  read(name: string): Promise<string | undefined>;
+  /** Gives why it could not be written, undefined for success. */
+  write(name: string, value: string): Promise<string | undefined>;
+}
+
+interface Wanted {
+  readonly name: string;
+  readonly value: string;
+  /** Without it nothing works. */
+  readonly vital: boolean;
+}
+
+export interface SysctlsWanted {
+  readonly kind: CniPluginKind;
+  readonly families: readonly IpFamily[];
+  /** The interface of the node's addresses. */
+  readonly nodeLink: string | undefined;
+  /** Look and report, set nothing. */
+  readonly dryRun: boolean;
+}
+
+/** Sets what is missing; gives the condition about the rest, if any. */
+export async function keepSysctls(
+  sysctls: Sysctls,
+  wanted: SysctlsWanted,
+): Promise<CniCondition | undefined> {
+  const problems: { readonly text: string; readonly vital: boolean }[] = [];
+  for (const { name, value, vital } of await needed(sysctls, wanted)) {
+    const present = await sysctls.read(name);
+    if (present === value) continue;
+    const reason = present === undefined ? absence(name) : await set(sysctls, wanted, name, value);
+    if (reason !== undefined) problems.push({ text: `${name}=${value} (${reason})`, vital });
+  }
+  if (problems.length === 0) return undefined;
+  return {
+    name: "sysctl-not-set",
+    severity: problems.some(({ vital }) => vital) ? "error" : "warning",
+    message: `kernel settings for pods could not be made, make them on the host: ${problems
+      .map(({ text }) => text)
+      .join(", ")}`,
+  };
+}
+
+async function needed(
+  sysctls: Sysctls,
+  { kind, families, nodeLink }: SysctlsWanted,
+): Promise<readonly Wanted[]> {
+  const list: Wanted[] = [];
+  if (families.includes(4)) list.push({ name: "net.ipv4.ip_forward", value: "1", vital: true });
+  if (families.includes(6)) {
+    const accept =
+      nodeLink === undefined ? undefined : `net.ipv6.conf.${dotted(nodeLink)}.accept_ra`;
+    // A forwarding node loses the default route it has from a router unless told otherwise.
+    if (accept !== undefined && (await sysctls.read(accept)) === "1") {
+      list.push({ name: accept, value: "2", vital: true });
+    }
+    list.push({ name: "net.ipv6.conf.all.forwarding", value: "1", vital: true });
+  }
+  if (kind === "bridge") {
+    // Between pods of one bridge, so that service and policy rules of others see the packets.
+    const names = { 4: "bridge-nf-call-iptables", 6: "bridge-nf-call-ip6tables" } as const;
+    for (const family of families) {
+      list.push({ name: `net.bridge.${names[family]}`, value: "1", vital: false });
+    }
+  }
+  return list;
+}
+
+async function set(
+  sysctls: Sysctls,
+  { dryRun }: SysctlsWanted,
+  name: string,
+  value: string,
+): Promise<string | undefined> {
+  return dryRun ? "dry run" : sysctls.write(name, value);
+}
+
+function absence(name: string): string {
+  return name.startsWith("net.bridge.")
+    ? "module br_netfilter is not loaded"
+    : "the kernel has no such setting";
+}
+
+/** An interface name inside a dotted name: sysctl(8) writes its dots as slashes. */
+function dotted(link: string): string {
+  return link.replaceAll(".", "/");
+}

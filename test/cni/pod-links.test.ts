@@ -1,0 +1,212 @@
+/** The keeper of links and settings on a machine in memory, with a fake clock. */
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { LINKS_GAP_MS, LINKS_PERIOD_MS } from "../../src/cni/limits.ts";
+import type { HostLink, HostLinks, LinkOperation } from "../../src/cni/links-plan.ts";
+import { type LinkKernel, LinkKernelError, PodLinks } from "../../src/cni/pod-links.ts";
+import type { Sysctls } from "../../src/cni/sysctls.ts";
+import { parseAddress } from "../../src/ip/address.ts";
+import { prefix } from "../../src/ip/prefix.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { recordingLog } from "../support/recording-log.ts";
+
+const NODE_IP = parseAddress("192.168.50.50")!;
+const NODE_IP6 = parseAddress("2001:db8::50")!;
+const WANTED = {
+  kind: "bridge" as const,
+  nodeIps: [NODE_IP],
+  podCidrs: [prefix("10.233.64.0/24")],
+  overheadBytes: 0,
+};
+
+class MemoryKernel implements LinkKernel {
+  links: HostLink[] = [
+    {
+      index: 2,
+      name: "enp1s0",
+      kind: undefined,
+      mtu: 1500,
+      up: true,
+      loopback: false,
+      masterIndex: 0,
+    },
+  ];
+  readonly done: string[] = [];
+  refusal: LinkKernelError | undefined;
+  opens = 0;
+  reads = 0;
+  onEvent = (): void => undefined;
+  onFailure = (): void => undefined;
+
+  async open(onEvent: () => void, onFailure: () => void): Promise<void> {
+    this.opens++;
+    this.onEvent = onEvent;
+    this.onFailure = onFailure;
+  }
+
+  async read(): Promise<HostLinks> {
+    this.reads++;
+    return {
+      links: [...this.links],
+      addresses: [
+        { linkIndex: 2, address: NODE_IP, length: 24 },
+        { linkIndex: 2, address: NODE_IP6, length: 64 },
+      ],
+    };
+  }
+
+  async apply(operation: LinkOperation): Promise<void> {
+    if (this.refusal !== undefined) throw this.refusal;
+    this.done.push(operation.kind);
+    if (operation.kind === "create-bridge") {
+      const { name } = operation;
+      const mtu = operation.mtu ?? 1500;
+      const made = { index: 9, name, kind: "bridge", mtu, up: true };
+      this.links.push({ ...made, loopback: false, masterIndex: 0 });
+    }
+    if (operation.kind === "set") {
+      this.links = this.links.map((link) =>
+        link.index === operation.index ? { ...link, ...operation.change } : link,
+      );
+    }
+  }
+
+  close(): void {
+    this.onEvent = () => undefined;
+  }
+}
+
+class MemorySysctls implements Sysctls {
+  readonly values = new Map<string, string>([
+    ["net.ipv4.ip_forward", "0"],
+    ["net.ipv6.conf.all.forwarding", "0"],
+    ["net.ipv6.conf.enp1s0.accept_ra", "1"],
+    ["net.bridge.bridge-nf-call-iptables", "1"],
+    ["net.bridge.bridge-nf-call-ip6tables", "0"],
+  ]);
+  readonly written: string[] = [];
+  refusal: string | undefined;
+
+  async read(name: string): Promise<string | undefined> {
+    return this.values.get(name);
+  }
+
+  async write(name: string, value: string): Promise<string | undefined> {
+    if (this.refusal !== undefined) return this.refusal;
+    this.values.set(name, value);
+    this.written.push(`${name}=${value}`);
+    return undefined;
+  }
+}
+
+function setUp(t: TestContext, dryRun = false) {
+  const kernel = new MemoryKernel();
+  const sysctls = new MemorySysctls();
+  const clock = new FakeClock();
+  const { log, lines } = recordingLog();
+  const links = new PodLinks({ dryRun }, { kernel, sysctls, clock, random: () => 0, log });
+  t.after(() => links.stop());
+  return { kernel, sysctls, clock, links, lines };
+}
+
+test("bridge and settings are made, and then left", async (t) => {
+  const { kernel, sysctls, clock, links } = setUp(t);
+  links.want(WANTED);
+  links.start();
+  await clock.advanceAsync(0);
+  assert.deepEqual(kernel.done, ["create-bridge"]);
+  assert.deepEqual(links.state(), { nodeLink: "enp1s0", mtu: 1500, ready: true });
+  assert.deepEqual(sysctls.written, ["net.ipv4.ip_forward=1"]);
+  await clock.advanceAsync(LINKS_PERIOD_MS * 2);
+  assert.deepEqual([kernel.done.length, links.conditions()], [1, []]);
+});
+
+test("a bridge that goes comes back within a moment", async (t) => {
+  const { kernel, clock, links } = setUp(t);
+  links.want(WANTED);
+  links.start();
+  await clock.advanceAsync(0);
+  kernel.links.pop();
+  for (let i = 0; i < 100; i++) kernel.onEvent();
+  const reads = kernel.reads;
+  await clock.advanceAsync(LINKS_GAP_MS);
+  assert.deepEqual(kernel.done, ["create-bridge", "create-bridge"]);
+  assert.ok(kernel.reads - reads <= 3, "many events, few looks");
+});
+
+test("IPv6 forwarding: router advertisements are still accepted", async (t) => {
+  const { sysctls, clock, links } = setUp(t);
+  links.want({ ...WANTED, nodeIps: [NODE_IP, NODE_IP6] });
+  links.start();
+  await clock.advanceAsync(0);
+  assert.deepEqual(sysctls.written, [
+    "net.ipv4.ip_forward=1",
+    "net.ipv6.conf.enp1s0.accept_ra=2",
+    "net.ipv6.conf.all.forwarding=1",
+    "net.bridge.bridge-nf-call-ip6tables=1",
+  ]);
+});
+
+test("settings that cannot be made are said in one sentence", async (t) => {
+  const { sysctls, clock, links } = setUp(t);
+  sysctls.refusal = "/proc/sys is read-only here";
+  sysctls.values.delete("net.bridge.bridge-nf-call-iptables");
+  links.want(WANTED);
+  links.start();
+  await clock.advanceAsync(0);
+  assert.deepEqual(links.conditions(), [
+    {
+      name: "sysctl-not-set",
+      severity: "error",
+      message:
+        "kernel settings for pods could not be made, make them on the host: " +
+        "net.ipv4.ip_forward=1 (/proc/sys is read-only here), " +
+        "net.bridge.bridge-nf-call-iptables=1 (module br_netfilter is not loaded)",
+    },
+  ]);
+  sysctls.values.set("net.ipv4.ip_forward", "1");
+  await clock.advanceAsync(LINKS_PERIOD_MS);
+  assert.equal(links.conditions()[0]?.severity, "warning");
+});
+
+test("a refusal by the kernel: a condition, more and more seldom tries, then done", async (t) => {
+  const { kernel, clock, links } = setUp(t);
+  kernel.refusal = new LinkKernelError("EPERM", "Operation not permitted");
+  links.want(WANTED);
+  links.start();
+  await clock.advanceAsync(60_000);
+  assert.match(links.conditions()[0]!.message, /not permitted \(is CAP_NET_ADMIN missing\?\)/);
+  assert.equal(links.state().ready, false);
+  assert.ok(kernel.reads < 20, `${kernel.reads} tries in a minute`);
+  kernel.refusal = undefined;
+  await clock.advanceAsync(10_000);
+  assert.deepEqual([links.state().ready, links.conditions()], [true, []]);
+});
+
+test("a broken event socket is opened again", async (t) => {
+  const { kernel, clock, links } = setUp(t);
+  links.want(WANTED);
+  links.start();
+  await clock.advanceAsync(0);
+  kernel.onFailure();
+  await clock.advanceAsync(LINKS_GAP_MS);
+  assert.equal(kernel.opens, 2);
+});
+
+test("somebody who undoes what is done does not make it spin", async (t) => {
+  const { kernel, clock, links } = setUp(t);
+  kernel.apply = async () => undefined;
+  links.want(WANTED);
+  links.start();
+  await clock.advanceAsync(0);
+  assert.match(links.conditions()[0]!.message, /somebody else undoes/);
+});
+
+test("a dry run changes nothing", async (t) => {
+  const { kernel, sysctls, clock, links } = setUp(t, true);
+  links.want(WANTED);
+  links.start();
+  await clock.advanceAsync(LINKS_PERIOD_MS);
+  assert.deepEqual([kernel.done, sysctls.written], [[], []]);
+  assert.match(links.conditions()[0]!.message, /would be done: create-bridge/);
+});

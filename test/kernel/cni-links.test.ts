@@ -1,0 +1,130 @@
+/** kube-bridge on the running kernel, in namespaces of their own; checked with `ip`. */
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { Namespace } from "../../packages/netlink-ts/test/support/namespace.ts";
+import { LINKS_GAP_MS } from "../../src/cni/limits.ts";
+import { NetlinkLinks } from "../../src/cni/netlink-links.ts";
+import { PodLinks } from "../../src/cni/pod-links.ts";
+import { parseAddress } from "../../src/ip/address.ts";
+import { prefix } from "../../src/ip/prefix.ts";
+import { silentLog } from "../../src/runtime/log.ts";
+import { systemClock } from "../../src/runtime/system-clock.ts";
+import { until } from "../support/shell.ts";
+
+const WANTED = {
+  kind: "bridge" as const,
+  nodeIps: [parseAddress("192.168.50.50")!],
+  podCidrs: [prefix("10.233.64.0/24")],
+  overheadBytes: 0,
+};
+
+interface LinkJson {
+  readonly ifname: string;
+  readonly mtu: number;
+  readonly flags: readonly string[];
+  readonly address: string;
+  readonly master?: string;
+  readonly linkinfo?: { readonly info_kind?: string };
+}
+
+function setUp(t: TestContext) {
+  const namespace = Namespace.make(t);
+  if (namespace === undefined) return undefined;
+  namespace.veth("enp1s0", "192.168.50.50/24");
+  const links = new PodLinks(
+    {},
+    {
+      kernel: new NetlinkLinks({ around: (make) => namespace.enter(make) }),
+      // The files of /proc/sys are those of the process's own namespace: not for this test.
+      sysctls: { read: async () => "1", write: async () => undefined },
+      clock: systemClock,
+      random: () => 0,
+      log: silentLog,
+    },
+  );
+  t.after(() => links.stop());
+  links.want(WANTED);
+  const bridge = (): LinkJson | undefined =>
+    (JSON.parse(namespace.ip("-j -d link show")) as LinkJson[]).find(
+      (link) => link.ifname === "kube-bridge",
+    );
+  const names = () => links.conditions().map(({ name }) => name);
+  return { namespace, links, bridge, names };
+}
+
+/** A pod by hand: a veth pair whose one end is a port of the bridge. */
+function addPort(namespace: Namespace, name: string): void {
+  namespace.ip(`link add ${name} type veth peer name ${name}p`);
+  namespace.ip(`link set ${name} master kube-bridge up`);
+}
+
+test("the bridge is made, up, with the node's MTU, and follows it", async (t) => {
+  const node = setUp(t);
+  if (node === undefined) return;
+  const { namespace, links, bridge } = node;
+  namespace.ip("link set enp1s0 mtu 1450");
+  links.start();
+  await until("the bridge is there", () => links.state().ready);
+  const made = bridge();
+  assert.equal(made?.linkinfo?.info_kind, "bridge");
+  assert.equal(made.mtu, 1450);
+  assert.equal(made.address, "0a:58:c0:a8:32:32");
+  assert.ok(made.flags.includes("UP"));
+  namespace.ip("link set enp1s0 mtu 1400");
+  await until("the MTU follows", () => bridge()?.mtu === 1400);
+  links.want({ ...WANTED, overheadBytes: 50 });
+  await until("less the tunnels' share", () => bridge()?.mtu === 1350);
+  namespace.ip("link set kube-bridge down");
+  await until("up again", () => bridge()?.flags.includes("UP"));
+});
+
+test("a deleted bridge is back with address and ports, within a fraction of a second", async (t) => {
+  const node = setUp(t);
+  if (node === undefined) return;
+  const { namespace, links, bridge } = node;
+  links.start();
+  await until("the bridge is there", () => links.state().ready);
+  namespace.ip("addr add 10.233.64.1/24 dev kube-bridge");
+  addPort(namespace, "vetha");
+  addPort(namespace, "vethb");
+  // What was added must have been seen before it is lost.
+  await delay(LINKS_GAP_MS * 4);
+  const before = bridge();
+  const begun = performance.now();
+  namespace.ip("link del kube-bridge");
+  await until("the bridge is whole", () => {
+    const all = JSON.parse(namespace.ip("-j link show")) as LinkJson[];
+    const ports = all.filter((link) => link.master === "kube-bridge");
+    return ports.length === 2 && namespace.ip("addr show kube-bridge").includes("10.233.64.1/24");
+  });
+  assert.ok(performance.now() - begun < 1000, `${performance.now() - begun} ms`);
+  assert.equal(bridge()?.address, before?.address, "pods need no new ARP entry");
+});
+
+test("a foreign device of that name is left alone, and reported until it is gone", async (t) => {
+  const node = setUp(t);
+  if (node === undefined) return;
+  const { namespace, links, bridge, names } = node;
+  namespace.ip("link add kube-bridge type veth peer name other");
+  links.start();
+  await until("it is reported", () => names().includes("pod-bridge-not-a-bridge"));
+  assert.equal(bridge()?.linkinfo?.info_kind, "veth");
+  assert.equal(bridge()?.flags.includes("UP"), false);
+  namespace.ip("link del kube-bridge");
+  await until("ours is there", () => links.state().ready && names().length === 0);
+});
+
+test("somebody's bridge is left alone", async (t) => {
+  const node = setUp(t);
+  if (node === undefined) return;
+  const { namespace, links, bridge, names } = node;
+  namespace.ip("link add kube-bridge type bridge");
+  namespace.ip("link add other type vxlan id 7 dstport 4789 remote 192.168.50.51 dev enp1s0");
+  namespace.ip("link set other master kube-bridge");
+  namespace.ip("link set kube-bridge mtu 1300");
+  links.start();
+  await until("it is reported", () => names().includes("pod-bridge-foreign"));
+  assert.equal(bridge()?.mtu, 1300);
+  assert.equal(bridge()?.flags.includes("UP"), false);
+});
