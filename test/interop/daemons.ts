@@ -16,13 +16,15 @@ export const FEATURES = {
   answersRefresh: "answers route refresh",
   helper: "keeps our routes while we restart",
   restarter: "comes back with its forwarding state kept",
-  md5: "TCP MD5",
+  md5Dial: "TCP MD5 where it dials",
+  md5Listen: "TCP MD5 where it listens",
   twoOctetAs: "can be told to speak two-octet AS numbers",
   twoOctetLargePeer: "… and then peers with an AS of four octets",
   twoOctetAggregator: "… and then takes an AGGREGATOR of six octets",
   addPathSend: "sends several paths (add-path)",
   addPathReceive: "takes several paths (add-path)",
   extendedNextHop: "IPv4 over IPv6 next hops",
+  notifiesUnderRestart: "says so when it shuts down, though graceful restart was agreed",
   shutdownTextSent: "sends a shutdown text",
   shutdownTextShown: "shows our shutdown text",
   showsOpaque: "shows attributes that it does not know",
@@ -143,6 +145,9 @@ export const DAEMONS: readonly DaemonRow[] = [
     settable: ["origin", "extendedCommunities"],
     lacks: {
       restarter: "its capability lists no family: only the End-of-RIB marker is supported",
+      md5Listen:
+        "its listener has no key on Linux: the kernel drops our SYN and counts TCPMD5Unexpected",
+      twoOctetLargePeer: '`remote-as 23456`: "AS 23456 is reserved and may not be used"',
       extendedNextHop: "no such option; bgpd.conf(5) of this version does not know RFC 8950",
     },
   },
@@ -172,6 +177,11 @@ export const DAEMONS: readonly DaemonRow[] = [
     lacks: {
       passesOn: "it is no router: each neighbour gets what the configuration and the API say",
       helper: "it keeps no table of received routes",
+      notifiesUnderRestart:
+        'its teardown logs "closing the session without notification" and just closes',
+      shutdownTextShown:
+        "its decoder of shutdown texts raises TypeError under Python 3; it answers with " +
+        "NOTIFICATION 1/0",
       shutdownTextSent: "`teardown` takes a subcode and no text",
     },
   },

@@ -31,8 +31,13 @@ export function expectOriginated(
     extendedCommunities: route.extendedCommunities ?? [],
     aggregator,
     atomicAggregate: route.atomicAggregate === true,
-    opaque: opaque ?? [],
+    opaque: partial(opaque ?? []),
   };
+}
+
+/** RFC 4271 §9: who does not know an optional transitive attribute keeps it, marked partial. */
+function partial(opaque: readonly OpaqueText[]): OpaqueText[] {
+  return opaque.map((each) => ({ ...each, flags: (each.flags ?? 0) | PARTIAL }));
 }
 
 /**
@@ -49,10 +54,8 @@ export function expectPassedOn(
   const inside = kind === "ibgp" && med !== undefined ? { med } : {};
   const expected = expectOriginated({ ...rest, ...inside }, kind, sender);
   const { nextHop, ...others } = expected;
-  const opaque = (route.opaque ?? [])
-    .filter((each) => ((each.flags ?? 0) & 0x40) !== 0)
-    .map((each) => ({ ...each, flags: (each.flags ?? 0) | PARTIAL }));
-  return { ...others, ...(kind === "ibgp" ? { nextHop } : {}), opaque };
+  const transitive = (route.opaque ?? []).filter((each) => ((each.flags ?? 0) & 0x40) !== 0);
+  return { ...others, ...(kind === "ibgp" ? { nextHop } : {}), opaque: partial(transitive) };
 }
 
 /** Compares the expected keys; a daemon that hides the flags of an attribute is not asked. */

@@ -35,7 +35,7 @@ export function richRoute(side: Side, number: number, settable: readonly Settabl
     ...(can("asPath") ? { asPath: "65010 4200000001 65010" } : {}),
     ...(can("aggregator") ? { aggregator: "65033 192.0.2.7" } : {}),
     ...(can("atomicAggregate") ? { atomicAggregate: true } : {}),
-    ...(can("opaque") ? { opaque: [unknownAttribute(99, 12)] } : {}),
+    ...(can("opaque") ? { opaque: [unknownAttribute(200, 12)] } : {}),
   };
 }
 
@@ -60,14 +60,14 @@ export function opaqueRoute(side: Side, number: number): TestRoute {
   return {
     ...injectedRoute(side, number),
     opaque: [
-      unknownAttribute(99, 12),
-      unknownAttribute(255, 1500),
-      { ...unknownAttribute(100, 4), flags: 0x80 },
+      unknownAttribute(200, 12),
+      unknownAttribute(201, 1500),
+      { ...unknownAttribute(202, 4), flags: 0x80 },
     ],
   };
 }
 
-function unknownAttribute(type: number, bytes: number) {
+export function unknownAttribute(type: number, bytes: number) {
   const hex = Buffer.from(Array.from({ length: bytes }, (_, i) => (i * 7 + type) & 255));
   return { type, flags: 0xc0, hex: hex.toString("hex") };
 }

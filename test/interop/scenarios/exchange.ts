@@ -7,7 +7,14 @@ import { assertDecodes } from "../capture-check.ts";
 import type { Settable } from "../daemons.ts";
 import { expectOriginated, expectPassedOn, seesRoutes } from "../expectation.ts";
 import type { Peering } from "../peering.ts";
-import { injectedRoute, opaqueRoute, plainRoute, plainRoute6, richRoute } from "../routes-data.ts";
+import {
+  injectedRoute,
+  opaqueRoute,
+  plainRoute,
+  plainRoute6,
+  richRoute,
+  unknownAttribute,
+} from "../routes-data.ts";
 import { type Scenario, withPeering } from "../scenario.ts";
 
 /** Our own speaker originates with communities and MED; policy could add more. */
@@ -113,6 +120,9 @@ export const wePassOnUnknown: Scenario = {
     withPeering(cell, { dial: "left", injector: "left" }, async (peering) => {
       await peering.up();
       await passOn(peering, peering.left, opaqueRoute("left", 2));
+      // The type of the experiment of January 2019 that some daemons did not survive.
+      const experiment = { ...opaqueRoute("left", 3), opaque: [unknownAttribute(255, 32)] };
+      await passOn(peering, peering.left, experiment);
     }),
 };
 

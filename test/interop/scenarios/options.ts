@@ -27,7 +27,7 @@ async function plainExchange(peering: Peering): Promise<void> {
 function md5(dial: "left" | "right"): Scenario {
   return {
     name: `TCP MD5, ${dial === "left" ? "we" : "they"} dial`,
-    needs: ["md5"],
+    needs: [dial === "left" ? "md5Listen" : "md5Dial"],
     run: (cell) =>
       withPeering(cell, { dial, neighbor: { password: PASSWORD } }, async (peering) => {
         await peering.up();
@@ -41,7 +41,7 @@ export const md5TheyDial = md5("right");
 
 export const md5Wrong: Scenario = {
   name: "TCP MD5 with a wrong password: no session",
-  needs: ["md5"],
+  needs: ["md5Dial"],
   run: (cell) => {
     const options = {
       dial: "both",
@@ -241,8 +241,9 @@ export const weShutDown: Scenario = {
 
 export const theyShutDown: Scenario = {
   name: "they shut down: we see why, with the text",
-  run: (cell) =>
-    withPeering(cell, { dial: "left" }, async (peering) => {
+  run: (cell) => {
+    const gracefulRestart = cell.daemon.lacks.notifiesUnderRestart === undefined;
+    return withPeering(cell, { dial: "left", neighbor: { gracefulRestart } }, async (peering) => {
       const { left, right, address } = peering;
       await peering.up();
       await right.shutdown(address.left, TEXT);
@@ -254,5 +255,6 @@ export const theyShutDown: Scenario = {
         const reason = await left.lastError(address.right);
         return silent ? /administrative/i.test(reason) : reason.includes(TEXT);
       });
-    }),
+    });
+  },
 };

@@ -6,7 +6,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import type { IpFamily } from "../../../src/ip/address.ts";
+import { type IpFamily, parseAddress, wordOfAddress } from "../../../src/ip/address.ts";
 import {
   extendedCommunityOfText,
   familyOfText,
@@ -21,6 +21,8 @@ import {
   type TestRoute,
 } from "./peer.ts";
 import { NamespaceProcess, writeConfig } from "./process.ts";
+
+const EXTENDED_LENGTH = 0x10;
 
 const CARRIER = `
 const socket = require("node:net").connect(process.argv[2]);
@@ -90,7 +92,10 @@ export class ExaBgp implements PeerDaemon {
   async announce(routes: readonly TestRoute[]): Promise<void> {
     for (const route of routes) {
       this.#routes.set(route.prefix, route);
-      this.#command(`announce route ${routeWords(route)}`);
+      for (const neighbor of this.#setup.neighbors)
+        this.#command(
+          `neighbor ${neighbor.address} announce route ${this.#words(route, neighbor)}`,
+        );
     }
   }
 
@@ -98,7 +103,11 @@ export class ExaBgp implements PeerDaemon {
     for (const prefix of prefixes) {
       const route = this.#routes.get(prefix);
       this.#routes.delete(prefix);
-      if (route !== undefined) this.#command(`withdraw route ${routeWords(route)}`);
+      if (route === undefined) continue;
+      for (const neighbor of this.#setup.neighbors)
+        this.#command(
+          `neighbor ${neighbor.address} withdraw route ${this.#words(route, neighbor)}`,
+        );
     }
   }
 
@@ -119,6 +128,14 @@ export class ExaBgp implements PeerDaemon {
   async stop(): Promise<void> {
     await this.#process.stop();
     this.#closeApi();
+  }
+
+  /** With an AS path of its own a route gets no AS of ours in front: here it does. */
+  #words(route: TestRoute, neighbor: NeighborSetup): string {
+    const { as } = this.#setup;
+    const { asPath } = route;
+    if (asPath === undefined || neighbor.as === as) return routeWords(route);
+    return routeWords({ ...route, asPath: `${as} ${asPath}` });
   }
 
   #neighbor(address: string): ExaNeighbor {
@@ -154,8 +171,9 @@ export class ExaBgp implements PeerDaemon {
 
   #take(line: string): void {
     if (!line.startsWith("{")) return;
-    // Refresh events have each text in two pairs of quotes.
-    const event = JSON.parse(line.replaceAll(/""([\w-]+)""/g, '"$1"')) as ExaEvent;
+    // Refresh events have each text in two pairs of quotes, reasons may hold control characters.
+    const json = line.replaceAll(/""([\w-]+)""/g, '"$1"').replaceAll(/\p{Cc}/gu, " ");
+    const event = JSON.parse(json) as ExaEvent;
     const address = event.neighbor?.address.peer;
     if (address !== undefined) this.#neighbors.get(address)?.take(event);
   }
@@ -204,7 +222,7 @@ neighbor ${neighbor.address} {
     receive { parsed; update; notification; refresh; }
     send { parsed; notification; }
   }
-  static { ${routes.map((route) => `route ${routeWords(route)};`).join("\n")} }
+  static { ${routes.map((route) => `route ${this.#words(route, neighbor)};`).join("\n")} }
 }`;
   }
 }
@@ -274,6 +292,13 @@ function routeWords(route: TestRoute): string {
   ].join("");
 }
 
+/** `target:4200000001L:5` (Python's old suffix), `origin:65001:0.0.0.10` in plain numbers. */
+function plainCommunity(text: string): string {
+  return text
+    .replaceAll(/(?<=\d)L/g, "")
+    .replace(/\d+\.\d+\.\d+\.\d+$/, (quad) => String(wordOfAddress(parseAddress(quad)!)));
+}
+
 interface ExaNlri {
   readonly nlri: string;
   readonly "path-information"?: string;
@@ -312,7 +337,8 @@ function routeOf(prefix: string, nextHop: string, attributes: ExaAttributes): Se
     const match = /^attribute-0x([0-9A-F]{2})-0x([0-9A-F]{2})$/i.exec(name);
     if (match === null) return [];
     const hex = String(value).replace(/^0x/i, "").toLowerCase();
-    return [{ type: Number.parseInt(match[1]!, 16), flags: Number.parseInt(match[2]!, 16), hex }];
+    const flags = Number.parseInt(match[2]!, 16) & ~EXTENDED_LENGTH;
+    return [{ type: Number.parseInt(match[1]!, 16), flags, hex }];
   });
   return seenRoute({
     prefix,
@@ -324,8 +350,7 @@ function routeOf(prefix: string, nextHop: string, attributes: ExaAttributes): Se
     communities: numbers("community").map((each) => each.join(":")),
     largeCommunities: numbers("large-community").map((each) => each.join(":")),
     extendedCommunities: extended.map((each) => {
-      // Python's old suffix of long integers: `target:4200000001L:5`.
-      return extendedCommunityOfText(each.string.replaceAll(/(?<=\d)L/g, ""));
+      return extendedCommunityOfText(plainCommunity(each.string));
     }),
     aggregator: (attributes["aggregator"] as string | undefined)?.replace(":", " "),
     atomicAggregate: attributes["atomic-aggregate"] === true,

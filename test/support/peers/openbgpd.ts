@@ -7,7 +7,6 @@ import type { IpFamily } from "../../../src/ip/address.ts";
 import { must, run } from "../shell.ts";
 import {
   extendedCommunityOfText,
-  familyOfText,
   type NeighborSetup,
   originOfText,
   type PeerDaemon,
@@ -97,15 +96,16 @@ export class OpenBgpd implements PeerDaemon {
   }
 
   /**
-   * Over an IPv4 session the portable version takes the first IPv6 address of the system for its
-   * own IPv6 next hop: ::1, and without any it ends with "nexthop_cmp: unknown af". So its
-   * loopback gets a better one.
+   * For next hops of the session's other family the portable version takes the first address of
+   * the system: ::1 or 127.0.0.1; without any it ends with "nexthop_cmp: unknown af". So its
+   * loopback gets better ones.
    */
   async #replaceLoopback(): Promise<void> {
-    const own = this.#setup.addresses.find((address) => familyOfText(address) === 6);
-    if (own === undefined) return;
-    await this.#process.run("ip", "addr", "del", "::1/128", "dev", "lo");
-    await this.#process.must("ip", "addr", "replace", `${own}/128`, "dev", "lo");
+    const { addresses } = this.#setup;
+    for (const old of ["::1/128", "127.0.0.1/8"])
+      await this.#process.run("ip", "addr", "del", old, "dev", "lo");
+    for (const own of addresses)
+      await this.#process.must("ip", "addr", "replace", own, "dev", "lo");
   }
 
   #try(...words: string[]): ReturnType<typeof run> {
@@ -206,7 +206,7 @@ interface OpenPath {
 
 interface OpenAttribute {
   readonly type: string;
-  readonly flags: readonly string[];
+  readonly flags: Readonly<Record<"partial" | "transitive" | "optional", boolean>>;
   readonly length?: number;
   readonly data?: string;
   readonly AS?: number;
@@ -215,16 +215,10 @@ interface OpenAttribute {
   readonly cluster_ids?: readonly string[];
 }
 
-const FLAG_BITS: Readonly<Record<string, number>> = {
-  optional: 0x80,
-  transitive: 0x40,
-  partial: 0x20,
-};
-
 function routeOf(path: OpenPath): SeenRoute {
   const attributes = path.attributes ?? [];
   const attribute = (type: string) => attributes.find((each) => each.type.startsWith(type));
-  const aggregator = attribute("aggregator");
+  const aggregator = attribute("Aggregator");
   return seenRoute({
     prefix: path.prefix,
     origin: originOfText(path.origin),
@@ -237,15 +231,16 @@ function routeOf(path: OpenPath): SeenRoute {
     largeCommunities: path.large_communities ?? [],
     extendedCommunities: (path.extended_communities ?? []).map(extendedCommunityOfText),
     aggregator: aggregator === undefined ? undefined : `${aggregator.AS} ${aggregator.router_id}`,
-    atomicAggregate: attribute("atomic") !== undefined,
-    opaque: attributes.flatMap((each) => {
-      const type = /^unknown(?:.*?)(\d+)/.exec(each.type);
-      if (type === null) return [];
-      const flags = each.flags.reduce((sum, flag) => sum | (FLAG_BITS[flag.toLowerCase()] ?? 0), 0);
-      return [{ type: Number(type[1]), flags, hex: (each.data ?? "").replaceAll(" ", "") }];
+    atomicAggregate: attribute("Atomic Aggregate") !== undefined,
+    opaque: attributes.flatMap(({ type, flags, data = "" }) => {
+      const unknown = /^Unknown Attribute #(\d+)$/.exec(type);
+      if (unknown === null) return [];
+      const { optional, transitive, partial } = flags;
+      const bits = (optional ? 0x80 : 0) | (transitive ? 0x40 : 0) | (partial ? 0x20 : 0);
+      return [{ type: Number(unknown[1]), flags: bits, hex: data }];
     }),
-    originatorId: attribute("originator")?.originator,
-    clusterList: attribute("cluster")?.cluster_ids ?? [],
+    originatorId: attribute("Originator")?.originator,
+    clusterList: attribute("Cluster")?.cluster_ids ?? [],
     stale: path.stale === true,
   });
 }
