@@ -20,6 +20,9 @@ export const PathTask = {
   reexport: 8,
 } as const;
 
+/** More epochs than can lie between any two. */
+export const NEVER = 256;
+
 /** Why older epochs are stale: only a restart shows to the outside. */
 export type StaleReason = "none" | "restart" | "refresh";
 
@@ -41,8 +44,9 @@ export class AdjRibIn {
   /** Next path that the walk looks at, and what it does; 0 = no walk. */
   cursor = 0;
   tasks = 0;
-  /** The sweep takes paths more than this many epochs old. */
-  sweepDistance = 0;
+  /** The sweep takes paths more than this many epochs old; long-lived stale ones by the second. */
+  sweepDistance = NEVER;
+  sweepLongLivedDistance = NEVER;
 
   constructor(peer: number, family: RouteFamily) {
     this.peer = peer;
@@ -54,6 +58,27 @@ export class AdjRibIn {
     this.epoch = (this.epoch + 1) & 255;
     this.stale = this.received;
     this.staleReason = reason;
+    // A sweep under way goes on to take what it was to take.
+    this.sweepDistance = Math.min(NEVER, this.sweepDistance + 1);
+    this.sweepLongLivedDistance = Math.min(NEVER, this.sweepLongLivedDistance + 1);
+  }
+
+  /** Adds to what the walk is to sweep. */
+  addSweep(distance: number, longLivedDistance: number): void {
+    this.tasks |= PathTask.sweep;
+    this.sweepDistance = Math.min(this.sweepDistance, distance);
+    this.sweepLongLivedDistance = Math.min(this.sweepLongLivedDistance, longLivedDistance);
+  }
+
+  /** Whether the walk is to remove a path of this epoch. */
+  isSwept(epoch: number, longLived: boolean): boolean {
+    return this.distance(epoch) > (longLived ? this.sweepLongLivedDistance : this.sweepDistance);
+  }
+
+  endWalk(): void {
+    this.tasks = 0;
+    this.sweepDistance = NEVER;
+    this.sweepLongLivedDistance = NEVER;
   }
 
   /** Sessions since the path of this epoch was heard. */

@@ -9,16 +9,16 @@
 import type { IpAddress } from "../../ip/address.ts";
 import { PrefixBatch } from "../../ip/prefix-batch.ts";
 import type { PathAttributes, RouteFamily } from "../message/types.ts";
-import { AdjRibIn, PathTask } from "./adj-rib-in.ts";
+import { AdjRibIn, NEVER, PathTask } from "./adj-rib-in.ts";
 import { Community, CommunityBit } from "./attribute-content.ts";
 import type { AttributeStore } from "./attribute-store.ts";
+import { BestChanges } from "./best-changes.ts";
 import { Decision } from "./decision.ts";
 import { Importer, type ImportOptions } from "./import-rules.ts";
 import type { NextHopTable } from "./next-hop-table.ts";
 import { NO_PATH, type PathId, PathStore, Verdict } from "./path-store.ts";
 import type { PeerId, PeerTable } from "./peer-table.ts";
 import { NO_ROW, PrefixTable, type RowId } from "./prefix-table.ts";
-import type { RowQueue } from "./row-queue.ts";
 import type { UpdateGroup } from "./update-group.ts";
 
 /** What both families of a RIB share. */
@@ -30,8 +30,8 @@ export interface RibCore {
   importOptions(peer: PeerId, family: RouteFamily): ImportOptions;
   /** A group has work that its members should fetch. */
   groupWoke(group: UpdateGroup): void;
-  /** Best routes have changed that somebody wants to know of. */
-  bestChanged(): void;
+  /** Best routes have changed; undefined when nobody wants to know. */
+  readonly bestChanged: (() => void) | undefined;
   /** Wall clock, seconds. */
   nowSeconds(): number;
   maximumPaths(): number;
@@ -44,8 +44,8 @@ export class FamilyRib {
   readonly decision: Decision;
   /** Groups that are told of changes; those without members have left the list. */
   readonly groups: UpdateGroup[] = [];
-  /** Rows whose best route changed; undefined while nobody wants to know. */
-  changes: RowQueue | undefined;
+  /** Rows whose best route changed; undefined when nobody wants to know. */
+  readonly changes: BestChanges | undefined;
 
   private readonly core: RibCore;
   private readonly ins: (AdjRibIn | undefined)[] = [];
@@ -65,6 +65,8 @@ export class FamilyRib {
     this.paths = new PathStore(this.table, core.store);
     this.decision = new Decision({ table: this.table, paths: this.paths, ...coreOf(core) });
     this.importer = new Importer(core.store);
+    this.changes =
+      core.bestChanged === undefined ? undefined : new BestChanges(this.table, core.bestChanged);
   }
 
   /** The Adj-RIB-In of a peer, made if need be. */
@@ -120,27 +122,17 @@ export class FamilyRib {
     if (this.walking.has(into)) this.walkPaths(into, Number.POSITIVE_INFINITY);
   }
 
-  /** Withdraws stale paths of more than `distance` sessions ago, in slices. */
-  sweep(into: AdjRibIn, distance: number): void {
-    if (into.stale === 0) return;
-    into.sweepDistance = distance;
-    this.startWalk(into, PathTask.sweep);
+  /** Withdraws the stale paths of a peer, in slices. */
+  sweepStale(into: AdjRibIn): void {
+    this.sweep(into, 0, 0);
   }
 
-  /** Lets the consumer of best routes look at all of them again. */
-  noteAllBest(): void {
-    const changes = this.changes;
-    if (changes === undefined) return;
-    for (let row = 1; row < this.table.rowLimit; row++) {
-      if (!this.table.isUsed(row) || this.table.best(row) === NO_PATH) continue;
-      if (changes.push(row)) this.table.hold(row);
-    }
-    if (changes.length > 0) this.core.bestChanged();
-  }
-
-  /** Gives the next row whose best route changed, to be unheld after reading; 0 = none. */
-  takeChange(): RowId {
-    return this.changes?.take() ?? NO_ROW;
+  /**
+   * Withdraws paths that were stale more than `distance` sessions ago, in slices; long-lived stale
+   * ones stay, for their own timer decides (RFC 9494 §4.2).
+   */
+  sweepOlder(into: AdjRibIn, distance: number): void {
+    this.sweep(into, distance, NEVER);
   }
 
   /** Chooses the best path of every row again, after costs of next hops have changed. */
@@ -194,11 +186,9 @@ export class FamilyRib {
         this.core.groupWoke(group);
       }
     }
-    const changes = this.changes;
-    if (changes === undefined || !(best || this.core.maximumPaths() > 1)) return;
-    if (!changes.push(row)) return;
-    this.table.hold(row);
-    if (changes.length === 1) this.core.bestChanged();
+    if (this.changes !== undefined && (best || this.core.maximumPaths() > 1)) {
+      this.changes.note(row);
+    }
   }
 
   private announceOne(
@@ -302,6 +292,12 @@ export class FamilyRib {
     table.releaseIfUnused(row);
   }
 
+  private sweep(into: AdjRibIn, distance: number, longLivedDistance: number): void {
+    if (into.stale === 0) return;
+    into.addSweep(distance, longLivedDistance);
+    this.startWalk(into, PathTask.sweep);
+  }
+
   private walkPaths(into: AdjRibIn, budget: number): number {
     let left = budget;
     while (left > 0 && into.cursor !== NO_PATH) {
@@ -311,26 +307,23 @@ export class FamilyRib {
       left--;
     }
     if (into.cursor === NO_PATH) {
-      into.tasks = 0;
+      into.endWalk();
       this.walking.delete(into);
     }
     return left;
   }
 
   private runTasks(path: PathId, into: AdjRibIn): void {
-    const distance = into.distance(this.paths.epoch(path));
-    if ((into.tasks & PathTask.sweep) !== 0 && distance > into.sweepDistance) {
-      // RFC 9494 §4.2: long-lived stale paths outlive a second restart, their timer decides.
-      if (into.sweepDistance === 0 || !this.paths.isLongLived(path)) {
-        this.removePath(path, into);
-        return;
-      }
-    }
-    if ((into.tasks & PathTask.reimport) !== 0) this.reimport(path, into);
-    if ((into.tasks & PathTask.longLive) !== 0 && distance > 0 && this.makeLongLived(path, into)) {
+    const epoch = this.paths.epoch(path);
+    const { tasks } = into;
+    if ((tasks & PathTask.sweep) !== 0 && into.isSwept(epoch, this.paths.isLongLived(path))) {
+      this.removePath(path, into);
       return;
     }
-    if ((into.tasks & PathTask.reexport) !== 0) this.decide(this.paths.row(path), true);
+    if ((tasks & PathTask.reimport) !== 0) this.reimport(path, into);
+    const stale = epoch !== into.epoch;
+    if ((tasks & PathTask.longLive) !== 0 && stale && this.makeLongLived(path, into)) return;
+    if ((tasks & PathTask.reexport) !== 0) this.decide(this.paths.row(path), true);
   }
 
   private reimport(path: PathId, into: AdjRibIn): void {

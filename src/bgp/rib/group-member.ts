@@ -14,6 +14,8 @@ export class GroupMember {
   /** First row that the walk has yet to tell; the walk is over at the table's end. */
   walk = 1;
   walking = true;
+  /** It has heard of no row from `walk` on, so a change there need not be noted. */
+  fresh = true;
   readonly missed = new RowSet();
   /** Where to go on in `missed`. */
   missedCursor = 1;

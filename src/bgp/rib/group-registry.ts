@@ -7,6 +7,7 @@ import type { NegotiatedSession, RouteFamily } from "../message/types.ts";
 import { UpdateWriter } from "../message/update-writer.ts";
 import { AddPathAdjRibOut } from "./add-path-adj-rib-out.ts";
 import type { AdjRibOut } from "./adj-rib-out.ts";
+import { BucketEncoder } from "./bucket-encoder.ts";
 import { ExportJudge } from "./export-judge.ts";
 import type { ExportOptions } from "./export-rules.ts";
 import type { FamilyRib, RibCore } from "./family-rib.ts";
@@ -104,8 +105,9 @@ export class GroupRegistry {
       ? new AddPathAdjRibOut({ table, paths, store, decision, judge, isMember })
       : new PlainAdjRibOut(table, paths, store, judge, isMember);
     const writer = this.writerFor(peer.negotiated);
+    const encoder = new BucketEncoder({ options, table, store, peers, writer });
     const { buckets, limits } = this;
-    const parts = { table, paths, store, peers, judge, out, writer, buckets, limits };
+    const parts = { table, paths, peers, judge, out, encoder, buckets, limits };
     const group: UpdateGroup = new UpdateGroup({ options, addPath, ...parts });
     return group;
   }

@@ -123,6 +123,7 @@ export class PrefixTable {
 
   /** Keeps the row though it may have no path. */
   hold(row: RowId): void {
+    assert(this.lengths[row] !== LENGTH_FREE, "hold of a row that is gone");
     this.holds[row] = this.holds[row]! + 1;
   }
 
@@ -206,6 +207,7 @@ export class PrefixTable {
   }
 
   private remove(row: RowId): void {
+    assert(this.lengths[row] !== LENGTH_FREE, "row removed twice");
     const hash = this.hashOfRow(row);
     const segment = hash >>> (32 - SEGMENT_BITS);
     const slots = this.segments[segment]!;

@@ -16,7 +16,6 @@ import { PeerRegistry } from "./peer-registry.ts";
 import { LOCAL_PEER, type PeerId, PeerKind } from "./peer-table.ts";
 import type { PeerState } from "./rib-peer.ts";
 import type { ViewInputs } from "./rib-view.ts";
-import { RowQueue } from "./row-queue.ts";
 import type { UpdateGroup } from "./update-group.ts";
 
 /** Settings that concern all peers. */
@@ -86,16 +85,17 @@ export class RibState implements ViewInputs {
       importOptions: (id, family) =>
         id === LOCAL_PEER ? LOCAL_IMPORT : peers.get(id).imports[family],
       groupWoke: (group) => this.woken.push(group),
-      bestChanged: () => {
-        this.bestDirty = true;
-      },
+      bestChanged:
+        options.onBestDirty === undefined
+          ? undefined
+          : () => {
+              this.bestDirty = true;
+            },
       nowSeconds: () => Math.floor(options.now() / 1000),
       maximumPaths: () => this.globals.maximumPaths,
     };
     this.ribs = { 4: new FamilyRib(4, core, seed), 6: new FamilyRib(6, core, seed) };
     this.groups = new GroupRegistry(core, options.groupLimits ?? GROUP_LIMITS);
-    if (options.onBestDirty === undefined) return;
-    for (const family of FAMILIES) this.ribs[family].changes = new RowQueue();
   }
 
   get peers() {

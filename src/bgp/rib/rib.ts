@@ -40,7 +40,7 @@ export class Rib {
     const before = this.state.globals;
     this.state.globals = globals;
     if (globals.maximumPaths !== before.maximumPaths) {
-      for (const family of FAMILIES) this.ribs[family].noteAllBest();
+      for (const family of FAMILIES) this.ribs[family].changes?.noteAll();
     }
     const identity =
       globals.localAs !== before.localAs ||
@@ -76,7 +76,7 @@ export class Rib {
       const into = this.ribs[family].adjRibIn(peer.id);
       into.endOfRibReceived = false;
       into.refused = false;
-      if (other || !families.includes(family)) this.ribs[family].sweep(into, 0);
+      if (other || !families.includes(family)) this.ribs[family].sweepStale(into);
     }
     this.state.seat(peer);
     this.state.flush();
@@ -98,7 +98,8 @@ export class Rib {
       // What a route refresh under way had not confirmed yet is no staler than the rest.
       const kept = into.staleReason === "refresh" ? 2 : 1;
       into.age("restart");
-      this.ribs[family].sweep(into, options.retainStale.includes(family) ? kept : 0);
+      if (options.retainStale.includes(family)) this.ribs[family].sweepOlder(into, kept);
+      else this.ribs[family].sweepStale(into);
     }
     this.state.flush();
   }
@@ -127,7 +128,7 @@ export class Rib {
 
   /** Withdraws the stale paths of a peer, which need not be up. */
   sweepStale(id: PeerId, family: RouteFamily): void {
-    this.ribs[family].sweep(this.ribs[family].adjRibIn(id), 0);
+    this.ribs[family].sweepStale(this.ribs[family].adjRibIn(id));
     this.state.flush();
   }
 
@@ -184,7 +185,7 @@ export class Rib {
     }
     for (const family of FAMILIES) {
       const into = this.ribs[family].adjRibIn(LOCAL_PEER);
-      this.ribs[family].sweep(into, 0);
+      this.ribs[family].sweepStale(into);
       this.ribs[family].finishWalk(into);
     }
     this.state.flush();
@@ -226,7 +227,7 @@ export class Rib {
     for (const family of FAMILIES) {
       const rib = this.ribs[family];
       while (result.length < max) {
-        const row = rib.takeChange();
+        const row = rib.changes?.take() ?? 0;
         if (row === 0) break;
         result.push(bestRoute(this.state, rib, row));
         rib.table.unhold(row);

@@ -2,6 +2,7 @@
  * Encoded UPDATEs of an update group, each block kept until every member that reads along has taken
  * it. A block is cut into segments by audience. Positions count up for ever.
  */
+import type { RowId } from "./prefix-table.ts";
 import { EVERYONE } from "./update-buckets.ts";
 
 export interface Segment {
@@ -15,6 +16,8 @@ export interface Block {
   readonly bytes: number;
   /** The prefixes that it tells of: what a member has missed that leaves before this block. */
   readonly rows: Uint32Array;
+  /** Those of them that are advertised no longer: held until nobody needs the block. */
+  readonly withdrawn: readonly RowId[];
   /** Members that have yet to take it. */
   readers: number;
 }
@@ -26,10 +29,16 @@ export function isAudience(audience: number, peer: number): boolean {
 }
 
 export class SharedStream {
+  private readonly release: (rows: readonly RowId[]) => void;
   private readonly blocks: Block[] = [];
   /** Position of the oldest block. */
   private base = 0;
   private kept = 0;
+
+  /** `release` ends the holds of a block's withdrawn rows. */
+  constructor(release: (rows: readonly RowId[]) => void) {
+    this.release = release;
+  }
 
   get begin(): number {
     return this.base;
@@ -44,10 +53,10 @@ export class SharedStream {
     return this.kept;
   }
 
-  append(segments: readonly Segment[], rows: Uint32Array, readers: number): void {
+  append(block: Omit<Block, "bytes">): void {
     let bytes = 0;
-    for (const segment of segments) bytes += segment.bytes.length;
-    this.blocks.push({ segments, bytes, rows, readers });
+    for (const segment of block.segments) bytes += segment.bytes.length;
+    this.blocks.push({ ...block, bytes });
     this.kept += bytes;
   }
 
@@ -60,8 +69,10 @@ export class SharedStream {
   pass(position: number): void {
     this.at(position).readers--;
     while (this.blocks.length > 0 && this.blocks[0]!.readers === 0) {
-      this.kept -= this.blocks.shift()!.bytes;
+      const { bytes, withdrawn } = this.blocks.shift()!;
+      this.kept -= bytes;
       this.base++;
+      this.release(withdrawn);
     }
   }
 }

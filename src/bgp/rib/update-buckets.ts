@@ -59,6 +59,13 @@ export class UpdateBuckets {
     this.append(this.bucketOf(0, 0, 0, audience), row, pathId);
   }
 
+  /** Puts buckets of one audience together, so that their bytes are cut seldom. */
+  sortByAudience(): void {
+    const { list } = this;
+    if (list.every((bucket) => bucket.audience === list[0]!.audience)) return;
+    list.sort((a, b) => a.audience - b.audience);
+  }
+
   row(item: number): RowId {
     return this.rows[item]!;
   }

@@ -12,39 +12,28 @@
  *
  * The group holds each row that it has queued or advertised, a member those that it missed.
  */
-import { PrefixBatch } from "../../ip/prefix-batch.ts";
-import type { PathAttributes } from "../message/types.ts";
-import type { UpdateWriter } from "../message/update-writer.ts";
 import type { AdjRibOut } from "./adj-rib-out.ts";
-import type { AttributeStore } from "./attribute-store.ts";
+import type { BucketEncoder, SourcePeers } from "./bucket-encoder.ts";
 import type { ExportJudge } from "./export-judge.ts";
-import { type ExportOptions, exportedAttributes, reflects } from "./export-rules.ts";
+import { type ExportOptions, reflects } from "./export-rules.ts";
 import { GroupMember } from "./group-member.ts";
 import type { GroupLimits } from "./limits.ts";
 import type { PathStore } from "./path-store.ts";
-import type { PeerId, PeerKind } from "./peer-table.ts";
+import type { PeerId } from "./peer-table.ts";
 import { NO_ROW, type PrefixTable, type RowId } from "./prefix-table.ts";
 import { RowQueue } from "./row-queue.ts";
-import { isAudience, type Segment, SharedStream } from "./shared-stream.ts";
-import { type Bucket, EVERYONE, type UpdateBuckets } from "./update-buckets.ts";
-
-/** Kind and identifier of a path's source. */
-export interface SourcePeers {
-  kind(peer: PeerId): PeerKind;
-  routerId(peer: PeerId): number;
-}
+import { isAudience, SharedStream } from "./shared-stream.ts";
+import type { UpdateBuckets } from "./update-buckets.ts";
 
 export interface UpdateGroupParts {
   readonly options: ExportOptions;
   readonly addPath: boolean;
   readonly table: PrefixTable;
   readonly paths: PathStore;
-  readonly store: AttributeStore;
   readonly peers: SourcePeers;
   readonly judge: ExportJudge;
   readonly out: AdjRibOut;
-  /** Shared by groups of one encoding: empty before and after each step. */
-  readonly writer: UpdateWriter;
+  readonly encoder: BucketEncoder;
   readonly buckets: UpdateBuckets;
   readonly limits: GroupLimits;
 }
@@ -61,10 +50,8 @@ export class UpdateGroup {
   private readonly parts: UpdateGroupParts;
   private readonly table: PrefixTable;
   private readonly buckets: UpdateBuckets;
-  private readonly writer: UpdateWriter;
   private readonly queue = new RowQueue();
-  private readonly stream = new SharedStream();
-  private readonly batch: PrefixBatch;
+  private readonly stream = new SharedStream((rows) => this.unhold(rows));
   private inStepCount = 0;
   /** Rows from here up to `fillEnd` have not been looked at yet. */
   private fillNext = 1;
@@ -79,8 +66,6 @@ export class UpdateGroup {
     this.out = parts.out;
     this.table = parts.table;
     this.buckets = parts.buckets;
-    this.writer = parts.writer;
-    this.batch = new PrefixBatch();
     this.fillEnd = parts.table.rowLimit;
   }
 
@@ -103,13 +88,13 @@ export class UpdateGroup {
   adopt(member: GroupMember, from: UpdateGroup): void {
     from.release(member);
     for (let row = 1; row < this.table.rowLimit; row++) {
-      if (!from.out.has(row)) continue;
-      if (member.missed.add(row)) this.table.hold(row);
+      const missed = member.missed.has(row);
+      if (!missed && !from.out.has(row)) continue;
+      if (!missed && member.missed.add(row)) this.table.hold(row);
       this.out.inherit(row, from.out);
     }
     from.members.delete(member.peer);
-    member.walking = true;
-    member.walk = 1;
+    this.walkAgain(member);
     member.endOfRibAfter = this.queue.endPosition;
     this.members.set(member.peer, member);
   }
@@ -153,8 +138,7 @@ export class UpdateGroup {
   /** Tells the member everything again, RFC 2918 §4. */
   restart(member: GroupMember): void {
     this.release(member);
-    member.walking = true;
-    member.walk = 1;
+    this.walkAgain(member);
   }
 
   /**
@@ -196,8 +180,7 @@ export class UpdateGroup {
 
   /** The End-of-RIB of the group's family. */
   endOfRib(): Uint8Array {
-    this.writer.endOfRib(this.options.family);
-    return this.writer.take();
+    return this.parts.encoder.endOfRib();
   }
 
   /** Gives up what the group holds of rows `from` to `to`; for a group without members. */
@@ -242,8 +225,11 @@ export class UpdateGroup {
       } else break;
     }
     if (!this.hasPending()) this.awake = false;
-    if (this.told.length > 0) this.publish();
-    for (const row of this.dropped) this.table.unhold(row);
+    if (this.told.length > 0) this.noteMissed();
+    // Unheld only after encoding, and while a member may still fall behind not even then: telling
+    // a withdrawal needs the row's prefix.
+    if (this.told.length > 0 && this.inStepCount > 0) this.publish();
+    else this.unhold(this.dropped);
   }
 
   private hasRoom(looked: number): boolean {
@@ -255,20 +241,26 @@ export class UpdateGroup {
     if (this.out.update(row, this.buckets)) this.told.push(row);
     const has = this.out.has(row);
     if (has && !held) this.table.hold(row);
-    // Unheld only after encoding: a withdrawal needs the row's prefix.
     else if (!has && held) this.dropped.push(row);
   }
 
-  private publish(): void {
-    if (this.inStepCount < this.members.size) {
-      for (const member of this.members.values()) {
-        if (member.inStep) continue;
-        for (const row of this.told) this.miss(member, row);
-      }
+  private unhold(rows: readonly RowId[]): void {
+    for (const row of rows) this.table.unhold(row);
+  }
+
+  private noteMissed(): void {
+    if (this.inStepCount === this.members.size) return;
+    for (const member of this.members.values()) {
+      if (member.inStep) continue;
+      for (const row of this.told) this.miss(member, row);
     }
-    if (this.inStepCount === 0) return;
-    const segments = this.encode();
-    this.stream.append(segments, Uint32Array.from(this.told), this.inStepCount);
+  }
+
+  private publish(): void {
+    const segments = this.parts.encoder.encode(this.buckets);
+    const rows = Uint32Array.from(this.told);
+    const withdrawn = this.dropped.slice();
+    this.stream.append({ segments, rows, withdrawn, readers: this.inStepCount });
     if (this.stream.bytes > this.parts.limits.sharedBytesMax) this.dropSlowMembers();
   }
 
@@ -300,8 +292,14 @@ export class UpdateGroup {
     member.missedCursor = 1;
   }
 
+  private walkAgain(member: GroupMember): void {
+    member.walking = true;
+    member.walk = 1;
+    member.fresh = false;
+  }
+
   private miss(member: GroupMember, row: RowId): void {
-    if (member.walking && row >= member.walk) return;
+    if (member.walking && member.fresh && row >= member.walk) return;
     if (member.missed.add(row)) this.table.hold(row);
   }
 
@@ -311,9 +309,8 @@ export class UpdateGroup {
     this.dropped.length = 0;
     if (member.walking) this.walk(member);
     else this.tellMissed(member);
-    const bytes = this.encode();
-    for (const segment of bytes) out.push(segment.bytes);
-    for (const row of this.dropped) this.table.unhold(row);
+    for (const segment of this.parts.encoder.encode(this.buckets)) out.push(segment.bytes);
+    this.unhold(this.dropped);
     if (member.walking || member.missed.size > 0) return;
     member.inStep = true;
     member.block = this.stream.end;
@@ -352,50 +349,4 @@ export class UpdateGroup {
     this.out.replay(row, member.peer, missed, this.buckets);
     if (missed) this.dropped.push(row);
   }
-
-  /** The messages of all buckets, cut where the audience changes. */
-  private encode(): Segment[] {
-    const { buckets, writer } = this;
-    const segments: Segment[] = [];
-    const { list } = buckets;
-    if (list.some((bucket) => bucket.audience !== list[0]!.audience)) {
-      list.sort((a, b) => a.audience - b.audience);
-    }
-    let audience = EVERYONE;
-    for (const bucket of list) {
-      if (bucket.audience !== audience) cut(writer, audience, segments);
-      audience = bucket.audience;
-      this.fillBatch(bucket);
-      const attributes = this.exported(bucket);
-      const { batch } = this;
-      for (let row = 0; row < batch.count; ) {
-        if (attributes === undefined) row = writer.withdraw(batch, row);
-        else row = writer.announce(attributes, batch, row);
-        if (row < batch.count) cut(writer, audience, segments);
-      }
-    }
-    cut(writer, audience, segments);
-    return segments;
-  }
-
-  private fillBatch(bucket: Bucket): void {
-    const { buckets, batch } = this;
-    batch.reset(this.options.family);
-    for (let item = bucket.first; item !== 0; item = buckets.next(item)) {
-      this.table.copyTo(batch, buckets.row(item), buckets.pathId(item));
-    }
-  }
-
-  /** What the bucket announces; undefined for a withdrawal. */
-  private exported(bucket: Bucket): PathAttributes | undefined {
-    if (bucket.attributes === 0) return undefined;
-    const { peers, store } = this.parts;
-    const source = { kind: peers.kind(bucket.source), routerId: peers.routerId(bucket.source) };
-    const attributes = store.get(bucket.attributes);
-    return exportedAttributes(this.options, source, attributes, bucket.outcome);
-  }
-}
-
-function cut(writer: UpdateWriter, audience: number, segments: Segment[]): void {
-  if (writer.length > 0) segments.push({ bytes: writer.take(), audience });
 }

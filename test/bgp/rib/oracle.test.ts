@@ -419,13 +419,17 @@ function runAll(operations: readonly Operation[], compareEach: boolean): void {
 }
 
 const RUNS = Number(process.env["RIB_ORACLE_RUNS"] ?? 400);
+const SEED =
+  process.env["RIB_ORACLE_SEED"] === undefined
+    ? {}
+    : { seed: Number(process.env["RIB_ORACLE_SEED"]), path: process.env["RIB_ORACLE_PATH"] ?? "" };
 
 test("the RIB and its receivers agree with the naive RIB after any history", () => {
   fc.assert(
     fc.property(fc.array(operation, { maxLength: 80, size: "max" }), (operations) =>
       runAll(operations, false),
     ),
-    { numRuns: RUNS },
+    { numRuns: RUNS, ...SEED },
   );
 });
 
@@ -434,6 +438,6 @@ test("… and after each step of it", () => {
     fc.property(fc.array(operation, { maxLength: 40, size: "max" }), (operations) =>
       runAll(operations, true),
     ),
-    { numRuns: Math.ceil(RUNS / 4) },
+    { numRuns: Math.ceil(RUNS / 4), ...SEED },
   );
 });
