@@ -19,3 +19,17 @@ export const LINKS_ROUNDS_MAX = 5;
 /** What failed is tried again: the first time after, and at most every. */
 export const RETRY_FIRST_MS = 200;
 export const RETRY_MAX_MS = 10_000;
+/** Foreign changes of packet rules are looked for this often. */
+export const RULES_CHECK_MS = 500;
+/** The rules are listed at least this often, whatever the kernel says of changes. */
+export const RULES_PERIOD_MS = 60_000;
+/** After a look that took some time comes a rest of so many times that. */
+export const RULES_REST_FACTOR = 8;
+/** A run of iptables may take so long. Beyond: it is ended, and tried again later. */
+export const IPTABLES_MS_MAX = 15_000;
+/** So much may it print. Beyond: it is ended, which is reported. */
+export const IPTABLES_OUTPUT_BYTES_MAX = 128 * 1024 * 1024;
+/** Seconds to wait for the lock that iptables-legacy users share. */
+export const IPTABLES_LOCK_SECONDS = 5;
+/** Destinations excluded from masquerading. Beyond: a wrong flag. */
+export const EXCLUDED_MAX = 256;

@@ -1,0 +1,163 @@
+/**
+ * The packet filter through the programs of iptables: the adapter behind {@link PacketFilter}. The
+ * only programs that the agent runs. Reading is `iptables -S`, changing is one
+ * `iptables-restore --noflush` a table, which carries all of its lines out or none.
+ *
+ * A machine has one or both of two back ends (iptables-nft, iptables-legacy), and rules in both are
+ * all obeyed; ours belong where kubelet and kube-proxy keep theirs, because the order among rules
+ * holds within a back end only. See {@link chooseIptables}.
+ */
+import type { IpFamily } from "../ip/address.ts";
+import { IPTABLES_LOCK_SECONDS } from "./limits.ts";
+import { type PacketFilter, PacketFilterError } from "./pod-rules.ts";
+import {
+  EGRESS_CHAIN,
+  type PresentRules,
+  parseRules,
+  type Rule,
+  type RuleChanges,
+} from "./rules.ts";
+import type { RunProgram } from "./run-program.ts";
+
+type Backend = "nft" | "legacy";
+
+/** Chains that kubelet makes in mangle so that others find the back end that it uses. */
+const KUBELET_CHAINS = /^:KUBE-(?:IPTABLES-HINT|KUBELET-CANARY) /m;
+const RULE = /^-A /gm;
+
+export interface IptablesDeps {
+  readonly run: RunProgram;
+  /** As {@link PacketFilter}.generation; asked only where the back end is nft. */
+  readonly nftGeneration: () => Promise<number | undefined>;
+}
+
+export class Iptables implements PacketFilter {
+  readonly version: string;
+  readonly randomFully: boolean;
+  readonly #names: Readonly<Record<IpFamily, (tool: string) => string>>;
+  readonly #backend: Backend;
+  readonly #deps: IptablesDeps;
+
+  /** `suffix`: `-nft`, `-legacy`, or nothing for the machine's default. */
+  constructor(suffix: string, version: string, deps: IptablesDeps) {
+    this.version = version;
+    this.#backend = /\(nf_tables\)/.test(version) ? "nft" : "legacy";
+    this.randomFully = knowsRandomFully(version);
+    this.#names = {
+      4: (tool) => `iptables${suffix}${tool}`,
+      6: (tool) => `ip6tables${suffix}${tool}`,
+    };
+    this.#deps = deps;
+  }
+
+  async read(family: IpFamily, thorough: boolean): Promise<PresentRules> {
+    const [filter, nat] = await Promise.all([
+      this.#list(family, "filter", "FORWARD"),
+      this.#list(family, "nat", "POSTROUTING"),
+    ]);
+    const postrouting = parseRules(nat, "POSTROUTING");
+    const used = postrouting.some((rule) => rule.includes(EGRESS_CHAIN));
+    return {
+      forward: parseRules(filter, "FORWARD"),
+      postrouting,
+      egressChain: used || thorough ? await this.#egressChain(family) : undefined,
+    };
+  }
+
+  async change(family: IpFamily, table: keyof RuleChanges, lines: readonly string[]) {
+    const input = [`*${table}`, ...lines, "COMMIT", ""].join("\n");
+    const program = this.#names[family]("-restore");
+    await this.#must(program, ["--noflush", "-w", String(IPTABLES_LOCK_SECONDS)], input);
+  }
+
+  async generation(): Promise<number | undefined> {
+    return this.#backend === "nft" ? this.#deps.nftGeneration() : undefined;
+  }
+
+  /** Mostly it is not there, and iptables has no other way to say so than to fail. */
+  async #egressChain(family: IpFamily): Promise<readonly Rule[] | undefined> {
+    const { status, stdout } = await this.#run(family, "nat", EGRESS_CHAIN);
+    return status === 0 ? parseRules(stdout, EGRESS_CHAIN) : undefined;
+  }
+
+  #run(family: IpFamily, table: string, chain: string) {
+    const wait = String(IPTABLES_LOCK_SECONDS);
+    return this.#deps.run(this.#names[family](""), ["-w", wait, "-t", table, "-S", chain]);
+  }
+
+  async #list(family: IpFamily, table: string, chain: string): Promise<string> {
+    const result = await this.#run(family, table, chain);
+    if (result.status === 0) return result.stdout;
+    throw refusal(this.#names[family](""), result);
+  }
+
+  async #must(program: string, args: readonly string[], input: string): Promise<void> {
+    const result = await this.#deps.run(program, args, input);
+    if (result.status !== 0) throw refusal(program, result);
+  }
+}
+
+/**
+ * The back end that the machine uses: where kubelet has left its mark, otherwise where more rules
+ * are, otherwise nft. With one back end only there is no choice. `other` is the one not chosen,
+ * when it holds rules.
+ */
+export async function chooseIptables(
+  deps: IptablesDeps,
+): Promise<{ readonly used: Iptables; readonly other: Iptables | undefined }> {
+  const nft = await candidate("-nft", deps);
+  const legacy = await candidate("-legacy", deps);
+  if (nft !== undefined && legacy !== undefined) {
+    const [used, other] = prefersLegacy(nft, legacy) ? [legacy, nft] : [nft, legacy];
+    return { used: used.iptables, other: other.rules > 0 ? other.iptables : undefined };
+  }
+  const only = nft ?? legacy ?? (await candidate("", deps));
+  if (only === undefined) throw new PacketFilterError("missing", "iptables is not installed");
+  return { used: only.iptables, other: undefined };
+}
+
+interface Candidate {
+  readonly iptables: Iptables;
+  readonly rules: number;
+  readonly kubelet: boolean;
+}
+
+/** Undefined when the program is missing, or the kernel cannot do what it wants. */
+async function candidate(suffix: string, deps: IptablesDeps): Promise<Candidate | undefined> {
+  const version = await deps.run(`iptables${suffix}`, ["--version"]);
+  if (version.status !== 0) return undefined;
+  let rules = 0;
+  let kubelet = false;
+  for (const program of [`iptables${suffix}-save`, `ip6tables${suffix}-save`]) {
+    const saved = await deps.run(program, []);
+    if (saved.status !== 0 && program.startsWith("iptables")) return undefined;
+    rules += saved.stdout.match(RULE)?.length ?? 0;
+    kubelet ||= KUBELET_CHAINS.test(saved.stdout);
+  }
+  return { iptables: new Iptables(suffix, version.stdout.trim(), deps), rules, kubelet };
+}
+
+function prefersLegacy(nft: Candidate, legacy: Candidate): boolean {
+  if (nft.kubelet !== legacy.kubelet) return legacy.kubelet;
+  return legacy.rules > nft.rules;
+}
+
+/** Since iptables 1.6.2. */
+function knowsRandomFully(version: string): boolean {
+  const match = /v(\d+)\.(\d+)\.(\d+)/.exec(version);
+  if (match === null) return false;
+  const [major, minor, patch] = match.slice(1).map(Number) as [number, number, number];
+  return major > 1 || (major === 1 && (minor > 6 || (minor === 6 && patch >= 2)));
+}
+
+function refusal(
+  program: string,
+  result: { readonly status: number | undefined; readonly stderr: string },
+): PacketFilterError {
+  if (result.status === undefined) return new PacketFilterError("missing", result.stderr);
+  // Its last lines are advice on where to find help.
+  const said = result.stderr.split("\n").find((line) => line.trim() !== "" && !/^# /.test(line));
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
+  const plain = (said ?? `exit ${result.status}`).replace(/[\u0000-\u001f\u007f]/g, " ");
+  return new PacketFilterError("failed", `${program}: ${plain.trim().slice(0, 300)}`);
+}

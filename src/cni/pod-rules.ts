@@ -1,0 +1,246 @@
+/**
+ * Keeps the packet rules of rules.ts in the kernel. Others flush and rebuild these tables at will,
+ * so they are looked at every CHECK_MS: with nftables by asking for the number of its generation,
+ * which grows with each change by anybody and costs one system call; otherwise by listing the
+ * chains. A listing on a node with very many rules is slow, and then made more seldom.
+ */
+import type { IpFamily } from "../ip/address.ts";
+import { backoffMs } from "../runtime/backoff.ts";
+import type { Clock, Random } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import {
+  RETRY_FIRST_MS,
+  RETRY_MAX_MS,
+  RULES_CHECK_MS,
+  RULES_PERIOD_MS,
+  RULES_REST_FACTOR,
+} from "./limits.ts";
+import { PassLoop } from "./pass-loop.ts";
+import {
+  NO_RULES,
+  type PresentRules,
+  planRules,
+  type RuleChanges,
+  type RulesWanted,
+} from "./rules.ts";
+import type { CniCondition } from "./types.ts";
+
+/** iptables is missing or refused something; an adapter throws nothing else. */
+export class PacketFilterError extends Error {
+  override readonly name = "PacketFilterError";
+  /** `missing`: there is no such program. `failed`: it ran and said no. */
+  readonly code: "missing" | "failed";
+
+  constructor(code: "missing" | "failed", message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** One of the two iptables that a machine may have. May reject: {@link PacketFilterError}. */
+export interface PacketFilter {
+  /** `iptables v1.8.9 (nf_tables)`. */
+  readonly version: string;
+  readonly randomFully: boolean;
+  /** `thorough`: also looks for a chain of ours that no rule leads to. */
+  read(family: IpFamily, thorough: boolean): Promise<PresentRules>;
+  /** Carries the lines out, a table at once or not at all. */
+  change(family: IpFamily, table: keyof RuleChanges, lines: readonly string[]): Promise<void>;
+  /** Another number after each change by anybody; undefined when there is no telling. */
+  generation(): Promise<number | undefined>;
+}
+
+/** Finds out which iptables the machine uses. May reject: {@link PacketFilterError}. */
+export type ChoosePacketFilter = () => Promise<{
+  readonly used: PacketFilter;
+  /** The other one, where it has rules too: ours of an earlier run may be among them. */
+  readonly other: PacketFilter | undefined;
+}>;
+
+export type PodRulesWanted = Omit<RulesWanted, "randomFully"> & {
+  /** Families that the node uses; in the others our rules are only removed, once. */
+  readonly families: readonly IpFamily[];
+};
+
+export interface PodRulesOptions {
+  readonly dryRun?: boolean;
+}
+
+export interface PodRulesDeps {
+  readonly choose: ChoosePacketFilter;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Called after each pass that did or found something. Must not throw. */
+  readonly onChanged?: () => void;
+}
+
+const FAMILIES: readonly IpFamily[] = [4, 6];
+const TABLES: readonly (keyof RuleChanges)[] = ["filter", "nat"];
+
+export class PodRules {
+  readonly #dryRun: boolean;
+  readonly #deps: PodRulesDeps;
+  readonly #loop: PassLoop;
+  #wanted: PodRulesWanted | undefined;
+  #filter: PacketFilter | undefined;
+  /** Wanted, as of the last complete check, and the generation before it. */
+  #checked:
+    | { readonly wanted: PodRulesWanted; readonly generation: number | undefined }
+    | undefined;
+  #checkedAt = 0;
+  #conditions: readonly CniCondition[] = [];
+  #failures = 0;
+  #repairs = 0;
+
+  constructor(options: PodRulesOptions, deps: PodRulesDeps) {
+    this.#dryRun = options.dryRun ?? false;
+    this.#deps = deps;
+    this.#loop = new PassLoop(deps.clock, () => this.#pass());
+  }
+
+  start(): void {
+    this.#loop.start();
+  }
+
+  /** The rules stay: pods that run need them. */
+  async stop(): Promise<void> {
+    await this.#loop.stop();
+  }
+
+  want(wanted: PodRulesWanted): void {
+    this.#wanted = wanted;
+    this.#loop.request();
+  }
+
+  conditions(): readonly CniCondition[] {
+    return this.#conditions;
+  }
+
+  /** How often rules that had been right were found changed, and put right. */
+  get repairs(): number {
+    return this.#repairs;
+  }
+
+  async #pass(): Promise<number> {
+    const wanted = this.#wanted;
+    if (wanted === undefined) return RULES_PERIOD_MS;
+    const begun = this.#deps.clock.now();
+    try {
+      this.#filter ??= await this.#choose();
+      const generation = await this.#filter.generation();
+      if (this.#isCurrent(wanted, generation)) return RULES_CHECK_MS;
+      await this.#check(this.#filter, wanted);
+      this.#checked = { wanted, generation };
+      this.#checkedAt = this.#deps.clock.now();
+      this.#failures = 0;
+    } catch (error) {
+      if (!(error instanceof PacketFilterError)) throw error;
+      this.#checked = undefined;
+      // It may be installed meanwhile, or the other one be.
+      if (error.code === "missing") this.#filter = undefined;
+      this.#conditions = [failed(error)];
+      this.#deps.onChanged?.();
+      const options = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
+      return backoffMs(options, this.#failures++, this.#deps.random);
+    }
+    this.#deps.onChanged?.();
+    const took = this.#deps.clock.now() - begun;
+    return Math.max(RULES_CHECK_MS, took * RULES_REST_FACTOR);
+  }
+
+  #isCurrent(wanted: PodRulesWanted, generation: number | undefined): boolean {
+    return (
+      generation !== undefined &&
+      this.#checked?.generation === generation &&
+      this.#checked.wanted === wanted &&
+      this.#deps.clock.now() - this.#checkedAt < RULES_PERIOD_MS
+    );
+  }
+
+  async #choose(): Promise<PacketFilter> {
+    const { used, other } = await this.#deps.choose();
+    this.#deps.log.info({ iptables: used.version }, "packet filter chosen");
+    if (other !== undefined && !this.#dryRun) {
+      for (const family of FAMILIES) {
+        await this.#settle(other, family, { rules: NO_RULES, message: "packet rules moved" });
+      }
+    }
+    return used;
+  }
+
+  /** Every family is seen to, even when another one fails. */
+  async #check(filter: PacketFilter, wanted: PodRulesWanted): Promise<void> {
+    const before = this.#checked?.wanted;
+    const planned: string[] = [];
+    let failure: PacketFilterError | undefined;
+    for (const family of FAMILIES) {
+      const used = wanted.families.includes(family);
+      // What an earlier run left in a family that is not used goes once.
+      if (!used && before !== undefined && !before.families.includes(family)) continue;
+      try {
+        planned.push(...(await this.#checkFamily(filter, family, wanted, used)));
+      } catch (error) {
+        if (!(error instanceof PacketFilterError)) throw error;
+        // A machine without the other family may well be without its iptables.
+        if (used) failure ??= error;
+      }
+    }
+    if (failure !== undefined) throw failure;
+    this.#conditions = planned.length === 0 ? [] : [wouldChange(planned)];
+  }
+
+  /** In a dry run it gives what would be done. */
+  async #checkFamily(
+    filter: PacketFilter,
+    family: IpFamily,
+    wanted: PodRulesWanted,
+    used: boolean,
+  ): Promise<readonly string[]> {
+    const rules = used ? { ...wanted, randomFully: filter.randomFully } : NO_RULES;
+    if (this.#dryRun) return allLines(planRules(family, rules, await filter.read(family, true)));
+    const repaired = this.#checked?.wanted === wanted;
+    const message = repaired ? "packet rules repaired" : "packet rules set";
+    const changed = await this.#settle(filter, family, { rules, message }, !repaired);
+    if (changed && repaired) this.#repairs++;
+    return [];
+  }
+
+  /** Brings one family in order; true when there was something to do. */
+  async #settle(
+    filter: PacketFilter,
+    family: IpFamily,
+    { rules, message }: { readonly rules: RulesWanted; readonly message: string },
+    thorough = true,
+  ): Promise<boolean> {
+    const changes = planRules(family, rules, await filter.read(family, thorough));
+    const count = allLines(changes).length;
+    if (count === 0) return false;
+    for (const table of TABLES) {
+      if (changes[table].length > 0) await filter.change(family, table, changes[table]);
+    }
+    this.#deps.log.info({ family, lines: count, iptables: filter.version }, message);
+    const left = allLines(planRules(family, rules, await filter.read(family, thorough)));
+    if (left.length > 0) {
+      throw new PacketFilterError("failed", `${filter.version} does not keep: ${left[0]}`);
+    }
+    return true;
+  }
+}
+
+function allLines(changes: RuleChanges): readonly string[] {
+  return TABLES.flatMap((table) => changes[table]);
+}
+
+function failed(error: PacketFilterError): CniCondition {
+  return {
+    name: error.code === "missing" ? "iptables-missing" : "packet-rules",
+    severity: "error",
+    message: `the packet rules for pods cannot be kept: ${error.message}`,
+  };
+}
+
+function wouldChange(lines: readonly string[]): CniCondition {
+  const message = `would be given to iptables-restore: ${lines.join("; ")}`;
+  return { name: "packet-rules-dry-run", severity: "info", message };
+}

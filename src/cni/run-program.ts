@@ -1,0 +1,52 @@
+/** Running a program to its end, with bounds: the one place where the agent starts one. */
+import { spawn } from "node:child_process";
+import { IPTABLES_MS_MAX, IPTABLES_OUTPUT_BYTES_MAX } from "./limits.ts";
+
+export interface ProgramResult {
+  /** Undefined when it could not be run at all; `stderr` says why. */
+  readonly status: number | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export type RunProgram = (
+  program: string,
+  args: readonly string[],
+  input?: string,
+) => Promise<ProgramResult>;
+
+/** Never rejects. One that runs too long or prints too much is killed: status 124. */
+export const runProgram: RunProgram = (program, args, input = "") =>
+  new Promise((resolve) => {
+    const child = spawn(program, [...args], {
+      stdio: "pipe",
+      timeout: IPTABLES_MS_MAX,
+      killSignal: "SIGKILL",
+      // Messages are compared and shown: in one language.
+      env: { ...process.env, LC_ALL: "C" },
+    });
+    const stdout: Buffer[] = [];
+    const stderr: Buffer[] = [];
+    let bytes = 0;
+    const take = (into: Buffer[]) => (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > IPTABLES_OUTPUT_BYTES_MAX) child.kill("SIGKILL");
+      else into.push(chunk);
+    };
+    child.stdout.on("data", take(stdout));
+    child.stderr.on("data", take(stderr));
+    // A program that ends without reading its input is no error of ours.
+    child.stdin.on("error", () => undefined);
+    child.stdin.end(input);
+    child.on("error", (error: NodeJS.ErrnoException) => {
+      const reason = error.code === "ENOENT" ? "not installed" : error.message;
+      resolve({ status: undefined, stdout: "", stderr: `${program}: ${reason}` });
+    });
+    child.on("close", (code) => {
+      resolve({
+        status: code ?? 124,
+        stdout: Buffer.concat(stdout).toString(),
+        stderr: code === null ? "ended after taking too long" : Buffer.concat(stderr).toString(),
+      });
+    });
+  });

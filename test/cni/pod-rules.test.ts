@@ -1,0 +1,290 @@
+/** The keeper of packet rules on a filter in memory, with a fake clock; and the choice of iptables. */
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { chooseIptables } from "../../src/cni/iptables.ts";
+import { RULES_CHECK_MS, RULES_PERIOD_MS, RULES_REST_FACTOR } from "../../src/cni/limits.ts";
+import {
+  type PacketFilter,
+  PacketFilterError,
+  PodRules,
+  type PodRulesWanted,
+} from "../../src/cni/pod-rules.ts";
+import { type PresentRules, parseRules, type Rule } from "../../src/cni/rules.ts";
+import type { ProgramResult, RunProgram } from "../../src/cni/run-program.ts";
+import type { IpFamily } from "../../src/ip/address.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { recordingLog } from "../support/recording-log.ts";
+
+const WANTED: PodRulesWanted = {
+  pods: "bridge",
+  nodeLink: "enp1s0",
+  egress: true,
+  exclude: [],
+  families: [4],
+};
+
+/** Understands what the plan writes, as far as these tests need it. */
+class MemoryFilter implements PacketFilter {
+  readonly version = "iptables v1.8.9 (nf_tables)";
+  readonly randomFully = true;
+  readonly rules = new Map<string, Rule[]>();
+  refusal: PacketFilterError | undefined;
+  hasGeneration = true;
+  reads = 0;
+  readMs = 0;
+  readonly #clock: FakeClock;
+  #generation = 1;
+
+  constructor(clock: FakeClock) {
+    this.#clock = clock;
+  }
+
+  async read(family: IpFamily): Promise<PresentRules> {
+    this.reads++;
+    if (this.refusal !== undefined) throw this.refusal;
+    if (this.readMs > 0) {
+      await new Promise<void>((resolve) => this.#clock.after(this.readMs, resolve));
+    }
+    return {
+      forward: this.chain(family, "FORWARD"),
+      postrouting: this.chain(family, "POSTROUTING"),
+      egressChain: undefined,
+    };
+  }
+
+  async change(family: IpFamily, _table: string, lines: readonly string[]): Promise<void> {
+    this.#generation++;
+    for (const line of lines) {
+      const [, command, name, rest] = /^-([AID]) (\S+)(?: 1)? (.*)$/.exec(line)!;
+      const rule = parseRules(`-A X ${rest}`, "X")[0]!;
+      const rules = this.chain(family, name!);
+      const others = rules.filter((one) => one.join(" ") !== rule.join(" "));
+      this.rules.set(`${family} ${name}`, command === "D" ? others : [...rules, rule]);
+    }
+  }
+
+  async generation(): Promise<number | undefined> {
+    return this.hasGeneration ? this.#generation : undefined;
+  }
+
+  chain(family: IpFamily, name: string): Rule[] {
+    return this.rules.get(`${family} ${name}`) ?? [];
+  }
+
+  flush(): void {
+    this.rules.clear();
+    this.#generation++;
+  }
+}
+
+function setUp(t: TestContext, dryRun = false) {
+  const clock = new FakeClock();
+  const filter = new MemoryFilter(clock);
+  const other = new MemoryFilter(clock);
+  const { log, lines } = recordingLog();
+  const chosen = { used: filter, other: undefined as PacketFilter | undefined };
+  const rules = new PodRules(
+    { dryRun },
+    { choose: async () => chosen, clock, random: () => 0, log },
+  );
+  t.after(() => rules.stop());
+  return { clock, filter, other, chosen, lines, rules };
+}
+
+test("rules are set, and looked at no more while nobody changes any", async (t) => {
+  const { clock, filter, rules } = setUp(t);
+  rules.want(WANTED);
+  rules.start();
+  await clock.advanceAsync(RULES_CHECK_MS * 2);
+  assert.equal(filter.chain(4, "FORWARD").length, 3);
+  assert.equal(filter.chain(4, "POSTROUTING").length, 1);
+  assert.equal(filter.chain(6, "FORWARD").length, 0);
+  const { reads } = filter;
+  await clock.advanceAsync(RULES_PERIOD_MS / 2);
+  assert.equal(filter.reads, reads);
+  await clock.advanceAsync(RULES_PERIOD_MS);
+  assert.ok(filter.reads > reads, "now and then nevertheless");
+  assert.equal(rules.repairs, 0);
+});
+
+test("a foreign flush is repaired at the next look, with or without generations", async (t) => {
+  for (const hasGeneration of [true, false]) {
+    const { clock, filter, rules, lines } = setUp(t);
+    filter.hasGeneration = hasGeneration;
+    rules.want(WANTED);
+    rules.start();
+    await clock.advanceAsync(5000);
+    filter.flush();
+    await clock.advanceAsync(RULES_CHECK_MS);
+    assert.equal(filter.chain(4, "POSTROUTING").length, 1);
+    assert.equal(rules.repairs, 1);
+    assert.ok(lines.some((line) => line.startsWith("info packet rules repaired")));
+  }
+});
+
+test("where listing takes long it is done more seldom", async (t) => {
+  const { clock, filter, rules } = setUp(t);
+  filter.hasGeneration = false;
+  rules.want(WANTED);
+  rules.start();
+  await clock.advanceAsync(5000);
+  filter.readMs = 200;
+  await clock.advanceAsync(RULES_CHECK_MS);
+  const { reads } = filter;
+  await clock.advanceAsync(200 * RULES_REST_FACTOR * 5);
+  assert.ok(filter.reads - reads <= 6, `${filter.reads - reads} reads`);
+});
+
+test("a new wish is carried out at once, and is no repair", async (t) => {
+  const { clock, filter, rules } = setUp(t);
+  rules.want(WANTED);
+  rules.start();
+  await clock.advanceAsync(0);
+  rules.want({ ...WANTED, egress: false, families: [4, 6] });
+  await clock.advanceAsync(0);
+  assert.equal(filter.chain(4, "POSTROUTING").length, 0);
+  assert.equal(filter.chain(6, "FORWARD").length, 3);
+  rules.want(WANTED);
+  await clock.advanceAsync(0);
+  assert.equal(filter.chain(6, "FORWARD").length, 0, "the family is used no more");
+  assert.equal(rules.repairs, 0);
+});
+
+test("what an earlier run left in an unused family goes, once", async (t) => {
+  const { clock, filter, rules } = setUp(t);
+  const rule = ["-i", "kube-bridge", "-m", "comment", "--comment"];
+  const left = [...rule, "allow outbound traffic from pods", "-j", "ACCEPT"];
+  filter.rules.set("6 FORWARD", [left]);
+  rules.want(WANTED);
+  rules.start();
+  await clock.advanceAsync(0);
+  assert.deepEqual(filter.chain(6, "FORWARD"), []);
+});
+
+test("ours in the back end that is not used go", async (t) => {
+  const { clock, other, chosen, rules } = setUp(t);
+  chosen.other = other;
+  const masquerade =
+    "-m set --match-set kube-router-pod-subnets src -m set ! --match-set kube-router-pod-subnets dst " +
+    "-m set ! --match-set kube-router-node-ips dst -j MASQUERADE";
+  other.rules.set("4 POSTROUTING", [masquerade.split(" "), ["-j", "KUBE-POSTROUTING"]]);
+  rules.want(WANTED);
+  rules.start();
+  await clock.advanceAsync(0);
+  assert.deepEqual(other.chain(4, "POSTROUTING"), [["-j", "KUBE-POSTROUTING"]]);
+});
+
+test("missing iptables, refused rules: one condition each, and done as soon as it can be", async (t) => {
+  const cases = [
+    [new PacketFilterError("missing", "iptables is not installed"), "iptables-missing"],
+    [new PacketFilterError("failed", "iptables-restore: no such set"), "packet-rules"],
+  ] as const;
+  for (const [refusal, name] of cases) {
+    const { clock, filter, rules } = setUp(t);
+    filter.refusal = refusal;
+    rules.want(WANTED);
+    rules.start();
+    await clock.advanceAsync(60_000);
+    assert.deepEqual(
+      rules.conditions().map((condition) => [condition.name, condition.message]),
+      [[name, `the packet rules for pods cannot be kept: ${refusal.message}`]],
+    );
+    assert.ok(filter.reads < 30, `${filter.reads} tries in a minute`);
+    filter.refusal = undefined;
+    await clock.advanceAsync(10_000);
+    assert.deepEqual([rules.conditions(), filter.chain(4, "FORWARD").length], [[], 3]);
+  }
+});
+
+test("one family that fails does not keep the other from its rules", async (t) => {
+  const { clock, filter, rules } = setUp(t);
+  const read = filter.read.bind(filter);
+  filter.read = (family) =>
+    family === 4 ? Promise.reject(new PacketFilterError("failed", "no IPv4")) : read(family);
+  rules.want({ ...WANTED, families: [4, 6] });
+  rules.start();
+  await clock.advanceAsync(0);
+  assert.equal(filter.chain(6, "FORWARD").length, 3);
+  assert.match(rules.conditions()[0]!.message, /no IPv4/);
+});
+
+test("rules that do not stay as they were written are reported, not written for ever", async (t) => {
+  const { clock, filter, rules } = setUp(t);
+  let changes = 0;
+  filter.change = async () => void changes++;
+  rules.want(WANTED);
+  rules.start();
+  await clock.advanceAsync(60_000);
+  assert.match(rules.conditions()[0]!.message, /does not keep: -I FORWARD 1 /);
+  assert.ok(changes < 60, `${changes} changes in a minute`);
+});
+
+test("a dry run says what it would do", async (t) => {
+  const { clock, filter, rules } = setUp(t, true);
+  rules.want(WANTED);
+  rules.start();
+  await clock.advanceAsync(1000);
+  assert.equal(filter.rules.size, 0);
+  assert.match(rules.conditions()[0]!.message, /-A POSTROUTING .* MASQUERADE/);
+});
+
+/** A machine with these programs and rules. */
+function machine(outputs: Readonly<Record<string, string>>): RunProgram {
+  return async (program, args): Promise<ProgramResult> => {
+    const text = outputs[args[0] === "--version" ? `${program} --version` : program];
+    if (text === undefined) return { status: undefined, stdout: "", stderr: "not installed" };
+    return { status: 0, stdout: text, stderr: "" };
+  };
+}
+
+const NFT = "iptables v1.8.9 (nf_tables)\n";
+const LEGACY = "iptables v1.8.9 (legacy)\n";
+const both = {
+  "iptables-nft --version": NFT,
+  "iptables-nft-save": "",
+  "ip6tables-nft-save": "",
+  "iptables-legacy --version": LEGACY,
+  "iptables-legacy-save": "",
+  "ip6tables-legacy-save": "",
+};
+const hint = "*mangle\n:PREROUTING ACCEPT [0:0]\n:KUBE-IPTABLES-HINT - [0:0]\nCOMMIT\n";
+
+test("the back end that the machine uses is chosen", async () => {
+  const choose = async (outputs: Readonly<Record<string, string>>) => {
+    const { used, other } = await chooseIptables({
+      run: machine(outputs),
+      nftGeneration: async () => undefined,
+    });
+    return [used.version, other?.version];
+  };
+  const [nft, legacy] = [NFT.trim(), LEGACY.trim()];
+  const rules = (n: number) => "-A X -j Y\n".repeat(n);
+  assert.deepEqual(await choose(both), [nft, undefined]);
+  assert.deepEqual(await choose({ ...both, "iptables-legacy-save": rules(1) }), [
+    legacy,
+    undefined,
+  ]);
+  assert.deepEqual(
+    await choose({ ...both, "iptables-legacy-save": rules(1), "ip6tables-nft-save": rules(2) }),
+    [nft, legacy],
+  );
+  assert.deepEqual(
+    await choose({ ...both, "iptables-legacy-save": hint, "iptables-nft-save": rules(9) }),
+    [legacy, nft],
+  );
+  const { "iptables-nft --version": _, ...onlyLegacy } = both;
+  assert.deepEqual(await choose(onlyLegacy), [legacy, undefined]);
+  const plain = { "iptables --version": "iptables v1.4.21\n", "iptables-save": "" };
+  assert.deepEqual(await choose(plain), ["iptables v1.4.21", undefined]);
+  await assert.rejects(choose({}), { name: "PacketFilterError", code: "missing" });
+});
+
+test("--random-fully is used from iptables 1.6.2 on", async () => {
+  const versions = { "1.4.21": false, "1.6.1": false, "1.6.2": true, "1.8.0": true, "2.0.0": true };
+  for (const [version, known] of Object.entries(versions)) {
+    const outputs = { "iptables --version": `iptables v${version}`, "iptables-save": "" };
+    const deps = { run: machine(outputs), nftGeneration: async () => undefined };
+    const { used } = await chooseIptables(deps);
+    assert.equal(used.randomFully, known, version);
+  }
+});
