@@ -20,11 +20,10 @@ export const runProgram: RunProgram = (program, args, input = "") =>
   new Promise((resolve) => {
     const child = spawn(program, [...args], {
       stdio: "pipe",
-      timeout: IPTABLES_MS_MAX,
-      killSignal: "SIGKILL",
       // Messages are compared and shown: in one language.
       env: { ...process.env, LC_ALL: "C" },
     });
+    const deadline = setTimeout(() => child.kill("SIGKILL"), IPTABLES_MS_MAX);
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
     let bytes = 0;
@@ -39,10 +38,12 @@ export const runProgram: RunProgram = (program, args, input = "") =>
     child.stdin.on("error", () => undefined);
     child.stdin.end(input);
     child.on("error", (error: NodeJS.ErrnoException) => {
+      clearTimeout(deadline);
       const reason = error.code === "ENOENT" ? "not installed" : error.message;
       resolve({ status: undefined, stdout: "", stderr: `${program}: ${reason}` });
     });
     child.on("close", (code) => {
+      clearTimeout(deadline);
       resolve({
         status: code ?? 124,
         stdout: Buffer.concat(stdout).toString(),
