@@ -57,6 +57,11 @@ export class Link implements ConnectionHandler, Task {
     return this.#connection;
   }
 
+  /** Input waits for its turn. */
+  get isBehind(): boolean {
+    return this.#behind || this.#input.length > 0;
+  }
+
   write(buffers: readonly Uint8Array[]): void {
     if (this.#open && !this.connection.write(buffers)) this.hasRoom = false;
   }
@@ -121,7 +126,7 @@ export class Link implements ConnectionHandler, Task {
 
   /** Reads no further while input waits: what piles up, piles up in the peer. */
   #throttle(): void {
-    const waits = this.#open && (this.#behind || this.#input.length > 0);
+    const waits = this.#open && this.isBehind;
     if (waits === this.#paused) return;
     this.#paused = waits;
     if (waits) this.connection.pause();

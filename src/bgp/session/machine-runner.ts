@@ -21,10 +21,23 @@ import {
 } from "../fsm/peer-machine.ts";
 import type { NegotiatedSession } from "../message/types.ts";
 import type { FsmStateName } from "../types.ts";
+import type { Transport } from "./transport.ts";
+
+/**
+ * A timer that comes this late means that the process stood still. Then what the peer sent in the
+ * meantime is still unread, and is read before its silence is judged.
+ */
+const LATE_MS = 500;
 
 /** The grid, and the keepalive interval from which on it is small against it. */
 const COARSE_MS = 500;
 const COARSE_FROM_S = 10;
+
+export interface RunnerServices {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly transport: Transport;
+}
 
 export interface MachineOwner {
   readonly passive: boolean;
@@ -39,6 +52,7 @@ export interface MachineOwner {
 export class MachineRunner {
   readonly #clock: Clock;
   readonly #random: Random;
+  readonly #transport: Transport;
   readonly #owner: MachineOwner;
   #machine: PeerMachine = newPeerMachine;
   readonly #inputs: PeerInput[] = [];
@@ -47,9 +61,10 @@ export class MachineRunner {
   #timerAt = 0;
   #touchedAt = Number.NaN;
 
-  constructor(clock: Clock, random: Random, owner: MachineOwner) {
-    this.#clock = clock;
-    this.#random = random;
+  constructor(services: RunnerServices, owner: MachineOwner) {
+    this.#clock = services.clock;
+    this.#random = services.random;
+    this.#transport = services.transport;
     this.#owner = owner;
   }
 
@@ -128,10 +143,15 @@ export class MachineRunner {
     this.#timer?.cancel();
     this.#timerAt = at;
     this.#timer = this.#clock.after(at - this.#clock.now(), () => {
-      this.#timer = undefined;
-      this.#owner.beforeTick();
-      this.step({ type: "tick" });
+      if (this.#clock.now() - at < LATE_MS) this.#tick();
+      else this.#transport.defer(() => this.#tick());
     });
+  }
+
+  #tick(): void {
+    this.#timer = undefined;
+    this.#owner.beforeTick();
+    this.step({ type: "tick" });
   }
 
   #isCoarse(): boolean {

@@ -90,7 +90,7 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
     this.#services = services;
     this.#hooks = hooks;
     this.record = new SessionRecord(services.clock);
-    this.#runner = new MachineRunner(services.clock, services.random, this);
+    this.#runner = new MachineRunner(services, this);
   }
 
   get state(): FsmStateName {
@@ -300,7 +300,7 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
     // The side of a collision that lost is no failure: the other one stands.
     const stands = ["OpenSent", "OpenConfirm", "Established"].includes(this.state);
     const matters = session !== undefined || !stands;
-    if (matters && cause.kind !== "collision") this.record.failed(reason);
+    if (matters && cause.kind !== "collision") this.record.failed(reason, cause);
     if (session === undefined) {
       this.#services.log.debug({ reason }, "connection ended");
       return;
@@ -318,10 +318,14 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
     return `${reason}: is the peer up, and does it have the same password?`;
   }
 
-  /** RFC 9687: a queue that is empty, or shorter by what was taken, is progress. */
+  /**
+   * What only this level knows: input that waits for its turn shows that the peer lives, and a
+   * queue that is empty, or shorter by what was taken, is progress (RFC 9687).
+   */
   beforeTick(): void {
     const link = this.#mainLink();
     if (link === undefined || this.state !== "Established") return;
+    if (link.isBehind) this.#runner.on(link.id, { type: "updateReceived" });
     const { queuedBytes, sentBytes } = link.connection;
     if (queuedBytes > 0 && sentBytes === this.#sentBytes) return;
     this.#sentBytes = sentBytes;

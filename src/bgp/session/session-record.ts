@@ -14,16 +14,20 @@ export class SessionRecord {
   established = 0;
   flaps = 0;
   lastError: PeerStatus["lastError"];
+  /** What the last NOTIFICATION said, until a session is up again. */
+  #notified: string | undefined;
   readonly #clock: Clock;
 
   constructor(clock: Clock) {
     this.#clock = clock;
     this.since = undefined;
     this.lastError = undefined;
+    this.#notified = undefined;
   }
 
   /** The session is up. */
   up(): void {
+    this.#notified = undefined;
     this.since = Math.round(this.#clock.wall());
     this.established++;
   }
@@ -34,9 +38,15 @@ export class SessionRecord {
     if (cause.kind !== "collision") this.flaps++;
   }
 
-  /** A try or a session ended, for this reason. */
-  failed(reason: string): void {
-    this.lastError = { at: Math.round(this.#clock.wall()), reason };
+  /**
+   * A try or a session ended, for this reason. A peer that has said why it goes refuses the next
+   * connections without a word: what it said stays beside that.
+   */
+  failed(reason: string, cause: EndCause): void {
+    const told = cause.kind === "received" || cause.kind === "sent";
+    const before = told || this.#notified === undefined ? "" : `; before: ${this.#notified}`;
+    if (told) this.#notified = reason;
+    this.lastError = { at: Math.round(this.#clock.wall()), reason: `${reason}${before}` };
   }
 }
 

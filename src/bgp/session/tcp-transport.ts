@@ -72,6 +72,8 @@ class TcpListener implements Listener {
   readonly #server: Server;
   #fd: number | undefined;
   #passwords: ReadonlyMap<IpAddress, string>;
+  /** Peers whose key the kernel did not take: without it anyone could speak for them. */
+  readonly #unprotected = new Set<IpAddress>();
   #closed = false;
 
   constructor(options: ListenOptions, handler: ListenHandler) {
@@ -101,7 +103,9 @@ class TcpListener implements Listener {
       if (familyOf(peer) !== family || before.get(peer) === passwords.get(peer)) continue;
       try {
         setListenerKey(this.#fd, peer, passwords.get(peer));
+        this.#unprotected.delete(peer);
       } catch (error) {
+        this.#unprotected.add(peer);
         problems.push(`TCP MD5 key of ${peer}: ${socketReason(error)}`);
       }
     }
@@ -116,7 +120,7 @@ class TcpListener implements Listener {
 
   #accept(socket: Socket): void {
     const address = parseAddress((socket.remoteAddress ?? "").split("%", 1)[0]!);
-    if (this.#closed || address === undefined) {
+    if (this.#closed || address === undefined || this.#unprotected.has(address)) {
       socket.on("error", () => undefined);
       socket.destroy();
       return;
@@ -156,6 +160,8 @@ function listenReason(code: string): string {
       return "another program listens there (EADDRINUSE)";
     case "EACCES":
       return "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE (EACCES)";
+    case "ENOMEM":
+      return "no room for so many MD5 keys, raise net.core.optmem_max (ENOMEM)";
     case "EADDRNOTAVAIL":
       return "this machine does not have the address (EADDRNOTAVAIL)";
     default:

@@ -115,6 +115,7 @@ test("input that takes longer than the turn holds the peer back until it is done
   // The clock is looked at every 16 messages.
   assert.equal(messages(), 16);
   assert.deepEqual(calls, ["pause"]);
+  assert.equal(link.isBehind, true, "who has sent what is unread is not silent");
   for (let i = 2; i <= 6; i++) {
     bench.turn();
     assert.equal(messages(), 16 * i);
@@ -123,6 +124,7 @@ test("input that takes longer than the turn holds the peer back until it is done
   bench.turn();
   assert.equal(messages(), 100);
   assert.deepEqual(calls, ["pause", "resume"]);
+  assert.equal(link.isBehind, false);
 });
 
 test("a slice is bounded in messages too, whatever the clock says", () => {
