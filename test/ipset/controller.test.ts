@@ -214,6 +214,15 @@ test("somebody else's set of our name is left alone and named, until it goes", a
   assert.deepEqual(codes(), []);
 });
 
+test("a set that became somebody else's is noticed, whatever its size", async () => {
+  const { clock, kernel, controller, codes } = setUp({ checkPeriodMs: 1000 });
+  await controller.setDesired(TWO);
+  kernel.put(PODS, { type: "hash:ip", members: ["1.2.3.4", "1.2.3.5"] });
+  await clock.advanceAsync(1100);
+  assert.deepEqual(codes(), ["ipset-conflict"]);
+  assert.deepEqual(kernel.members(PODS), ["1.2.3.4", "1.2.3.5"]);
+});
+
 test("a set that cannot be written stops no other, and is tried again", async () => {
   const { clock, kernel, controller, codes, messages } = setUp();
   kernel.refuse = (call) =>

@@ -12,7 +12,8 @@ import { silentLog } from "../../src/runtime/log.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
 import { address } from "../routes/fake-kernel.ts";
 import { FakeDesired } from "../routes/harness.ts";
-import { Daemon, until } from "../support/shell.ts";
+import { requireReal } from "../support/real.ts";
+import { Daemon, hasProgram, until } from "../support/shell.ts";
 
 const P1 = "10.233.65.0/24";
 const A = "192.168.50.51";
@@ -359,4 +360,38 @@ test("a dry run changes nothing", async (t) => {
     `delete 10.233.67.0/24 via ${A} dev enp1s0 proto 17`,
   ]);
   assert.deepEqual(node.routes(), [`10.233.67.0/24 via ${A} dev enp1s0`]);
+});
+
+test("without the capability there is one condition for all routes", async (t) => {
+  const node = Node.make(t);
+  if (node === undefined) return;
+  // The kernel asks for the capability of whoever sends, whatever the socket: so a child sends.
+  const from = (path: string) => `from "${new URL(`../../${path}`, import.meta.url)}"`;
+  const script = `
+    import { RouteController } ${from("src/routes/controller.ts")};
+    import { NetlinkKernel } ${from("src/routes/netlink-kernel.ts")};
+    import { silentLog } ${from("src/runtime/log.ts")};
+    import { systemClock } ${from("src/runtime/system-clock.ts")};
+    const routes = ["10.233.65.0/24", "10.233.66.0/24"].map((prefix) => {
+      return { prefix, nextHops: ["192.168.50.51"], stale: false };
+    });
+    const desired = { all: () => routes, lookup: (p) => routes.find((r) => r.prefix === p) };
+    const controller = new RouteController(
+      { guards: { protectedAddresses: [], ownPodCidrs: [] } },
+      { kernel: new NetlinkKernel(), desired, clock: systemClock, random: Math.random,
+        log: silentLog },
+    );
+    await controller.start();
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    console.log(JSON.stringify(controller.status().conditions.map((c) => c.message)));
+    await controller.stop();`;
+  if (!requireReal(t, await hasProgram("setpriv"), "the setpriv program is missing")) return;
+  const printed = node.namespace.run(
+    ...(["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"] as const),
+    ...[process.execPath, "--input-type=module-typescript", "-e", script],
+  );
+  assert.deepEqual(JSON.parse(printed), [
+    "routes cannot be kept up: EPERM: operation not permitted (is CAP_NET_ADMIN missing?)",
+  ]);
+  assert.deepEqual(node.routes(), []);
 });
