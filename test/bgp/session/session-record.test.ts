@@ -7,8 +7,9 @@ import { FakeClock } from "../../support/fake-clock.ts";
 
 const shutdown: EndCause = {
   kind: "received",
+  notification: { code: 6, subcode: 2, data: new Uint8Array() },
   reason: "Cease / Administrative Shutdown: lunch",
-} as EndCause;
+};
 const refused: EndCause = { kind: "transport", reason: "connection refused" };
 
 function failedBy(record: SessionRecord, cause: EndCause): string | undefined {

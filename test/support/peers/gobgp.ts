@@ -16,6 +16,7 @@ import { NamespaceProcess, writeConfig } from "./process.ts";
 
 const ORIGINS = ["igp", "egp", "incomplete"] as const;
 const ESTABLISHED = 6;
+const EXTENDED_LENGTH = 0x10;
 
 export class GoBgp implements PeerDaemon {
   readonly name = "GoBGP";
@@ -88,7 +89,8 @@ export class GoBgp implements PeerDaemon {
   }
 
   async shutdown(neighbor: string, text: string): Promise<void> {
-    await this.#process.must("gobgp", "neighbor", neighbor, "disable", "--reason", text);
+    // `disable`, its successor, drops the reason.
+    await this.#process.must("gobgp", "neighbor", neighbor, "shutdown", "--reason", text);
   }
 
   kill(): Promise<void> {
@@ -260,7 +262,7 @@ function routeOf(prefix: string, path: GoPath): SeenRoute {
       .filter((each) => !KNOWN.includes(each.type))
       .map((each) => ({
         type: each.type,
-        flags: each.flags,
+        flags: (each.flags ?? 0) & ~EXTENDED_LENGTH,
         hex: Buffer.from(String(each.value ?? ""), "base64").toString("hex"),
       })),
     originatorId: attribute(9)?.value as string | undefined,
