@@ -1,6 +1,6 @@
 /**
  * Keeps our ipsets filled. Level-triggered: every pass reads each set from the kernel, plans the
- * difference and removes it, so there is no memory of what should be in there beside what is wanted.
+ * difference and removes it, so nothing is remembered of what is in there beside what is wanted.
  *
  * A pass is made when the contents change, every sync period, after a failure with backoff, and
  * when the check, which only reads the headers, finds a set missing, of another type or with

@@ -34,7 +34,7 @@ export function hasIpv6(contents: SetContents): boolean {
 
 /**
  * The sets of one or both families. Doubles are one member. A prefix of length 0 and an unspecified
- * address are no members the kernel could hold, and a rule that matched all of the Internet as "pod"
+ * address are no members the kernel could hold, and a rule that took all of the Internet for pods
  * would be worse than one that lacks a pod.
  */
 export function desiredSets(contents: SetContents, ipv6: boolean): DesiredSets {

@@ -34,7 +34,7 @@ export interface ActualHeader {
   readonly type: string;
   readonly family: IpFamily;
   readonly maxElements: number;
-  /** True when members may have a timeout and have none unless told, and nothing else is special. */
+  /** True when members may have a timeout, have none unless told, and no other option is set. */
   readonly plain: boolean;
   readonly elements: number;
   readonly references: number;
