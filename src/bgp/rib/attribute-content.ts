@@ -1,13 +1,8 @@
 /**
- * Content of a set of path attributes: a hash, equality, and the facts that decision and export
- * rules ask for. Used once for a set of attributes, never once for a prefix.
+ * What decision and export rules ask of path attributes. Worked out once for a set of attributes,
+ * never once for a prefix.
  */
-import {
-  type AsPathSegment,
-  type OpaqueAttribute,
-  type PathAttributes,
-  SegmentType,
-} from "../message/types.ts";
+import { type AsPathSegment, SegmentType } from "../message/types.ts";
 
 /** Well-known communities, RFC 1997, RFC 8326, RFC 9494. IANA bgp-well-known-communities. */
 export const Community = {
@@ -70,96 +65,4 @@ export function neighborAs(path: readonly AsPathSegment[]): number {
 export function asPathContains(path: readonly AsPathSegment[], as: number): boolean {
   for (const segment of path) if (segment.asns.includes(as)) return true;
   return false;
-}
-
-const NONE: readonly number[] = [];
-
-/**
- * A u32 of the whole content; equal sets have equal hashes. `seed` keeps peers from choosing sets
- * that collide.
- */
-export function hashAttributes(a: PathAttributes, seed: number): number {
-  let h = mix(mix(seed, a.origin), a.asPath.length);
-  for (const segment of a.asPath) {
-    h = mix(h, segment.type);
-    for (const as of segment.asns) h = mix(h, as);
-  }
-  if (a.nextHop !== undefined) h = mixText(h, a.nextHop);
-  if (a.linkLocalNextHop !== undefined) h = mixText(h, a.linkLocalNextHop);
-  h = mix(h, a.med === undefined ? -1 : a.med);
-  h = mix(h, a.localPref === undefined ? -1 : a.localPref);
-  if (a.aggregator !== undefined) h = mix(mix(h, a.aggregator.as), a.aggregator.address);
-  for (const community of a.communities) h = mix(h, community);
-  for (const community of a.extendedCommunities) h = mixText(h, community);
-  for (const community of a.largeCommunities) h = mixText(h, community);
-  if (a.originatorId !== undefined) h = mix(h, a.originatorId);
-  for (const cluster of a.clusterList) h = mix(h, cluster);
-  for (const attribute of a.opaque) {
-    h = mix(h, attribute.type);
-    for (const byte of attribute.value) h = mix(h, byte);
-  }
-  h ^= h >>> 16;
-  return Math.imul(h, 0x7feb352d) >>> 0;
-}
-
-/** Whether two sets say the same, the order of their lists included. */
-export function attributesEqual(a: PathAttributes, b: PathAttributes): boolean {
-  if (a === b) return true;
-  return (
-    a.origin === b.origin &&
-    a.nextHop === b.nextHop &&
-    a.linkLocalNextHop === b.linkLocalNextHop &&
-    a.med === b.med &&
-    a.localPref === b.localPref &&
-    a.atomicAggregate === b.atomicAggregate &&
-    a.aggregator?.as === b.aggregator?.as &&
-    a.aggregator?.address === b.aggregator?.address &&
-    a.originatorId === b.originatorId &&
-    listsEqual(a.communities, b.communities) &&
-    listsEqual(a.extendedCommunities, b.extendedCommunities) &&
-    listsEqual(a.largeCommunities, b.largeCommunities) &&
-    listsEqual(a.clusterList, b.clusterList) &&
-    pathsEqual(a.asPath, b.asPath) &&
-    opaqueEqual(a.opaque, b.opaque) &&
-    listsEqual(a.partial ?? NONE, b.partial ?? NONE)
-  );
-}
-
-function pathsEqual(a: readonly AsPathSegment[], b: readonly AsPathSegment[]): boolean {
-  if (a === b) return true;
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) {
-    if (a[i]!.type !== b[i]!.type || !listsEqual(a[i]!.asns, b[i]!.asns)) return false;
-  }
-  return true;
-}
-
-function opaqueEqual(a: readonly OpaqueAttribute[], b: readonly OpaqueAttribute[]): boolean {
-  if (a === b) return true;
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) {
-    const left = a[i]!;
-    const right = b[i]!;
-    if (left.type !== right.type || left.flags !== right.flags) return false;
-    if (!listsEqual(left.value, right.value)) return false;
-  }
-  return true;
-}
-
-function listsEqual<T>(a: ArrayLike<T>, b: ArrayLike<T>): boolean {
-  if (a === b) return true;
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
-}
-
-function mix(hash: number, value: number): number {
-  const h = Math.imul(hash ^ value, 0x9e3779b1);
-  return h ^ (h >>> 15);
-}
-
-function mixText(hash: number, text: string): number {
-  let h = hash;
-  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
-  return mix(h, text.length);
 }

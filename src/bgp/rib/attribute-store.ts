@@ -1,22 +1,19 @@
 /**
  * Sets of path attributes, interned by content and use-counted. A path keeps the 4-octet id of its
- * set; what the decision process compares stands in typed columns by that id, so that choosing a
- * best path touches no object. A set with no use left is forgotten at once.
+ * set; what the decision process compares stands in typed columns by that id, the whole content as
+ * words in an arena. So choosing a best path touches no object, and a hundred thousand sets give
+ * the garbage collector nothing to do. A set with no use left is forgotten at once.
  *
  * Id 0 means "none". The hash index is open addressing with linear probing; a removal shifts later
  * entries back, so that there are no tombstones.
  */
 import { assert } from "../../runtime/assert.ts";
 import type { PathAttributes } from "../message/types.ts";
-import {
-  asPathLength,
-  attributesEqual,
-  communityBits,
-  hashAttributes,
-  neighborAs,
-} from "./attribute-content.ts";
+import { asPathLength, communityBits, neighborAs } from "./attribute-content.ts";
+import { AttributeWords, decodeAttributeWords, linkLocalIdOf } from "./attribute-words.ts";
 import { grown8, grown16, grown32, grownCapacity } from "./columns.ts";
 import type { NextHopTable } from "./next-hop-table.ts";
+import { WordArena } from "./word-arena.ts";
 
 /** Id of an attribute set in its store; 0 = none. */
 export type AttributeId = number;
@@ -31,12 +28,17 @@ const CAPACITY_FIRST = 64;
 export class AttributeStore {
   private readonly nextHops: NextHopTable;
   private readonly seed: number;
-  private readonly values: (PathAttributes | undefined)[] = [undefined];
+  private readonly scratch = new AttributeWords();
+  private readonly arena = new WordArena();
   private readonly free: number[] = [];
+  private limit = 1;
   private used = 0;
 
   private uses = new Uint32Array(CAPACITY_FIRST);
   private hashes = new Uint32Array(CAPACITY_FIRST);
+  /** Where in the arena, and how many words. */
+  private places = new Uint32Array(CAPACITY_FIRST);
+  private sizes = new Uint32Array(CAPACITY_FIRST);
   private localPrefs = new Uint32Array(CAPACITY_FIRST);
   private meds = new Uint32Array(CAPACITY_FIRST);
   private neighbors = new Uint32Array(CAPACITY_FIRST);
@@ -49,7 +51,9 @@ export class AttributeStore {
 
   /** Ids by hash; a power of two, at most half full. */
   private slots = new Uint32Array(CAPACITY_FIRST * 2);
+  /** What was interned last: a decoder gives the same object for the same octets. */
   private lastId: AttributeId = NO_ATTRIBUTES;
+  private lastValue: PathAttributes | undefined;
 
   /** `seed`: any u32; a random one makes hash collisions unforeseeable to peers. */
   constructor(nextHops: NextHopTable, seed: number) {
@@ -64,30 +68,32 @@ export class AttributeStore {
 
   /** One more than the largest id in use: what a scratch column by id must hold. */
   get idLimit(): number {
-    return this.values.length;
+    return this.limit;
   }
 
   /** The id of this content, with one more use, which the caller releases. */
   intern(attributes: PathAttributes): AttributeId {
-    const last = this.lastId;
-    if (this.values[last] === attributes) {
+    if (this.lastValue === attributes) {
+      const last = this.lastId;
       this.uses[last] = this.uses[last]! + 1;
       return last;
     }
-    const hash = hashAttributes(attributes, this.seed);
-    const mask = this.slots.length - 1;
-    let slot = hash & mask;
-    for (;;) {
-      const id = this.slots[slot]!;
-      if (id === NO_ATTRIBUTES) break;
-      if (this.hashes[id] === hash && attributesEqual(this.values[id]!, attributes)) {
-        this.uses[id] = this.uses[id]! + 1;
-        this.lastId = id;
-        return id;
-      }
-      slot = (slot + 1) & mask;
+    const { scratch, nextHops } = this;
+    const nextHopId = nextHops.acquire(attributes.nextHop);
+    const linkLocalId = nextHops.acquire(attributes.linkLocalNextHop);
+    scratch.encode(attributes, nextHopId, linkLocalId);
+    const hash = scratch.hash(this.seed);
+    const slot = this.findSlot(hash);
+    let id = this.slots[slot]!;
+    if (id === NO_ATTRIBUTES) id = this.add(attributes, nextHopId, hash, slot);
+    else {
+      nextHops.release(nextHopId);
+      nextHops.release(linkLocalId);
+      this.uses[id] = this.uses[id]! + 1;
     }
-    return this.add(attributes, hash, slot);
+    this.lastId = id;
+    this.lastValue = attributes;
+    return id;
   }
 
   retain(id: AttributeId): void {
@@ -102,10 +108,10 @@ export class AttributeStore {
     if (uses === 0) this.remove(id);
   }
 
+  /** The set as a new object. */
   get(id: AttributeId): PathAttributes {
-    const value = this.values[id];
-    assert(value !== undefined, "attribute set is gone");
-    return value;
+    assert(this.uses[id]! > 0, "attribute set is in use");
+    return decodeAttributeWords(this.arena.words, this.places[id]!, this.nextHops);
   }
 
   /** 100 when the set has none. */
@@ -141,34 +147,54 @@ export class AttributeStore {
     return this.bits[id]!;
   }
 
-  private add(attributes: PathAttributes, hash: number, slot: number): AttributeId {
-    const id = this.free.pop() ?? this.values.length;
+  /** The slot of the set in `scratch`, or the empty one where it belongs. */
+  private findSlot(hash: number): number {
+    const { words, length } = this.scratch;
+    const mask = this.slots.length - 1;
+    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+      const id = this.slots[slot]!;
+      if (id === NO_ATTRIBUTES) return slot;
+      if (this.hashes[id] !== hash || this.sizes[id] !== length) continue;
+      if (this.arena.equals(this.places[id]!, words, length)) return slot;
+    }
+  }
+
+  /** Adds the set in `scratch`. */
+  private add(
+    attributes: PathAttributes,
+    nextHopId: number,
+    hash: number,
+    slot: number,
+  ): AttributeId {
+    const id = this.free.pop() ?? this.limit++;
     if (id >= this.uses.length) this.growColumns(id + 1);
-    this.values[id] = attributes;
     this.uses[id] = 1;
     this.hashes[id] = hash;
+    this.places[id] = this.arena.add(this.scratch.words, this.scratch.length);
+    this.sizes[id] = this.scratch.length;
     this.localPrefs[id] = attributes.localPref ?? DEFAULT_LOCAL_PREF;
     this.meds[id] = attributes.med ?? 0;
     this.neighbors[id] = neighborAs(attributes.asPath);
     this.originators[id] = attributes.originatorId ?? 0;
-    this.nextHopIds[id] = this.nextHops.acquire(attributes.nextHop);
+    this.nextHopIds[id] = nextHopId;
     this.pathLengths[id] = Math.min(asPathLength(attributes.asPath), 0xffff);
     this.clusterLengths[id] = Math.min(attributes.clusterList.length, 0xffff);
     this.origins[id] = attributes.origin;
     this.bits[id] = communityBits(attributes.communities);
     this.slots[slot] = id;
     this.used++;
-    this.lastId = id;
     if (this.used * 2 > this.slots.length) this.rehash(this.slots.length * 2);
     return id;
   }
 
   private remove(id: AttributeId): void {
+    const place = this.places[id]!;
     this.nextHops.release(this.nextHopIds[id]!);
-    this.values[id] = undefined;
+    this.nextHops.release(linkLocalIdOf(this.arena.words, place));
+    this.arena.remove(place, this.sizes[id]!);
     this.free.push(id);
     this.used--;
-    if (this.lastId === id) this.lastId = NO_ATTRIBUTES;
+    if (this.lastId === id) this.lastValue = undefined;
     const mask = this.slots.length - 1;
     let hole = this.hashes[id]! & mask;
     while (this.slots[hole] !== id) hole = (hole + 1) & mask;
@@ -199,6 +225,8 @@ export class AttributeStore {
     const capacity = grownCapacity(this.uses.length, needed);
     this.uses = grown32(this.uses, capacity);
     this.hashes = grown32(this.hashes, capacity);
+    this.places = grown32(this.places, capacity);
+    this.sizes = grown32(this.sizes, capacity);
     this.localPrefs = grown32(this.localPrefs, capacity);
     this.meds = grown32(this.meds, capacity);
     this.neighbors = grown32(this.neighbors, capacity);

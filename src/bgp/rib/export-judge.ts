@@ -6,9 +6,10 @@
 import { PrefixBatch } from "../../ip/prefix-batch.ts";
 import type { AttributeStore } from "./attribute-store.ts";
 import { type ExportOptions, exportedNextHop, mayExport } from "./export-rules.ts";
+import type { NextHopTable } from "./next-hop-table.ts";
 import type { PathId, PathStore } from "./path-store.ts";
 import { PeerKind } from "./peer-table.ts";
-import { type PolicyOutcome, REJECTED, UNCHANGED } from "./policy.ts";
+import { type PolicyOutcome, type PolicyProgram, REJECTED, UNCHANGED } from "./policy.ts";
 import type { PrefixTable, RowId } from "./prefix-table.ts";
 
 /** Kinds by peer number. */
@@ -22,6 +23,7 @@ export class ExportJudge {
   private readonly table: PrefixTable;
   private readonly paths: PathStore;
   private readonly store: AttributeStore;
+  private readonly nextHops: NextHopTable;
   private readonly peers: PeerKinds;
   private readonly probe = new PrefixBatch(1);
   private lastAttributes = 0;
@@ -33,12 +35,14 @@ export class ExportJudge {
     table: PrefixTable,
     paths: PathStore,
     store: AttributeStore,
+    nextHops: NextHopTable,
     peers: PeerKinds,
   ) {
     this.options = options;
     this.table = table;
     this.paths = paths;
     this.store = store;
+    this.nextHops = nextHops;
     this.peers = peers;
     this.dependsOnPrefix = options.policy?.dependsOnPrefix ?? false;
   }
@@ -74,19 +78,27 @@ export class ExportJudge {
   }
 
   private evaluate(attributes: number, kind: PeerKind, row: RowId): PolicyOutcome {
-    const values = this.store.get(attributes);
     const policy = this.options.policy;
-    let outcome: PolicyOutcome = UNCHANGED;
-    if (policy !== undefined) {
-      if (this.dependsOnPrefix) {
-        this.probe.reset(this.table.family);
-        this.table.copyTo(this.probe, row, 0);
-      }
-      outcome = policy.evaluate(values, kind === PeerKind.local, this.probe, 0);
-      if (outcome === REJECTED) return REJECTED;
-    }
+    const outcome = policy === undefined ? UNCHANGED : this.ask(policy, attributes, kind, row);
+    if (outcome === REJECTED) return REJECTED;
     const self = policy?.nextHopSelf(outcome) ?? false;
-    const nextHop = exportedNextHop(this.options, kind, values.nextHop, self);
+    const known = this.nextHops.address(this.store.nextHop(attributes));
+    const nextHop = exportedNextHop(this.options, kind, known, self);
     return nextHop === undefined ? REJECTED : outcome;
+  }
+
+  private ask(
+    policy: PolicyProgram,
+    attributes: number,
+    kind: PeerKind,
+    row: RowId,
+  ): PolicyOutcome {
+    if (policy.constant !== undefined) return policy.constant;
+    if (this.dependsOnPrefix) {
+      this.probe.reset(this.table.family);
+      this.table.copyTo(this.probe, row, 0);
+    }
+    const values = this.store.get(attributes);
+    return policy.evaluate(values, kind === PeerKind.local, this.probe, 0);
   }
 }

@@ -90,7 +90,7 @@ export class FamilyRib {
     const into = this.adjRibIn(peer);
     const received = store.intern(attributes);
     const now = this.core.nowSeconds();
-    this.importer.begin(this.core.importOptions(peer, this.family), received);
+    this.importer.begin(this.core.importOptions(peer, this.family), received, attributes);
     for (let i = 0; i < batch.count; i++) {
       this.importer.judge(batch, i);
       this.announceOne(into, batch, i, received, now, limit);
@@ -332,7 +332,8 @@ export class FamilyRib {
     const longLived = paths.isLongLived(path);
     this.single.reset(this.family);
     this.table.copyTo(this.single, paths.row(path), 0);
-    importer.begin(this.core.importOptions(into.peer, this.family), received);
+    const values = this.core.store.get(received);
+    importer.begin(this.core.importOptions(into.peer, this.family), received, values);
     importer.judge(this.single, 0);
     const { verdict, effective } = importer;
     if (verdict !== paths.verdict(path) || effective !== paths.attributesOf(path) || longLived) {

@@ -96,9 +96,9 @@ export class GroupRegistry {
 
   private make(peer: RibPeer, rib: FamilyRib, clusterId: number): UpdateGroup {
     const options = exportOptionsOf(peer, rib.family, clusterId);
-    const { store, peers } = this.core;
+    const { store, nextHops, peers } = this.core;
     const { table, paths, decision } = rib;
-    const judge = new ExportJudge(options, table, paths, store, peers);
+    const judge = new ExportJudge(options, table, paths, store, nextHops, peers);
     const addPath = peer.negotiated.addPathSend.includes(rib.family);
     const isMember = (id: number) => group.members.has(id);
     const out: AdjRibOut = addPath

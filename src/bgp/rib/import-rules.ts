@@ -43,15 +43,15 @@ export class Importer {
     this.store = store;
   }
 
-  /** `received` stays in use until `end`. */
-  begin(options: ImportOptions, received: AttributeId): void {
+  /** `received` is the id of `values` and stays in use until `end`. */
+  begin(options: ImportOptions, received: AttributeId, values: PathAttributes): void {
     this.options = options;
     this.received = received;
-    this.values = this.store.get(received);
-    this.base = options.kind === PeerKind.external ? withoutInternal(this.values) : this.values;
+    this.values = values;
+    this.base = options.kind === PeerKind.external ? withoutInternal(values) : values;
     this.settled = false;
     this.lastOutcome = REJECTED;
-    this.verdict = loopVerdict(options, this.values);
+    this.verdict = loopVerdict(options, values);
     if (this.verdict !== Verdict.accepted) {
       this.effective = received;
       this.settled = true;

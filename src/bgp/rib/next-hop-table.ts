@@ -43,6 +43,11 @@ export class NextHopTable {
     this.free.push(id);
   }
 
+  /** The address of an id in use; undefined for "no next hop". */
+  address(id: number): IpAddress | undefined {
+    return this.addresses[id];
+  }
+
   /** Infinity = unreachable. */
   cost(id: number): number {
     return this.costs[id]!;

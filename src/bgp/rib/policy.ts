@@ -36,6 +36,8 @@ interface OutcomeNode {
 export class PolicyProgram {
   /** Whether the result can differ between prefixes of equal attributes. */
   readonly dependsOnPrefix: boolean;
+  /** The outcome of a policy without statements, which needs no look at any route. */
+  readonly constant: PolicyOutcome | undefined;
   private readonly statements: readonly CompiledStatement[];
   private readonly acceptByDefault: boolean;
   private readonly nodes: OutcomeNode[] = [
@@ -46,6 +48,8 @@ export class PolicyProgram {
     this.statements = policy.statements.map(compileStatement);
     this.dependsOnPrefix = this.statements.some((s) => s.prefixes !== undefined);
     this.acceptByDefault = policy.defaultResult === "accept";
+    const byDefault = this.acceptByDefault ? UNCHANGED : REJECTED;
+    this.constant = policy.statements.length === 0 ? byDefault : undefined;
   }
 
   /** Judges row `index` of `batch`, which matters only to a policy that `dependsOnPrefix`. */

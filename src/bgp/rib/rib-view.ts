@@ -10,6 +10,7 @@ import type { BestRoute, LostReason, RibPath } from "../types.ts";
 import type { AttributeStore } from "./attribute-store.ts";
 import { exportedAttributes } from "./export-rules.ts";
 import type { FamilyRib } from "./family-rib.ts";
+import type { NextHopTable } from "./next-hop-table.ts";
 import { NO_PATH, type PathId } from "./path-store.ts";
 import { formatAsPath, formatCommunity } from "./path-text.ts";
 import { LOCAL_PEER, type PeerId, type PeerTable } from "./peer-table.ts";
@@ -33,6 +34,7 @@ export interface PathQuery extends PrefixQuery {
 export interface ViewInputs {
   readonly ribs: { readonly 4: FamilyRib; readonly 6: FamilyRib };
   readonly store: AttributeStore;
+  readonly nextHops: NextHopTable;
   readonly peers: PeerTable<PeerState>;
   maximumPaths(): number;
   findPeer(address: IpAddress): PeerState | undefined;
@@ -74,7 +76,7 @@ export function bestRoute(inputs: ViewInputs, rib: FamilyRib, row: RowId): BestR
   if (paths.peer(best) === LOCAL_PEER) return { prefix, nextHops: [], stale };
   const nextHops: IpAddress[] = [];
   for (const path of decision.multipath(row, inputs.maximumPaths())) {
-    const { nextHop } = inputs.store.get(paths.attributesOf(path));
+    const nextHop = inputs.nextHops.address(inputs.store.nextHop(paths.attributesOf(path)));
     if (nextHop !== undefined && !nextHops.includes(nextHop)) nextHops.push(nextHop);
   }
   return { prefix, nextHops, stale };
