@@ -84,6 +84,7 @@ export class ConflistFile {
   readonly #loop: PassLoop;
   #wanted: ConflistFileWanted = { podCidrs: [], mtu: undefined, notYet: "the agent starts" };
   #conditions: readonly CniCondition[] = [];
+  #planned: readonly string[] = [];
   #inPlace = false;
   #failures = 0;
   #watch: { close(): void } | undefined;
@@ -111,6 +112,11 @@ export class ConflistFile {
 
   conditions(): readonly CniCondition[] {
     return this.#conditions;
+  }
+
+  /** What a dry run holds back. */
+  planned(): readonly string[] {
+    return this.#planned;
   }
 
   /** Whether the file is there and as it should be. */
@@ -145,6 +151,7 @@ export class ConflistFile {
     const { podCidrs, mtu, notYet } = this.#wanted;
     const existing = await this.#deps.files.read(path);
     this.#inPlace = false;
+    this.#planned = [];
     if (podCidrs.length === 0) return;
     const plan = planConflist(existing, { kind, podCidrs, mtu });
     if (!plan.ok) {
@@ -159,7 +166,7 @@ export class ConflistFile {
     } else if (notYet !== undefined) {
       if (existing === undefined) found.push(waiting(path, notYet));
     } else if (dryRun === true) {
-      found.push(wouldWrite(path));
+      this.#planned = [`write ${path}`];
     } else {
       await this.#deps.files.write(path, plan.text);
       this.#inPlace = true;
@@ -238,10 +245,6 @@ function waiting(path: string, notYet: string): CniCondition {
     severity: "info",
     message: `${path} is not written yet: ${notYet}`,
   };
-}
-
-function wouldWrite(path: string): CniCondition {
-  return { name: "cni-conf-dry-run", severity: "info", message: `${path} would be written` };
 }
 
 /** Names for a message: bounded, without control characters. */

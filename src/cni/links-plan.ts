@@ -40,6 +40,8 @@ export interface LinksWanted {
   /** Of this node, one a family, the primary one first. */
   readonly nodeIps: readonly IpAddress[];
   readonly podCidrs: readonly Prefix[];
+  /** Whether the bridge gets the MTU of the node's interface; otherwise it keeps what it has. */
+  readonly autoMtu: boolean;
   /** Bytes that tunnels take from each packet. */
   readonly overheadBytes: number;
 }
@@ -79,7 +81,7 @@ export interface LinksPlan {
   readonly conditions: readonly CniCondition[];
   /** The interface with the node's primary address. */
   readonly nodeLink: string | undefined;
-  /** For pods; undefined when no interface has an address of the node. */
+  /** For pods; undefined when it is left as it is, or no interface has an address of the node. */
   readonly mtu: number | undefined;
   /** Whether pods can be connected as things are. */
   readonly ready: boolean;
@@ -129,7 +131,7 @@ export function planLinks(
 
 function nodeLinks(
   host: HostLinks,
-  { nodeIps, overheadBytes }: LinksWanted,
+  { nodeIps, autoMtu, overheadBytes }: LinksWanted,
   conditions: CniCondition[],
 ): { readonly name: string | undefined; readonly mtu: number | undefined } {
   const found = nodeIps.flatMap((ip) => {
@@ -144,7 +146,7 @@ function nodeLinks(
   const needed = Math.max(...nodeIps.map((ip) => MTU_MIN[familyOf(ip)]));
   const mtu = Math.max(needed, Math.min(...widths) - overheadBytes);
   const primary = found.find(({ ip }) => ip === nodeIps[0]);
-  return { name: primary?.link.name, mtu };
+  return { name: primary?.link.name, mtu: autoMtu ? mtu : undefined };
 }
 
 /**
@@ -266,4 +268,27 @@ function nodeAddressMissing(missing: readonly IpAddress[]): CniCondition {
       `no interface of this machine has the node's address ${missing.join(", ")}: ` +
       "the MTU of pods cannot be taken from it",
   };
+}
+
+/** As one would type it after `ip`. */
+export function describeOperation(operation: LinkOperation): string {
+  switch (operation.kind) {
+    case "create-bridge": {
+      const { name, mtu, linkAddress } = operation;
+      const width = mtu === undefined ? "" : ` mtu ${mtu}`;
+      const own = linkAddress === undefined ? "" : ` address ${linkAddress}`;
+      return `link add ${name}${own}${width} type bridge`;
+    }
+    case "set": {
+      const { up, mtu, masterIndex } = operation.change;
+      const words = [
+        ...(up === undefined ? [] : ["up"]),
+        ...(mtu === undefined ? [] : [`mtu ${mtu}`]),
+        ...(masterIndex === undefined ? [] : [`master if${masterIndex}`]),
+      ];
+      return `link set if${operation.index} ${words.join(" ")}`;
+    }
+    case "add-address":
+      return `address add ${operation.address}/${operation.length} dev if${operation.index}`;
+  }
 }

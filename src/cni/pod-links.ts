@@ -17,6 +17,7 @@ import {
 } from "./limits.ts";
 import {
   type BridgeMemory,
+  describeOperation,
   type HostLinks,
   type LinkOperation,
   type LinksPlan,
@@ -72,6 +73,7 @@ export class PodLinks {
   #memory: BridgeMemory | undefined;
   #state: PodLinksState = { nodeLink: undefined, mtu: undefined, ready: false };
   #conditions: readonly CniCondition[] = [];
+  #planned: readonly string[] = [];
   #failures = 0;
 
   constructor(options: PodLinksOptions, deps: PodLinksDeps) {
@@ -104,6 +106,11 @@ export class PodLinks {
     return this.#conditions;
   }
 
+  /** What a dry run holds back. */
+  planned(): readonly string[] {
+    return this.#planned;
+  }
+
   async #pass(): Promise<number> {
     const wanted = this.#wanted;
     if (wanted === undefined) return LINKS_PERIOD_MS;
@@ -117,6 +124,7 @@ export class PodLinks {
         nodeLink: plan.nodeLink,
         dryRun: this.#dryRun,
       });
+      this.#planned = plan.operations.map(describeOperation);
       this.#state = { nodeLink: plan.nodeLink, mtu: plan.mtu, ready: plan.ready };
       this.#conditions = [...plan.conditions, ...(sysctls === undefined ? [] : [sysctls])];
       this.#failures = 0;
@@ -155,7 +163,7 @@ export class PodLinks {
       const plan = planLinks(await this.#deps.kernel.read(), wanted, this.#memory);
       this.#memory = plan.memory;
       if (plan.operations.length === 0) return plan;
-      if (this.#dryRun) return { ...plan, conditions: [...plan.conditions, wouldChange(plan)] };
+      if (this.#dryRun) return plan;
       if (round > LINKS_ROUNDS_MAX) {
         throw new LinkKernelError("EAGAIN", "somebody else undoes what is done to it");
       }
@@ -178,9 +186,4 @@ function failed(error: LinkKernelError): CniCondition {
     severity: "error",
     message: `the bridge of the pods cannot be kept: ${error.message}${hint}`,
   };
-}
-
-function wouldChange({ operations }: LinksPlan): CniCondition {
-  const kinds = [...new Set(operations.map(({ kind }) => kind))].join(", ");
-  return { name: "pod-links-dry-run", severity: "info", message: `would be done: ${kinds}` };
 }

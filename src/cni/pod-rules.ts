@@ -90,6 +90,7 @@ export class PodRules {
     | undefined;
   #checkedAt = 0;
   #conditions: readonly CniCondition[] = [];
+  #planned: readonly string[] = [];
   #failures = 0;
   #repairs = 0;
 
@@ -115,6 +116,11 @@ export class PodRules {
 
   conditions(): readonly CniCondition[] {
     return this.#conditions;
+  }
+
+  /** Lines for iptables-restore that a dry run holds back. */
+  planned(): readonly string[] {
+    return this.#planned;
   }
 
   /** How often rules that had been right were found changed, and put right. */
@@ -187,7 +193,8 @@ export class PodRules {
       }
     }
     if (failure !== undefined) throw failure;
-    this.#conditions = planned.length === 0 ? [] : [wouldChange(planned)];
+    this.#planned = planned;
+    this.#conditions = [];
   }
 
   /** In a dry run it gives what would be done. */
@@ -238,9 +245,4 @@ function failed(error: PacketFilterError): CniCondition {
     severity: "error",
     message: `the packet rules for pods cannot be kept: ${error.message}`,
   };
-}
-
-function wouldChange(lines: readonly string[]): CniCondition {
-  const message = `would be given to iptables-restore: ${lines.join("; ")}`;
-  return { name: "packet-rules-dry-run", severity: "info", message };
 }

@@ -240,7 +240,8 @@ test("a dry run says what it would do", async (t) => {
   keeper.want(READY);
   keeper.start();
   await clock.advanceAsync(0);
-  assert.deepEqual([files.writes, names()], [0, ["cni-conf-dry-run"]]);
+  assert.deepEqual([files.writes, names()], [0, []]);
+  assert.deepEqual(keeper.planned(), [`write ${PATH}`]);
 });
 
 test("after stop nothing is done", async (t) => {

@@ -18,6 +18,7 @@ const wanted: LinksWanted = {
   kind: "bridge",
   nodeIps: [ip("192.168.50.50")],
   podCidrs: [prefix("10.233.64.0/24")],
+  autoMtu: true,
   overheadBytes: 0,
 };
 
@@ -102,6 +103,11 @@ test("a node address on the loopback says nothing about the MTU", () => {
   const addresses = [at(1, "192.168.50.50", 32)];
   const plan = planLinks({ links: [LO, NODE, bridge()], addresses }, wanted, undefined);
   assert.deepEqual([plan.mtu, plan.nodeLink, plan.operations], [1500, "lo", []]);
+});
+
+test("without --auto-mtu the bridge keeps the MTU that it has", () => {
+  const plan = planLinks(host([bridge({ mtu: 1400 })]), { ...wanted, autoMtu: false }, undefined);
+  assert.deepEqual([plan.mtu, plan.nodeLink, plan.operations], [undefined, "enp1s0", []]);
 });
 
 test("a node address that no interface has is named, and the MTU left alone", () => {

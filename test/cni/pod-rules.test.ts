@@ -225,7 +225,8 @@ test("a dry run says what it would do", async (t) => {
   rules.start();
   await clock.advanceAsync(1000);
   assert.equal(filter.rules.size, 0);
-  assert.match(rules.conditions()[0]!.message, /-A POSTROUTING .* MASQUERADE/);
+  assert.equal(rules.planned().length, 4);
+  assert.match(rules.planned()[3]!, /^-A POSTROUTING .* MASQUERADE/);
 });
 
 /** A machine with these programs and rules. */

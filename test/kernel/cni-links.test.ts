@@ -16,6 +16,7 @@ const WANTED = {
   kind: "bridge" as const,
   nodeIps: [parseAddress("192.168.50.50")!],
   podCidrs: [prefix("10.233.64.0/24")],
+  autoMtu: true,
   overheadBytes: 0,
 };
 
