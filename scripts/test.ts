@@ -26,6 +26,9 @@ const GROUPS: Readonly<Record<string, Group>> = {
   interop: { concurrency: 1, owns: inFolder("interop") },
 };
 
+/** A test file that takes longer hangs. */
+const TEST_MS_MAX = 600_000;
+
 interface Counts {
   pass: number;
   fail: number;
@@ -34,7 +37,8 @@ interface Counts {
 
 /** Runs the files of one group; the runner's own closing lines are added up. */
 function runGroup(files: readonly string[], concurrency: number, counts: Counts): Promise<number> {
-  const args = ["--test", `--test-concurrency=${concurrency}`, "--test-reporter=spec", ...files];
+  const limits = [`--test-concurrency=${concurrency}`, `--test-timeout=${TEST_MS_MAX}`];
+  const args = ["--test", ...limits, "--test-reporter=spec", ...files];
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
   let tail = "";
   child.stdout.on("data", (chunk: Buffer) => {

@@ -70,7 +70,9 @@ export function nodeObject(node: ClusterNode): Record<string, unknown> {
 export class Cluster {
   readonly nodes: readonly ClusterNode[];
   readonly namespaces = new Namespaces();
+  /** The agent of each node that was started last. */
   readonly agents = new Map<string, Daemon>();
+  readonly #started: Daemon[] = [];
   #folder = "";
   #api: Daemon | undefined;
 
@@ -181,6 +183,7 @@ export class Cluster {
       { env: { NODE_NAME: node } },
     );
     this.agents.set(node, daemon);
+    this.#started.push(daemon);
     return daemon;
   }
 
@@ -265,7 +268,7 @@ export class Cluster {
 
   /** Ends all processes, removes all namespaces and the folder. Safe at any point, and twice. */
   async remove(): Promise<void> {
-    await Promise.all([...this.agents.values()].map((agent) => agent.stop()));
+    await Promise.all(this.#started.map((agent) => agent.stop()));
     this.agents.clear();
     await this.#api?.stop();
     await this.namespaces.remove();
