@@ -157,7 +157,7 @@ class TcpListener implements Listener {
 function listenReason(code: string): string {
   switch (code) {
     case "EADDRINUSE":
-      return "another program listens there (EADDRINUSE)";
+      return "the port is in use, another program listens there (EADDRINUSE)";
     case "EACCES":
       return "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE (EACCES)";
     case "ENOMEM":
