@@ -1,0 +1,83 @@
+/** docs/flags.md from the table of flags. */
+import { ABSENT_PARTS, FOREIGN_FLAGS, RUN_FLAGS } from "../../src/agent/flags.ts";
+import { KUBE_ROUTER_FLAGS } from "./kube-router-flags.ts";
+import { generatedFrom, table } from "./table.ts";
+
+/** What of a flag is shown. */
+export interface ShownFlag {
+  readonly name: string;
+  readonly group: string;
+  readonly default: string;
+  readonly help: string;
+  readonly value: { readonly expects: string };
+}
+
+export const FLAGS: readonly ShownFlag[] = Object.values(RUN_FLAGS);
+
+const HEAD = `${generatedFrom("src/agent/flags.ts")}
+
+# The flags of \`podrouter run\`
+
+Names and meanings are kube-router's where it has the flag; a default that differs says so. Durations
+are written as in Go: \`90s\`, \`1m30s\`, \`2h\`. A boolean alone means true; \`--flag=false\` and
+\`--flag=true\` are kube-router's forms. A flag given twice counts as given last. A wrong value ends
+the start with exit code 2 and a sentence that names the flag, its value and what was expected; every
+wrong flag is named, not only the first.
+`;
+
+/** The page. */
+export function flagsPage(): string {
+  const groups = [...new Set(FLAGS.map((flag) => flag.group))];
+  const sections = groups.map((group) => groupSection(group));
+  return `${[HEAD, ...sections, kubeRouterSection()].join("\n")}`;
+}
+
+function groupSection(group: string): string {
+  const rows = FLAGS.filter((flag) => flag.group === group).map((flag) => [
+    `\`${written(flag)}\``,
+    flag.default === "" ? "" : `\`${flag.default}\``,
+    flag.value.expects,
+    flag.help,
+  ]);
+  const title = group.replace(/:$/, "");
+  return `## ${title}\n\n${table(["flag", "default", "takes", "meaning"], rows)}\n`;
+}
+
+function written(flag: ShownFlag): string {
+  return `${flag.name.length === 1 ? "-" : "--"}${flag.name}`;
+}
+
+function kubeRouterSection(): string {
+  const rows = KUBE_ROUTER_FLAGS.map(([name, theirs]) => [
+    `\`${name.length === 1 ? "-" : "--"}${name}\``,
+    theirs === "" ? "" : `\`${theirs}\``,
+    treatment(name, theirs),
+  ]);
+  return `## kube-router's flags, one by one
+
+Those of kube-router 2.11 that concern routing, and what podrouter does with each. A flag that is
+refused ends the start with exit code 2 and the sentence given here.
+
+${table(["flag", "kube-router's default", "here"], rows)}
+`;
+}
+
+/**
+ * What becomes of a flag of kube-router here.
+ * @throws {Error} when nothing is said of it: the tables in flags.ts are not whole then.
+ */
+export function treatment(name: string, theirs: string): string {
+  const flag = FLAGS.find((candidate) => candidate.name === name);
+  if (flag !== undefined) {
+    return flag.default === theirs ? "taken" : `taken; default ${shown(flag.default)}`;
+  }
+  const part = ABSENT_PARTS[name];
+  if (part !== undefined) return `\`false\` is taken; \`true\` is refused: no part for ${part}`;
+  const foreign = FOREIGN_FLAGS.find(({ pattern }) => pattern.test(name));
+  if (foreign === undefined) throw new Error(`nothing is said of kube-router's --${name}`);
+  return `refused: ${foreign.reason}`;
+}
+
+function shown(text: string): string {
+  return text === "" ? "empty" : `\`${text}\``;
+}
