@@ -32,7 +32,7 @@ import { HttpPages } from "./http-pages.ts";
 import { makeFolder } from "./make-folder.ts";
 import { Metrics } from "./metrics.ts";
 import { nodeConditions } from "./node-conditions.ts";
-import { nodeSourceOf, TopologyReader } from "./node-feed.ts";
+import { checkNodeSource, nodeSourceOf, TopologyReader } from "./node-feed.ts";
 import { VERSION } from "./version.ts";
 
 /** How often the parts are asked what is wrong, besides after each change. */
@@ -117,9 +117,13 @@ export class Agent {
     });
   }
 
-  /** @throws {Error} one sentence, when another agent runs here or the socket cannot be made. */
+  /**
+   * @throws {Error} one sentence: another agent runs here, the socket cannot be made, or there are
+   * no Nodes to be had ({@link KubeConfigError}).
+   */
   async start(): Promise<void> {
     const { adminSocket, dryRun } = this.#config;
+    await checkNodeSource(this.#config, this.#deps);
     await this.#admin.start(adminSocket);
     this.#lookAround();
     await this.#pages.start();

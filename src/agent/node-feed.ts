@@ -1,8 +1,8 @@
 /**
  * From the configured source of Nodes to topologies of this cluster: the source with its cache, the
  * filter for address families, and the settled contradictions. A kubeconfig that cannot be read is
- * a problem and is tried again, because a file can still come; the Nodes of the last run serve
- * meanwhile.
+ * tried again while the Nodes of the last run serve; without such Nodes there is nothing to do, and
+ * the agent does not start.
  */
 import { join } from "node:path";
 import { familyOf, type IpFamily } from "../ip/address.ts";
@@ -32,8 +32,21 @@ export interface NodeFeedDeps {
 /** The source that the configuration names, with the cache of the state folder; may be none. */
 export function nodeSourceOf(config: AgentConfig, deps: NodeFeedDeps): NodeSource | undefined {
   if (config.nodes.kind === "none") return undefined;
-  const cache = new NodeCache({ path: join(config.stateDir, "nodes.json"), ...deps });
-  return new CachedNodeSource(liveSource(config.nodes, deps), cache);
+  return new CachedNodeSource(liveSource(config.nodes, deps), cacheOf(config, deps));
+}
+
+/** @throws {KubeConfigError} when neither the API server nor Nodes of an earlier run can be had. */
+export async function checkNodeSource(config: AgentConfig, deps: NodeFeedDeps): Promise<void> {
+  if (config.nodes.kind !== "api") return;
+  try {
+    loadKubeAccess(config.nodes);
+  } catch (error) {
+    if ((await cacheOf(config, deps).load()) === undefined) throw error;
+  }
+}
+
+function cacheOf(config: AgentConfig, deps: NodeFeedDeps): NodeCache {
+  return new NodeCache({ path: join(config.stateDir, "nodes.json"), ...deps });
 }
 
 function liveSource(
@@ -42,8 +55,7 @@ function liveSource(
 ): NodeSource {
   if (nodes.kind === "file") return new FileNodeSource({ path: nodes.path, ...deps });
   return new RetriedNodeSource(nodes.kubeconfig ?? "service account", deps, () => {
-    const access = loadKubeAccess({ kubeconfig: nodes.kubeconfig, master: nodes.master });
-    return new ApiNodeSource({ transport: new HttpApiTransport(access), ...deps });
+    return new ApiNodeSource({ transport: new HttpApiTransport(loadKubeAccess(nodes)), ...deps });
   });
 }
 

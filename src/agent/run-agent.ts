@@ -2,6 +2,7 @@
  * The agent as a process: log, signals, the last words of a crash. Everything else is agent.ts,
  * which knows of no process.
  */
+import { KubeConfigError } from "../k8s/kube-config.ts";
 import { systemClock } from "../runtime/system-clock.ts";
 import { Agent } from "./agent.ts";
 import type { AgentConfig } from "./config.ts";
@@ -30,7 +31,7 @@ export async function runAgent(config: AgentConfig): Promise<number> {
     void agent.reload();
   });
   logger.info({ version: VERSION, runtime: process.version, pid: process.pid }, "agent starts");
-  const ended = await Promise.race([crashed, start(agent, logger), stopped]);
+  const ended = await Promise.race([crashed, startFailure(agent, logger), stopped]);
   if (ended === "stop") {
     const outcome = await Promise.race([crashed, agent.stop().then(() => "stopped" as const)]);
     if (outcome === "stopped") logger.info({}, "agent stopped");
@@ -38,17 +39,17 @@ export async function runAgent(config: AgentConfig): Promise<number> {
     return outcome === "stopped" ? 0 : 1;
   }
   await logger.drain();
-  return 1;
+  return ended === "crashed" ? 1 : ended;
 }
 
-/** Resolves only when the agent cannot start at all. */
-async function start(agent: Agent, logger: Logger): Promise<"failed"> {
+/** Starts the agent. Resolves only when that fails, with the exit code. */
+async function startFailure(agent: Agent, logger: Logger): Promise<1 | 2> {
   try {
     await agent.start();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     logger.fatal({ reason }, "agent cannot start");
-    return "failed";
+    return error instanceof KubeConfigError ? 2 : 1;
   }
   return new Promise(() => undefined);
 }

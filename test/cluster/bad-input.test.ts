@@ -128,10 +128,17 @@ test("what stops an agent from working is one sentence", async (t) => {
   await t.test("kubeconfig that cannot be read", async () => {
     const broken = join(cluster.folder, "broken");
     await writeFile(broken, "clusters: [\n");
-    for (const file of ["/nonexistent/kubeconfig", broken]) {
+    for (const [number, file] of ["/nonexistent/kubeconfig", broken].entries()) {
+      const empty = `--state-dir=${join(cluster.folder, `empty${number}`)}`;
+      const alone = cluster.startAgent("node2", [`--kubeconfig=${file}`, empty]);
+      assert.equal(await alone.exited, 2);
+      assert.ok(alone.output.includes(file), alone.output);
+      // With the Nodes of the last run there is something to work with meanwhile.
       const started = cluster.startAgent("node2", [`--kubeconfig=${file}`]);
-      assert.notEqual(await started.exited, 0);
-      assert.ok(started.output.includes(file), started.output);
+      await until("it says so", () => started.output.includes(`--kubeconfig ${file}`));
+      await routedEverywhere(cluster, [node1, node2]);
+      assert.ok(started.running, "it keeps running");
+      await started.stop();
     }
   });
 
