@@ -2,11 +2,14 @@
  * From the texts of the command line and the environment to one validated, immutable
  * configuration of the agent. Pure: files that flags name are opened by the parts that use them.
  */
+import type { PodNetworkOptions } from "../cni/pod-network.ts";
 import type { IpAddress, IpFamily } from "../ip/address.ts";
 import type { ExternalSettings } from "./external-peers.ts";
 import { externalSettings } from "./external-settings.ts";
-import { nodeNameValue, type RouterIdChoice } from "./flag-values.ts";
-import { ABSENT_PARTS, type Flag, RUN_FLAGS, type RunFlags } from "./flags.ts";
+import type { Flag } from "./flag.ts";
+import { nodeNameValue, pathValue, type RouterIdChoice } from "./flag-values.ts";
+import { ABSENT_PARTS, RUN_FLAGS, type RunFlags } from "./flags.ts";
+import { CNI_CONF_FILE_DEFAULT } from "./pod-network-flags.ts";
 
 /** Where the Node objects come from. */
 export type NodesFrom =
@@ -62,11 +65,13 @@ export interface AgentConfig {
   readonly log: { readonly level: LogLevel; readonly format: "json" | "text" };
   readonly parts: {
     readonly router: boolean;
-    readonly cni: boolean;
-    readonly podEgress: boolean;
     readonly overlay: boolean;
   };
+  readonly pods: PodSettings;
 }
+
+/** What is done for the pods of this node. */
+export type PodSettings = Omit<PodNetworkOptions, "dryRun">;
 
 /** What the configuration takes from the process's surroundings. */
 export interface Surroundings {
@@ -75,6 +80,8 @@ export interface Surroundings {
   readonly hostName: string;
   /** $KUBERNETES_SERVICE_HOST is there: this is a pod, with a service account. */
   readonly inCluster: boolean;
+  /** $KUBE_ROUTER_CNI_CONF_FILE. */
+  readonly cniConfFile?: string | undefined;
 }
 
 /** A configuration, or sentences that each name a flag, its value and what was expected. */
@@ -101,8 +108,10 @@ export function configure(
     return { ok: false, problems };
   }
   const external = externalSettings(flags, problems);
-  if (external === undefined) return { ok: false, problems };
-  return { ok: true, value: agentConfig(flags, nodeName, surroundings.inCluster, external) };
+  const confFile = cniConfFile(flags, surroundings, problems);
+  if (external === undefined || confFile === undefined) return { ok: false, problems };
+  const { inCluster } = surroundings;
+  return { ok: true, value: agentConfig(flags, { nodeName, inCluster, external, confFile }) };
 }
 
 function readFlags(given: ReadonlyMap<string, string>, problems: string[]): RunFlags | undefined {
@@ -168,12 +177,33 @@ function checkTogether(flags: RunFlags, problems: string[]): void {
   }
 }
 
+/** kube-router's order: environment, default; and a flag before both. */
+function cniConfFile(
+  flags: RunFlags,
+  { cniConfFile }: Surroundings,
+  problems: string[],
+): string | undefined {
+  const fromEnvironment = cniConfFile ?? "";
+  const [source, path] =
+    flags.cniConfFile !== ""
+      ? ["--cni-conf-file", flags.cniConfFile]
+      : ["KUBE_ROUTER_CNI_CONF_FILE", fromEnvironment || CNI_CONF_FILE_DEFAULT];
+  // A runtime reads a list of plugins only from a file of that name.
+  if (pathValue().parse(path) !== undefined && path.endsWith(".conflist")) return path;
+  problems.push(`${source}=${echo(path)}: expected a path that ends in .conflist`);
+  return undefined;
+}
+
 function agentConfig(
   flags: RunFlags,
-  nodeName: string,
-  inCluster: boolean,
-  external: ExternalSettings,
+  found: {
+    readonly nodeName: string;
+    readonly inCluster: boolean;
+    readonly external: ExternalSettings;
+    readonly confFile: string;
+  },
 ): AgentConfig {
+  const { nodeName, inCluster, external, confFile } = found;
   const families: IpFamily[] = [];
   if (flags.enableIpv4) families.push(4);
   if (flags.enableIpv6) families.push(6);
@@ -194,9 +224,16 @@ function agentConfig(
     log: { level: logLevel(flags.verbosity), format: flags.logFormat },
     parts: {
       router: flags.runRouter,
-      cni: flags.enableCni,
-      podEgress: flags.enablePodEgress,
       overlay: flags.enableOverlay,
+    },
+    pods: {
+      cni: flags.enableCni,
+      plugin: flags.cniPlugin,
+      confFile,
+      binFolder: flags.cniBinDir,
+      autoMtu: flags.autoMtu,
+      egress: flags.enablePodEgress,
+      exclude: flags.masqueradeExclude,
     },
   };
 }

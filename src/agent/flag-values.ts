@@ -3,6 +3,7 @@
  * is none; `expects` completes the sentence "--flag=text: expected …". Pure.
  */
 import { type IpAddress, parseAddress } from "../ip/address.ts";
+import { isPrefix, type Prefix, parsePrefix } from "../ip/prefix.ts";
 
 /** How one kind of flag value is read and spoken of. */
 export interface ValueParser<T> {
@@ -158,6 +159,20 @@ export const listValue: ValueParser<readonly string[]> = {
     return entries.length > LIST_ENTRIES_MAX ? undefined : entries;
   },
 };
+
+/** A comma list of prefixes; empty = none. */
+export function prefixListValue(entriesMax: number): ValueParser<readonly Prefix[]> {
+  return {
+    placeholder: "<prefixes>",
+    expects: `at most ${entriesMax} prefixes such as 10.0.0.0/8, with commas between them`,
+    parse(text) {
+      const entries = listValue.parse(text);
+      if (entries === undefined || entries.length > entriesMax) return undefined;
+      const prefixes = entries.map(parsePrefix).filter(isPrefix);
+      return prefixes.length === entries.length ? [...new Set(prefixes)] : undefined;
+    },
+  };
+}
 
 /** An absolute or relative path that is not empty. */
 export function pathValue(bytesMax = TEXT_MAX): ValueParser<string> {

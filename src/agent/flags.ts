@@ -3,6 +3,7 @@
  * command line and its `--help` are made from it, and so is the typed configuration. Names and
  * meanings are kube-router's where it has the flag; a default that differs says so in its help.
  */
+import { type Flag, flag } from "./flag.ts";
 import {
   booleanValue,
   CLUSTER_ASN_DEFAULT,
@@ -18,18 +19,10 @@ import {
   textValue,
   urlPathValue,
   urlValue,
-  type ValueParser,
 } from "./flag-values.ts";
+import { POD_NETWORK_FLAGS } from "./pod-network-flags.ts";
 
-export interface Flag<T> {
-  /** Without the dashes. */
-  readonly name: string;
-  readonly group: string;
-  readonly value: ValueParser<T>;
-  /** As one would write it on the command line; also what `--help` shows. */
-  readonly default: string;
-  readonly help: string;
-}
+export type { Flag } from "./flag.ts";
 
 export const ADMIN_SOCKET_DEFAULT = "/run/podrouter/podrouter.sock";
 /** sun_path of Linux holds 108 bytes with the final zero. */
@@ -49,16 +42,6 @@ const kernel = "What is kept in the kernel:";
 const serve = "What the agent serves:";
 const logging = "Log:";
 const parts = "Parts, by kube-router's names:";
-
-function flag<T>(
-  name: string,
-  group: string,
-  value: ValueParser<T>,
-  defaultText: string,
-  help: string,
-): Flag<T> {
-  return { name, group, value, default: defaultText, help };
-}
 
 export const socketPathValue = pathValue(SOCKET_PATH_BYTES_MAX);
 
@@ -297,20 +280,6 @@ export const RUN_FLAGS = {
     "true",
     "route pods; false leaves nothing to do, and the agent ends at once",
   ),
-  enableCni: flag(
-    "enable-cni",
-    parts,
-    booleanValue,
-    "true",
-    "keep the pod CIDRs and the MTU in the CNI configuration",
-  ),
-  enablePodEgress: flag(
-    "enable-pod-egress",
-    parts,
-    booleanValue,
-    "true",
-    "masquerade what pods send outside the cluster",
-  ),
   enableOverlay: flag(
     "enable-overlay",
     parts,
@@ -318,6 +287,7 @@ export const RUN_FLAGS = {
     "false",
     "tunnel to Nodes in other subnets (kube-router's default is true)",
   ),
+  ...POD_NETWORK_FLAGS,
 } as const satisfies Readonly<Record<string, Flag<unknown>>>;
 
 /** The values of all flags, by the keys of the table. */
@@ -353,7 +323,7 @@ export const FOREIGN_FLAGS: readonly { readonly pattern: RegExp; readonly reason
   { pattern: /^overlay-/, reason: "podrouter makes no tunnels" },
   { pattern: /^bfd-/, reason: "podrouter has no BFD" },
   {
-    pattern: /^(cleanup-config|cache-sync-timeout|auto-mtu)$/,
+    pattern: /^(cleanup-config|cache-sync-timeout)$/,
     reason: "podrouter does not need it",
   },
   {

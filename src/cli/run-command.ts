@@ -1,7 +1,8 @@
 /** `podrouter run`: the agent itself. Its flags are made from the table in src/agent/flags.ts. */
 import { Command, Option } from "commander";
 import { type AgentConfig, configure } from "../agent/config.ts";
-import { ABSENT_PARTS, type Flag, FOREIGN_FLAGS, RUN_FLAGS } from "../agent/flags.ts";
+import type { Flag } from "../agent/flag.ts";
+import { ABSENT_PARTS, FOREIGN_FLAGS, RUN_FLAGS } from "../agent/flags.ts";
 import { CliError } from "./cli-error.ts";
 import { type CliIo, write } from "./cli-io.ts";
 
@@ -11,7 +12,8 @@ const DESCRIPTION =
 
 const HELP = `
 Durations are written as in Go: 90s, 1m30s, 2h. A boolean alone means true; --flag=false and
---flag=true are kube-router's forms. A flag given twice counts as given last.
+--flag=true are kube-router's forms. A flag given twice counts as given last,
+unless its help says otherwise.
 Of kube-router's other flags, those for parts that podrouter does not have are accepted when false
 (${Object.keys(ABSENT_PARTS)
   .map((name) => `--${name}`)
@@ -52,6 +54,7 @@ export function runCommand(io: CliIo, start: StartAgent, exit: ExitCode): Comman
       nodeName: io.env["NODE_NAME"],
       hostName: io.hostName,
       inCluster: io.env["KUBERNETES_SERVICE_HOST"] !== undefined,
+      cniConfFile: io.env["KUBE_ROUTER_CNI_CONF_FILE"],
     });
     if (!configured.ok) throw new CliError(configured.problems.join("\n"), 2);
     if (!configured.value.parts.router) {
@@ -65,9 +68,14 @@ export function runCommand(io: CliIo, start: StartAgent, exit: ExitCode): Comman
 function optionOf(flag: Flag<unknown>): Option {
   const names = flag.name.length === 1 ? `-${flag.name}, --${flag.name}` : `--${flag.name}`;
   const shown = flag.default === "" ? "" : ` (default ${flag.default})`;
-  return new Option(`${names} ${flag.value.placeholder}`, `${flag.help}${shown}`).helpGroup(
-    flag.group,
-  );
+  const option = new Option(`${names} ${flag.value.placeholder}`, `${flag.help}${shown}`);
+  if (flag.repeatable === true) option.argParser(joined);
+  return option.helpGroup(flag.group);
+}
+
+/** A flag given several times, as one comma list. */
+function joined(text: string, before: string | undefined): string {
+  return before === undefined ? text : `${before},${text}`;
 }
 
 /** The flags that were given, as texts by name without dashes. */

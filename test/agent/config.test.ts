@@ -47,7 +47,16 @@ test("defaults are what the help says", () => {
     health: { address: undefined, port: 20244 },
     metrics: undefined,
     log: { level: "info", format: "json" },
-    parts: { router: true, cni: true, podEgress: true, overlay: false },
+    parts: { router: true, overlay: false },
+    pods: {
+      cni: true,
+      plugin: "bridge",
+      confFile: "/etc/cni/net.d/10-kuberouter.conflist",
+      binFolder: "/opt/cni/bin",
+      autoMtu: true,
+      egress: true,
+      exclude: [],
+    },
   });
 });
 
@@ -86,8 +95,19 @@ test("each good text becomes its value", () => {
     ["log-format", "text", (config) => config.log.format, "text"],
     ["dry-run", "true", (config) => config.dryRun, true],
     ["run-router", "false", (config) => config.parts.router, false],
-    ["enable-cni", "FALSE", (config) => config.parts.cni, false],
-    ["enable-pod-egress", "f", (config) => config.parts.podEgress, false],
+    ["enable-cni", "FALSE", (config) => config.pods.cni, false],
+    ["enable-pod-egress", "f", (config) => config.pods.egress, false],
+    ["cni-plugin", "ptp", (config) => config.pods.plugin, "ptp"],
+    ["cni-conf-file", "/x/10.conflist", (config) => config.pods.confFile, "/x/10.conflist"],
+    ["cni-bin-dir", "/usr/lib/cni", (config) => config.pods.binFolder, "/usr/lib/cni"],
+    ["auto-mtu", "false", (config) => config.pods.autoMtu, false],
+    ["masquerade-exclude", "", (config) => config.pods.exclude, []],
+    [
+      "masquerade-exclude",
+      "10.0.0.0/8, fd00::/8,10.0.0.0/8",
+      (config) => config.pods.exclude,
+      ["10.0.0.0/8", "fd00::/8"],
+    ],
     [
       "master",
       "https://[fd00::1]:6443",
@@ -296,4 +316,29 @@ test("passwords of the flags' peers are base64, in step, and never repeated", ()
   );
   const wrong = withPasswords(peers, "hunter2!,x", "file");
   assert.ok(typeof wrong === "string" && !wrong.includes("hunter2"));
+});
+
+test("the CNI configuration's path: flag, then environment, then kube-router's", () => {
+  const pathOf = (given: Readonly<Record<string, string>>, cniConfFile?: string) => {
+    const configured = configure(new Map(Object.entries(given)), { ...HERE, cniConfFile });
+    return configured.ok ? configured.value.pods.confFile : configured.problems;
+  };
+  assert.equal(pathOf({}, "/a.conflist"), "/a.conflist");
+  assert.equal(pathOf({}, ""), "/etc/cni/net.d/10-kuberouter.conflist");
+  assert.equal(pathOf({ "cni-conf-file": "/b.conflist" }, "/a.conflist"), "/b.conflist");
+  assert.deepEqual(pathOf({}, "/etc/cni/net.d/10-kuberouter.conf"), [
+    "KUBE_ROUTER_CNI_CONF_FILE=/etc/cni/net.d/10-kuberouter.conf: " +
+      "expected a path that ends in .conflist",
+  ]);
+  assert.deepEqual(pathOf({ "cni-conf-file": "/x.json" }), [
+    "--cni-conf-file=/x.json: expected a path that ends in .conflist",
+  ]);
+});
+
+test("wrong values about pods are named", () => {
+  assert.deepEqual(problemsOf({ "masquerade-exclude": "10.0.0.1/8", "cni-plugin": "calico" }), [
+    "--cni-plugin=calico: expected bridge or ptp",
+    "--masquerade-exclude=10.0.0.1/8: expected at most 256 prefixes such as 10.0.0.0/8, " +
+      "with commas between them",
+  ]);
 });

@@ -14,8 +14,14 @@ test("booleans are written as kube-router writes them", async () => {
   ];
   for (const [args, expected] of forms) {
     const { started } = await runCli(["run", ...args]);
-    assert.equal(started?.parts.cni, expected, args.join(" "));
+    assert.equal(started?.pods.cni, expected, args.join(" "));
   }
+});
+
+test("a list flag may be given several times", async () => {
+  const args = ["--masquerade-exclude=10.0.0.0/8,fd00::/8", "--masquerade-exclude", "192.0.2.0/24"];
+  const { started } = await runCli(["run", ...args]);
+  assert.deepEqual(started?.pods.exclude, ["10.0.0.0/8", "fd00::/8", "192.0.2.0/24"]);
 });
 
 test("values are given with = or as the next argument, and -v in klog's forms", async () => {
