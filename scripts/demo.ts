@@ -11,36 +11,8 @@ import { deleteAndReturn, lookAround, restartUnderTcpdump, startAll } from "./de
 
 const STEPS = 6;
 
-/** Without root: the same in an unprivileged user namespace, where the kernel allows one. */
-function reenterAsNamespaceRoot(): never {
-  const inner = [
-    "--map-root-user",
-    "--user",
-    "--net",
-    "--mount",
-    "--pid",
-    "--fork",
-    "--kill-child",
-  ];
-  const probe = spawnSync("unshare", [...inner, "true"]);
-  if (probe.status !== 0) {
-    process.stderr.write(
-      "make demo needs root (or a kernel that allows unprivileged user namespaces): it builds " +
-        "network namespaces; nothing outside of them is touched.\n",
-    );
-    process.exit(2);
-  }
-  const script = 'mount -t proc proc /proc && mount -t tmpfs tmpfs /run && exec "$@"';
-  const command = [process.execPath, ...process.argv.slice(1)];
-  const result = spawnSync("unshare", [...inner, "sh", "-c", script, "sh", ...command], {
-    stdio: "inherit",
-  });
-  process.exit(result.status ?? 1);
-}
-
 async function main(): Promise<number> {
   const keep = process.argv.includes("--keep");
-  if (process.getuid?.() !== 0) reenterAsNamespaceRoot();
   const unavailable = (await namespacesUnavailable()) ?? (await clusterUnavailable());
   if (unavailable !== undefined) {
     process.stderr.write(`make demo cannot run here: ${unavailable}\n`);

@@ -21,7 +21,7 @@ export class Capture {
     const filter = "port 179 and host 192.168.50.52";
     this.#daemon = new Daemon("tcpdump on node1", "ip", [
       ...["netns", "exec", cluster.namespaces.name("node1")],
-      ...["tcpdump", "-Z", "root", "-i", "enp1s0", "-U", "-w", this.file, filter],
+      ...["tcpdump", "-i", "enp1s0", "-U", "-w", this.file, filter],
     ]);
   }
 

@@ -8,7 +8,7 @@ let counter = 0;
 
 /** Why namespaces cannot be made here, or undefined when they can. */
 export async function namespacesUnavailable(): Promise<string | undefined> {
-  if (process.getuid?.() !== 0) return "network namespaces need root";
+  if (process.getuid?.() !== 0) return "it needs root, to make network namespaces";
   if ((await run("ip", ["-V"])).status !== 0) return "the ip program (iproute2) is missing";
   const name = `pr-${process.pid}-probe`;
   const made = await run("ip", ["netns", "add", name]);
