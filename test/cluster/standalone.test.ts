@@ -102,6 +102,12 @@ async function pair(t: TestContext): Promise<Pair | undefined> {
   return made;
 }
 
+/** Why node one's session ended last. */
+async function lastError(made: Pair): Promise<string> {
+  const [peer] = await made.json<{ lastError: { reason: string } }[]>(ONE, "peers");
+  return peer?.lastError.reason ?? "";
+}
+
 async function routed(made: Pair): Promise<void> {
   await until("both are routed", async () => {
     return (await made.hasRoute(ONE, route(TWO))) && (await made.hasRoute(TWO, route(ONE)));
@@ -155,6 +161,7 @@ test("with graceful restart a stop keeps traffic flowing; without it peers forge
     return rib[0]?.stale === true && rib;
   });
   assert.equal(kept[0]?.nextHop, TWO.address);
+  assert.equal(await lastError(made), "closed by peer");
   assert.ok(await made.hasRoute(ONE, route(TWO)));
   assert.ok(await made.hasRoute(TWO, route(ONE)), "its own routes stay as well");
 
@@ -165,6 +172,7 @@ test("with graceful restart a stop keeps traffic flowing; without it peers forge
   });
   assert.equal(await two.stop("SIGINT"), 0);
   await until("the route is gone", async () => !(await made.hasRoute(ONE, route(TWO))));
+  assert.match(await lastError(made), /administrative shutdown/i);
   assert.ok(await made.hasRoute(TWO, route(ONE)), "what it leaves behind forwards on");
 });
 
