@@ -31,6 +31,7 @@ import type { PeerConfig, SpeakerConfig } from "../types.ts";
 import { administrativeShutdown, maximumPrefixes } from "./end-orders.ts";
 import { OUTPUT_BATCH_BYTES, STALE_ROUTES_MS } from "./limits.ts";
 import { localIdentity, localSide } from "./local-side.ts";
+import { logMalformedUpdate } from "./malformed-log.ts";
 import { StaleRoutes } from "./stale-routes.ts";
 
 /** What the peers of a speaker share. */
@@ -234,8 +235,15 @@ export class Peer implements SessionHooks, Task {
     const id = this.#id;
     assert(decoder !== undefined && id !== undefined, "UPDATEs come in established sessions");
     const update = decoder.decode(buffer, start, end);
-    if (isBgpError(update)) return update;
-    for (const error of update.errors) this.session.record.errors.add(error.reason);
+    if (isBgpError(update)) {
+      logMalformedUpdate(this.#log, [update.reason], buffer.subarray(start, end));
+      return update;
+    }
+    if (update.errors.length > 0) {
+      const reasons = update.errors.map(({ reason }) => reason);
+      for (const reason of reasons) this.session.record.errors.add(reason);
+      logMalformedUpdate(this.#log, reasons, buffer.subarray(start, end));
+    }
     const limit = this.#host.rib.update(id, update);
     if (update.endOfRib !== undefined) this.#endOfRib(id, update.endOfRib);
     if (limit === "exceeded") this.#holdDown(id);
