@@ -6,21 +6,11 @@ import type { Log } from "../../runtime/log.ts";
 
 /** `body`: the octets behind the header; they need not hold longer than the call. */
 export function logMalformedUpdate(log: Log, reasons: readonly string[], body: Uint8Array): void {
-  log.debug({ reasons, body: new HexText(body) }, "malformed UPDATE");
-}
-
-class HexText {
-  readonly #octets: Uint8Array;
-
-  constructor(octets: Uint8Array) {
-    this.#octets = octets;
-  }
-
-  toString(): string {
-    return Buffer.from(this.#octets).toString("hex");
-  }
-
-  toJSON(): string {
-    return this.toString();
-  }
+  const fields = {
+    reasons,
+    get body() {
+      return Buffer.from(body).toString("hex");
+    },
+  };
+  log.debug(fields, "malformed UPDATE");
 }

@@ -1,6 +1,11 @@
 /** What the log says of malformed UPDATEs, RFC 7606 §6. */
 import assert from "node:assert/strict";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
+import { createLogger } from "../../../src/agent/logger.ts";
+import { logMalformedUpdate } from "../../../src/bgp/speaker/malformed-log.ts";
 import { announce, hex, message, openOf, RawPeer } from "../../support/raw-peer.ts";
 import { recordingLog } from "../../support/recording-log.ts";
 import { ip, World } from "../../support/speakers.ts";
@@ -46,4 +51,18 @@ test("every reason is named", () => {
     said()[0]!,
     /ORIGIN has an undefined value,AS_PATH is missing,NEXT_HOP is missing 0000000b/,
   );
+});
+
+test("the agent's own log takes it, as text", () => {
+  const folder = mkdtempSync(join(tmpdir(), "podrouter-malformed-"));
+  const file = join(folder, "log");
+  const fd = openSync(file, "w");
+  for (const level of ["info", "debug"] as const) {
+    const log = createLogger({ level, format: "json", fd, base: {} });
+    logMalformedUpdate(log, ["a reason"], Uint8Array.of(1, 2, 255));
+  }
+  const { reasons, body, ...rest } = JSON.parse(readFileSync(file, "utf8"));
+  closeSync(fd);
+  rmSync(folder, { recursive: true });
+  assert.deepEqual([reasons, body, rest.level], [["a reason"], "0102ff", "debug"]);
 });
