@@ -183,6 +183,11 @@ export class LabPeer {
     return this.lab.rib.update(this.id, updateOf({ withdraw: prefixes }));
   }
 
+  /** An UPDATE with attributes so wrong that its prefixes count as withdrawn. */
+  treatAsWithdraw(prefixes: readonly string[]): PrefixLimitState {
+    return this.lab.rib.update(this.id, updateOf({ announce: prefixes, treatment: "withdraw" }));
+  }
+
   /** Reads all output of the RIB into the view. */
   receive(bytesMax = 65536): Received[] {
     const result: Received[] = [];
@@ -269,6 +274,7 @@ export class RibLab {
   /** Told ready inside `peerUp`, before the number was known. */
   readonly readyEarly = new Set<number>();
   bestDirty = 0;
+  workCount = 0;
   now = 1_000_000;
 
   constructor(options: LabOptions = {}) {
@@ -284,7 +290,7 @@ export class RibLab {
         if (peer === undefined) this.readyEarly.add(id);
         else peer.readyCount++;
       },
-      onWork: () => {},
+      onWork: () => this.workCount++,
       ...(options.groupLimits === undefined ? {} : { groupLimits: options.groupLimits }),
       ...(options.workAtOnce === undefined ? {} : { workAtOnce: options.workAtOnce }),
       ...(options.consumer === true ? { onBestDirty: () => this.bestDirty++ } : {}),

@@ -15,6 +15,7 @@ import type { AttributeStore } from "./attribute-store.ts";
 import { BestChanges } from "./best-changes.ts";
 import { Decision } from "./decision.ts";
 import { Importer, type ImportOptions } from "./import-rules.ts";
+import { PATHS_OF_PEER_MAX } from "./limits.ts";
 import type { NextHopTable } from "./next-hop-table.ts";
 import { NO_PATH, type PathId, PathStore, Verdict } from "./path-store.ts";
 import type { PeerId, PeerTable } from "./peer-table.ts";
@@ -216,7 +217,9 @@ export class FamilyRib {
     now: number,
   ): void {
     const { verdict, effective } = this.importer;
-    const path = this.paths.add(row, into, pathId, now);
+    // Without ADD-PATH the identifier is 0, and there is no other path of the peer.
+    const tooMany = pathId !== 0 && this.paths.countOf(row, into.peer) >= PATHS_OF_PEER_MAX;
+    const path = tooMany ? NO_PATH : this.paths.add(row, into, pathId, now);
     if (path === NO_PATH) {
       into.refused = true;
       this.table.releaseIfUnused(row);

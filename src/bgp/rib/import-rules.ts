@@ -71,8 +71,10 @@ export class Importer {
   }
 
   end(): void {
-    for (const id of this.results.values()) this.store.release(id);
-    this.results.clear();
+    if (this.results.size > 0) {
+      for (const id of this.results.values()) this.store.release(id);
+      this.results.clear();
+    }
     this.options = undefined;
     this.values = undefined;
     this.base = undefined;

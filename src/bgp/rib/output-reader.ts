@@ -6,8 +6,8 @@
 import { encodeRouteRefresh, RefreshSubtype } from "../message/route-refresh.ts";
 import type { PeerState, Seat } from "./rib-peer.ts";
 
-/** Steps of one call, a few ms each: the caller goes on in a later turn of the event loop. */
-const STEPS_MAX = 4;
+/** Prefixes that one call looks at: 2 to 4 ms. The caller goes on in a later turn. */
+const LOOKED_MAX = 8192;
 
 /** Whether `readOutput` would do or give anything. */
 export function hasOutput(peer: PeerState): boolean {
@@ -21,7 +21,7 @@ export function readOutput(peer: PeerState, bytesMax: number): Uint8Array[] {
   const out: Uint8Array[] = [];
   if (!peer.up || peer.held) return out;
   let bytes = 0;
-  let steps = 0;
+  let looked = 0;
   for (const seat of peer.seats) {
     const { group, member } = seat;
     for (;;) {
@@ -30,8 +30,8 @@ export function readOutput(peer: PeerState, bytesMax: number): Uint8Array[] {
       const before = out.length;
       if (!mark(seat, out)) {
         if (!group.hasOutput(member)) break;
-        if (steps++ >= STEPS_MAX) return out;
-        group.step(member, out);
+        if (looked >= LOOKED_MAX) return out;
+        looked += group.step(member, out);
       }
       for (let i = before; i < out.length; i++) bytes += out[i]!.length;
     }

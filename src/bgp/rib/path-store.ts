@@ -8,7 +8,7 @@
  */
 import type { AdjRibIn } from "./adj-rib-in.ts";
 import type { AttributeId, AttributeStore } from "./attribute-store.ts";
-import { grown8, grown16, grown32, grownCapacity } from "./columns.ts";
+import { doubled8, doubled16, doubled32, Growth } from "./columns.ts";
 import { PATHS_MAX } from "./limits.ts";
 import type { PrefixTable, RowId } from "./prefix-table.ts";
 
@@ -41,6 +41,7 @@ export class PathStore {
   private epochs = new Uint8Array(16);
   private flags = new Uint8Array(16);
 
+  private readonly growth = new Growth(11, 16);
   private freeHead: PathId = NO_PATH;
   private limit = 1;
   private used = 0;
@@ -61,6 +62,15 @@ export class PathStore {
       path = this.nexts[path]!;
     }
     return path;
+  }
+
+  /** How many paths the peer has in the row. */
+  countOf(row: RowId, peer: number): number {
+    let count = 0;
+    for (let path = this.table.head(row); path !== NO_PATH; path = this.nexts[path]!) {
+      if (this.peers[path] === peer) count++;
+    }
+    return count;
   }
 
   /**
@@ -191,22 +201,44 @@ export class PathStore {
     }
     const path = this.limit;
     this.limit = path + 1;
-    if (path >= this.rows.length) this.grow(path + 1);
+    while (this.growth.isDue(path)) this.growColumn(this.growth.next());
     return path;
   }
 
-  private grow(needed: number): void {
-    const capacity = grownCapacity(this.rows.length, needed);
-    this.rows = grown32(this.rows, capacity);
-    this.nexts = grown32(this.nexts, capacity);
-    this.received = grown32(this.received, capacity);
-    this.effective = grown32(this.effective, capacity);
-    this.pathIds = grown32(this.pathIds, capacity);
-    this.sinces = grown32(this.sinces, capacity);
-    this.peerNexts = grown32(this.peerNexts, capacity);
-    this.peerPreviouses = grown32(this.peerPreviouses, capacity);
-    this.peers = grown16(this.peers, capacity);
-    this.epochs = grown8(this.epochs, capacity);
-    this.flags = grown8(this.flags, capacity);
+  private growColumn(column: number): void {
+    switch (column) {
+      case 0:
+        this.rows = doubled32(this.rows);
+        return;
+      case 1:
+        this.nexts = doubled32(this.nexts);
+        return;
+      case 2:
+        this.received = doubled32(this.received);
+        return;
+      case 3:
+        this.effective = doubled32(this.effective);
+        return;
+      case 4:
+        this.pathIds = doubled32(this.pathIds);
+        return;
+      case 5:
+        this.sinces = doubled32(this.sinces);
+        return;
+      case 6:
+        this.peerNexts = doubled32(this.peerNexts);
+        return;
+      case 7:
+        this.peerPreviouses = doubled32(this.peerPreviouses);
+        return;
+      case 8:
+        this.peers = doubled16(this.peers);
+        return;
+      case 9:
+        this.epochs = doubled8(this.epochs);
+        return;
+      default:
+        this.flags = doubled8(this.flags);
+    }
   }
 }

@@ -13,7 +13,7 @@
 import type { IpFamily } from "../../ip/address.ts";
 import type { PrefixBatch } from "../../ip/prefix-batch.ts";
 import { assert } from "../../runtime/assert.ts";
-import { grown8, grown16, grown32, grownCapacity } from "./columns.ts";
+import { doubled8, doubled16, doubled32, Growth } from "./columns.ts";
 import { PREFIXES_MAX } from "./limits.ts";
 
 /** A prefix in its table; 0 = none. */
@@ -21,6 +21,7 @@ export type RowId = number;
 
 export const NO_ROW: RowId = 0;
 
+const ROWS_FIRST = 16;
 const SEGMENT_BITS = 6;
 const SEGMENT_SLOTS_FIRST = 8;
 const ROW_MASK = 0xff_ffff;
@@ -34,15 +35,16 @@ export class PrefixTable {
   private readonly segments: Uint32Array[] = [];
   private readonly segmentUsed = new Uint32Array(1 << SEGMENT_BITS);
 
-  private word0 = new Uint32Array(16);
+  private word0 = new Uint32Array(ROWS_FIRST);
   private word1 = new Uint32Array(0);
   private word2 = new Uint32Array(0);
   private word3 = new Uint32Array(0);
-  private lengths = new Uint8Array(16);
-  private heads = new Uint32Array(16);
-  private bests = new Uint32Array(16);
-  private holds = new Uint16Array(16);
+  private lengths = new Uint8Array(ROWS_FIRST);
+  private heads = new Uint32Array(ROWS_FIRST);
+  private bests = new Uint32Array(ROWS_FIRST);
+  private holds = new Uint16Array(ROWS_FIRST);
 
+  private readonly growth: Growth;
   private freeHead: RowId = NO_ROW;
   private limit = 1;
   private used = 0;
@@ -54,7 +56,13 @@ export class PrefixTable {
     for (let i = 0; i < 1 << SEGMENT_BITS; i++) {
       this.segments.push(new Uint32Array(SEGMENT_SLOTS_FIRST));
     }
-    this.growColumns(16);
+    // The columns of the lower words stay empty for IPv4.
+    this.growth = new Growth(family === 4 ? 5 : 8, ROWS_FIRST);
+    if (family === 6) {
+      this.word1 = new Uint32Array(ROWS_FIRST);
+      this.word2 = new Uint32Array(ROWS_FIRST);
+      this.word3 = new Uint32Array(ROWS_FIRST);
+    }
   }
 
   /** Rows in use. */
@@ -239,7 +247,7 @@ export class PrefixTable {
     }
     const row = this.limit;
     this.limit = row + 1;
-    if (row >= this.lengths.length) this.growColumns(row + 1);
+    while (this.growth.isDue(row)) this.growColumn(this.growth.next());
     return row;
   }
 
@@ -257,18 +265,32 @@ export class PrefixTable {
     this.segments[segment] = slots;
   }
 
-  private growColumns(needed: number): void {
-    const capacity = grownCapacity(this.lengths.length, needed);
-    this.word0 = grown32(this.word0, capacity);
-    if (this.family === 6) {
-      this.word1 = grown32(this.word1, capacity);
-      this.word2 = grown32(this.word2, capacity);
-      this.word3 = grown32(this.word3, capacity);
+  private growColumn(column: number): void {
+    switch (column) {
+      case 0:
+        this.word0 = doubled32(this.word0);
+        return;
+      case 1:
+        this.lengths = doubled8(this.lengths);
+        return;
+      case 2:
+        this.heads = doubled32(this.heads);
+        return;
+      case 3:
+        this.bests = doubled32(this.bests);
+        return;
+      case 4:
+        this.holds = doubled16(this.holds);
+        return;
+      case 5:
+        this.word1 = doubled32(this.word1);
+        return;
+      case 6:
+        this.word2 = doubled32(this.word2);
+        return;
+      default:
+        this.word3 = doubled32(this.word3);
     }
-    this.lengths = grown8(this.lengths, capacity);
-    this.heads = grown32(this.heads, capacity);
-    this.bests = grown32(this.bests, capacity);
-    this.holds = grown16(this.holds, capacity);
   }
 
   private hashOf(batch: PrefixBatch, index: number): number {

@@ -126,14 +126,16 @@ export class Rib {
     this.sweepStale(id, family);
   }
 
-  /** Withdraws the stale paths of a peer, which need not be up. */
+  /** Withdraws the stale paths of a peer, which need not be up; it may be forgotten by now. */
   sweepStale(id: PeerId, family: RouteFamily): void {
+    if (this.state.peers.find(id) === undefined) return;
     this.ribs[family].sweepStale(this.ribs[family].adjRibIn(id));
     this.state.flush();
   }
 
   /** The restart time is over: what is stale becomes long-lived stale, RFC 9494 §4.2. */
   markLongLived(id: PeerId, family: RouteFamily): void {
+    if (this.state.peers.find(id) === undefined) return;
     const rib = this.ribs[family];
     const into = rib.adjRibIn(id);
     if (into.stale > 0) rib.startWalk(into, PathTask.longLive);

@@ -165,17 +165,13 @@ export class UpdateGroup {
   }
 
   /**
-   * One step for a member that has read the stream to its end: the group looks at queued
-   * prefixes, or the member catches up. Bytes go to the stream or to `out`; false = nothing to do.
+   * One step for a member that has read the stream to its end: the group looks at queued prefixes,
+   * or the member catches up. Bytes go to the stream or to `out`. Gives how many prefixes were
+   * looked at, 0 when there was nothing to do.
    */
-  step(member: GroupMember, out: Uint8Array[]): boolean {
-    if (this.hasPending()) {
-      this.advance();
-      return true;
-    }
-    if (member.inStep) return false;
-    this.catchUp(member, out);
-    return true;
+  step(member: GroupMember, out: Uint8Array[]): number {
+    if (this.hasPending()) return this.advance();
+    return member.inStep ? 0 : this.catchUp(member, out);
   }
 
   /** The End-of-RIB of the group's family. */
@@ -211,12 +207,13 @@ export class UpdateGroup {
   }
 
   /** Looks at the next queued prefixes and encodes what changed, for the members in step. */
-  private advance(): void {
+  private advance(): number {
     this.buckets.reset();
     this.parts.judge.begin();
     this.told.length = 0;
     this.dropped.length = 0;
-    for (let looked = 0; this.hasRoom(looked); looked++) {
+    let looked = 0;
+    for (; this.hasRoom(looked); looked++) {
       const row = this.queue.take();
       if (row !== NO_ROW) this.look(row, true);
       else if (this.fillNext < this.fillEnd) {
@@ -230,6 +227,7 @@ export class UpdateGroup {
     // a withdrawal needs the row's prefix.
     if (this.told.length > 0 && this.inStepCount > 0) this.publish();
     else this.unhold(this.dropped);
+    return looked;
   }
 
   private hasRoom(looked: number): boolean {
@@ -303,46 +301,51 @@ export class UpdateGroup {
     if (member.missed.add(row)) this.table.hold(row);
   }
 
-  private catchUp(member: GroupMember, out: Uint8Array[]): void {
+  private catchUp(member: GroupMember, out: Uint8Array[]): number {
     this.buckets.reset();
     this.parts.judge.begin();
     this.dropped.length = 0;
-    if (member.walking) this.walk(member);
-    else this.tellMissed(member);
+    const looked = member.walking ? this.walk(member) : this.tellMissed(member);
     for (const segment of this.parts.encoder.encode(this.buckets)) out.push(segment.bytes);
     this.unhold(this.dropped);
-    if (member.walking || member.missed.size > 0) return;
-    member.inStep = true;
-    member.block = this.stream.end;
-    member.segment = 0;
-    this.inStepCount++;
+    if (!member.walking && member.missed.size === 0) {
+      member.inStep = true;
+      member.block = this.stream.end;
+      member.segment = 0;
+      this.inStepCount++;
+    }
+    return looked + 1;
   }
 
-  private walk(member: GroupMember): void {
+  private walk(member: GroupMember): number {
     const limit = this.table.rowLimit;
-    for (let looked = 0; this.hasRoom(looked); looked++) {
+    let looked = 0;
+    for (; this.hasRoom(looked); looked++) {
       if (member.walk >= limit) {
         member.walking = false;
         member.missedCursor = 1;
-        return;
+        break;
       }
       const row = member.walk++;
       if (!this.table.isUsed(row)) continue;
       if (this.isPending(row)) this.miss(member, row);
       else this.tell(member, row, member.missed.delete(row));
     }
+    return looked;
   }
 
-  private tellMissed(member: GroupMember): void {
-    for (let looked = 0; this.hasRoom(looked); looked++) {
+  private tellMissed(member: GroupMember): number {
+    let looked = 0;
+    for (; this.hasRoom(looked); looked++) {
       const row = member.missed.nextFrom(member.missedCursor);
       if (row === NO_ROW) {
         member.missedCursor = 1;
-        return;
+        break;
       }
       member.missedCursor = row + 1;
       if (!this.isPending(row)) this.tell(member, row, member.missed.delete(row));
     }
+    return looked;
   }
 
   private tell(member: GroupMember, row: RowId, missed: boolean): void {

@@ -1,0 +1,350 @@
+/** Draining: packing, order, End-of-RIB, refresh, slow members, live policies, callbacks. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Policy } from "../../../src/bgp/rib/policy-types.ts";
+import { prefix } from "../../../src/ip/prefix.ts";
+import { ACCEPT_ALL, type LabPeer, RibLab, route } from "../../support/rib-lab.ts";
+
+const REJECT_ALL: Policy = { name: "none", statements: [], defaultResult: "reject" };
+
+function many(count: number, second = 1): string[] {
+  return Array.from({ length: count }, (_, i) => `10.${second}.${i >> 8}.${i & 255}/32`);
+}
+
+function pair(lab: RibLab): [LabPeer, LabPeer] {
+  const a = lab.peer("10.0.0.2", { remoteAs: 65001 }).up();
+  const b = lab.peer("10.0.0.3", { remoteAs: 65002 }).up();
+  a.receive();
+  b.receive();
+  return [a, b];
+}
+
+test("prefixes of one attribute set share messages, however they came", () => {
+  const lab = new RibLab();
+  const [a, b] = pair(lab);
+  const first = route({ path: [65001, 1] });
+  const second = route({ path: [65001, 2] });
+  for (const [i, text] of many(400).entries()) a.announce([text], i % 2 === 0 ? first : second);
+  const messages = b.receive();
+  assert.deepEqual(
+    messages.map((m) => m.announced.length),
+    [200, 200],
+  );
+  a.withdraw(many(400));
+  assert.equal(b.receive().length, 1);
+  assert.deepEqual(b.held(), []);
+});
+
+test("what changes back before it is fetched is told once, or not at all", () => {
+  const lab = new RibLab();
+  const [a, b] = pair(lab);
+  const old = route({ path: [65001, 1] });
+  a.announce(["10.1.0.0/16", "10.2.0.0/16", "10.4.0.0/16"], old);
+  b.receive();
+  a.withdraw(["10.1.0.0/16"]);
+  a.announce(["10.1.0.0/16"], old);
+  a.withdraw(["10.2.0.0/16"]);
+  a.announce(["10.2.0.0/16"], route({ path: [65001, 2] }));
+  a.announce(["10.3.0.0/16"], old);
+  a.withdraw(["10.3.0.0/16"]);
+  a.announce(["10.4.0.0/16"], old);
+  const messages = b.receive();
+  assert.deepEqual(
+    messages.map((m) => [m.announced, m.withdrawn]),
+    [[["10.2.0.0/16"], []]],
+  );
+  a.receive();
+  assert.equal(lab.rib.sizes().prefixes, 3);
+});
+
+test("told ready once until fetched, then again", () => {
+  const lab = new RibLab();
+  const [a, b] = pair(lab);
+  b.readyCount = 0;
+  a.announce(["10.1.0.0/16"], route({ path: [65001] }));
+  a.announce(["10.2.0.0/16"], route({ path: [65001] }));
+  assert.equal(b.readyCount, 1);
+  assert.equal(lab.rib.hasOutput(b.id), true);
+  b.receive();
+  assert.equal(lab.rib.hasOutput(b.id), false);
+  a.announce(["10.3.0.0/16"], route({ path: [65001] }));
+  assert.equal(b.readyCount, 1);
+});
+
+test("a change that cannot concern a group wakes none of its members", () => {
+  const lab = new RibLab();
+  const peers = ["10.0.0.2", "10.0.0.3", "10.0.0.4"].map((text) => lab.peer(text).up());
+  for (const peer of peers) peer.receive();
+  for (const peer of peers) peer.readyCount = 0;
+  peers[0]!.announce(["10.1.0.0/16"]);
+  assert.deepEqual(
+    peers.map((peer) => peer.readyCount),
+    [0, 0, 0],
+  );
+  assert.deepEqual(
+    peers.map((peer) => lab.rib.hasOutput(peer.id)),
+    [false, false, false],
+  );
+});
+
+test("members of a group read the same bytes", () => {
+  const lab = new RibLab();
+  const peers = ["10.0.0.2", "10.0.0.3", "10.0.0.4"].map((text) => lab.peer(text).up());
+  const a = lab.peer("10.0.0.9", { remoteAs: 65001 }).up();
+  for (const peer of peers) peer.receive();
+  a.announce(many(10), route({ path: [65001] }));
+  const buffers = peers.map((peer) => lab.rib.drainOutput(peer.id, 65536));
+  assert.equal(buffers[0]!.length, 1);
+  assert.equal(buffers[1]![0]!.buffer, buffers[0]![0]!.buffer);
+  assert.equal(buffers[2]![0]!.buffer, buffers[0]![0]!.buffer);
+});
+
+test("End-of-RIB: behind the initial table, for each family, once", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2", { remoteAs: 65001 }).up();
+  a.announce(many(1500), route({ path: [65001] }));
+  const b = lab.peer("10.0.0.3", { session: { families: [4, 6] } }).up();
+  const messages = b.receive(100);
+  assert.deepEqual(
+    messages.map((m) => m.endOfRib).filter((f) => f !== undefined),
+    [4, 6],
+  );
+  assert.equal(messages.at(-1)!.endOfRib, 6);
+  assert.equal(b.view.size, 1500);
+  assert.deepEqual(
+    lab.rib.counters(b.id).map((c) => c.endOfRibSent),
+    [true, true],
+  );
+  a.announce(["10.9.0.0/16"], route({ path: [65001] }));
+  assert.deepEqual(
+    b.receive().map((m) => m.endOfRib),
+    [undefined],
+  );
+});
+
+test("drainOutput keeps to whole messages and about the octets that it may give", () => {
+  const lab = new RibLab();
+  const [a, b] = pair(lab);
+  for (let i = 0; i < 50; i++) a.announce(many(500, i), route({ path: [65001, i + 1] }));
+  let calls = 0;
+  while (lab.rib.hasOutput(b.id)) {
+    const bytes = lab.rib.drainOutput(b.id, 10_000).reduce((sum, part) => sum + part.length, 0);
+    // One shared segment more than asked for, at most.
+    assert.ok(bytes < 10_000 + 65_536);
+    calls++;
+  }
+  assert.ok(calls > 1);
+});
+
+test("output is held back, End-of-RIB too, until it is released", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2", { remoteAs: 65001 }).up();
+  const b = lab.peer("10.0.0.3").up();
+  lab.rib.holdOutput(b.id, true);
+  a.announce(["10.1.0.0/16"], route({ path: [65001] }));
+  assert.equal(lab.rib.hasOutput(b.id), false);
+  assert.deepEqual(lab.rib.drainOutput(b.id, 65536), []);
+  b.readyCount = 0;
+  lab.rib.holdOutput(b.id, false);
+  assert.equal(lab.rib.hasOutput(b.id), true);
+  assert.deepEqual(
+    b.receive().map((m) => m.announced.length),
+    [1, 0],
+  );
+});
+
+test("route refresh: everything again; enhanced, between its two marks", () => {
+  const lab = new RibLab();
+  const [a, b] = pair(lab);
+  a.announce(many(20), route({ path: [65001] }));
+  b.receive();
+  lab.rib.refreshOut(b.id, 4, { enhanced: false });
+  const plain = b.receive();
+  assert.deepEqual(
+    plain.map((m) => [m.announced.length, m.refresh]),
+    [[20, undefined]],
+  );
+  lab.rib.refreshOut(b.id, 4, { enhanced: true });
+  const marked = b.receive();
+  assert.deepEqual(
+    marked.map((m) => [m.announced.length, m.refresh]),
+    [
+      [0, 1],
+      [20, undefined],
+      [0, 2],
+    ],
+  );
+  // A family that was not negotiated is nothing to answer.
+  lab.rib.refreshOut(b.id, 6, { enhanced: true });
+  assert.deepEqual(b.receive(), []);
+  assert.deepEqual(b.needless, []);
+});
+
+test("a refresh asked for before the initial table is out comes behind End-of-RIB", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2", { remoteAs: 65001 }).up();
+  a.announce(many(3), route({ path: [65001] }));
+  const b = lab.peer("10.0.0.3").up();
+  lab.rib.refreshOut(b.id, 4, { enhanced: true });
+  assert.deepEqual(
+    b.receive().map((m) => m.endOfRib ?? m.refresh ?? m.announced.length),
+    [3, 4, 1, 3, 2],
+  );
+});
+
+test("what is withdrawn while a refresh is being answered is withdrawn", () => {
+  const groupLimits = { chunkRowsMax: 4, chunkBucketsMax: 4, sharedBytesMax: 1_000_000 };
+  const lab = new RibLab({ groupLimits });
+  const [a, b] = pair(lab);
+  a.announce(many(20), route({ path: [65001] }));
+  b.receive();
+  lab.rib.refreshOut(b.id, 4, { enhanced: false });
+  b.receiveSome(1);
+  a.withdraw(many(20).slice(10, 15));
+  b.receive();
+  assert.equal(b.view.size, 15);
+});
+
+test("a member that reads slowly leaves the shared stream, catches up and misses nothing", () => {
+  const groupLimits = { chunkRowsMax: 64, chunkBucketsMax: 64, sharedBytesMax: 2000 };
+  const lab = new RibLab({ groupLimits });
+  const a = lab.peer("10.0.0.9", { remoteAs: 65001 }).up();
+  const fast = lab.peer("10.0.0.2").up();
+  const slow = lab.peer("10.0.0.3").up();
+  for (const peer of [a, fast, slow]) peer.receive();
+  for (let i = 0; i < 50; i++) {
+    a.announce(many(100, i % 10), route({ path: [65001, i + 1] }));
+    if (i % 3 === 2) a.withdraw(many(50, i % 10));
+    fast.receive();
+  }
+  a.withdraw(many(100, 7));
+  fast.receive();
+  assert.equal(slow.view.size, 0);
+  slow.receive();
+  assert.deepEqual(slow.held(), fast.held());
+  assert.ok(fast.view.size > 500);
+  assert.deepEqual(fast.needless, []);
+  // Both read along again.
+  a.announce(["10.200.0.0/16"], route({ path: [65001] }));
+  const buffers = [fast, slow].map((peer) => lab.rib.drainOutput(peer.id, 65536));
+  assert.equal(buffers[0]![0]!.buffer, buffers[1]![0]!.buffer);
+});
+
+test("a prefix withdrawn in a block that a slow member never reads is still withdrawn", () => {
+  const groupLimits = { chunkRowsMax: 64, chunkBucketsMax: 64, sharedBytesMax: 200 };
+  const lab = new RibLab({ groupLimits });
+  const a = lab.peer("10.0.0.9", { remoteAs: 65001 }).up();
+  const fast = lab.peer("10.0.0.2").up();
+  const slow = lab.peer("10.0.0.3").up();
+  a.announce(["10.77.0.0/16"], route({ path: [65001] }));
+  for (const peer of [fast, slow]) peer.receive();
+  a.withdraw(["10.77.0.0/16"]);
+  fast.receive();
+  for (let i = 0; i < 30; i++) {
+    a.announce(many(30, i), route({ path: [65001, i + 1] }));
+    fast.receive();
+  }
+  slow.receive();
+  assert.deepEqual(slow.held(), fast.held());
+});
+
+test("a new export policy: told the difference, and nothing goes in between", () => {
+  const lab = new RibLab();
+  const [a, b] = pair(lab);
+  a.announce(many(10), route({ path: [65001] }));
+  a.announce(["10.7.0.0/16"], route({ path: [65001] }));
+  b.receive();
+  const exportPolicy: Policy = {
+    name: "no hosts",
+    statements: [
+      {
+        name: "hosts",
+        match: { prefixes: [{ prefix: prefix("10.1.0.0/16"), ge: 32, le: 32 }] },
+        set: {},
+        result: "reject",
+      },
+      { name: "rest", match: {}, set: { med: 9 }, result: "accept" },
+    ],
+    defaultResult: "reject",
+  };
+  lab.rib.setPeerPolicies(b.id, { exportPolicy });
+  const messages = b.receive();
+  assert.deepEqual(messages.flatMap((m) => m.withdrawn).sort(), many(10).sort());
+  assert.deepEqual(
+    messages.flatMap((m) => m.announced),
+    ["10.7.0.0/16"],
+  );
+  assert.equal(b.view.get("10.7.0.0/16")!.med, 9);
+  lab.rib.setPeerPolicies(b.id, { exportPolicy: ACCEPT_ALL });
+  const back = b.receive();
+  assert.deepEqual(
+    back.flatMap((m) => m.withdrawn),
+    [],
+  );
+  assert.equal(b.view.size, 11);
+  assert.equal(b.view.get("10.7.0.0/16")!.med, undefined);
+  lab.rib.setPeerPolicies(b.id, { exportPolicy: REJECT_ALL });
+  b.receive();
+  assert.deepEqual(b.held(), []);
+  assert.deepEqual(b.needless, []);
+});
+
+test("a new import policy: rejected paths stay in the Adj-RIB-In and come back", () => {
+  const lab = new RibLab();
+  const [a, b] = pair(lab);
+  a.announce(many(5), route({ path: [65001] }));
+  b.receive();
+  lab.rib.setPeerPolicies(a.id, { importPolicy: REJECT_ALL });
+  b.receive();
+  assert.deepEqual(b.held(), []);
+  const [counters] = lab.rib.counters(a.id);
+  assert.deepEqual([counters!.received, counters!.accepted], [5, 0]);
+  const rejected = [...lab.rib.paths({ view: "in", peer: a.config.address })];
+  assert.deepEqual(new Set(rejected.map((path) => path.lost)), new Set(["import policy"]));
+  const set = { localPref: 250 };
+  lab.rib.setPeerPolicies(a.id, {
+    importPolicy: {
+      name: "prefer",
+      statements: [{ name: "all", match: {}, set, result: "accept" }],
+      defaultResult: "reject",
+    },
+  });
+  b.receive();
+  assert.equal(b.view.size, 5);
+  const [path] = [...lab.rib.paths({ view: "loc" })];
+  assert.equal(path!.localPref, 250);
+  assert.equal([...lab.rib.paths({ view: "in" })][0]!.localPref, undefined);
+});
+
+test("another cluster id or AS: loops are judged and routes told anew", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2", { routeReflectorClient: true }).up();
+  const b = lab.peer("10.0.0.3").up();
+  a.announce(["10.1.0.0/16"], route({ clusterList: [77] }));
+  b.receive();
+  assert.equal(b.view.size, 1);
+  const globals = { localAs: 64512, routerId: 0x0a00_0001, maximumPaths: 1 };
+  lab.rib.setGlobals({ ...globals, clusterId: 77 });
+  b.receive();
+  assert.equal(b.view.size, 0);
+  lab.rib.setGlobals({ ...globals, clusterId: 78 });
+  b.receive();
+  assert.deepEqual([...b.view.get("10.1.0.0/16")!.clusterList], [78, 77]);
+});
+
+test("the prefix limit: warning once, then no more than the limit is kept", () => {
+  const lab = new RibLab();
+  const limits = { limit: 10, warningPercent: 70 };
+  const a = lab.peer("10.0.0.2", { maximumPrefixes: limits }).up();
+  assert.equal(a.announce(many(7)), "ok");
+  assert.equal(a.announce(many(8)), "warning");
+  assert.equal(a.announce(many(9)), "ok");
+  assert.equal(a.announce(many(10)), "ok");
+  assert.equal(a.announce(many(10), route({ med: 1 })), "ok");
+  assert.equal(a.announce(many(1000)), "exceeded");
+  assert.equal(lab.rib.sizes().prefixes, 10);
+  a.withdraw(many(10));
+  a.down();
+  a.up();
+  assert.equal(a.announce(many(2)), "ok");
+});

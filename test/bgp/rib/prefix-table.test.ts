@@ -1,0 +1,152 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { Growth } from "../../../src/bgp/rib/columns.ts";
+import { PrefixTable } from "../../../src/bgp/rib/prefix-table.ts";
+import { RowQueue } from "../../../src/bgp/rib/row-queue.ts";
+import { RowSet } from "../../../src/bgp/rib/row-set.ts";
+import { PrefixBatch } from "../../../src/ip/prefix-batch.ts";
+
+const word = fc.oneof(fc.nat(3), fc.constantFrom(0, 0x0a00_0000, 0xffff_ffff));
+const entry = fc.record({ words: fc.tuple(word, word, word, word), length: fc.nat(32) });
+const step = fc.record({ entry, remove: fc.boolean() });
+
+for (const family of [4, 6] as const) {
+  test(`IPv${family}: a table of rows is a map of prefixes`, () => {
+    fc.assert(
+      fc.property(fc.nat(), fc.array(step, { maxLength: 300 }), (seed, steps) => {
+        const table = new PrefixTable(family, seed);
+        const model = new Map<string, number>();
+        const batch = new PrefixBatch(1);
+        for (const { entry, remove } of steps) {
+          batch.reset(family);
+          if (family === 4) batch.push4(entry.words[0], entry.length);
+          else batch.push6(...entry.words, entry.length);
+          const key = batch.prefixAt(0);
+          const row = model.get(key);
+          assert.equal(table.find(batch, 0), row ?? 0);
+          if (remove && row !== undefined) {
+            table.unhold(row);
+            model.delete(key);
+            assert.equal(table.find(batch, 0), 0);
+            assert.equal(table.isUsed(row), false);
+          } else if (row === undefined) {
+            const made = table.insert(batch, 0);
+            table.hold(made);
+            assert.ok(![...model.values()].includes(made), "a row has one prefix");
+            model.set(key, made);
+          } else assert.equal(table.insert(batch, 0), row);
+          assert.equal(table.size, model.size);
+        }
+        for (const [key, row] of model) {
+          batch.reset(family);
+          table.copyTo(batch, row, 0);
+          assert.equal(batch.prefixAt(0), key);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+}
+
+test("many rows: all are found while the table grows and after half of them went", () => {
+  const table = new PrefixTable(4, 99);
+  const batch = new PrefixBatch();
+  batch.reset(4);
+  const rows: number[] = [];
+  for (let i = 0; i < 50_000; i++) batch.push4((i << 8) >>> 0, 24);
+  for (let i = 0; i < batch.count; i++) {
+    const row = table.insert(batch, i);
+    table.hold(row);
+    table.setHead(row, i + 1);
+    rows.push(row);
+  }
+  assert.equal(table.size, 50_000);
+  for (let i = 0; i < batch.count; i += 2) {
+    table.setHead(rows[i]!, 0);
+    table.unhold(rows[i]!);
+  }
+  assert.equal(table.size, 25_000);
+  for (let i = 0; i < batch.count; i++) {
+    const row = table.find(batch, i);
+    assert.equal(row, i % 2 === 0 ? 0 : rows[i]);
+    if (row !== 0) assert.equal(table.head(row), i + 1);
+  }
+  // Rows that went are used again before new ones.
+  const limit = table.rowLimit;
+  for (let i = 0; i < batch.count; i += 2) table.insert(batch, i);
+  assert.equal(table.rowLimit, limit);
+});
+
+test("a row lives while it is held or has a path", () => {
+  const table = new PrefixTable(4, 0);
+  const batch = new PrefixBatch(1);
+  batch.reset(4);
+  batch.push4(0x0a00_0000, 8);
+  const row = table.insert(batch, 0);
+  table.hold(row);
+  table.hold(row);
+  table.setHead(row, 5);
+  table.unhold(row);
+  table.unhold(row);
+  assert.equal(table.find(batch, 0), row);
+  table.setHead(row, 0);
+  table.releaseIfUnused(row);
+  assert.equal(table.find(batch, 0), 0);
+  assert.throws(() => table.hold(row), /bug/);
+});
+
+test("columns grow one at a time and always in time", () => {
+  for (const columns of [1, 5, 11]) {
+    const growth = new Growth(columns, 16);
+    const lengths = new Array<number>(columns).fill(16);
+    let most = 0;
+    for (let index = 0; index < 100_000; index++) {
+      let grown = 0;
+      while (growth.isDue(index)) {
+        const column = growth.next();
+        lengths[column] = lengths[column]! * 2;
+        grown++;
+      }
+      if (index > 5000) most = Math.max(most, grown);
+      assert.ok(lengths.every((length) => index < length));
+    }
+    assert.equal(most, 1);
+  }
+});
+
+test("RowQueue and RowSet against plain models", () => {
+  const steps = fc.array(fc.record({ row: fc.integer({ min: 1, max: 200 }), take: fc.boolean() }), {
+    maxLength: 400,
+  });
+  fc.assert(
+    fc.property(steps, (all) => {
+      const queue = new RowQueue();
+      const set = new RowSet();
+      let list: number[] = [];
+      for (const { row, take } of all) {
+        if (take) {
+          assert.equal(queue.take(), list[0] ?? 0);
+          if (list.length > 0) assert.equal(set.delete(list[0]!), true);
+          list = list.slice(1);
+        } else {
+          assert.equal(queue.push(row), !list.includes(row));
+          assert.equal(set.add(row), !list.includes(row));
+          if (!list.includes(row)) list.push(row);
+        }
+        assert.equal(queue.length, list.length);
+        assert.equal(queue.endPosition - queue.position, list.length);
+        assert.equal(set.size, list.length);
+        const sorted = list.toSorted((a, b) => a - b);
+        const walked: number[] = [];
+        for (let at = set.nextFrom(1); at !== 0; at = set.nextFrom(at + 1)) walked.push(at);
+        assert.deepEqual(walked, sorted);
+        for (let r = 0; r < 210; r += 7) {
+          assert.equal(queue.has(r), list.includes(r));
+          assert.equal(set.has(r), list.includes(r));
+        }
+      }
+    }),
+    { numRuns: 40 },
+  );
+});

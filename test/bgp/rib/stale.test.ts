@@ -1,0 +1,208 @@
+/** Graceful restart, long-lived stale routes, enhanced refresh, peers that go and come. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { prefix } from "../../../src/ip/prefix.ts";
+import { address, RibLab, route } from "../../support/rib-lab.ts";
+
+const LLGR = { kind: "longLivedGracefulRestart", families: [] } as const;
+
+function many(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}/32`);
+}
+
+test("a restarting peer: paths stay and stale shows, until End-of-RIB of the next session", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2", { remoteAs: 65001 }).up();
+  const b = lab.peer("10.0.0.3").up();
+  const path = route({ path: [65001] });
+  a.announce(["10.1.0.0/16", "10.2.0.0/16"], path);
+  b.receive();
+  a.down([4]);
+  assert.deepEqual(b.receive(), []);
+  assert.equal(lab.rib.lookupBest(prefix("10.1.0.0/16"))?.stale, true);
+  assert.deepEqual(lab.rib.counters(a.id).find((c) => c.family === 4)?.stale, 2);
+  const before = a.id;
+  a.up();
+  assert.equal(a.id, before);
+  a.announce(["10.1.0.0/16"], path);
+  assert.equal(lab.rib.lookupBest(prefix("10.1.0.0/16"))?.stale, false);
+  assert.deepEqual(b.receive(), []);
+  lab.rib.endOfRib(a.id, 4);
+  assert.deepEqual(
+    b.receive().map((m) => m.withdrawn),
+    [["10.2.0.0/16"]],
+  );
+  const [counters] = lab.rib.counters(a.id);
+  assert.deepEqual([counters!.received, counters!.stale, counters!.endOfRibReceived], [1, 0, true]);
+});
+
+test("only the families that are to be kept are kept", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2", { session: { families: [4, 6] } }).up();
+  a.announce(["10.1.0.0/16"]);
+  a.announce(["2001:db8::/32"], route({ nextHop: address("2001:db8::9") }));
+  a.down([6]);
+  assert.deepEqual(
+    [...lab.rib.paths({ view: "loc" })].map((p) => [p.prefix, p.stale]),
+    [["2001:db8::/32", true]],
+  );
+  // The family is gone from the next session: so are its paths.
+  a.config = { ...a.config, negotiated: { ...a.config.negotiated, families: [4] } };
+  a.up();
+  lab.settle();
+  assert.equal(lab.rib.sizes().paths, 0);
+});
+
+test("a second restart before End-of-RIB: what was stale before goes, RFC 4724 §4.2", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2").up();
+  a.announce(["10.1.0.0/16", "10.2.0.0/16"]);
+  a.down([4]);
+  a.up();
+  a.announce(["10.2.0.0/16"]);
+  a.down([4]);
+  assert.deepEqual(
+    [...lab.rib.paths({ view: "loc" })].map((p) => p.prefix),
+    ["10.2.0.0/16"],
+  );
+  lab.rib.sweepStale(a.id, 4);
+  lab.settle();
+  assert.deepEqual(lab.rib.sizes(), { prefixes: 0, paths: 0, attributeSets: 0 });
+});
+
+test("long-lived stale: last choice, marked, told only to peers that know, RFC 9494", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2", { routeReflectorClient: true }).up();
+  const b = lab.peer("10.0.0.3", { routeReflectorClient: true }).up();
+  const knows = lab.peer("10.0.0.4", { session: { longLivedGracefulRestart: LLGR } }).up();
+  const ignorant = lab.peer("10.0.0.5").up();
+  a.announce(["10.1.0.0/16", "10.2.0.0/16"], route({ localPref: 500 }));
+  a.announce(["10.3.0.0/16"], route({ communities: [0xffff0007] }));
+  b.announce(["10.2.0.0/16"], route());
+  for (const peer of [knows, ignorant]) peer.receive();
+  assert.equal(knows.view.size, 3);
+  a.down([4]);
+  lab.rib.markLongLived(a.id, 4);
+  lab.settle();
+  for (const peer of [knows, ignorant]) peer.receive();
+  assert.deepEqual([...knows.view.keys()].sort(), ["10.1.0.0/16", "10.2.0.0/16"]);
+  assert.deepEqual([...knows.view.get("10.1.0.0/16")!.communities], [0xffff0006]);
+  assert.deepEqual([...ignorant.view.keys()], ["10.2.0.0/16"]);
+  assert.equal(ignorant.view.get("10.2.0.0/16")!.localPref, 100);
+  const listed = [...lab.rib.paths({ view: "loc", prefix: prefix("10.2.0.0/16") })];
+  assert.equal(listed[1]!.lost, "long-lived stale");
+  assert.equal(listed[1]!.stale, true);
+  // A second restart does not end the long-lived time; only a sweep does.
+  a.up();
+  a.down([4]);
+  assert.equal(lab.rib.counters(a.id).find((c) => c.family === 4)!.received, 2);
+  a.up();
+  a.announce(["10.1.0.0/16"], route({ localPref: 500 }));
+  lab.rib.setPeerPolicies(a.id, { importPolicy: undefined });
+  lab.rib.endOfRib(a.id, 4);
+  for (const peer of [knows, ignorant]) peer.receive();
+  assert.deepEqual([...knows.view.get("10.1.0.0/16")!.communities], []);
+  assert.deepEqual(knows.held(), ignorant.held());
+});
+
+test("an import policy that changes leaves long-lived stale paths marked", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2").up();
+  a.announce(["10.1.0.0/16"]);
+  a.down([4]);
+  lab.rib.markLongLived(a.id, 4);
+  lab.settle();
+  a.up();
+  const set = { localPref: 70 };
+  const statements = [{ name: "s", match: {}, set, result: "accept" as const }];
+  lab.rib.setPeerPolicies(a.id, {
+    importPolicy: { name: "p", statements, defaultResult: "reject" },
+  });
+  lab.settle();
+  const [path] = [...lab.rib.paths({ view: "loc" })];
+  assert.deepEqual(path!.communities, ["65535:6"]);
+  assert.equal(path!.localPref, 70);
+  assert.equal(path!.stale, true);
+});
+
+test("an enhanced refresh: what is not sent again goes at its end, and nothing shows as stale", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2").up();
+  a.announce(["10.1.0.0/16", "10.2.0.0/16"]);
+  lab.rib.beginRefresh(a.id, 4);
+  assert.equal(lab.rib.lookupBest(prefix("10.1.0.0/16"))?.stale, false);
+  assert.equal(lab.rib.counters(a.id)[0]!.stale, 0);
+  a.announce(["10.1.0.0/16"]);
+  lab.rib.endRefresh(a.id, 4);
+  assert.deepEqual(
+    [...lab.rib.paths({ view: "loc" })].map((p) => p.prefix),
+    ["10.1.0.0/16"],
+  );
+});
+
+test("a peer with a long table goes in slices; its next session is not in its way", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2", { remoteAs: 65001 }).up();
+  const b = lab.peer("10.0.0.3").up();
+  const all = many(10_000);
+  a.announce(all, route({ path: [65001] }));
+  b.receive();
+  assert.equal(b.view.size, 10_000);
+  a.isUp = false;
+  lab.rib.peerDown(a.id, { retainStale: [] });
+  assert.equal(lab.workCount, 1);
+  assert.ok(lab.rib.sizes().paths > 5000, "not all at once");
+  a.up();
+  a.announce(all.slice(0, 100), route({ path: [65001] }));
+  assert.equal(lab.workCount, 1);
+  let calls = 0;
+  while (lab.rib.work(1000)) calls++;
+  assert.ok(calls >= 4);
+  b.receive();
+  assert.equal(b.view.size, 100);
+  assert.equal(lab.rib.sizes().paths, 100);
+  assert.deepEqual(b.needless, []);
+  a.announce(all, route({ path: [65001] }));
+  a.isUp = false;
+  lab.rib.peerDown(a.id, { retainStale: [] });
+  assert.equal(lab.workCount, 2);
+});
+
+test("a small table goes at once, and its peer's number serves again", () => {
+  const lab = new RibLab();
+  const b = lab.peer("10.0.0.3").up();
+  const numbers = new Set<number>();
+  for (let i = 0; i < 50; i++) {
+    const a = lab.peer(`10.0.1.${i}`, { remoteAs: 65001 }).up();
+    numbers.add(a.id);
+    a.announce(["10.1.0.0/16"], route({ path: [65001] }));
+    b.receive();
+    lab.rib.peerDown(a.id, { retainStale: [] });
+    b.receive();
+    assert.deepEqual(b.held(), []);
+  }
+  assert.equal(lab.workCount, 0);
+  assert.ok(numbers.size <= 3, `${numbers.size} numbers`);
+  assert.deepEqual(lab.rib.sizes(), { prefixes: 0, paths: 0, attributeSets: 0 });
+});
+
+test("a peer that comes back as another kind of peer brings nothing along", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2", { remoteAs: 65001 }).up();
+  a.announce(["10.1.0.0/16"], route({ path: [65001] }));
+  a.down([4]);
+  const again = lab.peer("10.0.0.2").up();
+  lab.settle();
+  assert.equal(lab.rib.sizes().paths, 0);
+  assert.equal(again.id, a.id);
+});
+
+test("orders about a peer that is long gone do nothing", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2").up();
+  a.down();
+  lab.rib.sweepStale(a.id, 4);
+  lab.rib.markLongLived(a.id, 4);
+  assert.deepEqual(lab.rib.counters(a.id), []);
+  assert.equal(lab.rib.hasOutput(a.id), false);
+});
