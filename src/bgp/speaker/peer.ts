@@ -260,7 +260,7 @@ export class Peer implements SessionHooks, Task {
     if (subtype === RefreshSubtype.request) this.#refreshOut(session, family);
     // RFC 7313 §5: other subtypes without the capability are ignored.
     if (!session.enhancedRouteRefresh) return;
-    if (subtype === RefreshSubtype.begin) this.#beginRefresh(family);
+    if (subtype === RefreshSubtype.begin) this.#beginRefresh(session, family);
     if (subtype === RefreshSubtype.end) this.#endRefresh(family);
   }
 
@@ -304,7 +304,13 @@ export class Peer implements SessionHooks, Task {
     this.#withId((id) => this.#host.rib.refreshOut(id, family, { enhanced }));
   }
 
-  #beginRefresh(family: RouteFamily): void {
+  #beginRefresh(session: NegotiatedSession, family: RouteFamily): void {
+    const restarts = session.remoteCapabilities.some(({ kind }) => kind === "gracefulRestart");
+    if (restarts && !this.endOfRib.has(family)) {
+      // RFC 7313 §4: its first table is still coming, and ends with an End-of-RIB.
+      this.#log.debug({ family }, "route refresh begins before End-of-RIB: ignored");
+      return;
+    }
     this.#withId((id) => this.#host.rib.beginRefresh(id, family));
     this.#refreshTimers.get(family)?.cancel();
     // RFC 7313 §4: an upper bound for a peer that never ends what it began.
