@@ -18,7 +18,7 @@ import { NO_PATH, type PathId, type PathStore, Verdict } from "./path-store.ts";
 import { PeerKind, type PeerTable } from "./peer-table.ts";
 import type { PrefixTable, RowId } from "./prefix-table.ts";
 
-/** The steps in order. Those before `med` compare any two paths; `cost` is the last for multipath. */
+/** The steps in order. Before `med` any two paths compare; `cost` is the last for multipath. */
 const Step = {
   longLived: 0,
   localPref: 1,

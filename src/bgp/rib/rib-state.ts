@@ -39,7 +39,7 @@ export interface RibOptions extends RibGlobals {
   readonly workAtOnce?: number;
   /** There is output for the peer; called once until `drainOutput` has emptied it. */
   readonly onOutputReady: (peer: PeerId) => void;
-  /** Best routes changed; called once until `takeBestChanges` has emptied the list. None = nobody. */
+  /** Best routes changed; called once until `takeBestChanges` emptied the list. None = nobody. */
   readonly onBestDirty?: () => void;
   /** There is work for `work`; called once until it has done it all. */
   readonly onWork: () => void;
