@@ -20,6 +20,11 @@ export class StaleRoutes {
   readonly #clock: Clock;
   readonly #actions: StaleRoutesActions;
   readonly #timers = new Map<RouteFamily, Timer>();
+  /**
+   * When the long-lived stale time of a family is over, monotonic ms. RFC 9494 §4.2: the peer's
+   * return neither stops nor renews it, only its End-of-RIB does; nor does a further loss.
+   */
+  readonly #longLivedEnds = new Map<RouteFamily, number>();
 
   constructor(clock: Clock, actions: StaleRoutesActions) {
     this.#clock = clock;
@@ -33,7 +38,11 @@ export class StaleRoutes {
 
   /** The session ended; these families are kept. */
   peerLeft(retained: readonly RetainedFamily[]): void {
-    this.cancel();
+    this.#cancelTimers();
+    const kept = new Set(retained.map(({ family }) => family));
+    for (const family of this.#longLivedEnds.keys()) {
+      if (!kept.has(family)) this.#longLivedEnds.delete(family);
+    }
     for (const entry of retained) {
       if (entry.restartSeconds > 0) {
         this.#after(entry.family, entry.restartSeconds * 1000, () => this.#restartOver(entry));
@@ -46,13 +55,15 @@ export class StaleRoutes {
   /** The session is up again; routes of `forwarded` families may stay until they are replaced. */
   peerReturned(forwarded: readonly RouteFamily[]): void {
     const kept = this.families;
-    this.cancel();
+    this.#cancelTimers();
     for (const family of kept) {
       if (!forwarded.includes(family)) {
+        this.done(family);
         this.#actions.sweep(family);
         continue;
       }
-      this.#after(family, STALE_ROUTES_MS, () => {
+      const longLivedMs = this.#longLivedLeft(family) ?? STALE_ROUTES_MS;
+      this.#after(family, Math.min(STALE_ROUTES_MS, longLivedMs), () => {
         this.done(family);
         this.#actions.sweep(family);
       });
@@ -63,12 +74,24 @@ export class StaleRoutes {
   done(family: RouteFamily): void {
     this.#timers.get(family)?.cancel();
     this.#timers.delete(family);
+    this.#longLivedEnds.delete(family);
   }
 
   /** Forgets all timers; the routes are somebody else's to remove. */
   cancel(): void {
+    this.#cancelTimers();
+    this.#longLivedEnds.clear();
+  }
+
+  #cancelTimers(): void {
     for (const timer of this.#timers.values()) timer.cancel();
     this.#timers.clear();
+  }
+
+  /** Ms of the long-lived stale time that are left; undefined when it does not run. */
+  #longLivedLeft(family: RouteFamily): number | undefined {
+    const end = this.#longLivedEnds.get(family);
+    return end === undefined ? undefined : Math.max(0, end - this.#clock.now());
   }
 
   #restartOver({ family, longLivedSeconds }: RetainedFamily): void {
@@ -77,7 +100,9 @@ export class StaleRoutes {
       return;
     }
     this.#actions.markLongLived(family);
-    this.#after(family, longLivedSeconds * 1000, () => this.#expire(family));
+    const left = this.#longLivedLeft(family) ?? longLivedSeconds * 1000;
+    this.#longLivedEnds.set(family, this.#clock.now() + left);
+    this.#after(family, left, () => this.#expire(family));
   }
 
   #expire(family: RouteFamily): void {

@@ -1,0 +1,101 @@
+/** How long routes of a peer that is away stay: RFC 4724 §4.2, RFC 9494 §4.2. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { STALE_ROUTES_MS } from "../../../src/bgp/speaker/limits.ts";
+import { StaleRoutes } from "../../../src/bgp/speaker/stale-routes.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
+
+class Kept {
+  readonly clock = new FakeClock();
+  readonly log: string[] = [];
+  readonly stale: StaleRoutes;
+
+  constructor() {
+    const start = this.clock.now();
+    const say = (what: string) => {
+      this.log.push(`${(this.clock.now() - start) / 1000} ${what}`);
+    };
+    this.stale = new StaleRoutes(this.clock, {
+      markLongLived: (family) => say(`mark ${family}`),
+      sweep: (family) => say(`sweep ${family}`),
+      emptied: () => say("emptied"),
+    });
+  }
+
+  left(restartSeconds: number, longLivedSeconds: number): void {
+    this.stale.peerLeft([{ family: 4, restartSeconds, longLivedSeconds }]);
+  }
+
+  seconds(count: number): this {
+    this.clock.advance(count * 1000);
+    return this;
+  }
+}
+
+test("the restart time, then the long-lived time, then the routes go", () => {
+  const both = new Kept();
+  both.left(30, 600);
+  both.seconds(1_000);
+  assert.deepEqual(both.log, ["30 mark 4", "630 sweep 4", "630 emptied"]);
+  const plain = new Kept();
+  plain.left(30, 0);
+  plain.seconds(1_000);
+  assert.deepEqual(plain.log, ["30 sweep 4", "30 emptied"]);
+  const longLivedOnly = new Kept();
+  longLivedOnly.left(0, 600);
+  longLivedOnly.seconds(1_000);
+  assert.deepEqual(longLivedOnly.log, ["0 mark 4", "600 sweep 4", "600 emptied"]);
+});
+
+test("a peer that is back has a bounded time to send its table, ended by its End-of-RIB", () => {
+  const slow = new Kept();
+  slow.left(30, 0);
+  slow.seconds(10).stale.peerReturned([4]);
+  slow.seconds(1_000);
+  assert.deepEqual(slow.log, [`${10 + STALE_ROUTES_MS / 1000} sweep 4`]);
+  const told = new Kept();
+  told.left(30, 0);
+  told.seconds(10).stale.peerReturned([4]);
+  told.seconds(5).stale.done(4);
+  told.seconds(1_000);
+  assert.deepEqual(told.log, []);
+});
+
+test("a family that is not forwarded any more goes at once, and with it its times", () => {
+  const kept = new Kept();
+  kept.left(30, 600);
+  kept.seconds(40).stale.peerReturned([]);
+  kept.left(30, 600);
+  kept.seconds(1_000);
+  assert.deepEqual(kept.log, [
+    "30 mark 4",
+    "40 sweep 4",
+    "70 mark 4",
+    "670 sweep 4",
+    "670 emptied",
+  ]);
+});
+
+test("the peer's return does not stop the long-lived time (RFC 9494 §4.2)", () => {
+  const kept = new Kept();
+  kept.left(30, 100);
+  kept.seconds(120).stale.peerReturned([4]);
+  kept.seconds(1_000);
+  assert.deepEqual(kept.log, ["30 mark 4", "130 sweep 4"]);
+});
+
+test("nor does a further loss renew it, before the peer has told its table (RFC 9494 §4.2)", () => {
+  const kept = new Kept();
+  kept.left(10, 100);
+  kept.seconds(50).stale.peerReturned([4]);
+  kept.seconds(5).left(10, 100);
+  kept.seconds(1_000);
+  assert.deepEqual(kept.log, ["10 mark 4", "65 mark 4", "110 sweep 4", "110 emptied"]);
+  const synchronized = new Kept();
+  synchronized.left(10, 100);
+  synchronized.seconds(50).stale.peerReturned([4]);
+  synchronized.seconds(5).stale.done(4);
+  synchronized.left(10, 100);
+  synchronized.seconds(1_000);
+  assert.deepEqual(synchronized.log.slice(1), ["65 mark 4", "165 sweep 4", "165 emptied"]);
+});
