@@ -38,6 +38,7 @@ import {
   LOWER_ID_PATIENCE_MS,
   PEERS_MAX,
   RESET_DELAY_MS,
+  START_SPREAD_MS_EACH,
   START_SPREAD_MS_MAX,
   WAITING_CHECK_MS,
 } from "./speaker/limits.ts";
@@ -351,7 +352,8 @@ export class Speaker {
 
   /** Spreads many dials, and lets the side dial first whose connection would win a collision. */
   #startDelay(peer: Peer): number {
-    const spread = Math.min(START_SPREAD_MS_MAX, this.#peers.size) * this.#services.random();
+    const whole = Math.min(START_SPREAD_MS_MAX, this.#peers.size * START_SPREAD_MS_EACH);
+    const spread = whole * this.#services.random();
     if (familyOf(peer.address) !== 4) return spread;
     const lower = peer.local.routerId < wordOfAddress(peer.address);
     return lower && !peer.config.passive ? spread + LOWER_ID_PATIENCE_MS : spread;

@@ -13,9 +13,10 @@ export const BEST_BATCH_ROUTES = 4096;
 export const RIB_WORK_UNITS = 2048;
 
 /**
- * First dials are spread over a millisecond for each peer, up to this, so that a thousand agents
- * that start together do not all dial at once.
+ * First dials are spread over this time for each peer, about what a session costs to bring up, so
+ * that connections are not asked for faster than we can serve them; in all at most a second.
  */
+export const START_SPREAD_MS_EACH = 0.25;
 export const START_SPREAD_MS_MAX = 1_000;
 
 /**

@@ -107,6 +107,7 @@ test("keys can be changed while running, on one side after the other", async (t)
 
 test("a port that is taken is told, and taken over when it is free", async (t) => {
   const blocker = createServer().listen(0, "127.0.0.1");
+  t.after(() => blocker.close());
   await once(blocker, "listening");
   const { port } = blocker.address() as { port: number };
   const address = ip("127.0.0.1");
