@@ -16,14 +16,17 @@ export const FEATURES = {
   answersRefresh: "answers route refresh",
   helper: "keeps our routes while we restart",
   restarter: "comes back with its forwarding state kept",
+  longLivedRestarter: "… even later (long-lived graceful restart)",
   md5Dial: "TCP MD5 where it dials",
   md5Listen: "TCP MD5 where it listens",
+  ttlSecurity: "GTSM",
   twoOctetAs: "can be told to speak two-octet AS numbers",
   twoOctetLargePeer: "… and then peers with an AS of four octets",
   twoOctetAggregator: "… and then takes an AGGREGATOR of six octets",
   addPathSend: "sends several paths (add-path)",
   addPathReceive: "takes several paths (add-path)",
   extendedNextHop: "IPv4 over IPv6 next hops",
+  extendedMessage: "messages of more than 4096 octets",
   notifiesUnderRestart: "says so when it shuts down, though graceful restart was agreed",
   shutdownTextSent: "sends a shutdown text",
   shutdownTextShown: "shows our shutdown text",
@@ -95,6 +98,7 @@ export const DAEMONS: readonly DaemonRow[] = [
       "multiprotocol 4",
       "multiprotocol 6",
       "routeRefresh",
+      "unknown 128",
     ],
     settable: ["origin", "extendedCommunities", "asPath", "aggregator", "atomicAggregate"],
     lacks: {
@@ -123,8 +127,11 @@ export const DAEMONS: readonly DaemonRow[] = [
     ],
     settable: ["origin", "extendedCommunities", "asPath", "aggregator"],
     lacks: {
-      twoOctetLargePeer: "see the line above",
-      twoOctetAggregator: "see the line above",
+      sendsRefresh:
+        "`softresetin` runs its own table through the policy again; no ROUTE-REFRESH is sent",
+      extendedMessage: "not in its configuration, nor in its OPEN",
+      twoOctetLargePeer: "never speaks two octets",
+      twoOctetAggregator: "never speaks two octets",
       twoOctetAs: "the capability for four octets is always sent; no option in its configuration",
     },
   },
@@ -144,10 +151,15 @@ export const DAEMONS: readonly DaemonRow[] = [
     ],
     settable: ["origin", "extendedCommunities"],
     lacks: {
+      answersRefresh:
+        'it logs "route refresh: AID IPv4 unicast not negotiated" for a family that was, and ' +
+        "sends nothing; asked by BIRD it does the same",
+      longLivedRestarter: "no such option",
       restarter: "its capability lists no family: only the End-of-RIB marker is supported",
       md5Listen:
         "its listener has no key on Linux: the kernel drops our SYN and counts TCPMD5Unexpected",
       twoOctetLargePeer: '`remote-as 23456`: "AS 23456 is reserved and may not be used"',
+      extendedMessage: "no such option",
       extendedNextHop: "no such option; bgpd.conf(5) of this version does not know RFC 8950",
     },
   },
@@ -160,7 +172,6 @@ export const DAEMONS: readonly DaemonRow[] = [
     capabilities: [
       "enhancedRouteRefresh",
       "fourOctetAs",
-      "fqdn",
       "gracefulRestart",
       "multiprotocol 4",
       "multiprotocol 6",
@@ -176,6 +187,7 @@ export const DAEMONS: readonly DaemonRow[] = [
     ],
     lacks: {
       passesOn: "it is no router: each neighbour gets what the configuration and the API say",
+      longLivedRestarter: "no such option",
       helper: "it keeps no table of received routes",
       notifiesUnderRestart:
         'its teardown logs "closing the session without notification" and just closes',

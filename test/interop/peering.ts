@@ -28,8 +28,10 @@ export interface PeeringOptions {
   readonly neighbor?: Partial<NeighborSetup>;
   readonly leftNeighbor?: Partial<NeighborSetup>;
   readonly rightNeighbor?: Partial<NeighborSetup>;
-  /** Feeds one side with routes made by hand, from AS 64999. */
+  /** Feeds one side with routes made by hand. */
   readonly injector?: Side;
+  /** AS 64999 unless told; the fed side's AS makes it an internal client. */
+  readonly injectorAs?: number;
 }
 
 export class Peering<L extends PeerDaemon = PeerDaemon> {
@@ -67,6 +69,7 @@ export class Peering<L extends PeerDaemon = PeerDaemon> {
     const { kind, dial, session = 4 } = options;
     const leftAs = options.leftAs ?? AS.left;
     const rightAs = options.rightAs ?? (kind === "ibgp" ? leftAs : AS.right);
+    const injectorAs = options.injectorAs ?? AS.injector;
     const lab = await Lab.build();
     try {
       const neighbors = (side: Side, as: number, own: Partial<NeighborSetup> | undefined) => [
@@ -76,7 +79,9 @@ export class Peering<L extends PeerDaemon = PeerDaemon> {
           ...options.neighbor,
           ...own,
         }),
-        ...(options.injector === side ? [injectorOf(side)] : []),
+        ...(options.injector === side
+          ? [injectorOf(side, injectorAs, side === "left" ? leftAs : rightAs)]
+          : []),
       ];
       const left = await lab.setup("left", "left", {
         as: leftAs,
@@ -96,7 +101,7 @@ export class Peering<L extends PeerDaemon = PeerDaemon> {
         as: { left: leftAs, right: rightAs },
         address: { left: ADDRESSES.left[session], right: ADDRESSES.right[session] },
         capture,
-        injector: fed === undefined ? undefined : lab.add(new Injector(lab, fed, AS.injector)),
+        injector: fed === undefined ? undefined : lab.add(new Injector(lab, fed, injectorAs)),
       });
     } catch (error) {
       await lab.remove();
@@ -133,9 +138,10 @@ export class Peering<L extends PeerDaemon = PeerDaemon> {
   }
 }
 
-function injectorOf(side: Side): NeighborSetup {
+function injectorOf(side: Side, as: number, own: number): NeighborSetup {
   return {
-    ...neighborOf(side, AS.injector),
+    ...neighborOf(side, as),
+    client: as === own,
     address: injectorAddress(side),
     passive: true,
     gracefulRestart: false,

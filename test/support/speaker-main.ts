@@ -38,10 +38,14 @@ const speaker = new Speaker(
   { clock: systemClock, random: Math.random, log: stderrLog({}), transport: new TcpTransport() },
   options.config,
 );
-/** Prefixes that had a best route and lost it, with repetitions. */
+/** Prefixes that had a best route of a peer and lost it, with repetitions. */
 const lost: Prefix[] = [];
+const had = new Set<Prefix>();
 speaker.onBestChange((routes) => {
-  for (const route of routes) if (route.nextHops.length === 0) lost.push(route.prefix);
+  for (const { prefix, nextHops } of routes) {
+    if (nextHops.length > 0) had.add(prefix);
+    else if (had.delete(prefix)) lost.push(prefix);
+  }
 });
 speaker.originate(options.routes);
 speaker.setPeers(options.peers);

@@ -1,12 +1,13 @@
 /** Sessions in each direction of connecting, and what travels over them. */
 import assert from "node:assert/strict";
+import { injectorAddress } from "../../support/peers/injector.ts";
 import { ADDRESSES } from "../../support/peers/lab.ts";
 import type { PeerDaemon, TestRoute } from "../../support/peers/peer.ts";
-import { until } from "../../support/shell.ts";
+import { must, until } from "../../support/shell.ts";
 import { assertDecodes } from "../capture-check.ts";
 import type { Settable } from "../daemons.ts";
 import { expectOriginated, expectPassedOn, seesRoutes } from "../expectation.ts";
-import type { Peering } from "../peering.ts";
+import { AS, type Peering } from "../peering.ts";
 import {
   injectedRoute,
   opaqueRoute,
@@ -92,12 +93,18 @@ export const fourOctetAs: Scenario = {
 };
 
 /** The injector feeds one speaker, the other sees what that one made of it. */
-async function passOn(peering: Peering, from: PeerDaemon, route: TestRoute): Promise<void> {
+async function passOn(
+  peering: Peering,
+  from: PeerDaemon,
+  route: TestRoute,
+  showsOpaque = true,
+): Promise<void> {
   const { left, right, address, kind, as } = peering;
   const [to, neighbor, sender] =
     from === left ? [right, address.left, as.left] : [left, address.right, as.right];
   await peering.injector!.announce([route]);
-  await seesRoutes(to, neighbor, 4, [expectPassedOn(route, kind, { as: sender })]);
+  const { opaque, ...others } = expectPassedOn(route, kind, { as: sender });
+  await seesRoutes(to, neighbor, 4, [showsOpaque ? { ...others, opaque: opaque! } : others]);
   await peering.injector!.withdraw([route.prefix]);
   await seesRoutes(to, neighbor, 4, []);
 }
@@ -113,18 +120,58 @@ export const wePassOn: Scenario = {
     }),
 };
 
-export const wePassOnUnknown: Scenario = {
-  name: "we pass on attributes that nobody knows",
-  needs: ["showsOpaque"],
+export const weReflect: Scenario = {
+  name: "we reflect what an internal client says",
+  kinds: ["ibgp"],
   run: (cell) =>
-    withPeering(cell, { dial: "left", injector: "left" }, async (peering) => {
+    withPeering(cell, { dial: "left", injector: "left", injectorAs: AS.left }, async (peering) => {
+      const { right, address, injector } = peering;
       await peering.up();
-      await passOn(peering, peering.left, opaqueRoute("left", 2));
-      // The type of the experiment of January 2019 that some daemons did not survive.
-      const experiment = { ...opaqueRoute("left", 3), opaque: [unknownAttribute(255, 32)] };
-      await passOn(peering, peering.left, experiment);
+      const route = { ...injectedRoute("left", 1), asPath: "65010 4200000001", localPref: 321 };
+      await injector!.announce([route]);
+      const reflected = {
+        ...expectOriginated(route, "ibgp", { as: AS.left }),
+        originatorId: injectorAddress("left"),
+        clusterList: [ADDRESSES.left[4]],
+      };
+      await seesRoutes(right, address.left, 4, [reflected]);
+      await peering.capture.stop();
+      await assertDecodes(peering.capture.file, address.left);
     }),
 };
+
+export const wePassOnUnknown: Scenario = {
+  name: "we pass on attributes that nobody knows",
+  run: (cell) =>
+    withPeering(cell, { dial: "left", injector: "left" }, async (peering) => {
+      const { left, right, address } = peering;
+      const shown = cell.daemon.lacks.showsOpaque === undefined;
+      await peering.up();
+      await passOn(peering, left, opaqueRoute("left", 2), shown);
+      // The type of the experiment of January 2019 that some daemons did not survive.
+      const experiment = { ...opaqueRoute("left", 3), opaque: [unknownAttribute(255, 32)] };
+      await passOn(peering, left, experiment, shown);
+      assert.equal(await right.state(address.left), "Established");
+      await peering.capture.stop();
+      // Whether the daemon shows them or not: they were sent, partial, and none but those.
+      assert.deepEqual(await opaqueTypes(peering), ["200 224", "201 240", "255 224"]);
+    }),
+};
+
+/** Type and flags of the attributes above 128 that we sent. */
+async function opaqueTypes({ capture, address }: Peering): Promise<string[]> {
+  const fields = ["type_code", "flags"].map((name) => `bgp.update.path_attribute.${name}`);
+  const filter = `bgp.type == 2 && ip.src == ${address.left}`;
+  const text = await must("tshark", [
+    ...["-n", "-r", capture.file, "-Y", filter, "-T", "fields"],
+    ...fields.flatMap((field) => ["-e", field]),
+  ]);
+  return text.split("\n").flatMap((line) => {
+    const [types = [], flags = []] = line.split("\t").map((column) => column.split(","));
+    const both = types.map((type, index) => [Number(type), Number(flags[index])] as const);
+    return both.filter(([type]) => type > 128).map(([type, bits]) => `${type} ${bits}`);
+  });
+}
 
 export const theyPassOn: Scenario = {
   name: "they pass on what a third speaker says, unknown attributes included",

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { ADDRESSES } from "../../support/peers/lab.ts";
 import type { PeerDaemon, TestRoute } from "../../support/peers/peer.ts";
-import { until } from "../../support/shell.ts";
+import { must, until } from "../../support/shell.ts";
 import { assertDecodes } from "../capture-check.ts";
 import { expectPassedOn, injectedPath, seesRoutes } from "../expectation.ts";
 import { AS, type Peering } from "../peering.ts";
@@ -38,6 +38,21 @@ function md5(dial: "left" | "right"): Scenario {
 
 export const md5WeDial = md5("left");
 export const md5TheyDial = md5("right");
+
+export const ttlSecurity: Scenario = {
+  name: "GTSM: both send a TTL of 255, and want it",
+  needs: ["ttlSecurity"],
+  kinds: ["ebgp"],
+  run: (cell) =>
+    withPeering(cell, { dial: "both", neighbor: { ttlSecurity: true } }, async (peering) => {
+      await peering.up();
+      await plainExchange(peering);
+      await peering.capture.stop();
+      const { left, right } = peering.address;
+      const filter = `ip.ttl != 255 && bgp && ip.src in {${left}, ${right}}`;
+      assert.equal(await must("tshark", ["-n", "-r", peering.capture.file, "-Y", filter]), "");
+    }),
+};
 
 export const md5Wrong: Scenario = {
   name: "TCP MD5 with a wrong password: no session",

@@ -4,10 +4,13 @@ import type { IpFamily } from "../../../src/ip/address.ts";
 import {
   extendedCommunityOfText,
   familyOfText,
+  LONG_LIVED_SECONDS,
   type NeighborSetup,
   originOfText,
   type PeerDaemon,
   type PeerSetup,
+  RESTART_SECONDS,
+  RESTART_SECONDS_SHORT,
   routeTargetParts,
   type SeenRoute,
   type StartOptions,
@@ -176,7 +179,11 @@ protocol bgp p${index} {
   hold time 90;
   passive ${neighbor.passive ? "on" : "off"};
   graceful restart ${neighbor.gracefulRestart ? "on" : "off"};
-  graceful restart time 30;
+  graceful restart time ${neighbor.longLived ? RESTART_SECONDS_SHORT : RESTART_SECONDS};
+  ${neighbor.gracefulRestart ? "" : "long lived graceful restart off;"}
+  ${neighbor.longLived ? "long lived graceful restart on;" : ""}
+  long lived stale time ${LONG_LIVED_SECONDS};
+  ttl security ${neighbor.ttlSecurity ? "on" : "off"};
   enable as4 ${neighbor.fourOctetAs ? "on" : "off"};
   enable extended messages ${neighbor.extendedMessage ? "on" : "off"};
   ${neighbor.password === undefined ? "" : `password "${neighbor.password}";`}

@@ -14,6 +14,7 @@ import {
   originOfText,
   type PeerDaemon,
   type PeerSetup,
+  RESTART_SECONDS,
   routeTargetParts,
   type SeenRoute,
   type StartOptions,
@@ -204,11 +205,12 @@ neighbor ${neighbor.address} {
   passive ${neighbor.passive};
   ${neighbor.passive ? "listen 179;" : ""}
   ${neighbor.password === undefined ? "" : `md5-password "${neighbor.password}";`}
+  ${neighbor.ttlSecurity ? "outgoing-ttl 255; incoming-ttl 255;" : ""}
   adj-rib-out true;
   capability {
     asn4 ${enable(neighbor.fourOctetAs)};
     route-refresh enable;
-    graceful-restart ${neighbor.gracefulRestart ? "30" : "disable"};
+    graceful-restart ${neighbor.gracefulRestart ? RESTART_SECONDS : "disable"};
     add-path ${mode[addPath]};
     extended-message ${enable(neighbor.extendedMessage)};
     nexthop ${enable(neighbor.extendedNextHop)};

@@ -7,10 +7,13 @@ import { must, run } from "../shell.ts";
 import {
   extendedCommunityOfText,
   familyOfText,
+  LONG_LIVED_SECONDS,
   type NeighborSetup,
   originOfText,
   type PeerDaemon,
   type PeerSetup,
+  RESTART_SECONDS,
+  RESTART_SECONDS_SHORT,
   routeTargetParts,
   type SeenRoute,
   type StartOptions,
@@ -146,6 +149,8 @@ export class Frr implements PeerDaemon {
   #config(): string[] {
     const { as, routerId, neighbors } = this.#setup;
     const graceful = neighbors.some((neighbor) => neighbor.gracefulRestart);
+    const longLived = neighbors.some((neighbor) => neighbor.longLived);
+    const seconds = longLived ? RESTART_SECONDS_SHORT : RESTART_SECONDS;
     return [
       "frr defaults traditional",
       "hostname frr",
@@ -160,9 +165,10 @@ export class Frr implements PeerDaemon {
         ? [
             "bgp graceful-restart",
             "bgp graceful-restart preserve-fw-state",
-            "bgp graceful-restart restart-time 30",
+            `bgp graceful-restart restart-time ${seconds}`,
           ]
         : ["bgp graceful-restart-disable"]),
+      ...(longLived ? [`bgp long-lived-graceful-restart stale-time ${LONG_LIVED_SECONDS}`] : []),
       ...neighbors.flatMap((neighbor) => neighborLines(neighbor)),
       ...([4, 6] as const).flatMap((family) => [
         `address-family ipv${family} unicast`,
@@ -225,7 +231,9 @@ function neighborLines(neighbor: NeighborSetup): string[] {
     `neighbor ${address} advertisement-interval 0`,
     `neighbor ${address} timers connect 1`,
     `neighbor ${address} timers 30 90`,
-    `neighbor ${address} disable-connected-check`,
+    ...(neighbor.ttlSecurity
+      ? [`neighbor ${address} ttl-security hops 1`]
+      : [`neighbor ${address} disable-connected-check`]),
     ...(neighbor.passive ? [`neighbor ${address} passive`] : []),
     ...(neighbor.password === undefined
       ? []

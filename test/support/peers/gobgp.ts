@@ -2,9 +2,12 @@
 import type { IpFamily } from "../../../src/ip/address.ts";
 import {
   familyOfText,
+  LONG_LIVED_SECONDS,
   type NeighborSetup,
   type PeerDaemon,
   type PeerSetup,
+  RESTART_SECONDS,
+  RESTART_SECONDS_SHORT,
   routeTarget,
   routeTargetParts,
   type SeenRoute,
@@ -17,6 +20,7 @@ import { NamespaceProcess, writeConfig } from "./process.ts";
 const ORIGINS = ["igp", "egp", "incomplete"] as const;
 const ESTABLISHED = 6;
 const EXTENDED_LENGTH = 0x10;
+const TTL_SECURITY = "[neighbors.ttl-security.config]\n    enabled = true\n    ttl-min = 255";
 
 export class GoBgp implements PeerDaemon {
   readonly name = "GoBGP";
@@ -40,7 +44,10 @@ export class GoBgp implements PeerDaemon {
     await this.#process.ready(async () => {
       return (await this.#process.run("gobgp", "global")).status === 0;
     });
+    // Routes first, neighbours then: or a restart would tell End-of-RIB before its routes.
     await this.#add([...this.#routes.values()]);
+    for (const { address } of this.#setup.neighbors)
+      await this.#process.must("gobgp", "neighbor", address, "enable");
   }
 
   async state(neighbor: string): Promise<string> {
@@ -135,6 +142,9 @@ function neighborConfig(neighbor: NeighborSetup): string {
       afi-safi-name = "ipv${each}-unicast"
     [neighbors.afi-safis.mp-graceful-restart.config]
       enabled = ${neighbor.gracefulRestart}
+    [neighbors.afi-safis.long-lived-graceful-restart.config]
+      enabled = ${neighbor.longLived}
+      restart-time = ${LONG_LIVED_SECONDS}
     [neighbors.afi-safis.add-paths.config]
       receive = ${receive}
       send-max = ${send ? 8 : 0}`;
@@ -143,6 +153,7 @@ function neighborConfig(neighbor: NeighborSetup): string {
   [neighbors.config]
     neighbor-address = "${neighbor.address}"
     peer-as = ${neighbor.as}
+    admin-down = true
     ${neighbor.password === undefined ? "" : `auth-password = "${neighbor.password}"`}
   [neighbors.timers.config]
     connect-retry = 1
@@ -154,7 +165,9 @@ function neighborConfig(neighbor: NeighborSetup): string {
     passive-mode = ${neighbor.passive}
   [neighbors.graceful-restart.config]
     enabled = ${neighbor.gracefulRestart}
-    restart-time = 30
+    restart-time = ${neighbor.longLived ? RESTART_SECONDS_SHORT : RESTART_SECONDS}
+    long-lived-enabled = ${neighbor.longLived}
+  ${neighbor.ttlSecurity ? TTL_SECURITY : ""}
   ${neighbor.families.map(family).join("")}
 `;
 }

@@ -14,6 +14,16 @@ export interface InjectorOptions {
   readonly routerId: string;
 }
 
+/** Many prefixes at once. */
+export interface BulkOrder {
+  readonly route: TestRoute;
+  /** Prefixes in all, and in each UPDATE. */
+  readonly total: number;
+  readonly each: number;
+  /** Different attribute sets, told apart by a community, one after another. */
+  readonly sets: number;
+}
+
 const RETRY_MS = 200;
 const KEEPALIVE_MS = 30_000;
 
@@ -76,15 +86,14 @@ function eachPrefix(body: Buffer, from: number, to: number, take: (key: string) 
   }
 }
 
-/** Prefixes /24 from 20.0.0.0 on, so many in each UPDATE. */
-function bulk(route: TestRoute, total: number, each: number): void {
+/** Prefixes /24 from 20.0.0.0 on. */
+function bulk({ route, total, each, sets }: BulkOrder): void {
   const prefixOf = (n: number) => `${20 + (n >> 16)}.${(n >> 8) & 255}.${n & 255}.0/24`;
   for (let from = 0; from < total; from += each) {
     const length = Math.min(each, total - from);
     const prefixes = Array.from({ length }, (_, index) => prefixOf(from + index));
-    // A community of its own for each UPDATE: as many attribute sets as messages.
-    const communities = [`${65100 + (from >> 16)}:${from & 0xffff}`];
-    socket?.write(announcement({ ...route, communities }, prefixes));
+    const set = (from / each) % sets;
+    socket?.write(announcement({ ...route, communities: [`65100:${set}`] }, prefixes));
   }
 }
 
@@ -99,10 +108,7 @@ answerCommands({
   endOfRib: () => {
     for (const marker of END_OF_RIB) socket?.write(marker);
   },
-  bulk: (order) => {
-    const { route, total, each } = order as { route: TestRoute; total: number; each: number };
-    bulk(route, total, each);
-  },
+  bulk: (order) => bulk(order as BulkOrder),
   heard: () => heard.size,
 });
 setInterval(() => {

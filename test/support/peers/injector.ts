@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { until } from "../shell.ts";
-import type { InjectorOptions } from "./injector-main.ts";
+import type { BulkOrder, InjectorOptions } from "./injector-main.ts";
 import { JsonProcess } from "./json-process.ts";
 import { ADDRESSES, type Lab, otherSide, type Side } from "./lab.ts";
 import type { TestRoute } from "./peer.ts";
@@ -52,9 +52,9 @@ export class Injector {
     return this.#process.ask("endOfRib");
   }
 
-  /** `total` prefixes /24 from 20.0.0.0 on with the attributes of `route`, `each` an UPDATE. */
-  bulk(route: TestRoute, total: number, each: number): Promise<void> {
-    return this.#process.ask("bulk", { route, total, each });
+  /** Prefixes /24 from 20.0.0.0 on with the attributes of `order.route`. */
+  bulk(order: BulkOrder): Promise<void> {
+    return this.#process.ask("bulk", order);
   }
 
   /** IPv4 prefixes that it has been told of and that were not withdrawn. */

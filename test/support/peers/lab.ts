@@ -149,6 +149,9 @@ export function neighborOf(
     extendedNextHop: false,
     extendedMessage: false,
     fourOctetAs: true,
+    ttlSecurity: false,
+    longLived: false,
+    client: false,
     ...rest,
   };
 }

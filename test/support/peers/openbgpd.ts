@@ -160,6 +160,7 @@ neighbor ${neighbor.address} {
   ${announce(6)}
   announce restart ${yes(neighbor.gracefulRestart)}
   announce enhanced refresh yes
+  ttl-security ${yes(neighbor.ttlSecurity)}
   announce as-4byte ${yes(neighbor.fourOctetAs)}
   announce add-path recv ${yes(addPath === "receive" || addPath === "both")}
   announce add-path send ${addPath === "send" || addPath === "both" ? "all" : "no"}
@@ -212,7 +213,7 @@ interface OpenAttribute {
   readonly AS?: number;
   readonly router_id?: string;
   readonly originator?: string;
-  readonly cluster_ids?: readonly string[];
+  readonly cluster_list?: readonly string[];
 }
 
 function routeOf(path: OpenPath): SeenRoute {
@@ -240,7 +241,7 @@ function routeOf(path: OpenPath): SeenRoute {
       return [{ type: Number(unknown[1]), flags: bits, hex: data }];
     }),
     originatorId: attribute("Originator")?.originator,
-    clusterList: attribute("Cluster")?.cluster_ids ?? [],
+    clusterList: attribute("Cluster")?.cluster_list ?? [],
     stale: path.stale === true,
   });
 }

@@ -72,7 +72,18 @@ export interface NeighborSetup {
   readonly extendedNextHop: boolean;
   readonly extendedMessage: boolean;
   readonly fourOctetAs: boolean;
+  /** GTSM, RFC 5082. */
+  readonly ttlSecurity: boolean;
+  /** Long-lived graceful restart, RFC 9494: both times short enough to wait for the first. */
+  readonly longLived: boolean;
+  /** It is our client, RFC 4456. */
+  readonly client: boolean;
 }
+
+/** Restart time of every speaker, and the one before long-lived stale routes. */
+export const RESTART_SECONDS = 30;
+export const RESTART_SECONDS_SHORT = 1;
+export const LONG_LIVED_SECONDS = 60;
 
 /** Everything that an adapter needs to write a configuration and to start its daemon. */
 export interface PeerSetup {

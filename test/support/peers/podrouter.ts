@@ -14,9 +14,12 @@ import { prefix, prefixLength } from "../../../src/ip/prefix.ts";
 import type { SpeakerOptions } from "../speaker-main.ts";
 import { JsonProcess } from "./json-process.ts";
 import {
+  LONG_LIVED_SECONDS,
   type NeighborSetup,
   type PeerDaemon,
   type PeerSetup,
+  RESTART_SECONDS,
+  RESTART_SECONDS_SHORT,
   type SeenRoute,
   type StartOptions,
   seenRoute,
@@ -25,12 +28,6 @@ import {
 
 const PROGRAM = join(import.meta.dirname, "..", "speaker-main.ts");
 const WELL_KNOWN: Readonly<Record<string, string>> = { "no-export": "65535:65281" };
-
-const RESTART: GracefulRestartConfig = {
-  restartSeconds: 30,
-  notification: false,
-  longLivedSeconds: undefined,
-};
 
 export class Podrouter implements PeerDaemon {
   readonly name = "podrouter";
@@ -174,15 +171,15 @@ export class Podrouter implements PeerDaemon {
       passive: neighbor.passive,
       holdSeconds: 90,
       families: neighbor.families,
-      gracefulRestart: neighbor.gracefulRestart ? RESTART : undefined,
+      gracefulRestart: neighbor.gracefulRestart ? restartConfig(neighbor.longLived) : undefined,
       enhancedRouteRefresh: true,
       extendedMessage: neighbor.extendedMessage,
       addPath: neighbor.addPath,
       password,
-      ttlSecurity: false,
+      ttlSecurity: neighbor.ttlSecurity,
       multihopTtl: 1,
       bindInterface: undefined,
-      routeReflectorClient: false,
+      routeReflectorClient: neighbor.client,
       nextHopSelf: false,
       importPolicy: { name: "all", statements: [], defaultResult: "accept" },
       exportPolicy: this.#exportPolicy(),
@@ -209,6 +206,14 @@ export class Podrouter implements PeerDaemon {
     });
     return { name: "export", statements, defaultResult: "accept" };
   }
+}
+
+function restartConfig(longLived: boolean): GracefulRestartConfig {
+  return {
+    restartSeconds: longLived ? RESTART_SECONDS_SHORT : RESTART_SECONDS,
+    notification: false,
+    longLivedSeconds: longLived ? LONG_LIVED_SECONDS : undefined,
+  };
 }
 
 /** `65010 65010 65010` is what a prepend can do. */
