@@ -33,6 +33,30 @@ const koffiBeside: Plugin = {
   },
 };
 
+/**
+ * @kubernetes/client-node is used for its kubeconfigs and credentials alone, over Node's own HTTP
+ * client. Its generated API and the client under it, two megabytes, would be loaded for nothing;
+ * what stands in their place refuses to be called.
+ */
+const credentialsOnly: Plugin = {
+  name: "credentials-only",
+  setup({ onLoad, onResolve }) {
+    const client = join(MODULES, "@kubernetes", "client-node", "dist");
+    const config = join(client, "config.js");
+    onResolve({ filter: /^@kubernetes\/client-node$/ }, () => ({ path: config }));
+    onResolve(
+      { filter: /^(undici|\.\/gen\/index\.js|\.\/middleware\.js)$/ },
+      ({ importer, path }) => (importer === config ? { path, namespace: "left-out" } : undefined),
+    );
+    onLoad({ filter: /.*/, namespace: "left-out" }, ({ path }) => ({
+      contents: ["Agent", "ProxyAgent", "createConfiguration", "ServerConfiguration"]
+        .concat("setHeaderMiddleware")
+        .map((name) => `export function ${name}() { throw new Error("bug: ${path} is left out"); }`)
+        .join("\n"),
+    }));
+  },
+};
+
 const outfile = join(values.out, "podrouter.mjs");
 mkdirSync(values.out, { recursive: true });
 const result = await build({
@@ -49,7 +73,7 @@ const result = await build({
   legalComments: "none",
   metafile: true,
   logLevel: "warning",
-  plugins: [koffiBeside],
+  plugins: [koffiBeside, credentialsOnly],
   banner: {
     // Packages in CommonJS form that are bundled still call require() for Node's own modules.
     js:

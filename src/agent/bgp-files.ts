@@ -8,7 +8,7 @@ import { FileError, readTextNow } from "../runtime/files.ts";
 import type { Log } from "../runtime/log.ts";
 import type { Condition } from "./conditions.ts";
 import type { AgentConfig } from "./config.ts";
-import { ConfigFileSource, type LoadedConfig } from "./config-file/source.ts";
+import type { ConfigFileSource, LoadedConfig } from "./config-file/source.ts";
 import type { ExternalSettings } from "./external-peers.ts";
 import { withPasswords } from "./external-settings.ts";
 
@@ -22,7 +22,8 @@ export interface BgpFilesDeps {
 export class BgpFiles {
   readonly #config: AgentConfig;
   readonly #deps: BgpFilesDeps;
-  readonly #source: ConfigFileSource | undefined;
+  readonly #onChange: () => void;
+  #source: ConfigFileSource | undefined;
   #loaded: LoadedConfig | undefined;
   #external: ExternalSettings;
   #problems: readonly string[] = [];
@@ -32,17 +33,8 @@ export class BgpFiles {
   constructor(config: AgentConfig, deps: BgpFilesDeps, onChange: () => void) {
     this.#config = config;
     this.#deps = deps;
+    this.#onChange = onChange;
     this.#external = config.bgp.external;
-    if (config.configFile === undefined) return;
-    this.#source = new ConfigFileSource(config.configFile, deps.clock, {
-      onConfig: (loaded) => {
-        this.#loaded = loaded;
-        onChange();
-      },
-      onProblems: (problems) => {
-        this.#problems = problems;
-      },
-    });
   }
 
   /**
@@ -51,8 +43,20 @@ export class BgpFiles {
    */
   async start(): Promise<void> {
     this.#readPasswords();
-    const good = (await this.#source?.start()) ?? true;
-    if (!good) throw new Error(this.#problems.join("\n"));
+    const { configFile } = this.#config;
+    if (configFile === undefined) return;
+    // What checks the file is a tenth of the program's memory: loaded only where there is one.
+    const { ConfigFileSource } = await import("./config-file/source.ts");
+    this.#source = new ConfigFileSource(configFile, this.#deps.clock, {
+      onConfig: (loaded) => {
+        this.#loaded = loaded;
+        this.#onChange();
+      },
+      onProblems: (problems) => {
+        this.#problems = problems;
+      },
+    });
+    if (!(await this.#source.start())) throw new Error(this.#problems.join("\n"));
   }
 
   stop(): void {

@@ -1,6 +1,7 @@
 /**
  * The agent by itself: `podrouter run --nodes-file`, from the bundle as in the image, two of them
- * side by side, each in its namespace with its own socket and state. No API server anywhere.
+ * side by side, each in its namespace with its own socket and state. Only the last test has an API
+ * server, to see that the bundle can talk to one.
  */
 import assert from "node:assert/strict";
 import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
@@ -18,6 +19,8 @@ import { type CommandResult, Daemon, must, run, until } from "../support/shell.t
 const ROOT = join(import.meta.dirname, "..", "..");
 const ONE: ClusterNode = { name: "one", address: "192.0.2.1", podCidr: "10.1.0.0/24" };
 const TWO: ClusterNode = { name: "two", address: "192.0.2.2", podCidr: "10.2.0.0/24" };
+/** Both share the machine's files, so neither may write what is there once for a machine. */
+const NO_PODS = ["--enable-cni=false", "--enable-pod-egress=false"];
 const route = (node: ClusterNode, cidr: string = node.podCidr): string =>
   `${cidr} via ${node.address} dev eth0 proto 17`;
 
@@ -25,6 +28,10 @@ class Pair {
   readonly ns = new Namespaces();
   readonly agents: Daemon[] = [];
   folder = "";
+
+  get nodesFile(): string {
+    return `--nodes-file=${join(this.folder, "nodes.yaml")}`;
+  }
 
   async build(): Promise<void> {
     this.folder = await mkdtemp(join(tmpdir(), "podrouter-pair-"));
@@ -52,7 +59,8 @@ class Pair {
     const agent = new Daemon(node.name, "ip", [
       ...["netns", "exec", this.ns.name(node.name)],
       ...[process.execPath, join(this.folder, "dist", "podrouter.mjs"), "run"],
-      `--nodes-file=${join(this.folder, "nodes.yaml")}`,
+      ...(extra.some((flag) => flag.startsWith("--kubeconfig")) ? [] : [this.nodesFile]),
+      ...NO_PODS,
       `--hostname-override=${node.name}`,
       `--state-dir=${join(this.folder, node.name)}`,
       this.#socket(node),
@@ -192,4 +200,22 @@ test("a killed agent's socket is taken over, a living one's is not", async (t) =
   assert.equal(await third.exited, 1);
   assert.match(third.output, /another agent runs here already: it answers on .*one\.sock/);
   assert.ok(second.running);
+});
+
+test("the bundle follows an API server over a kubeconfig with a token", async (t) => {
+  const made = await pair(t);
+  if (made === undefined) return;
+  const kubeconfig = join(made.folder, "kubeconfig");
+  const api = new Daemon("api", "ip", [
+    ...["netns", "exec", made.ns.name("one"), process.execPath],
+    join(ROOT, "test", "support", "api-server", "main.ts"),
+    ...["--listen", "127.0.0.1:6443", "--token", "sesame", "--kubeconfig-out", kubeconfig],
+    ...["--nodes", join(made.folder, "nodes.yaml")],
+  ]);
+  made.agents.push(api);
+  await until("the API server listens", () => api.output.includes("2 Nodes"));
+  const one = made.start(ONE, `--kubeconfig=${kubeconfig}`);
+  made.start(TWO);
+  await routed(made);
+  assert.ok(!one.output.includes("sesame"));
 });
