@@ -203,10 +203,13 @@ export class Peer implements SessionHooks, Task {
     const { rib, services } = this.#host;
     const id = this.#id;
     if (id === undefined || !this.isUp) return false;
-    while (this.session.canSend && rib.hasOutput(id)) {
+    while (this.session.canSend) {
+      // Asked though another member of the group may have used it up: the RIB calls again only
+      // after it was.
       const buffers = rib.drainOutput(id, OUTPUT_BATCH_BYTES);
       if (buffers.length > 0) this.session.send(buffers);
-      if (services.clock.now() >= deadline) return this.session.canSend && rib.hasOutput(id);
+      if (!rib.hasOutput(id)) return false;
+      if (services.clock.now() >= deadline) return this.session.canSend;
     }
     return false;
   }
