@@ -51,8 +51,8 @@ export function expectPassedOn(
 ): ExpectedRoute {
   const { localPref, med, ...rest } = route;
   void localPref;
-  const inside = kind === "ibgp" && med !== undefined ? { med } : {};
-  const expected = expectOriginated({ ...rest, ...inside }, kind, sender);
+  const inside = kind === "ibgp" ? { med } : { med: undefined };
+  const expected = { ...expectOriginated(rest, kind, sender), ...inside };
   const { nextHop, ...others } = expected;
   const transitive = (route.opaque ?? []).filter((each) => ((each.flags ?? 0) & 0x40) !== 0);
   return { ...others, ...(kind === "ibgp" ? { nextHop } : {}), opaque: partial(transitive) };
