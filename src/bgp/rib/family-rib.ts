@@ -141,14 +141,6 @@ export class FamilyRib {
     if (this.table.size > 0) this.reselectNext = 1;
   }
 
-  /** Whether a group names the peer as the source of something that it advertised. */
-  remembers(peer: PeerId): boolean {
-    return (
-      this.groups.some((group) => group.out.sizeFrom(peer) > 0) ||
-      this.leaving.some(({ group }) => group.out.sizeFrom(peer) > 0)
-    );
-  }
-
   /** Takes a group without members out of use. */
   retire(group: UpdateGroup): void {
     this.groups.splice(this.groups.indexOf(group), 1);
@@ -288,10 +280,7 @@ export class FamilyRib {
     if (accepted) from.accepted--;
     const wasBest = table.best(row) === path;
     paths.remove(path, from);
-    if (accepted) {
-      if (wasBest) table.setBest(row, NO_PATH);
-      this.decide(row, wasBest);
-    }
+    if (accepted) this.decide(row, wasBest);
     table.releaseIfUnused(row);
   }
 

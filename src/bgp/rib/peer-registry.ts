@@ -1,7 +1,7 @@
 /**
  * Peers by address and by number. A peer keeps its number from session to session while paths of it
- * are left; then it is forgotten, and the number is used again once no update group remembers it as
- * the source of what it advertised.
+ * are left; then it is forgotten and the number serves another. What update groups still have
+ * advertised from that number they are about to look at, before any new member reads it.
  */
 import type { IpAddress } from "../../ip/address.ts";
 import { assert } from "../../runtime/assert.ts";
@@ -22,8 +22,6 @@ export interface OwnIdentity {
 export class PeerRegistry {
   readonly table = new PeerTable<PeerState>();
   private readonly byAddress = new Map<IpAddress, PeerState>();
-  /** Numbers of forgotten peers. */
-  private readonly retired: PeerId[] = [];
 
   find(address: IpAddress): PeerState | undefined {
     return this.byAddress.get(address);
@@ -36,12 +34,10 @@ export class PeerRegistry {
     return peer;
   }
 
-  /** The peer of the address, made if need be; `isRemembered`: a group still names the number. */
-  take(config: RibPeer, own: OwnIdentity, isRemembered: (id: PeerId) => boolean): PeerState {
+  /** The peer of the address, made if need be. */
+  take(config: RibPeer, own: OwnIdentity): PeerState {
     const known = this.byAddress.get(config.address);
     if (known !== undefined) return known;
-    const index = this.retired.findIndex((id) => !isRemembered(id));
-    if (index >= 0) this.table.remove(this.retired.splice(index, 1)[0]!);
     const peer = this.table.add((id) => ({
       id,
       address: config.address,
@@ -65,8 +61,7 @@ export class PeerRegistry {
 
   forget(peer: PeerState): void {
     this.byAddress.delete(peer.address);
-    this.table.hide(peer.id);
-    this.retired.push(peer.id);
+    this.table.remove(peer.id);
   }
 }
 

@@ -37,11 +37,6 @@ export class PeerTable<T extends { readonly address: IpAddress }> {
     return made;
   }
 
-  /** Forgets the peer; its number stays taken until `remove`. */
-  hide(id: PeerId): void {
-    this.values[id] = undefined;
-  }
-
   /** Makes the number free for another peer. */
   remove(id: PeerId): void {
     this.values[id] = undefined;

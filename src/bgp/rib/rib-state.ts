@@ -110,11 +110,6 @@ export class RibState implements ViewInputs {
     return this.registry.find(address);
   }
 
-  /** Whether an update group names the peer number as the source of what it advertised. */
-  isRemembered(id: PeerId): boolean {
-    return FAMILIES.some((family) => this.ribs[family].remembers(id));
-  }
-
   /** Has something done to all paths of a peer. */
   walkPaths(peer: PeerState, task: number): void {
     for (const family of FAMILIES) {

@@ -62,7 +62,7 @@ export class Rib {
    */
   peerUp(config: RibPeer): PeerId {
     const { state } = this;
-    const peer = state.registry.take(config, state.globals, (id) => state.isRemembered(id));
+    const peer = state.registry.take(config, state.globals);
     assert(!peer.up, "peer is up already");
     const other =
       kindOf(peer.config) !== kindOf(config) || peer.config.remoteAs !== config.remoteAs;

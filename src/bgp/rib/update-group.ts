@@ -166,8 +166,8 @@ export class UpdateGroup {
 
   /**
    * One step for a member that has read the stream to its end: the group looks at queued prefixes,
-   * or the member catches up. Bytes go to the stream or to `out`. Gives how many prefixes were
-   * looked at, 0 when there was nothing to do.
+   * or, when there are none, the member catches up: so it is never told what is about to change.
+   * Bytes go to the stream or to `out`. Gives how many prefixes were looked at; 0 = nothing to do.
    */
   step(member: GroupMember, out: Uint8Array[]): number {
     if (this.hasPending()) return this.advance();
@@ -190,11 +190,6 @@ export class UpdateGroup {
 
   private hasPending(): boolean {
     return this.queue.length > 0 || this.fillNext < this.fillEnd;
-  }
-
-  /** Whether the group has yet to look at the row as it is now. */
-  private isPending(row: RowId): boolean {
-    return this.queue.has(row) || (row >= this.fillNext && row < this.fillEnd);
   }
 
   /** False when the row's change can be nothing to this group: keeps 1,000 iBGP peers asleep. */
@@ -328,8 +323,7 @@ export class UpdateGroup {
       }
       const row = member.walk++;
       if (!this.table.isUsed(row)) continue;
-      if (this.isPending(row)) this.miss(member, row);
-      else this.tell(member, row, member.missed.delete(row));
+      this.tell(member, row, member.missed.delete(row));
     }
     return looked;
   }
@@ -343,7 +337,7 @@ export class UpdateGroup {
         break;
       }
       member.missedCursor = row + 1;
-      if (!this.isPending(row)) this.tell(member, row, member.missed.delete(row));
+      this.tell(member, row, member.missed.delete(row));
     }
     return looked;
   }

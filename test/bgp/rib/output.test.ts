@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Policy } from "../../../src/bgp/rib/policy-types.ts";
 import { prefix } from "../../../src/ip/prefix.ts";
-import { ACCEPT_ALL, type LabPeer, RibLab, route } from "../../support/rib-lab.ts";
+import { ACCEPT_ALL, address, type LabPeer, RibLab, route } from "../../support/rib-lab.ts";
 
 const REJECT_ALL: Policy = { name: "none", statements: [], defaultResult: "reject" };
 
@@ -239,11 +239,13 @@ test("a prefix withdrawn in a block that a slow member never reads is still with
   a.announce(["10.77.0.0/16"], route({ path: [65001] }));
   for (const peer of [fast, slow]) peer.receive();
   a.withdraw(["10.77.0.0/16"]);
-  fast.receive();
   for (let i = 0; i < 30; i++) {
-    a.announce(many(30, i), route({ path: [65001, i + 1] }));
     fast.receive();
+    // The announcer reads too, so that nothing else holds the prefix's row.
+    a.receive();
+    a.announce(many(30, i), route({ path: [65001, i + 1] }));
   }
+  fast.receive();
   slow.receive();
   assert.deepEqual(slow.held(), fast.held());
 });
@@ -347,4 +349,39 @@ test("the prefix limit: warning once, then no more than the limit is kept", () =
   a.down();
   a.up();
   assert.equal(a.announce(many(2)), "ok");
+});
+
+test("a policy that tells own routes from learned ones does so for equal attributes", () => {
+  const lab = new RibLab();
+  const exportPolicy: Policy = {
+    name: "own",
+    statements: [{ name: "own", match: { originated: true }, set: {}, result: "accept" }],
+    defaultResult: "reject",
+  };
+  const a = lab.peer("10.0.0.2", { routeReflectorClient: true }).up();
+  const b = lab.peer("10.0.0.3", { exportPolicy }).up();
+  const own = (text: string) => ({
+    prefix: prefix(text),
+    nextHop: address("192.0.2.1"),
+    communities: [],
+    med: undefined,
+  });
+  a.announce(["10.1.0.0/16"]);
+  lab.rib.originate([own("10.2.0.0/16")]);
+  a.announce(["10.3.0.0/16"]);
+  assert.equal(lab.rib.sizes().attributeSets, 1);
+  b.receive();
+  assert.deepEqual([...b.view.keys()], ["10.2.0.0/16"]);
+});
+
+test("1,000 members of one group, and each change is encoded once", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2", { remoteAs: 65001 }).up();
+  const members = Array.from({ length: 1000 }, (_, i) =>
+    lab.peer(`10.1.${i >> 8}.${i & 255}`).up(),
+  );
+  for (const member of members) member.receive();
+  a.announce(["10.9.0.0/16"], route({ path: [65001] }));
+  const buffers = new Set(members.map((m) => lab.rib.drainOutput(m.id, 65536)[0]!.buffer));
+  assert.equal(buffers.size, 1);
 });

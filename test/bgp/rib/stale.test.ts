@@ -206,3 +206,32 @@ test("orders about a peer that is long gone do nothing", () => {
   assert.deepEqual(lab.rib.counters(a.id), []);
   assert.equal(lab.rib.hasOutput(a.id), false);
 });
+
+test("a restart while the last one's stale paths are being swept: those go on going", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2").up();
+  const all = many(9000);
+  a.announce(all);
+  a.isUp = false;
+  lab.rib.peerDown(a.id, { retainStale: [4] });
+  a.up();
+  a.announce(all.slice(0, 10));
+  lab.rib.endOfRib(a.id, 4);
+  assert.ok(lab.rib.sizes().paths > 4000, "not all at once");
+  a.down([4]);
+  assert.equal(lab.rib.sizes().paths, 10);
+});
+
+test("a restart during a refresh: what was not confirmed yet stays as well", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2").up();
+  a.announce(["10.1.0.0/16", "10.2.0.0/16"]);
+  lab.rib.beginRefresh(a.id, 4);
+  a.announce(["10.1.0.0/16"]);
+  a.down([4]);
+  assert.equal(lab.rib.sizes().paths, 2);
+  a.up();
+  lab.rib.endOfRib(a.id, 4);
+  lab.settle();
+  assert.equal(lab.rib.sizes().paths, 0);
+});
