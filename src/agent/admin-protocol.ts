@@ -8,6 +8,8 @@
  *   GET /v1/rib                 RibPath, a line each, by prefix, best path first
  *   GET /v1/rib?prefix=P        the paths of that prefix
  *   GET /v1/rib?address=A       the paths of the longest prefix that covers it
+ *   GET /v1/rib?from=ADDR       what the peer of that address told us, before import
+ *   GET /v1/rib?to=ADDR         what we told it
  *   GET /v1/status              AgentStatus, one line
  *
  * Every refusal is a JSON object {error} with a 4xx or 5xx code.

@@ -36,6 +36,8 @@ export interface AdminSource {
   pathsOf(prefix: Prefix): Iterable<RibPath>;
   /** Paths of the longest prefix that covers the address. */
   pathsCovering(address: IpAddress): Iterable<RibPath>;
+  /** What a peer told us, or we told it. */
+  exchanged(direction: "from" | "to", peer: IpAddress): Iterable<RibPath>;
 }
 
 class Refusal extends Error {
@@ -110,17 +112,17 @@ export class AdminServer {
 
   #paths(query: URLSearchParams): Iterable<RibPath> {
     const prefixText = query.get("prefix");
+    for (const direction of ["from", "to"] as const) {
+      const peerText = query.get(direction);
+      if (peerText !== null) return this.#source.exchanged(direction, addressOf(peerText));
+    }
     const addressText = query.get("address");
     if (prefixText !== null) {
       const prefix = parsePrefix(prefixText);
       if (!isPrefix(prefix)) throw new Refusal(400, `${echo(prefixText)} is no prefix`);
       return this.#source.pathsOf(prefix);
     }
-    if (addressText !== null) {
-      const address = parseAddress(addressText);
-      if (address === undefined) throw new Refusal(400, `${echo(addressText)} is no address`);
-      return this.#source.pathsCovering(address);
-    }
+    if (addressText !== null) return this.#source.pathsCovering(addressOf(addressText));
     return this.#source.paths();
   }
 
@@ -137,6 +139,12 @@ export class AdminServer {
     response.writeHead(status, { "content-type": "application/json" });
     response.end(JSON.stringify(body));
   }
+}
+
+function addressOf(text: string): IpAddress {
+  const address = parseAddress(text);
+  if (address === undefined) throw new Refusal(400, `${echo(text)} is no address`);
+  return address;
 }
 
 function decode(encoded: string): string {

@@ -11,6 +11,7 @@
  * parts' own status, so that no part has to report anything.
  */
 import { TcpTransport } from "../bgp/session/tcp-transport.ts";
+import type { IpAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import { SetController } from "../ipset/controller.ts";
 import { NetlinkSets } from "../ipset/netlink-sets.ts";
@@ -295,8 +296,8 @@ export class Agent {
       peers: () => bgp.peers(),
       paths: () => bgp.paths(),
       pathsOf: (prefix: Prefix) => bgp.pathsOf(prefix),
-      pathsCovering: (address: Parameters<BgpPart["pathsCovering"]>[0]) =>
-        bgp.pathsCovering(address),
+      pathsCovering: (address: IpAddress) => bgp.pathsCovering(address),
+      exchanged: (direction: "from" | "to", peer: IpAddress) => bgp.exchanged(direction, peer),
     };
   }
 

@@ -108,6 +108,11 @@ export class BgpPart implements DesiredRoutes {
     return paths.filter((path) => path.prefix === longest);
   }
 
+  /** What a peer told us before import, or what we told it. */
+  exchanged(direction: "from" | "to", peer: IpAddress): Iterable<RibPath> {
+    return this.#speaker?.ribPaths({ view: direction === "from" ? "in" : "out", peer }) ?? [];
+  }
+
   sizes(): { readonly prefixes: number; readonly paths: number } {
     return this.#speaker?.tableSizes() ?? { prefixes: 0, paths: 0 };
   }

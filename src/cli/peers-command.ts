@@ -1,6 +1,6 @@
 /** `podrouter peers [PEER]`. */
-import { Command } from "commander";
-import { PEERS_PATH, type PeerStatus } from "../agent/admin-protocol.ts";
+import { Argument, Command } from "commander";
+import { PEERS_PATH, type PeerStatus, RIB_PATH, type RibPath } from "../agent/admin-protocol.ts";
 import { AgentRefusal, askAgent } from "./agent-client.ts";
 import { CliError } from "./cli-error.ts";
 import { type CliIo, write } from "./cli-io.ts";
@@ -8,6 +8,7 @@ import { type ClientOptions, clientOptions, withClientOptions } from "./client-o
 import { writeJson, writeJsonArray } from "./output.ts";
 import { formatPeer } from "./peer-details.ts";
 import { peerColumns } from "./peers-table.ts";
+import { EMPTY_TABLE, ribColumns } from "./rib-table.ts";
 import { printable, writeTable } from "./table.ts";
 
 const HELP = `
@@ -20,6 +21,8 @@ Examples:
   podrouter peers -o wide            with router id, timers, flaps and the last error
   podrouter peers node2              capabilities, timers and counters of one peer
   podrouter peers 192.168.50.51      the same, by address
+  podrouter peers node2 adj-in       the routes that it told us, before import
+  podrouter peers node2 adj-out      the routes that we told it
   podrouter peers -o json | jq -r '.[] | select(.state != "Established").name'
 `;
 
@@ -28,11 +31,18 @@ export function peersCommand(io: CliIo): Command {
     .summary("BGP peers and the state of their sessions")
     .description("Lists the BGP peers of the agent, or tells all about one of them.")
     .argument("[peer]", "name of a Node or peer, or its address")
+    .addArgument(new Argument("[routes]", "its routes").choices(["adj-in", "adj-out"]))
     .addHelpText("after", HELP);
   return withClientOptions(command).action(
-    (peer: string | undefined, raw: Record<string, unknown>) => {
+    (
+      peer: string | undefined,
+      routes: "adj-in" | "adj-out" | undefined,
+      raw: Record<string, unknown>,
+    ) => {
       const options = clientOptions(raw);
-      return peer === undefined ? listPeers(io, options) : showPeer(io, options, peer);
+      if (peer === undefined) return listPeers(io, options);
+      if (routes === undefined) return showPeer(io, options, peer);
+      return listRoutes(io, options, peer, routes === "adj-in" ? "from" : "to");
     },
   );
 }
@@ -52,6 +62,24 @@ async function showPeer(io: CliIo, options: ClientOptions, peer: string): Promis
   const found = await findPeer(options, peer);
   if (options.output === "json") await writeJson(io.stdout, found);
   else await write(io.stdout, formatPeer(found, io.now()));
+}
+
+async function listRoutes(
+  io: CliIo,
+  options: ClientOptions,
+  peer: string,
+  direction: "from" | "to",
+): Promise<void> {
+  const { address } = await findPeer(options, peer);
+  const path = `${RIB_PATH}?${direction}=${encodeURIComponent(address)}`;
+  const rows = askAgent<RibPath>(options.adminSocket, path);
+  if (options.output === "json") {
+    await writeJsonArray(io.stdout, rows);
+    return;
+  }
+  const columns = ribColumns(io.now(), options.output === "wide");
+  const count = await writeTable(io.stdout, columns, rows);
+  if (count === 0) await write(io.stdout, `${EMPTY_TABLE}\n`);
 }
 
 async function findPeer(options: ClientOptions, peer: string): Promise<PeerStatus> {

@@ -8,11 +8,8 @@ import { CliError } from "./cli-error.ts";
 import { type CliIo, write } from "./cli-io.ts";
 import { clientOptions, withClientOptions } from "./client-options.ts";
 import { writeJsonArray } from "./output.ts";
-import { ribColumns } from "./rib-table.ts";
+import { EMPTY_TABLE, ribColumns } from "./rib-table.ts";
 import { printable, writeTable } from "./table.ts";
-
-/** gobgp's words. */
-const EMPTY = "Network not in table";
 
 const HELP = `
 Marks: * usable, > best, = used beside the best, S kept from a peer that restarts (stale).
@@ -57,8 +54,8 @@ async function showRib(
       ? await writeJsonArray(io.stdout, rows)
       : await writeTable(io.stdout, ribColumns(io.now(), options.output === "wide"), rows);
   if (count > 0) return;
-  if (what !== undefined) throw new CliError(`${EMPTY}: ${printable(what)}`, 1);
-  if (options.output !== "json") await write(io.stdout, `${EMPTY}\n`);
+  if (what !== undefined) throw new CliError(`${EMPTY_TABLE}: ${printable(what)}`, 1);
+  if (options.output !== "json") await write(io.stdout, `${EMPTY_TABLE}\n`);
 }
 
 /** The query for a prefix, an address or everything. */

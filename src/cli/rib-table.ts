@@ -3,6 +3,9 @@ import type { RibPath } from "../agent/admin-protocol.ts";
 import { formatAge } from "./age.ts";
 import type { Column } from "./table.ts";
 
+/** gobgp's words for a table, or a part of it, without a path. */
+export const EMPTY_TABLE = "Network not in table";
+
 /** Columns for paths at wall time `now` (ms since the epoch). */
 export function ribColumns(now: number, wide: boolean): readonly Column<RibPath>[] {
   const familiar: readonly Column<RibPath>[] = [

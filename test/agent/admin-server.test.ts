@@ -19,6 +19,7 @@ const source: AdminSource = {
   paths: () => [path({})],
   pathsOf: () => [],
   pathsCovering: () => [],
+  exchanged: () => [],
 };
 
 function temporary(t: TestContext): string {
@@ -129,6 +130,7 @@ test("wrong requests get a refusal in JSON, and the next one is answered", async
     ["GET", "/v1/peers/%ff", 400, "the name of the peer is not properly encoded"],
     ["GET", "/v1/rib?prefix=10.0.0.1/8", 400, "10.0.0.1/8 is no prefix"],
     ["GET", "/v1/rib?address=nowhere", 400, "nowhere is no address"],
+    ["GET", "/v1/rib?from=nobody", 400, "nobody is no address"],
     ["GET", "//[", 400, "the request names no path"],
     ["GET", "/v1/status", 500, "the agent failed to answer"],
   ];

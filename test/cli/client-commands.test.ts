@@ -41,6 +41,10 @@ const fullSource: AdminSource = {
   paths: () => PATHS,
   pathsOf: (wanted) => PATHS.filter((row) => row.prefix === wanted),
   pathsCovering: (wanted) => (wanted === "10.233.65.7" ? PATHS.slice(1, 3) : []),
+  exchanged: (direction, wanted) =>
+    direction === "to"
+      ? PATHS.slice(0, 1)
+      : PATHS.filter((row) => row.peer?.address === wanted && row.family === 4),
 };
 const emptySource: AdminSource = {
   status: () => ({ ...STATUS, dryRun: false, ready: true, conditions: [] }),
@@ -48,6 +52,7 @@ const emptySource: AdminSource = {
   paths: () => [],
   pathsOf: () => [],
   pathsCovering: () => [],
+  exchanged: () => [],
 };
 
 const servers = [fullSource, emptySource].map(
@@ -76,6 +81,9 @@ for (const [file, ...args] of [
   ["peer-node2.txt", "peers", "node2"],
   ["peer-node2.json", "peers", "node2", "-o", "json"],
   ["peer-tor-1.txt", "peers", "192.168.50.201"],
+  ["peer-node2-adj-in.txt", "peers", "node2", "adj-in"],
+  ["peer-node2-adj-in.json", "peers", "192.168.50.51", "adj-in", "-o", "json"],
+  ["peer-node2-adj-out.txt", "peers", "node2", "adj-out"],
   ["rib.txt", "rib"],
   ["rib-wide.txt", "rib", "-o", "wide"],
   ["rib.json", "rib", "-o", "json"],
