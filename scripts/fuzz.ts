@@ -1,19 +1,24 @@
 /**
- * Throws octets at the BGP codec until the time is over: random ones, and good messages with
- * something changed. Usage: `node scripts/fuzz.ts [SECONDS] [--seed N] [--coverage]`.
+ * Throws octets at the BGP codec and at whole sessions until the time is over: random ones, and
+ * good messages with something changed. `node scripts/fuzz.ts [SECONDS] [--seed N] [--coverage]`.
  *
  * What must hold for every input: nothing throws; the stream in one chunk and cut anywhere gives
  * the same; a route that was accepted without an error encodes, and decodes to itself; rendering
- * survives it; no input takes long. The first input that breaks one of these is printed as
- * hexadecimal with the seed, and the exit code is 1.
+ * survives it; no input takes long; memory stays bounded. One input of `SESSION_EVERY` goes to a
+ * speaker too, as what a peer says: `fuzz/session-target.ts` tells what must hold there. The first
+ * input that breaks one of these is printed as hexadecimal with the seed, and the exit code is 1.
  */
 
 import { codecCoverage, startCoverage } from "./fuzz/coverage.ts";
 import { decodeStream, type FuzzSession, SESSIONS } from "./fuzz/execute.ts";
 import { Generator } from "./fuzz/generator.ts";
+import { SESSION_KINDS, SessionTarget } from "./fuzz/session-target.ts";
 
 const INPUT_MS_MAX = 1000;
 const BATCH = 200;
+const SESSION_EVERY = 8;
+/** What a run of hours may grow to; it stays far below. */
+const RSS_BYTES_MAX = 800_000_000;
 
 interface Options {
   readonly seconds: number;
@@ -44,11 +49,19 @@ function number(text: string | undefined, name: string): number {
 
 /** What broke, or undefined. */
 function judge(stream: Uint8Array, cuts: readonly number[], session: FuzzSession) {
-  const started = performance.now();
-  try {
+  return broken(() => {
     const whole = decodeStream([stream], session);
     const pieces = decodeStream(cutAt(stream, cuts), session);
-    if (whole.join("\n") !== pieces.join("\n")) return "cutting the stream changes the result";
+    return whole.join("\n") === pieces.join("\n") ? undefined : "cutting changes the result";
+  });
+}
+
+/** What is wrong after `run`: its word, what it threw, or that it took long. */
+function broken(run: () => string | undefined): string | undefined {
+  const started = performance.now();
+  try {
+    const problem = run();
+    if (problem !== undefined) return problem;
   } catch (error) {
     return error instanceof Error ? (error.stack ?? error.message) : String(error);
   }
@@ -66,29 +79,68 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
+/** One input from the generator, through the codec and at times through a session. */
+class Fuzzer {
+  executions = 0;
+  throughSessions = 0;
+  readonly #generator: Generator;
+  readonly #target = new SessionTarget();
+
+  constructor(seed: number) {
+    this.#generator = new Generator(seed);
+  }
+
+  /** False when something broke; it has been said then. */
+  one(): boolean {
+    const generator = this.#generator;
+    const stream = generator.stream();
+    const cuts = generator.cuts();
+    const name = generator.pick(Object.keys(SESSIONS));
+    const problem = judge(stream, cuts, SESSIONS[name]!);
+    if (!this.#report(`decoder ${name}`, problem, stream, cuts)) return false;
+    if (++this.executions % SESSION_EVERY !== 0) return true;
+    this.throughSessions++;
+    const kind = generator.pick(SESSION_KINDS);
+    const fresh = generator.pick([true, false, false, false]);
+    const session = broken(() => {
+      this.#target.run(cutAt(stream, cuts), kind, fresh);
+      return undefined;
+    });
+    return this.#report(`${fresh ? "fresh" : "established"} ${kind}`, session, stream, cuts);
+  }
+
+  #report(
+    where: string,
+    problem: string | undefined,
+    stream: Uint8Array,
+    cuts: readonly number[],
+  ): boolean {
+    if (problem === undefined) return true;
+    say(`failed after ${this.executions} executions, ${where}, cuts [${cuts.join(", ")}]`);
+    say(problem);
+    say(Buffer.from(stream).toString("hex"));
+    return false;
+  }
+}
+
 async function main(): Promise<number> {
   const options = parseOptions(process.argv.slice(2));
   say(`seed ${options.seed}`);
   if (options.coverage) await startCoverage();
-  const generator = new Generator(options.seed);
+  const fuzzer = new Fuzzer(options.seed);
   const end = performance.now() + options.seconds * 1000;
-  let executions = 0;
+  let most = 0;
   while (performance.now() < end) {
-    for (let i = 0; i < BATCH; i++) {
-      const stream = generator.stream();
-      const cuts = generator.cuts();
-      const name = generator.pick(Object.keys(SESSIONS));
-      const problem = judge(stream, cuts, SESSIONS[name]!);
-      executions++;
-      if (problem === undefined) continue;
-      say(`failed after ${executions} executions, session ${name}, cuts [${cuts.join(", ")}]`);
-      say(problem);
-      say(Buffer.from(stream).toString("hex"));
+    for (let i = 0; i < BATCH; i++) if (!fuzzer.one()) return 1;
+    most = Math.max(most, process.memoryUsage().rss);
+    if (most > RSS_BYTES_MAX) {
+      say(`memory grew to ${Math.round(most / 1e6)} MB in ${fuzzer.executions} executions`);
       return 1;
     }
   }
-  const memory = Math.round(process.memoryUsage().rss / 1e6);
-  say(`${executions} executions in ${options.seconds} s, nothing broke; RSS ${memory} MB`);
+  const { executions, throughSessions } = fuzzer;
+  say(`${executions} executions, ${throughSessions} of them through sessions`);
+  say(`nothing broke in ${options.seconds} s; RSS ${Math.round(most / 1e6)} MB`);
   if (options.coverage) for (const line of await codecCoverage()) say(line);
   return 0;
 }

@@ -15,11 +15,12 @@ interface Group {
 }
 
 const inFolder = (name: string) => (file: string) => file.startsWith(`test/${name}/`);
-const SPECIAL = ["sim", "kernel", "cluster", "interop"] as const;
+const SPECIAL = ["fuzz", "sim", "kernel", "cluster", "interop"] as const;
 
 /** In the order in which they run: what fails fastest first. */
 const GROUPS: Readonly<Record<string, Group>> = {
   unit: { concurrency: 2, owns: (file) => !SPECIAL.some((name) => inFolder(name)(file)) },
+  fuzz: { concurrency: 1, owns: inFolder("fuzz") },
   sim: { concurrency: 2, owns: inFolder("sim") },
   kernel: { concurrency: 1, owns: inFolder("kernel") },
   cluster: { concurrency: 1, owns: inFolder("cluster") },
