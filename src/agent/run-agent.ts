@@ -10,6 +10,8 @@ import { createLogger, type Logger } from "./logger.ts";
 import { VERSION } from "./version.ts";
 
 const STANDARD_ERROR = 2;
+/** Half of the manifest's terminationGracePeriodSeconds. */
+const STOP_MS_MAX = 5000;
 
 /** Runs until SIGTERM or SIGINT, or until it cannot go on; gives the exit code. */
 export async function runAgent(config: AgentConfig): Promise<number> {
@@ -32,14 +34,21 @@ export async function runAgent(config: AgentConfig): Promise<number> {
   });
   logger.info({ version: VERSION, runtime: process.version, pid: process.pid }, "agent starts");
   const ended = await Promise.race([crashed, startFailure(agent, logger), stopped]);
-  if (ended === "stop") {
-    const outcome = await Promise.race([crashed, agent.stop().then(() => "stopped" as const)]);
-    if (outcome === "stopped") logger.info({}, "agent stopped");
-    await logger.drain();
-    return outcome === "stopped" ? 0 : 1;
-  }
+  // After a crash no part can be trusted to end in order.
+  const outcome = ended === "crashed" ? ended : await Promise.race([crashed, stop(agent)]);
+  if (outcome === "stopped") logger.info({}, "agent stopped");
+  if (outcome === "late") logger.warn({}, "agent stopped before all its parts had");
   await logger.drain();
-  return ended === "crashed" ? 1 : ended;
+  if (ended === "crashed" || outcome === "crashed") return 1;
+  return ended === "stop" ? 0 : ended;
+}
+
+/** Ends all parts in order, in a bounded time: what is left over is ended with the process. */
+function stop(agent: Agent): Promise<"stopped" | "late"> {
+  const late = new Promise<"late">((resolve) => {
+    systemClock.after(STOP_MS_MAX, () => resolve("late"));
+  });
+  return Promise.race([agent.stop().then(() => "stopped" as const), late]);
 }
 
 /** Starts the agent. Resolves only when that fails, with the exit code. */
