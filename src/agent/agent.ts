@@ -31,6 +31,7 @@ import type { AgentConfig } from "./config.ts";
 import { isReady, type ReadinessCheck } from "./health.ts";
 import { HttpPages } from "./http-pages.ts";
 import { makeFolder } from "./make-folder.ts";
+import { readMd5Drops } from "./md5-drops.ts";
 import { Metrics } from "./metrics.ts";
 import { nodeConditions } from "./node-conditions.ts";
 import { checkNodeSource, nodeSourceOf, TopologyReader } from "./node-feed.ts";
@@ -105,6 +106,8 @@ export class Agent {
       version: VERSION,
       peers: () => this.#bgp.peers(),
       ribSize: () => this.#bgp.sizes(),
+      refusedConnections: () => this.#bgp.refusedConnections,
+      md5Drops: readMd5Drops,
       kernel: () => this.#kernelCounts(),
       conditions: () => this.#conditions.list(),
       ready: () => isReady(this.#checks),

@@ -117,6 +117,11 @@ export class BgpPart implements DesiredRoutes {
     return this.#speaker?.tableSizes() ?? { prefixes: 0, paths: 0 };
   }
 
+  /** Connections refused because their source is no peer. */
+  get refusedConnections(): number {
+    return this.#speaker?.refusedConnections ?? 0;
+  }
+
   /** Whether every peer has told its table, or had its time to. */
   get converged(): boolean {
     return this.#speaker?.converged() ?? false;

@@ -8,6 +8,13 @@ import type { PeerStatus } from "../bgp/types.ts";
 import type { ConditionStatus } from "./conditions.ts";
 import type { Page } from "./http-endpoint.ts";
 
+/** By cause, of all sockets of the node's network namespace, since it was made. */
+export interface Md5Drops {
+  readonly wrong: number;
+  readonly missing: number;
+  readonly unexpected: number;
+}
+
 /** Counts that the parts keep; all since the process started. */
 export interface KernelCounts {
   readonly routesInstalled: number;
@@ -26,6 +33,10 @@ export interface MetricsSource {
   peers(): Iterable<PeerStatus>;
   /** Prefixes and paths in the routing table. */
   ribSize(): { readonly prefixes: number; readonly paths: number };
+  /** Connections from addresses that are no peer's. */
+  refusedConnections(): number;
+  /** Segments that the kernel dropped for their TCP MD5 signature; undefined = it does not say. */
+  md5Drops(): Md5Drops | undefined;
   kernel(): KernelCounts;
   conditions(): readonly ConditionStatus[];
   ready(): boolean;
@@ -183,6 +194,7 @@ function addPeers(source: MetricsSource, registers: Registers): void {
     },
   });
   addPeerCounters(source, registers);
+  addStrangers(source, registers);
   gauge(registers, "podrouter_rib_prefixes", "Prefixes in the routing table", () => {
     return source.ribSize().prefixes;
   });
@@ -233,13 +245,34 @@ function addPeerCounters(source: MetricsSource, registers: Registers): void {
   });
   perPeer(registers, source, {
     name: "podrouter_bgp_refused_total",
-    help: "Messages and attributes that were refused or treated as withdraw, by reason",
+    help: "Messages, attributes, prefixes and connections of a peer that were refused, by reason",
     labels: ["peer", "address", "reason"],
     counter: true,
     set: (peer, metric) => {
       for (const [reason, count] of Object.entries(peer.errors)) {
         metric.inc({ ...labelsOf(peer), reason }, count);
       }
+    },
+  });
+}
+
+/** What nobody can be blamed for by name. */
+function addStrangers(source: MetricsSource, registers: Registers): void {
+  counter(
+    registers,
+    "podrouter_bgp_refused_connections_total",
+    "Connections refused because their source is no peer",
+    () => source.refusedConnections(),
+  );
+  new Counter({
+    name: "podrouter_tcp_md5_dropped_total",
+    help: "Segments dropped by the kernel for a TCP MD5 key that is wrong, missing or unexpected",
+    labelNames: ["cause"],
+    registers,
+    collect() {
+      this.reset();
+      const drops = source.md5Drops();
+      for (const [cause, count] of Object.entries(drops ?? {})) this.inc({ cause }, count);
     },
   });
 }

@@ -1,6 +1,7 @@
 /** The metrics page: kube-router's names, values from the parts, nothing left of peers that went. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { parseMd5Drops, readMd5Drops } from "../../src/agent/md5-drops.ts";
 import { Metrics, type MetricsSource } from "../../src/agent/metrics.ts";
 import type { PeerStatus } from "../../src/bgp/types.ts";
 import { PEERS } from "../cli/fixtures.ts";
@@ -10,6 +11,8 @@ const source: MetricsSource = {
   version: "0.1.0",
   peers: () => peers,
   ribSize: () => ({ prefixes: 3, paths: 5 }),
+  refusedConnections: () => 12,
+  md5Drops: () => ({ wrong: 13, missing: 14, unexpected: 15 }),
   kernel: () => ({
     routesInstalled: 2,
     routesAdded: 4,
@@ -68,6 +71,9 @@ test("every metric has the value of its part", async () => {
     podrouter_ipset_members_removed_total: "8",
     podrouter_rib_prefixes: "3",
     podrouter_rib_paths: "5",
+    podrouter_bgp_refused_connections_total: "12",
+    'podrouter_tcp_md5_dropped_total{cause="wrong"}': "13",
+    'podrouter_tcp_md5_dropped_total{cause="unexpected"}': "15",
     podrouter_ready: "1",
     'podrouter_conditions{source="bgp",severity="error"}': "2",
     podrouter_log_lines_dropped_total: "9",
@@ -94,4 +100,13 @@ test("a second look shows the same counts, and nothing of peers that went", asyn
   assert.equal(again.get("kube_router_host_routes_added"), "4");
   peers = [];
   assert.deepEqual(sessions(await samples(metrics)), []);
+});
+
+test("the kernel's MD5 counters are found by their names", () => {
+  const text =
+    "TcpExt: A TCPMD5NotFound TCPMD5Unexpected TCPMD5Failure B\nTcpExt: 9 1 2 3 9\nIpExt: A\n";
+  assert.deepEqual(parseMd5Drops(text), { wrong: 3, missing: 1, unexpected: 2 });
+  assert.equal(parseMd5Drops("TcpExt: A B\nTcpExt: 9 9\n"), undefined);
+  assert.equal(parseMd5Drops(""), undefined);
+  assert.equal(typeof readMd5Drops()?.wrong, "number");
 });
