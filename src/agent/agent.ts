@@ -3,7 +3,7 @@
  *
  *   admin socket ─ nobody else runs here
  *   routes, ipsets ─ look at the kernel; routes of an earlier run are adopted
- *   Nodes ─▶ topology ─▶ 1 ipsets  2 guards of the routes  3 BGP: peers, own pod CIDRs
+ *   Nodes ─▶ topology ─▶ 1 ipsets  2 guards of the routes  3 BGP: peers, own pod CIDRs  4 pods
  *   BGP best routes ─▶ routes ─▶ kernel
  *
  * The Nodes are the only input that changes; each change runs the whole chain, and each part does
@@ -35,6 +35,7 @@ import { readMd5Drops } from "./md5-drops.ts";
 import { Metrics } from "./metrics.ts";
 import { nodeConditions } from "./node-conditions.ts";
 import { checkNodeSource, nodeSourceOf, TopologyReader } from "./node-feed.ts";
+import { PodsPart } from "./pods-part.ts";
 import { VERSION } from "./version.ts";
 
 /** How often the parts are asked what is wrong, besides after each change. */
@@ -55,6 +56,8 @@ export class Agent {
   readonly #routes: RouteController;
   readonly #sets: SetController;
   readonly #files: BgpFiles;
+  /** Undefined = the agent runs without Nodes. */
+  readonly #pods: PodsPart | undefined;
   /** Undefined = the agent runs without Nodes. */
   readonly #nodes: NodeSource | undefined;
   readonly #reader: TopologyReader;
@@ -100,6 +103,9 @@ export class Agent {
     );
     this.#files = new BgpFiles(config, part("config"), () => this.#updateBgp());
     this.#nodes = nodeSourceOf(config, part("nodes"));
+    if (this.#nodes !== undefined) {
+      this.#pods = new PodsPart(config, part("pods"), () => this.#doesNotRoute());
+    }
     this.#reader = new TopologyReader(config.nodeName, config.families);
     this.#checks = this.#readinessChecks();
     this.#metrics = new Metrics({
@@ -137,6 +143,7 @@ export class Agent {
     this.#looked = true;
     await this.#files.start();
     if (this.#stopped) return;
+    this.#pods?.start();
     this.#nodes?.start((nodes) => this.#onNodes(nodes));
     this.#refreshConditions();
   }
@@ -151,7 +158,7 @@ export class Agent {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#refresh?.cancel();
-    await Promise.all([this.#routes.stop(), this.#sets.stop()]);
+    await Promise.all([this.#routes.stop(), this.#sets.stop(), this.#pods?.stop()]);
     this.#bgp.stop({ notify: this.#config.bgp.restartSeconds === undefined });
     this.#files.stop();
     await Promise.all([this.#nodes?.stop(), this.#admin.stop(), this.#pages.stop()]);
@@ -190,6 +197,7 @@ export class Agent {
     if (this.#stopped || topology === undefined || topology === before) return;
     this.#applied = topology;
     this.#updateBgp();
+    this.#pods?.update(topology.self);
     const gone = goneSubnets(before, topology);
     if (gone.length > 0) this.#routes.markDirty(gone);
   }
@@ -213,7 +221,17 @@ export class Agent {
     if (this.#bgp.converged && synced) this.#routes.converged();
   }
 
+  /** Why pods of this node may not be reached yet; undefined when every route is in. */
+  #doesNotRoute(): string | undefined {
+    const { converged, pending, conditionsTotal } = this.#routes.status();
+    const bgp = this.#bgp.notReady();
+    if (bgp !== undefined) return bgp;
+    if (!converged) return "the Nodes are not known completely";
+    return pending > 0 && conditionsTotal === 0 ? "routes are being installed" : undefined;
+  }
+
   #refreshConditions(): void {
+    this.#pods?.refresh();
     this.#lookAtConditions();
     this.#refresh = this.#deps.clock.after(REFRESH_MS, () => this.#refreshConditions());
   }
@@ -226,6 +244,7 @@ export class Agent {
     this.#conditions.replace("bgp", this.#bgp.conditions());
     this.#conditions.replace("routes", this.#routes.status().conditions);
     this.#conditions.replace("ipsets", this.#sets.status().conditions);
+    this.#conditions.replace("pods", this.#pods?.conditions() ?? []);
   }
 
   #readinessChecks(): readonly ReadinessCheck[] {
@@ -234,6 +253,7 @@ export class Agent {
       { name: "bgp", problem: () => this.#bgp.notReady() },
       { name: "routes", problem: () => this.#routesNotReady() },
       { name: "ipsets", problem: () => this.#setsNotReady() },
+      { name: "pods", problem: () => this.#pods?.notReady() },
     ];
   }
 
@@ -274,12 +294,14 @@ export class Agent {
   #planned() {
     const routes = this.#routes.status();
     const sets = this.#sets.status();
+    const pods = this.#pods?.planned() ?? [];
     return {
       planned: [
         ...sets.planned.map((line) => `ipset ${line}`),
         ...routes.planned.map((line) => `route ${line}`),
+        ...pods,
       ],
-      plannedTotal: sets.plannedTotal + routes.plannedTotal,
+      plannedTotal: sets.plannedTotal + routes.plannedTotal + pods.length,
     };
   }
 

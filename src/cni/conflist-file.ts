@@ -163,10 +163,10 @@ export class ConflistFile {
     if (missing.length > 0) found.push(pluginsMissing(missing, this.#options.binFolder));
     if (plan.text === undefined) {
       this.#inPlace = true;
-    } else if (notYet !== undefined) {
-      if (existing === undefined) found.push(waiting(path, notYet));
     } else if (dryRun === true) {
       this.#planned = [`write ${path}`];
+    } else if (notYet !== undefined) {
+      if (existing === undefined) found.push(waiting(path, notYet));
     } else {
       await this.#deps.files.write(path, plan.text);
       this.#inPlace = true;

@@ -1,5 +1,6 @@
 /** What the agent owns in the kernel it keeps; what it does not own it never touches. */
 import assert from "node:assert/strict";
+import { access, rm } from "node:fs/promises";
 import { test } from "node:test";
 import { type ClusterNode, nodeObject, SEED_NODES } from "../support/cluster.ts";
 import {
@@ -105,9 +106,13 @@ test("--dry-run shows everything and changes nothing", async (t) => {
   if (cluster === undefined) return;
   await cluster.agents.get("node1")!.stop();
   await cluster.namespaces.exec("node1", "ip", "route", "flush", "proto", "17");
+  // The rules that refer to the sets go with all of nftables.
+  await cluster.namespaces.exec("node1", "nft", "flush", "ruleset");
   for (const set of [POD_SUBNETS, NODE_IPS]) {
     await cluster.namespaces.exec("node1", "ipset", "destroy", set);
   }
+  await cluster.namespaces.ip("node1", "link del kube-bridge");
+  await rm(cluster.cniConfFile("node1"));
   cluster.startAgent("node1", ["--dry-run"]);
   await meshUp(cluster, SEED_NODES);
   await until("the RIB has all three", async () => {
@@ -120,4 +125,14 @@ test("--dry-run shows everything and changes nothing", async (t) => {
     ...["netns", "exec", cluster.namespaces.name("node1"), "ipset", "list", "-n"],
   ]);
   assert.equal(sets.stdout.trim(), "");
+  const planned = await until("the pods' part is planned too", async () => {
+    const status = await cluster.podrouterJson<{ planned: string[] }>("node1", "status");
+    const lines = status.planned.filter((line) => /^(ip|iptables|write) /.test(line));
+    return lines.some((line) => line.startsWith("write ")) ? lines : undefined;
+  });
+  assert.ok(planned.some((line) => /^ip link add kube-bridge .*mtu 1500 type bridge$/.test(line)));
+  assert.ok(planned.some((line) => /^iptables -A POSTROUTING .* MASQUERADE/.test(line)));
+  assert.equal(await cluster.namespaces.exec("node1", "nft", "list", "ruleset"), "");
+  await assert.rejects(access(cluster.cniConfFile("node1")));
+  await assert.rejects(cluster.namespaces.ip("node1", "link show kube-bridge"));
 });

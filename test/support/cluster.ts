@@ -6,7 +6,7 @@
  *   nodeN   enp1s0 192.168.50.(49+N)/24, kube-bridge with the first address of the pod CIDR
  *   podN    eth0, an address of the node's pod CIDR, default route through the node
  */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { access, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Namespaces } from "./namespaces.ts";
@@ -93,9 +93,20 @@ export class Cluster {
     return join(this.#folder, `${node}.sock`);
   }
 
+  /** The CNI configuration of a node, alone in its folder. */
+  cniConfFile(node: string): string {
+    return join(this.#folder, `${node}.cni`, "10-kuberouter.conflist");
+  }
+
+  /** Where the nodes' CNI plugins are: Debian's, or programs that only have their names. */
+  get cniBinFolder(): string {
+    return join(this.#folder, "cni-bin");
+  }
+
   /** Namespaces, links, addresses; no process yet. */
   async build(): Promise<void> {
     this.#folder = await mkdtemp(join(tmpdir(), "podrouter-"));
+    await linkPlugins(this.cniBinFolder);
     const ns = this.namespaces;
     await ns.add("fabric");
     await ns.ip("fabric", "link add br0 type bridge");
@@ -169,6 +180,8 @@ export class Cluster {
       `--kubeconfig=${this.kubeconfig}`,
       `--admin-socket=${this.socket(node)}`,
       `--state-dir=${join(this.#folder, `${node}.state`)}`,
+      `--cni-conf-file=${this.cniConfFile(node)}`,
+      `--cni-bin-dir=${this.cniBinFolder}`,
       ...extra,
     ];
   }
@@ -273,6 +286,22 @@ export class Cluster {
     await this.#api?.stop();
     await this.namespaces.remove();
     if (this.#folder !== "") await rm(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** Debian's containernetworking-plugins. */
+export const CNI_PLUGINS = "/usr/lib/cni";
+
+/** A folder with the plugins that podrouter's configuration needs. */
+async function linkPlugins(folder: string): Promise<void> {
+  await mkdir(folder);
+  for (const name of ["bridge", "ptp", "host-local", "portmap", "loopback"]) {
+    const real = join(CNI_PLUGINS, name);
+    const there = await access(real).then(
+      () => true,
+      () => false,
+    );
+    await symlink(there ? real : "/bin/false", join(folder, name));
   }
 }
 
