@@ -1,10 +1,11 @@
 /**
  * The decision process, RFC 4271 §9.1.2, with RFC 4456 §9 (reflection) and RFC 9494 §4.3 (stale).
  *
- * Among the paths of a prefix that may be used, each step leaves those with the lowest key. MED
- * counts between paths of the same neighbouring AS only, and all of those are compared before the
- * next step, so that the result does not depend on the order of arrival. Nothing is stored but the
- * winner: why a path lost is found by running the steps again (`explain`).
+ * Steps compare two paths in a fixed order. MED is the exception: it counts between paths of the
+ * same neighbouring AS only, and there it eliminates the worse one before the later steps, whoever
+ * wins those. So a choice has three parts: the lowest by the steps before MED, MED within each AS
+ * among those that tie, the lowest of the rest by the steps behind; the order of arrival plays no
+ * part. Nothing is stored but the winner: why a path lost is worked out again when asked.
  *
  * Deviation: the older of two external paths is not preferred (RFC 5004); results are the same
  * after every restart.
@@ -18,24 +19,21 @@ import { NO_PATH, type PathId, type PathStore, Verdict } from "./path-store.ts";
 import { PeerKind, type PeerTable } from "./peer-table.ts";
 import type { PrefixTable, RowId } from "./prefix-table.ts";
 
-/** The steps in order. Before `med` any two paths compare; `cost` is the last for multipath. */
+/** The steps. A comparison gives the step that told, negative when the first path is better. */
 const Step = {
-  longLived: 0,
-  localPref: 1,
-  localOrigin: 2,
-  pathLength: 3,
-  origin: 4,
-  med: 5,
-  internal: 6,
-  cost: 7,
-  routerId: 8,
-  clusterLength: 9,
-  address: 10,
-  pathId: 11,
+  longLived: 1,
+  localPref: 2,
+  localOrigin: 3,
+  pathLength: 4,
+  origin: 5,
+  med: 6,
+  internal: 7,
+  cost: 8,
+  routerId: 9,
+  clusterLength: 10,
+  address: 11,
+  pathId: 12,
 } as const;
-type Step = (typeof Step)[keyof typeof Step];
-
-const STEP_LAST = Step.pathId;
 
 const REASONS: readonly LostReason[] = [
   "long-lived stale",
@@ -67,8 +65,8 @@ export class Decision {
   private readonly attributes: AttributeStore;
   private readonly nextHops: NextHopTable;
   private readonly peers: PeerTable<{ readonly address: IpAddress }>;
-  /** Paths still in the running; refilled by each selection. */
-  private readonly running: PathId[] = [];
+  /** Paths that tie until MED; refilled by each selection. */
+  private readonly tied: PathId[] = [];
   private count = 0;
 
   constructor(inputs: DecisionInputs) {
@@ -86,11 +84,13 @@ export class Decision {
 
   /** The best path of the row from all of its paths; 0 = none. */
   select(row: RowId): PathId {
-    this.gather(row);
-    for (let step: Step = Step.longLived; this.count > 1 && step <= STEP_LAST; step++) {
-      this.narrow(step as Step, undefined);
+    this.gatherTied(row);
+    if (this.count > 1) this.eliminateByMed();
+    let best = this.count === 0 ? NO_PATH : this.tied[0]!;
+    for (let i = 1; i < this.count; i++) {
+      if (this.compareBehindMed(this.tied[i]!, best) < 0) best = this.tied[i]!;
     }
-    return this.count === 0 ? NO_PATH : this.running[0]!;
+    return best;
   }
 
   /**
@@ -103,40 +103,55 @@ export class Decision {
     if (!this.isEligible(added)) return best;
     if (this.table.head(row) === added && this.paths.next(added) === NO_PATH) return added;
     if (best === NO_PATH || !this.isEligible(best)) return this.select(row);
-    for (let step: Step = Step.longLived; step <= STEP_LAST; step++) {
-      const difference = this.compareAt(step as Step, added, best);
-      if (difference > 0) return best;
-      if (difference < 0) return step < Step.med ? added : this.select(row);
+    const before = this.compareBeforeMed(added, best);
+    if (before !== 0) return before < 0 ? added : best;
+    const rest = this.compareMed(added, best) || this.compareBehindMed(added, best);
+    return rest < 0 ? this.select(row) : best;
+  }
+
+  /** Whether the row's best path stays the best when `removed`, another one, goes. */
+  staysBestWithout(row: RowId, removed: PathId): boolean {
+    const best = this.table.best(row);
+    if (!this.isEligible(removed)) return true;
+    if (best === NO_PATH || !this.isEligible(best)) return false;
+    if (this.compareBeforeMed(removed, best) > 0) return true;
+    // It may have eliminated by MED what now could win.
+    for (let path = this.table.head(row); path !== NO_PATH; path = this.paths.next(path)) {
+      if (this.compareMed(removed, path) < 0 && this.isEligible(path)) return false;
     }
-    return best;
+    return true;
   }
 
   /** The paths to use together: the best first, then others equal to it up to the IGP cost. */
   multipath(row: RowId, maximum: number): PathId[] {
     const best = this.table.best(row);
-    if (best === NO_PATH) return [];
-    if (maximum <= 1) return [best];
-    this.gather(row);
-    for (let step: Step = Step.longLived; this.count > 1 && step <= Step.cost; step++) {
-      this.narrow(step as Step, undefined);
-    }
-    const equals = this.running.slice(0, this.count).filter((path) => path !== best);
-    equals.sort((a, b) => this.compareTail(a, b));
+    if (best === NO_PATH || maximum <= 1) return best === NO_PATH ? [] : [best];
+    this.gatherTied(row);
+    this.eliminateByMed();
+    const equals = this.tied
+      .slice(0, this.count)
+      .filter((path) => path !== best && this.compareBehindMed(path, best) >= Step.routerId);
+    equals.sort((a, b) => this.compareBehindMed(a, b));
     return [best, ...equals].slice(0, maximum);
   }
 
   /** Why each path of the row is not the best one; the best path has no entry. */
   explain(row: RowId): Map<PathId, LostReason> {
     const reasons = new Map<PathId, LostReason>();
+    const best = this.select(row);
+    const left = new Set(this.tied.slice(0, this.count));
     for (let path = this.table.head(row); path !== NO_PATH; path = this.paths.next(path)) {
-      const reason = this.ineligibleReason(path);
-      if (reason !== undefined) reasons.set(path, reason);
-    }
-    this.gather(row);
-    for (let step: Step = Step.longLived; this.count > 1 && step <= STEP_LAST; step++) {
-      this.narrow(step as Step, reasons);
+      if (path === best) continue;
+      const reason = this.ineligibleReason(path) ?? this.lostAt(path, best, left);
+      reasons.set(path, reason);
     }
     return reasons;
+  }
+
+  private lostAt(path: PathId, best: PathId, left: ReadonlySet<PathId>): LostReason {
+    const before = this.compareBeforeMed(path, best);
+    const step = before || (left.has(path) ? this.compareBehindMed(path, best) : Step.med);
+    return REASONS[step - 1]!;
   }
 
   private ineligibleReason(path: PathId): LostReason | undefined {
@@ -157,101 +172,84 @@ export class Decision {
     return cost !== Number.POSITIVE_INFINITY || this.kind(path) === PeerKind.local;
   }
 
-  private gather(row: RowId): void {
+  /** Puts those into `tied` that no other path beats before MED. */
+  private gatherTied(row: RowId): void {
     this.count = 0;
     for (let path = this.table.head(row); path !== NO_PATH; path = this.paths.next(path)) {
-      if (this.isEligible(path)) this.running[this.count++] = path;
-    }
-  }
-
-  /** Leaves those that are best at this step; notes the reason of the others. */
-  private narrow(step: Step, reasons: Map<PathId, LostReason> | undefined): void {
-    if (step === Step.med) this.narrowByMed(reasons);
-    else {
-      let best = this.running[0]!;
-      for (let i = 1; i < this.count; i++) {
-        if (this.compareAt(step, this.running[i]!, best) < 0) best = this.running[i]!;
-      }
-      let kept = 0;
-      for (let i = 0; i < this.count; i++) {
-        const path = this.running[i]!;
-        if (this.compareAt(step, path, best) === 0) this.running[kept++] = path;
-        else reasons?.set(path, REASONS[step]!);
-      }
-      this.count = kept;
+      if (!this.isEligible(path)) continue;
+      const difference = this.count === 0 ? -1 : this.compareBeforeMed(path, this.tied[0]!);
+      if (difference > 0) continue;
+      if (difference < 0) this.count = 0;
+      this.tied[this.count++] = path;
     }
   }
 
   /** RFC 4271 §9.1.2.2 c: a path goes when one of the same neighbouring AS has a lower MED. */
-  private narrowByMed(reasons: Map<PathId, LostReason> | undefined): void {
+  private eliminateByMed(): void {
     if (this.medsAreEqual()) return;
     const lowest = new Map<number, number>();
     for (let i = 0; i < this.count; i++) {
-      const attributes = this.paths.attributesOf(this.running[i]!);
+      const attributes = this.paths.attributesOf(this.tied[i]!);
       const as = this.attributes.neighborAs(attributes);
       const med = this.attributes.med(attributes);
       if (med < (lowest.get(as) ?? Number.POSITIVE_INFINITY)) lowest.set(as, med);
     }
     let kept = 0;
     for (let i = 0; i < this.count; i++) {
-      const path = this.running[i]!;
+      const path = this.tied[i]!;
       const attributes = this.paths.attributesOf(path);
       const med = lowest.get(this.attributes.neighborAs(attributes));
-      if (this.attributes.med(attributes) === med) this.running[kept++] = path;
-      else reasons?.set(path, REASONS[Step.med]!);
+      if (this.attributes.med(attributes) === med) this.tied[kept++] = path;
     }
     this.count = kept;
   }
 
   private medsAreEqual(): boolean {
-    const first = this.attributes.med(this.paths.attributesOf(this.running[0]!));
+    const first = this.attributes.med(this.paths.attributesOf(this.tied[0]!));
     for (let i = 1; i < this.count; i++) {
-      const med = this.attributes.med(this.paths.attributesOf(this.running[i]!));
-      if (med !== first) return false;
+      if (this.attributes.med(this.paths.attributesOf(this.tied[i]!)) !== first) return false;
     }
     return true;
   }
 
-  /** The tie-breakers behind the IGP cost, for a stable order of multipaths. */
-  private compareTail(a: PathId, b: PathId): number {
-    for (let step: Step = Step.routerId; step <= STEP_LAST; step++) {
-      const difference = this.compareAt(step as Step, a, b);
-      if (difference !== 0) return difference;
-    }
-    return 0;
-  }
-
-  /** Negative: `a` is better at this step; positive: `b`; zero: this step does not tell. */
-  private compareAt(step: Step, a: PathId, b: PathId): number {
+  private compareBeforeMed(a: PathId, b: PathId): number {
     const store = this.attributes;
     const x = this.paths.attributesOf(a);
     const y = this.paths.attributesOf(b);
-    switch (step) {
-      case Step.longLived:
-        return this.staleRank(a, x) - this.staleRank(b, y);
-      case Step.localPref:
-        return store.localPref(y) - store.localPref(x);
-      case Step.localOrigin:
-        return rank(this.kind(b) === PeerKind.local) - rank(this.kind(a) === PeerKind.local);
-      case Step.pathLength:
-        return store.pathLength(x) - store.pathLength(y);
-      case Step.origin:
-        return store.origin(x) - store.origin(y);
-      case Step.med:
-        return store.neighborAs(x) === store.neighborAs(y) ? store.med(x) - store.med(y) : 0;
-      case Step.internal:
-        return rank(this.isInternal(a)) - rank(this.isInternal(b));
-      case Step.cost:
-        return this.nextHops.cost(store.nextHop(x)) - this.nextHops.cost(store.nextHop(y));
-      case Step.routerId:
-        return this.identifier(a, x) - this.identifier(b, y);
-      case Step.clusterLength:
-        return store.clusterLength(x) - store.clusterLength(y);
-      case Step.address:
-        return this.compareAddress(a, b);
-      case Step.pathId:
-        return this.paths.pathId(a) - this.paths.pathId(b);
-    }
+    const stale = this.staleRank(a, x) - this.staleRank(b, y);
+    if (stale !== 0) return signed(stale, Step.longLived);
+    const localPref = store.localPref(y) - store.localPref(x);
+    if (localPref !== 0) return signed(localPref, Step.localPref);
+    const local = rank(this.kind(b) === PeerKind.local) - rank(this.kind(a) === PeerKind.local);
+    if (local !== 0) return signed(local, Step.localOrigin);
+    const pathLength = store.pathLength(x) - store.pathLength(y);
+    if (pathLength !== 0) return signed(pathLength, Step.pathLength);
+    return signed(store.origin(x) - store.origin(y), Step.origin);
+  }
+
+  private compareMed(a: PathId, b: PathId): number {
+    const store = this.attributes;
+    const x = this.paths.attributesOf(a);
+    const y = this.paths.attributesOf(b);
+    if (store.neighborAs(x) !== store.neighborAs(y)) return 0;
+    return signed(store.med(x) - store.med(y), Step.med);
+  }
+
+  private compareBehindMed(a: PathId, b: PathId): number {
+    const store = this.attributes;
+    const x = this.paths.attributesOf(a);
+    const y = this.paths.attributesOf(b);
+    const internal = rank(this.isInternal(a)) - rank(this.isInternal(b));
+    if (internal !== 0) return signed(internal, Step.internal);
+    const cost = this.nextHops.cost(store.nextHop(x)) - this.nextHops.cost(store.nextHop(y));
+    if (cost !== 0) return signed(cost, Step.cost);
+    const routerId = this.identifier(a, x) - this.identifier(b, y);
+    if (routerId !== 0) return signed(routerId, Step.routerId);
+    const clusters = store.clusterLength(x) - store.clusterLength(y);
+    if (clusters !== 0) return signed(clusters, Step.clusterLength);
+    const address = this.compareAddress(a, b);
+    if (address !== 0) return signed(address, Step.address);
+    return signed(this.paths.pathId(a) - this.paths.pathId(b), Step.pathId);
   }
 
   private staleRank(path: PathId, attributes: number): number {
@@ -282,4 +280,8 @@ export class Decision {
 
 function rank(worse: boolean): number {
   return worse ? 1 : 0;
+}
+
+function signed(difference: number, step: number): number {
+  return difference === 0 ? 0 : difference < 0 ? -step : step;
 }
