@@ -212,6 +212,7 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
         this.#adopt(action.connection);
         break;
       case "refuse":
+        this.record.errors.add(`connection refused: ${action.reason}`);
         this.#services.log.debug({ reason: action.reason }, "connection refused");
         break;
       case "established":

@@ -335,6 +335,7 @@ export class Peer implements SessionHooks, Task {
     if (limits === undefined || this.held) return;
     const over = this.#host.rib.counters(id).find(({ received }) => received >= limits.limit);
     this.held = true;
+    this.session.record.errors.add("more prefixes than the limit");
     this.session.stop(maximumPrefixes(over?.family ?? 4, limits.limit));
     if (limits.restartSeconds === 0) return;
     this.#holdTimer = this.#host.services.clock.after(limits.restartSeconds * 1000, () => {
