@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { parse, parseAllDocuments } from "yaml";
 import { configure } from "../../src/agent/config.ts";
 import { ADMIN_SOCKET_DEFAULT, RUN_FLAGS } from "../../src/agent/flags.ts";
+import { CNI_CONF_FILE_DEFAULT } from "../../src/agent/pod-network-flags.ts";
 import { kubernetesValidator } from "../support/kubernetes-schema.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
@@ -66,6 +67,7 @@ test("the schema refuses what the API server would refuse", async () => {
     ["periodSeconds: 10", "periodSeconds: 1.5", /periodSeconds must be integer/],
     ["operator: Exists", "operator: Always", /operator must be equal to one of/],
     ["- name: podrouter\n          image", "- image", /required property 'name'/],
+    ["type: FileOrCreate", "type: MakeIt", /type must be equal to one of/],
     ["port: 20244", "prot: 20244", /required property 'port'/],
   ];
   for (const [search, replacement, problem] of broken) {
@@ -102,6 +104,7 @@ interface DaemonSet {
         readonly serviceAccountName: string;
         readonly hostNetwork: boolean;
         readonly tolerations: readonly unknown[];
+        readonly initContainers: readonly [Container];
         readonly containers: readonly [Container];
         readonly volumes: readonly { readonly name: string; readonly hostPath: { path: string } }[];
       };
@@ -112,11 +115,16 @@ interface DaemonSet {
 interface Container {
   readonly image: string;
   readonly args: readonly string[];
+  readonly command: readonly string[];
   readonly env: readonly { readonly name: string; readonly valueFrom: unknown }[];
   readonly securityContext: Readonly<Record<string, unknown>>;
   readonly livenessProbe: { readonly httpGet: { readonly port: number; readonly path: string } };
   readonly readinessProbe: { readonly httpGet: { readonly port: number; readonly path: string } };
-  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
+  readonly volumeMounts: readonly {
+    readonly name: string;
+    readonly mountPath: string;
+    readonly readOnly?: boolean;
+  }[];
 }
 
 const daemonSet = object<DaemonSet>("DaemonSet");
@@ -137,7 +145,16 @@ test("capabilities instead of privileged, and a read-only root file system", () 
     allowPrivilegeEscalation: false,
     readOnlyRootFilesystem: true,
     runAsUser: 0,
-    capabilities: { drop: ["ALL"], add: ["NET_ADMIN", "NET_BIND_SERVICE"] },
+    capabilities: { drop: ["ALL"], add: ["NET_ADMIN", "NET_BIND_SERVICE", "NET_RAW"] },
+  });
+  const [init, ...others] = pod.initContainers;
+  assert.deepEqual(others, []);
+  assert.deepEqual(init.securityContext, {
+    privileged: false,
+    allowPrivilegeEscalation: false,
+    readOnlyRootFilesystem: true,
+    runAsUser: 0,
+    capabilities: { drop: ["ALL"] },
   });
 });
 
@@ -165,15 +182,30 @@ test("the arguments are accepted, and the probes ask where the agent answers", (
   ]);
 });
 
-test("what is written lies on the host: the socket's folder and the state", () => {
-  const paths = (mounts: readonly { name: string; mountPath: string }[]): string[] =>
-    mounts.map((mount) => mount.mountPath);
-  const expected = [ADMIN_SOCKET_DEFAULT.replace(/\/[^/]*$/, ""), RUN_FLAGS.stateDir.default];
-  assert.deepEqual(paths(container.volumeMounts), expected);
+test("what is read and written lies on the host, where the flags say by default", () => {
+  const expected = [
+    ADMIN_SOCKET_DEFAULT.replace(/\/[^/]*$/, ""),
+    RUN_FLAGS.stateDir.default,
+    CNI_CONF_FILE_DEFAULT.replace(/\/[^/]*$/, ""),
+    RUN_FLAGS.cniBinDir.default,
+    "/run/xtables.lock",
+  ];
+  assert.deepEqual(
+    container.volumeMounts.map((mount) => mount.mountPath),
+    expected,
+  );
   assert.deepEqual(
     pod.volumes.map((volume) => [volume.name, volume.hostPath.path]),
     container.volumeMounts.map((mount) => [mount.name, mount.mountPath]),
   );
+  // Only the init step may write programs to the host.
+  const readOnly = container.volumeMounts.filter((mount) => mount.readOnly === true);
+  assert.deepEqual(
+    readOnly.map((mount) => mount.name),
+    ["cni-bin"],
+  );
+  const [init] = pod.initContainers;
+  assert.deepEqual(init.volumeMounts, [{ name: "cni-bin", mountPath: init.command[2] }]);
 });
 
 test("the image has one tag everywhere, this version's", () => {
@@ -181,6 +213,7 @@ test("the image has one tag everywhere, this version's", () => {
     version: string;
   };
   assert.equal(container.image, `podrouter:${version}`);
+  assert.equal(pod.initContainers[0].image, container.image);
   const kustomization = parse(readFileSync(join(ROOT, "deploy", "kustomization.yaml"), "utf8")) as {
     images: unknown;
     resources: unknown;
