@@ -1,6 +1,7 @@
 /** What a scenario is, and what it is given. */
 import type { TestContext } from "node:test";
 import type { PeerDaemon, PeerSetup } from "../support/peers/peer.ts";
+import { assertDecodes } from "./capture-check.ts";
 import type { DaemonRow, Feature } from "./daemons.ts";
 import { type Kind, Peering, type PeeringOptions } from "./peering.ts";
 
@@ -21,16 +22,32 @@ export interface Scenario<L extends PeerDaemon = PeerDaemon> {
   run(cell: Cell<L>): Promise<void>;
 }
 
-/** Builds the peering of a cell, runs `body`, and removes everything whatever happens. */
+export interface PeeringCheck extends Omit<PeeringOptions, "kind"> {
+  /**
+   * Who must decode all that the left side said, and what the others cannot: tcpdump no message
+   * that fills several segments, neither of them one beyond 4096 octets (RFC 8654).
+   */
+  readonly decoders?: "both" | "tshark" | "none";
+}
+
+/**
+ * Builds the peering of a cell, runs `body`, lets two foreign decoders read what the left side
+ * said, and removes everything whatever happens.
+ */
 export async function withPeering<L extends PeerDaemon>(
   cell: Cell<L>,
-  options: Omit<PeeringOptions, "kind">,
+  options: PeeringCheck,
   body: (peering: Peering<L>) => Promise<void>,
 ): Promise<void> {
   const { daemon, kind, makeLeft } = cell;
-  const peering = await Peering.build(makeLeft, daemon.make, { kind, ...options });
+  const { decoders = "both", ...peers } = options;
+  const peering = await Peering.build(makeLeft, daemon.make, { kind, ...peers });
   try {
     await body(peering);
+    await peering.capture.stop();
+    if (decoders === "none") return;
+    const { file } = peering.capture;
+    await assertDecodes(file, peering.address.left, { tcpdump: decoders === "both" });
   } finally {
     await peering.remove();
   }

@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { ADDRESSES } from "../../support/peers/lab.ts";
 import type { PeerDaemon, TestRoute } from "../../support/peers/peer.ts";
 import { must, until } from "../../support/shell.ts";
-import { assertDecodes } from "../capture-check.ts";
 import { expectPassedOn, injectedPath, seesRoutes } from "../expectation.ts";
 import { AS, type Peering } from "../peering.ts";
 import { injectedRoute, plainRoute } from "../routes-data.ts";
@@ -227,8 +226,6 @@ export const extendedNextHop: Scenario = {
       const expected = ({ prefix, nextHop }: TestRoute) => ({ prefix, nextHop });
       await seesRoutes(left, address.right, 4, [expected(theirs)]);
       await seesRoutes(right, address.left, 4, [expected(ours)]);
-      await peering.capture.stop();
-      await assertDecodes(peering.capture.file, address.left);
     });
   },
 };
@@ -245,8 +242,6 @@ export const weShutDown: Scenario = {
       await until("the session is down", async () => {
         return (await right.state(address.left)) !== "Established";
       });
-      await peering.capture.stop();
-      await assertDecodes(peering.capture.file, address.left);
       if (cell.daemon.lacks.shutdownTextShown !== undefined) return;
       await until("it shows the text", async () => {
         return (await right.lastError(address.left)).includes(TEXT);
