@@ -335,8 +335,7 @@ export class Agent {
       const reason = error instanceof Error ? error.message : String(error);
       this.#conditions.set("agent", "state-dir", {
         severity: "warning",
-        message:
-          `--state-dir ${stateDir} cannot be made, so that nothing outlives the process: ` + reason,
+        message: `--state-dir ${stateDir} cannot be made, nothing outlives the process: ${reason}`,
       });
     }
     if (dryRun || hasNetAdmin()) return;

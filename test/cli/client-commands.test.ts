@@ -77,20 +77,20 @@ const golden = (name: string): URL => new URL(`golden/${name}`, import.meta.url)
 for (const [file, ...args] of [
   ["peers.txt", "peers"],
   ["peers-wide.txt", "peers", "-o", "wide"],
-  ["peers.json", "peers", "-o", "json"],
+  ["peers.json.txt", "peers", "-o", "json"],
   ["peer-node2.txt", "peers", "node2"],
-  ["peer-node2.json", "peers", "node2", "-o", "json"],
+  ["peer-node2.json.txt", "peers", "node2", "-o", "json"],
   ["peer-tor-1.txt", "peers", "192.168.50.201"],
   ["peer-node2-adj-in.txt", "peers", "node2", "adj-in"],
-  ["peer-node2-adj-in.json", "peers", "192.168.50.51", "adj-in", "-o", "json"],
+  ["peer-node2-adj-in.json.txt", "peers", "192.168.50.51", "adj-in", "-o", "json"],
   ["peer-node2-adj-out.txt", "peers", "node2", "adj-out"],
   ["rib.txt", "rib"],
   ["rib-wide.txt", "rib", "-o", "wide"],
-  ["rib.json", "rib", "-o", "json"],
+  ["rib.json.txt", "rib", "-o", "json"],
   ["rib-prefix.txt", "rib", "10.233.65.0/24"],
   ["rib-ipv6.txt", "rib", "-a", "ipv6"],
   ["status.txt", "status"],
-  ["status.json", "status", "-o", "json"],
+  ["status.json.txt", "status", "-o", "json"],
 ] as const) {
   test(`podrouter ${args.join(" ")} writes ${file}`, async () => {
     const result = await ask(...args);
