@@ -2,7 +2,6 @@
  * Finds or makes the update group of a peer. Peers share a group when nothing that decides what
  * they are told, or how it is encoded, differs: then one Adj-RIB-Out and one encoding serve all.
  */
-import type { IpAddress } from "../../ip/address.ts";
 import type { NegotiatedSession, RouteFamily } from "../message/types.ts";
 import { UpdateWriter } from "../message/update-writer.ts";
 import { AddPathAdjRibOut } from "./add-path-adj-rib-out.ts";
@@ -14,7 +13,7 @@ import type { FamilyRib, RibCore } from "./family-rib.ts";
 import type { GroupLimits } from "./limits.ts";
 import { PeerKind } from "./peer-table.ts";
 import { PlainAdjRibOut } from "./plain-adj-rib-out.ts";
-import { PolicyProgram } from "./policy.ts";
+import type { PolicyCache, PolicyProgram } from "./policy.ts";
 import type { Policy } from "./policy-types.ts";
 import { kindOf, ownNextHop, type RibPeer } from "./rib-peer.ts";
 import { UpdateBuckets } from "./update-buckets.ts";
@@ -22,6 +21,7 @@ import { UpdateGroup } from "./update-group.ts";
 
 export class GroupRegistry {
   private readonly core: RibCore;
+  private readonly policies: PolicyCache;
   private readonly limits: GroupLimits;
   private readonly groups = new Map<string, UpdateGroup>();
   private readonly keys = new Map<UpdateGroup, string>();
@@ -31,8 +31,9 @@ export class GroupRegistry {
   /** One for each way to encode; groups take turns. */
   private readonly writers = new Map<string, UpdateWriter>();
 
-  constructor(core: RibCore, limits: GroupLimits) {
+  constructor(core: RibCore, policies: PolicyCache, limits: GroupLimits) {
     this.core = core;
+    this.policies = policies;
     this.limits = limits;
   }
 
@@ -95,7 +96,8 @@ export class GroupRegistry {
   }
 
   private make(peer: RibPeer, rib: FamilyRib, clusterId: number): UpdateGroup {
-    const options = exportOptionsOf(peer, rib.family, clusterId);
+    const policy = this.policies.get(peer.exportPolicy);
+    const options = exportOptionsOf(peer, rib.family, clusterId, policy);
     const { store, nextHops, peers } = this.core;
     const { table, paths, decision } = rib;
     const judge = new ExportJudge(options, table, paths, store, nextHops, peers);
@@ -124,18 +126,22 @@ function encodingKey(session: NegotiatedSession): string {
   ].join(":");
 }
 
-function exportOptionsOf(peer: RibPeer, family: RouteFamily, clusterId: number): ExportOptions {
-  const own: IpAddress | undefined = ownNextHop(peer, family);
+function exportOptionsOf(
+  peer: RibPeer,
+  family: RouteFamily,
+  clusterId: number,
+  policy: PolicyProgram | undefined,
+): ExportOptions {
   return {
     family,
     kind: kindOf(peer),
     localAs: peer.localAs,
     clusterId,
     nextHopSelf: peer.nextHopSelf,
-    ownNextHop: own,
+    ownNextHop: ownNextHop(peer, family),
     extendedNextHop: peer.negotiated.extendedNextHop,
     longLived: peer.negotiated.longLivedGracefulRestart !== undefined,
-    policy: peer.exportPolicy === undefined ? undefined : new PolicyProgram(peer.exportPolicy),
+    policy,
   };
 }
 

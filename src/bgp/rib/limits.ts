@@ -18,6 +18,12 @@ export const PATHS_OF_PEER_MAX = 64;
 /** Paths of one prefix that an ADD-PATH peer is told of. Beyond: the others are not advertised. */
 export const ADD_PATHS_MAX = 255;
 
+/**
+ * Different lists of statements of one policy that have set something on some route. Beyond: a
+ * route that would need another list is rejected.
+ */
+export const OUTCOMES_MAX = 65_536;
+
 /** Bounds of an update group's work and memory; tests make them small. */
 export interface GroupLimits {
   /** Changed prefixes that one step looks at: 2 to 4 ms of work. */

@@ -20,23 +20,38 @@ export function hasOutput(peer: PeerState): boolean {
 export function readOutput(peer: PeerState, bytesMax: number): Uint8Array[] {
   const out: Uint8Array[] = [];
   if (!peer.up || peer.held) return out;
-  let bytes = 0;
-  let looked = 0;
-  for (const seat of peer.seats) {
-    const { group, member } = seat;
-    for (;;) {
-      bytes += group.read(member, bytesMax - bytes, out);
-      if (bytes >= bytesMax) return out;
-      const before = out.length;
-      if (!mark(seat, out)) {
-        if (!group.hasOutput(member)) break;
-        if (looked >= LOOKED_MAX) return out;
-        looked += group.step(member, out);
-      }
-      for (let i = before; i < out.length; i++) bytes += out[i]!.length;
+  const { seats } = peer;
+  const budget = { bytes: bytesMax, rows: LOOKED_MAX };
+  for (let i = 0; i < seats.length; i++) {
+    const index = (peer.firstSeat + i) % seats.length;
+    if (!readSeat(seats[index]!, budget, out)) {
+      peer.firstSeat = (index + 1) % seats.length;
+      return out;
     }
   }
+  peer.firstSeat = 0;
   return out;
+}
+
+interface Budget {
+  bytes: number;
+  rows: number;
+}
+
+/** Reads one family; true when it is read to its end, false when the budget is used up. */
+function readSeat(seat: Seat, budget: Budget, out: Uint8Array[]): boolean {
+  const { group, member } = seat;
+  for (;;) {
+    budget.bytes -= group.read(member, budget.bytes, out);
+    if (budget.bytes <= 0) return false;
+    const before = out.length;
+    if (!mark(seat, out)) {
+      if (!group.hasOutput(member)) return true;
+      if (budget.rows <= 0) return false;
+      budget.rows -= group.step(member, out);
+    }
+    for (let i = before; i < out.length; i++) budget.bytes -= out[i]!.length;
+  }
 }
 
 /** Appends the mark that is due now, if one is; true when it did or began something. */

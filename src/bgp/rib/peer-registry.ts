@@ -8,8 +8,7 @@ import { assert } from "../../runtime/assert.ts";
 import type { RouteFamily } from "../message/types.ts";
 import type { ImportOptions } from "./import-rules.ts";
 import { type PeerId, PeerTable } from "./peer-table.ts";
-import { PolicyProgram } from "./policy.ts";
-import type { Policy } from "./policy-types.ts";
+import type { PolicyCache } from "./policy.ts";
 import { kindOf, ownNextHop, type PeerState, type RibPeer } from "./rib-peer.ts";
 
 /** Our own identity, as loops are found by it. */
@@ -21,7 +20,12 @@ export interface OwnIdentity {
 
 export class PeerRegistry {
   readonly table = new PeerTable<PeerState>();
+  private readonly policies: PolicyCache;
   private readonly byAddress = new Map<IpAddress, PeerState>();
+
+  constructor(policies: PolicyCache) {
+    this.policies = policies;
+  }
 
   find(address: IpAddress): PeerState | undefined {
     return this.byAddress.get(address);
@@ -45,8 +49,9 @@ export class PeerRegistry {
       up: false,
       held: false,
       notified: false,
-      imports: { 4: importOptions(config, 4, own), 6: importOptions(config, 6, own) },
+      imports: this.importsOf(config, own),
       seats: [],
+      firstSeat: 0,
     }));
     this.byAddress.set(config.address, peer);
     return peer;
@@ -56,27 +61,27 @@ export class PeerRegistry {
   describe(peer: PeerState, own: OwnIdentity): void {
     const { config } = peer;
     this.table.describe(peer.id, kindOf(config), config.remoteRouterId);
-    peer.imports = { 4: importOptions(config, 4, own), 6: importOptions(config, 6, own) };
+    peer.imports = this.importsOf(config, own);
   }
 
   forget(peer: PeerState): void {
     this.byAddress.delete(peer.address);
     this.table.remove(peer.id);
   }
-}
 
-function importOptions(config: RibPeer, family: RouteFamily, own: OwnIdentity): ImportOptions {
-  const localAsns = config.localAs === own.localAs ? [own.localAs] : [own.localAs, config.localAs];
-  return {
-    kind: kindOf(config),
-    localAsns,
-    routerId: own.routerId,
-    clusterId: own.clusterId,
-    ownNextHop: ownNextHop(config, family),
-    policy: compile(config.importPolicy),
-  };
-}
+  private importsOf(config: RibPeer, own: OwnIdentity): PeerState["imports"] {
+    return { 4: this.importOptions(config, 4, own), 6: this.importOptions(config, 6, own) };
+  }
 
-function compile(policy: Policy | undefined): PolicyProgram | undefined {
-  return policy === undefined ? undefined : new PolicyProgram(policy);
+  private importOptions(config: RibPeer, family: RouteFamily, own: OwnIdentity): ImportOptions {
+    const same = config.localAs === own.localAs;
+    return {
+      kind: kindOf(config),
+      localAsns: same ? [own.localAs] : [own.localAs, config.localAs],
+      routerId: own.routerId,
+      clusterId: own.clusterId,
+      ownNextHop: ownNextHop(config, family),
+      policy: this.policies.get(config.importPolicy),
+    };
+  }
 }

@@ -3,49 +3,70 @@
  * length is from `ge` to `le`. Entries are found by hash for each length that the list uses, so
  * the cost is the number of different lengths (33 at most for IPv4) and not of entries.
  */
-import { addressBytes } from "../../ip/address.ts";
+import { addressBytes, type IpFamily } from "../../ip/address.ts";
 import { type Prefix, prefixAddress, prefixFamily, prefixLength } from "../../ip/prefix.ts";
 import { PrefixBatch } from "../../ip/prefix-batch.ts";
 import type { PrefixMatch } from "./policy-types.ts";
 import { PrefixTable } from "./prefix-table.ts";
 
+/** A list is filled once: its table need not be cut into many parts. */
+const SEGMENT_BITS = 1;
+
 export class PrefixList {
-  private readonly tables = { 4: new PrefixTable(4, 0), 6: new PrefixTable(6, 0) };
-  private readonly ranges: { 4: LengthRange[][]; 6: LengthRange[][] } = { 4: [], 6: [] };
-  private readonly lengths: { 4: number[]; 6: number[] } = { 4: [], 6: [] };
+  private readonly families = new Map<IpFamily, FamilyList>();
   private readonly probe = new PrefixBatch(1);
 
   constructor(entries: readonly PrefixMatch[]) {
     for (const entry of entries) {
       const family = prefixFamily(entry.prefix);
+      const list = this.familyList(family);
       this.probe.reset(family);
       pushPrefix(this.probe, entry.prefix);
-      const row = this.tables[family].insert(this.probe, 0);
-      this.tables[family].hold(row);
-      const ranges = this.ranges[family][row] ?? [];
+      const row = list.table.insert(this.probe, 0);
+      list.table.hold(row);
+      const ranges = list.ranges[row] ?? [];
       ranges.push({ ge: entry.ge, le: entry.le });
-      this.ranges[family][row] = ranges;
+      list.ranges[row] = ranges;
       const length = prefixLength(entry.prefix);
-      if (!this.lengths[family].includes(length)) this.lengths[family].push(length);
+      if (!list.lengths.includes(length)) list.lengths.push(length);
     }
   }
 
   /** Whether row `index` of the batch matches an entry. */
   matches(batch: PrefixBatch, index: number): boolean {
-    const family = batch.family;
+    const list = this.families.get(batch.family);
+    if (list === undefined) return false;
     const length = batch.length[index]!;
-    for (const entryLength of this.lengths[family]) {
+    for (const entryLength of list.lengths) {
       if (entryLength > length) continue;
-      this.probe.reset(family);
+      this.probe.reset(batch.family);
       pushMasked(this.probe, batch, index, entryLength);
-      const row = this.tables[family].find(this.probe, 0);
+      const row = list.table.find(this.probe, 0);
       if (row === 0) continue;
-      for (const range of this.ranges[family][row]!) {
+      for (const range of list.ranges[row]!) {
         if (length >= range.ge && length <= range.le) return true;
       }
     }
     return false;
   }
+
+  private familyList(family: IpFamily): FamilyList {
+    let list = this.families.get(family);
+    if (list === undefined) {
+      list = { table: new PrefixTable(family, 0, SEGMENT_BITS), ranges: [], lengths: [] };
+      this.families.set(family, list);
+    }
+    return list;
+  }
+}
+
+/** Entries of one family. */
+interface FamilyList {
+  readonly table: PrefixTable;
+  /** Of the entries with the prefix of a row. */
+  readonly ranges: LengthRange[][];
+  /** Prefix lengths that entries have. */
+  readonly lengths: number[];
 }
 
 interface LengthRange {

@@ -7,6 +7,7 @@
 import type { PrefixBatch } from "../../ip/prefix-batch.ts";
 import type { PathAttributes } from "../message/types.ts";
 import { asPathLength } from "./attribute-content.ts";
+import { OUTCOMES_MAX } from "./limits.ts";
 import { applyActions, hasActions } from "./policy-actions.ts";
 import { PrefixList } from "./policy-prefixes.ts";
 import type { Policy, PolicyMatch, PolicyStatement } from "./policy-types.ts";
@@ -16,6 +17,21 @@ export type PolicyOutcome = number;
 
 export const REJECTED: PolicyOutcome = -1;
 export const UNCHANGED: PolicyOutcome = 0;
+
+/** Compiles each policy once, however many peers have it. */
+export class PolicyCache {
+  private readonly programs = new WeakMap<Policy, PolicyProgram>();
+
+  get(policy: Policy | undefined): PolicyProgram | undefined {
+    if (policy === undefined) return undefined;
+    let program = this.programs.get(policy);
+    if (program === undefined) {
+      program = new PolicyProgram(policy);
+      this.programs.set(policy, program);
+    }
+    return program;
+  }
+}
 
 interface CompiledStatement {
   readonly source: PolicyStatement;
@@ -67,6 +83,7 @@ export class PolicyProgram {
       if (statement.prefixes !== undefined && !statement.prefixes.matches(batch, index)) continue;
       if (source.result === "reject") return REJECTED;
       if (statement.sets) outcome = this.child(outcome, statement);
+      if (outcome === REJECTED) return REJECTED;
       if (source.result === "accept") return outcome;
       if (statement.sets) current = advance(statement, current);
     }
@@ -97,6 +114,7 @@ export class PolicyProgram {
   private child(outcome: PolicyOutcome, statement: CompiledStatement): PolicyOutcome {
     const { children } = this.nodes[outcome]!;
     let child = children.get(statement);
+    if (child === undefined && this.nodes.length >= OUTCOMES_MAX) return REJECTED;
     if (child === undefined) {
       child = this.nodes.length;
       this.nodes.push({ parent: outcome, statement, children: new Map() });

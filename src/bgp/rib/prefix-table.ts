@@ -33,7 +33,8 @@ export class PrefixTable {
   private readonly seed: number;
 
   private readonly segments: Uint32Array[] = [];
-  private readonly segmentUsed = new Uint32Array(1 << SEGMENT_BITS);
+  private readonly segmentUsed: Uint32Array;
+  private readonly segmentShift: number;
 
   private word0 = new Uint32Array(ROWS_FIRST);
   private word1 = new Uint32Array(0);
@@ -49,11 +50,16 @@ export class PrefixTable {
   private limit = 1;
   private used = 0;
 
-  /** `seed`: any u32; a random one makes hash collisions unforeseeable to peers. */
-  constructor(family: IpFamily, seed: number) {
+  /**
+   * `seed`: any u32; a random one makes hash collisions unforeseeable to peers. 2 ** `segmentBits`
+   * segments, at least two.
+   */
+  constructor(family: IpFamily, seed: number, segmentBits = SEGMENT_BITS) {
     this.family = family;
     this.seed = seed;
-    for (let i = 0; i < 1 << SEGMENT_BITS; i++) {
+    this.segmentShift = 32 - segmentBits;
+    this.segmentUsed = new Uint32Array(1 << segmentBits);
+    for (let i = 0; i < 1 << segmentBits; i++) {
       this.segments.push(new Uint32Array(SEGMENT_SLOTS_FIRST));
     }
     // The columns of the lower words stay empty for IPv4.
@@ -83,14 +89,14 @@ export class PrefixTable {
   /** The row of prefix `index` of the batch, or 0. */
   find(batch: PrefixBatch, index: number): RowId {
     const hash = this.hashOf(batch, index);
-    const slots = this.segments[hash >>> (32 - SEGMENT_BITS)]!;
+    const slots = this.segments[hash >>> this.segmentShift]!;
     return (slots[this.probe(slots, hash, batch, index)]! & ROW_MASK) >>> 0;
   }
 
   /** The row of prefix `index` of the batch, made if need be; 0 when the table is full. */
   insert(batch: PrefixBatch, index: number): RowId {
     const hash = this.hashOf(batch, index);
-    const segment = hash >>> (32 - SEGMENT_BITS);
+    const segment = hash >>> this.segmentShift;
     const slots = this.segments[segment]!;
     const slot = this.probe(slots, hash, batch, index);
     const found = slots[slot]! & ROW_MASK;
@@ -217,7 +223,7 @@ export class PrefixTable {
   private remove(row: RowId): void {
     assert(this.lengths[row] !== LENGTH_FREE, "row removed twice");
     const hash = this.hashOfRow(row);
-    const segment = hash >>> (32 - SEGMENT_BITS);
+    const segment = hash >>> this.segmentShift;
     const slots = this.segments[segment]!;
     const mask = slots.length - 1;
     let hole = hash & mask;

@@ -55,6 +55,8 @@ export interface PeerState {
   imports: { readonly 4: ImportOptions; readonly 6: ImportOptions };
   /** Its place in the update group of each negotiated family, in their order. */
   seats: Seat[];
+  /** The seat that output is read for first: so that one family never starves another. */
+  firstSeat: number;
 }
 
 export interface Seat {

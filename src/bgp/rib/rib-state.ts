@@ -14,6 +14,7 @@ import { NextHopTable } from "./next-hop-table.ts";
 import { hasOutput } from "./output-reader.ts";
 import { PeerRegistry } from "./peer-registry.ts";
 import { LOCAL_PEER, type PeerId, PeerKind } from "./peer-table.ts";
+import { PolicyCache } from "./policy.ts";
 import type { PeerState } from "./rib-peer.ts";
 import type { ViewInputs } from "./rib-view.ts";
 import type { UpdateGroup } from "./update-group.ts";
@@ -61,7 +62,7 @@ export class RibState implements ViewInputs {
   globals: RibGlobals;
   readonly nextHops = new NextHopTable();
   readonly store: AttributeStore;
-  readonly registry = new PeerRegistry();
+  readonly registry: PeerRegistry;
   readonly ribs: { readonly 4: FamilyRib; readonly 6: FamilyRib };
   /** Peers that are down, until the last of their paths has gone. */
   readonly leaving = new Set<PeerState>();
@@ -77,6 +78,8 @@ export class RibState implements ViewInputs {
     this.globals = options;
     const seed = (options.hashSeed ?? 0) >>> 0;
     this.store = new AttributeStore(this.nextHops, seed);
+    const policies = new PolicyCache();
+    this.registry = new PeerRegistry(policies);
     const { store, nextHops, peers } = this;
     const core: RibCore = {
       store,
@@ -95,7 +98,7 @@ export class RibState implements ViewInputs {
       maximumPaths: () => this.globals.maximumPaths,
     };
     this.ribs = { 4: new FamilyRib(4, core, seed), 6: new FamilyRib(6, core, seed) };
-    this.groups = new GroupRegistry(core, options.groupLimits ?? GROUP_LIMITS);
+    this.groups = new GroupRegistry(core, policies, options.groupLimits ?? GROUP_LIMITS);
   }
 
   get peers() {

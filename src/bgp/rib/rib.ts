@@ -197,6 +197,7 @@ export class Rib {
   holdOutput(id: PeerId, held: boolean): void {
     const peer = this.state.registry.upPeer(id);
     peer.held = held;
+    if (held) peer.notified = false;
     this.state.notify(peer);
   }
 

@@ -133,3 +133,17 @@ test("prepending fills the first sequence up to 255, then begins another", () =>
     { type: 1, asns: [5] },
   ]);
 });
+
+test("lists of statements that set something are bounded: a route beyond is rejected", () => {
+  const statements = Array.from({ length: 17 }, (_, i) =>
+    statement({ communities: [i] }, { result: "next", set: { addCommunities: [100 + i] } }),
+  );
+  const program = new PolicyProgram(policy(statements, true));
+  const batch = batchOf(["10.0.0.0/8"]);
+  let rejected = 0;
+  for (let bits = 0; bits < 2 ** 17; bits++) {
+    const communities = statements.map((_, i) => i).filter((i) => (bits & (1 << i)) !== 0);
+    if (program.evaluate(route({ communities }), false, batch, 0) === REJECTED) rejected++;
+  }
+  assert.equal(rejected, 2 ** 17 - 65_536);
+});
