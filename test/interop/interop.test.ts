@@ -4,8 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { sweepDeadNamespaces } from "../support/namespaces.ts";
 import { Bird } from "../support/peers/bird.ts";
+import { sweepDeadLabs } from "../support/peers/lab.ts";
 import { Podrouter } from "../support/peers/podrouter.ts";
 import { requireReal } from "../support/real.ts";
 import { daemonUnavailable, installedVersion, labUnavailable } from "./available.ts";
@@ -18,7 +18,7 @@ const SIDE_BY_SIDE = 4;
 const SCENARIO_MS_MAX = 90_000;
 
 const noLab = await labUnavailable();
-if (noLab === undefined) await sweepDeadNamespaces();
+if (noLab === undefined) await sweepDeadLabs();
 const missing = new Map<string, string | undefined>();
 for (const daemon of DAEMONS) missing.set(daemon.name, noLab ?? (await daemonUnavailable(daemon)));
 const reason = (name: string) => missing.get(name);

@@ -6,11 +6,12 @@
  *
  * The injectors' addresses are for a third speaker that feeds the speaker of the other side.
  */
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { IpFamily } from "../../../src/ip/address.ts";
-import { Namespaces } from "../namespaces.ts";
+import { Namespaces, sweepDeadNamespaces } from "../namespaces.ts";
 import type { NeighborSetup, PeerDaemon, PeerSetup } from "./peer.ts";
 import { NamespaceProcess } from "./process.ts";
 
@@ -29,18 +30,34 @@ export function otherSide(side: Side): Side {
 /** Labs that are up: removed when the test process is told to end. */
 const open = new Set<Lab>();
 let watching = false;
+let ending = false;
 
+/** Tests that fail for want of their lab make the next ones start: those get none. */
 function removeAllOn(signal: NodeJS.Signals): void {
-  process.once(signal, () => {
-    const all = [...open].map((lab) => lab.remove());
-    Promise.allSettled(all).finally(() => process.kill(process.pid, signal));
+  process.once(signal, async () => {
+    ending = true;
+    while (open.size > 0) await Promise.allSettled([...open].map((lab) => lab.remove()));
+    process.kill(process.pid, signal);
   });
+}
+
+const FOLDER = "podrouter-interop-";
+
+/** Removes what runs left behind that were killed with -9: namespaces and folders. */
+export async function sweepDeadLabs(): Promise<void> {
+  await sweepDeadNamespaces();
+  for (const name of await readdir(tmpdir())) {
+    const pid = new RegExp(`^${FOLDER}(\\d+)-`).exec(name)?.[1];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    await rm(join(tmpdir(), name), { recursive: true, force: true });
+  }
 }
 
 export class Lab {
   readonly namespaces = new Namespaces();
   readonly folder: string;
   readonly #stops: (() => Promise<void>)[] = [];
+  #removal: Promise<void> | undefined;
 
   private constructor(folder: string) {
     this.folder = folder;
@@ -49,7 +66,8 @@ export class Lab {
   static async build(): Promise<Lab> {
     if (!watching) for (const signal of ["SIGINT", "SIGTERM"] as const) removeAllOn(signal);
     watching = true;
-    const lab = new Lab(await mkdtemp(join(tmpdir(), "podrouter-interop-")));
+    if (ending) throw new Error("the tests are being ended");
+    const lab = new Lab(await mkdtemp(join(tmpdir(), `${FOLDER}${process.pid}-`)));
     open.add(lab);
     const ns = lab.namespaces;
     try {
@@ -118,10 +136,16 @@ export class Lab {
 
   /** Ends all processes, newest first, and removes all. Safe at any point, and twice. */
   async remove(): Promise<void> {
-    for (const stop of this.#stops.splice(0).reverse()) await stop();
-    await this.namespaces.remove();
-    await rm(this.folder, { recursive: true, force: true });
-    open.delete(this);
+    const before = this.#removal;
+    const removal = (async () => {
+      await before;
+      for (const stop of this.#stops.splice(0).reverse()) await stop();
+      await this.namespaces.remove();
+      await rm(this.folder, { recursive: true, force: true });
+      open.delete(this);
+    })();
+    this.#removal = removal;
+    await removal;
   }
 }
 
