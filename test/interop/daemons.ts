@@ -11,6 +11,7 @@ import type { MakePeer } from "./peering.ts";
 
 /** What a scenario may need of a daemon, in the order of the table. */
 export const FEATURES = {
+  holdTimeZero: "takes a hold time of 0",
   passesOn: "passes routes on from a third speaker",
   sendsRefresh: "asks for route refresh",
   answersRefresh: "answers route refresh",
@@ -127,6 +128,7 @@ export const DAEMONS: readonly DaemonRow[] = [
     ],
     settable: ["origin", "extendedCommunities", "asPath", "aggregator"],
     lacks: {
+      holdTimeZero: 'once established, every write of its own ends with "i/o timeout"',
       sendsRefresh:
         "`softresetin` runs its own table through the policy again; no ROUTE-REFRESH is sent",
       extendedMessage: "not in its configuration, nor in its OPEN",

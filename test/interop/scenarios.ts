@@ -12,6 +12,8 @@ import * as session from "./scenarios/session.ts";
 /** Safe side by side: each has its own namespaces, and waits more than it works. */
 export const SCENARIOS: readonly Scenario<Podrouter>[] = [
   session.negotiated,
+  session.shortHoldTime,
+  session.noHoldTime,
   exchange.weDial,
   exchange.theyDial,
   exchange.bothDial,

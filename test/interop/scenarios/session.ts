@@ -6,7 +6,7 @@ import { until } from "../../support/shell.ts";
 import { seesRoutes } from "../expectation.ts";
 import type { Peering } from "../peering.ts";
 import { plainRoute } from "../routes-data.ts";
-import { type Scenario, withPeering } from "../scenario.ts";
+import { holds, type Scenario, withPeering } from "../scenario.ts";
 
 export const negotiated: Scenario<Podrouter> = {
   name: "the capabilities and times that the table of daemons says",
@@ -37,6 +37,45 @@ function capabilityName(capability: Capability): string {
       return capability.kind;
   }
 }
+
+/** Twice the hold time of three seconds, so that each side has to say something. */
+const ALIVE_MS = 6500;
+
+export const shortHoldTime: Scenario<Podrouter> = {
+  name: "hold time 3: keepalives both ways keep the session up",
+  kinds: ["ebgp"],
+  run: (cell) =>
+    withPeering(cell, { dial: "left", neighbor: { holdSeconds: 3 } }, async (peering) => {
+      const { left, address } = peering;
+      await peering.up();
+      const before = await left.status(address.right);
+      assert.equal(before.timers.holdSeconds, 3);
+      await holds(ALIVE_MS, async () => {
+        const { state, lastError } = await left.status(address.right);
+        return state === "Established" ? undefined : `${state}: ${lastError?.reason}`;
+      });
+      const { sent, received, flaps } = await left.status(address.right);
+      assert.equal(flaps, 0);
+      assert.ok(sent.keepalive >= before.sent.keepalive + 4, `${sent.keepalive} sent`);
+      assert.ok(received.keepalive >= before.received.keepalive + 4, `${received.keepalive} came`);
+    }),
+};
+
+export const noHoldTime: Scenario<Podrouter> = {
+  name: "hold time 0: a session without keepalives",
+  needs: ["holdTimeZero"],
+  kinds: ["ebgp"],
+  run: (cell) => {
+    const options = { dial: "left", leftNeighbor: { holdSeconds: 0 } } as const;
+    return withPeering(cell, options, async (peering) => {
+      const { left, right, address } = peering;
+      await peering.up();
+      assert.equal((await left.status(address.right)).timers.holdSeconds, 0);
+      await right.announce([plainRoute("right", 1)]);
+      await seesRoutes(left, address.right, 4, [{ prefix: plainRoute("right", 1).prefix }]);
+    });
+  },
+};
 
 /** A session with one route each way. */
 async function routed(peering: Peering<Podrouter>): Promise<void> {

@@ -176,7 +176,7 @@ protocol bgp p${index} {
   connect delay time 1;
   connect retry time 1;
   error wait time 1, 2;
-  hold time 90;
+  hold time ${neighbor.holdSeconds};
   passive ${neighbor.passive ? "on" : "off"};
   graceful restart ${neighbor.gracefulRestart ? "on" : "off"};
   graceful restart time ${neighbor.longLived ? RESTART_SECONDS_SHORT : RESTART_SECONDS};

@@ -201,7 +201,7 @@ neighbor ${neighbor.address} {
   local-address ${neighbor.localAddress};
   local-as ${as};
   peer-as ${neighbor.as};
-  hold-time 90;
+  hold-time ${neighbor.holdSeconds};
   passive ${neighbor.passive};
   ${neighbor.passive ? "listen 179;" : ""}
   ${neighbor.password === undefined ? "" : `md5-password "${neighbor.password}";`}

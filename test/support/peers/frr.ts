@@ -230,7 +230,7 @@ function neighborLines(neighbor: NeighborSetup): string[] {
     `neighbor ${address} update-source ${neighbor.localAddress}`,
     `neighbor ${address} advertisement-interval 0`,
     `neighbor ${address} timers connect 1`,
-    `neighbor ${address} timers 30 90`,
+    `neighbor ${address} timers ${Math.floor(neighbor.holdSeconds / 3)} ${neighbor.holdSeconds}`,
     ...(neighbor.ttlSecurity
       ? [`neighbor ${address} ttl-security hops 1`]
       : [`neighbor ${address} disable-connected-check`]),

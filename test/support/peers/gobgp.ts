@@ -157,8 +157,8 @@ function neighborConfig(neighbor: NeighborSetup): string {
     ${neighbor.password === undefined ? "" : `auth-password = "${neighbor.password}"`}
   [neighbors.timers.config]
     connect-retry = 1
-    hold-time = 90
-    keepalive-interval = 30
+    hold-time = ${neighbor.holdSeconds}
+    keepalive-interval = ${Math.floor(neighbor.holdSeconds / 3)}
     idle-hold-time-after-reset = 1
   [neighbors.transport.config]
     local-address = "${neighbor.localAddress}"

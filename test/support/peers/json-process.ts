@@ -22,8 +22,10 @@ export class JsonProcess {
     this.#onEvent = onEvent;
   }
 
+  /** The last that it said of itself; answers to commands are left out. */
   get output(): string {
-    return this.process.output;
+    const lines = this.process.output.split("\n");
+    return lines.filter((line) => !/^\{"(?:id|event)"/.test(line)).join("\n");
   }
 
   get running(): boolean {

@@ -166,6 +166,7 @@ export function neighborOf(
     localAddress: ADDRESSES[side][family],
     as,
     passive: false,
+    holdSeconds: 90,
     families: [4, 6],
     password: undefined,
     gracefulRestart: true,

@@ -136,7 +136,6 @@ router-id ${routerId}
 socket "${this.#socket}"
 fib-update no
 connect-retry 1
-holdtime 90
 ${addresses.map((address) => `listen on ${address}`).join("\n")}
 ${routes.map((route) => `network ${route.prefix} set { ${setWords(route)} }`).join("\n")}
 ${neighbors.map(neighborConfig).join("\n")}
@@ -159,6 +158,7 @@ neighbor ${neighbor.address} {
   ${announce(4)}
   ${announce(6)}
   announce restart ${yes(neighbor.gracefulRestart)}
+  holdtime ${neighbor.holdSeconds}
   announce enhanced refresh yes
   ttl-security ${yes(neighbor.ttlSecurity)}
   announce as-4byte ${yes(neighbor.fourOctetAs)}

@@ -65,6 +65,8 @@ export interface NeighborSetup {
   readonly localAddress: string;
   readonly as: number;
   readonly passive: boolean;
+  /** Offered hold time; keepalives every third of it. */
+  readonly holdSeconds: number;
   readonly families: readonly IpFamily[];
   readonly password: string | undefined;
   readonly gracefulRestart: boolean;

@@ -169,7 +169,7 @@ export class Podrouter implements PeerDaemon {
       localAddress: address(neighbor.localAddress),
       nextHops: neighbor.extendedNextHop ? [] : others.map(address),
       passive: neighbor.passive,
-      holdSeconds: 90,
+      holdSeconds: neighbor.holdSeconds,
       families: neighbor.families,
       gracefulRestart: neighbor.gracefulRestart ? restartConfig(neighbor.longLived) : undefined,
       enhancedRouteRefresh: true,
