@@ -188,16 +188,13 @@ function feed(rib: Rib, from: number, to: number, withdraw: boolean): Phase {
 }
 
 function show(name: string, phase: Phase): void {
-  const rss = process.memoryUsage.rss() / 1e6;
-  if (process.env["MEM"]) process.stdout.write(`${JSON.stringify(process.memoryUsage())}\n`);
-  if (process.env["MEM"]) {
-    (globalThis as { gc?: () => void }).gc?.();
-    process.stdout.write(`after gc ${JSON.stringify(process.memoryUsage())}\n`);
-  }
+  const { rss, heapUsed, arrayBuffers } = process.memoryUsage();
+  const megabytes = (bytes: number) => (bytes / 1e6).toFixed(0);
   process.stdout.write(
     `${name.padEnd(9)} ${(phase.ms / 1000).toFixed(2)} s  ${phase.messages} UPDATEs in, ` +
       `${phase.outMessages} out (${(phase.outBytes / 1e6).toFixed(1)} MB), ` +
-      `longest turn ${phase.longestMs.toFixed(1)} ms, RSS ${rss.toFixed(0)} MB\n`,
+      `longest turn ${phase.longestMs.toFixed(1)} ms, RSS ${megabytes(rss)} MB ` +
+      `(heap ${megabytes(heapUsed)}, columns and buffers ${megabytes(arrayBuffers)})\n`,
   );
 }
 
