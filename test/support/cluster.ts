@@ -2,13 +2,14 @@
  * A small cluster of real parts on one machine: a namespace a node on one bridge, an embedded API
  * server, and one real agent process a node, as a DaemonSet would start it.
  *
- *   fabric  bridge br0 192.168.50.1/24, API server on :6443
+ *   fabric  bridge br0 192.168.50.1/24 (and an IPv6 address), API server on :6443
  *   nodeN   enp1s0 192.168.50.(49+N)/24, kube-bridge with the first address of the pod CIDR
  *   podN    eth0, an address of the node's pod CIDR, default route through the node
  */
 import { access, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { CniRuntime } from "./cni-runtime.ts";
 import { Namespaces } from "./namespaces.ts";
 import { type CommandResult, Daemon, run, until } from "./shell.ts";
 
@@ -17,6 +18,7 @@ const NODE = join(ROOT, "node_modules", "node", "bin", "node");
 const PODROUTER = join(ROOT, "bin", "podrouter");
 const API_SERVER = join(ROOT, "test", "support", "api-server", "main.ts");
 const API_ADDRESS = "192.168.50.1";
+const API_ADDRESS6 = "fd00:192:168:50::1";
 const API_PORT = 6443;
 
 /** Runs inside the namespace: argv = URL, method, content type, body. */
@@ -42,6 +44,9 @@ export interface ClusterNode {
   readonly name: string;
   readonly address: string;
   readonly podCidr: string;
+  /** With both the node has both families. */
+  readonly address6?: string;
+  readonly podCidr6?: string;
 }
 
 /** The seed's three nodes. */
@@ -57,14 +62,21 @@ export function nodeObject(node: ClusterNode): Record<string, unknown> {
     apiVersion: "v1",
     kind: "Node",
     metadata: { name: node.name, labels: { "kubernetes.io/hostname": node.name } },
-    spec: { podCIDR: node.podCidr, podCIDRs: [node.podCidr] },
+    spec: { podCIDR: node.podCidr, podCIDRs: [node.podCidr, ...optional(node.podCidr6)] },
     status: {
       addresses: [
-        { type: "InternalIP", address: node.address },
+        ...[node.address, ...optional(node.address6)].map((address) => ({
+          type: "InternalIP",
+          address,
+        })),
         { type: "Hostname", address: node.name },
       ],
     },
   };
+}
+
+function optional<T>(value: T | undefined): readonly T[] {
+  return value === undefined ? [] : [value];
 }
 
 export class Cluster {
@@ -98,6 +110,16 @@ export class Cluster {
     return join(this.#folder, `${node}.cni`, "10-kuberouter.conflist");
   }
 
+  /** A container runtime on a node; its state is kept for the life of the cluster. */
+  runtime(node: string): Promise<CniRuntime> {
+    return CniRuntime.make({
+      namespace: this.namespaces.name(node),
+      confFile: this.cniConfFile(node),
+      binFolder: this.cniBinFolder,
+      stateFolder: join(this.#folder, `${node}.runtime`),
+    });
+  }
+
   /** Where the nodes' CNI plugins are: Debian's, or programs that only have their names. */
   get cniBinFolder(): string {
     return join(this.#folder, "cni-bin");
@@ -111,12 +133,17 @@ export class Cluster {
     await ns.add("fabric");
     await ns.ip("fabric", "link add br0 type bridge");
     await ns.ip("fabric", `addr add ${API_ADDRESS}/24 dev br0`);
+    await ns.ip("fabric", `addr add ${API_ADDRESS6}/64 dev br0 nodad`);
     await ns.ip("fabric", "link set br0 up");
     for (const [index, node] of this.nodes.entries()) {
       await ns.add(node.name);
       await ns.veth(node.name, "enp1s0", "fabric", `port${index}`);
       await ns.ip("fabric", `link set port${index} master br0`);
       await ns.ip(node.name, `addr add ${node.address}/24 dev enp1s0`);
+      if (node.address6 !== undefined) {
+        await ns.ip(node.name, `addr add ${node.address6}/64 dev enp1s0 nodad`);
+        await ns.ip(node.name, `route add default via ${API_ADDRESS6}`);
+      }
       await ns.ip(node.name, `route add default via ${API_ADDRESS}`);
       await ns.sysctl(node.name, "net.ipv4.ip_forward", "1");
     }

@@ -1,0 +1,91 @@
+/** Pods of a cluster, made by the real CNI plugins from the configuration that the agents wrote. */
+import { access } from "node:fs/promises";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { type Cluster, type ClusterNode, CNI_PLUGINS } from "./cluster.ts";
+import { startedCluster } from "./cluster-checks.ts";
+import type { CniPod, CniResult, CniRuntime, PortMapping } from "./cni-runtime.ts";
+import { requireReal } from "./real.ts";
+import { hasProgram, run, until } from "./shell.ts";
+
+export interface Pod extends CniPod {
+  /** Label of its namespace. */
+  readonly label: string;
+  readonly node: string;
+  readonly result: CniResult;
+  /** Without prefix length, in the order of the result. */
+  readonly addresses: readonly string[];
+}
+
+/** Why pods cannot be made here, or undefined when they can. */
+export async function pluginsUnavailable(): Promise<string | undefined> {
+  const missing = await access(join(CNI_PLUGINS, "bridge")).then(
+    () => undefined,
+    () => "the CNI plugins (containernetworking-plugins) are missing",
+  );
+  if (missing !== undefined) return missing;
+  return (await hasProgram("iptables")) ? undefined : "the program iptables is missing";
+}
+
+/** A running cluster whose nodes all have their CNI configuration. */
+export async function startedPodCluster(
+  t: TestContext,
+  options: { readonly nodes: readonly ClusterNode[]; readonly extra?: readonly string[] },
+): Promise<{ readonly cluster: Cluster; readonly pods: Pods } | undefined> {
+  const reason = await pluginsUnavailable();
+  if (!requireReal(t, reason === undefined, reason ?? "")) return undefined;
+  const cluster = await startedCluster(t, options);
+  if (cluster === undefined) return undefined;
+  for (const { name } of options.nodes) await configured(cluster, name);
+  return { cluster, pods: new Pods(cluster) };
+}
+
+/** Waits until a node has its CNI configuration. */
+export async function configured(cluster: Cluster, node: string): Promise<void> {
+  await until(`the CNI configuration of ${node}`, () =>
+    access(cluster.cniConfFile(node)).then(
+      () => true,
+      () => false,
+    ),
+  );
+}
+
+export class Pods {
+  readonly #cluster: Cluster;
+  #count = 0;
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  runtime(node: string): Promise<CniRuntime> {
+    return this.#cluster.runtime(node);
+  }
+
+  /** A namespace with nothing in it, and the plugins called for it. */
+  async add(node: string, ports?: readonly PortMapping[]): Promise<Pod> {
+    const label = `pod${++this.#count}`;
+    const { namespaces } = this.#cluster;
+    await namespaces.add(label);
+    await namespaces.ip(label, "link set lo down");
+    const netns = `/run/netns/${namespaces.name(label)}`;
+    const pod = { id: label, netns, ...(ports === undefined ? {} : { ports }) };
+    const result = await (await this.runtime(node)).add(pod);
+    const addresses = (result.ips ?? []).map(({ address }) => address.split("/")[0]!);
+    return { ...pod, label, node, result, addresses };
+  }
+
+  async del(pod: Pod): Promise<void> {
+    await (await this.runtime(pod.node)).del(pod);
+  }
+
+  async check(pod: Pod): Promise<void> {
+    await (await this.runtime(pod.node)).check(pod);
+  }
+
+  /** Whether an address answers from a pod or node. */
+  async ping(from: string, to: string): Promise<boolean> {
+    const inside = ["netns", "exec", this.#cluster.namespaces.name(from)];
+    return (await run("ip", [...inside, "ping", "-c", "1", "-W", "2", to])).status === 0;
+  }
+}
