@@ -40,13 +40,20 @@ function session(peer: PeerStatus, now: number): readonly string[] {
     );
   }
   lines.push(`  Configured hold time is ${timers.configuredHoldSeconds} seconds`);
-  if (peer.passwordSet) lines.push("  TCP MD5 password is set");
+  if (peer.passwordSet) lines.push(`  TCP MD5 password is set${passwordHint(peer)}`);
   if (peer.restarting) lines.push("  Peer is restarting: its routes are kept as stale");
   if (peer.lastError !== undefined) {
     const age = formatAge(now - peer.lastError.at);
     lines.push(`  Last error, ${age} ago: ${peer.lastError.reason}`);
   }
   return lines;
+}
+
+/** The kernel drops what is signed with another key, and tells nobody which peer sent it. */
+function passwordHint(peer: PeerStatus): string {
+  const unheard = peer.state === "Active" || peer.state === "Connect";
+  if (!unheard || peer.lastError !== undefined) return "";
+  return ": packets of a peer that has another one, or none, are dropped without a word";
 }
 
 const STATE_NAMES = {
