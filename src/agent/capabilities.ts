@@ -1,5 +1,5 @@
-/** What the kernel lets this process do. */
-import { readFileSync } from "node:fs";
+/** What the kernel lets this process do, and where it put it. */
+import { readFileSync, readlinkSync } from "node:fs";
 
 /** linux/capability.h */
 const CAP_NET_ADMIN = 12n;
@@ -14,4 +14,16 @@ export function hasNetAdmin(): boolean {
   }
   const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1];
   return effective === undefined || ((BigInt(`0x${effective}`) >> CAP_NET_ADMIN) & 1n) === 1n;
+}
+
+/**
+ * Whether this is the network namespace of the machine (or, in a pod, the one it was started in):
+ * the one whose pods a runtime of this machine connects. True where that cannot be told.
+ */
+export function inHostNetwork(): boolean {
+  try {
+    return readlinkSync("/proc/self/ns/net") === readlinkSync("/proc/1/ns/net");
+  } catch {
+    return true;
+  }
 }

@@ -82,6 +82,8 @@ export interface Surroundings {
   readonly inCluster: boolean;
   /** $KUBE_ROUTER_CNI_CONF_FILE. */
   readonly cniConfFile?: string | undefined;
+  /** False in a network namespace made beside the machine's own, as for a second agent. */
+  readonly hostNetwork?: boolean;
 }
 
 /** A configuration, or sentences that each name a flag, its value and what was expected. */
@@ -111,7 +113,8 @@ export function configure(
   const confFile = cniConfFile(flags, surroundings, problems);
   if (external === undefined || confFile === undefined) return { ok: false, problems };
   const { inCluster } = surroundings;
-  return { ok: true, value: agentConfig(flags, { nodeName, inCluster, external, confFile }) };
+  const cni = flags.enableCni && ownsCni(flags, surroundings);
+  return { ok: true, value: agentConfig(flags, { nodeName, inCluster, external, confFile, cni }) };
 }
 
 function readFlags(given: ReadonlyMap<string, string>, problems: string[]): RunFlags | undefined {
@@ -194,6 +197,15 @@ function cniConfFile(
   return undefined;
 }
 
+/**
+ * The file at the default path is the machine's: its runtime reads it. An agent in a network
+ * namespace beside the machine's own has another one, or none, so that two agents on one machine
+ * never write the same.
+ */
+function ownsCni(flags: RunFlags, { hostNetwork, cniConfFile }: Surroundings): boolean {
+  return (hostNetwork ?? true) || flags.cniConfFile !== "" || (cniConfFile ?? "") !== "";
+}
+
 function agentConfig(
   flags: RunFlags,
   found: {
@@ -201,9 +213,10 @@ function agentConfig(
     readonly inCluster: boolean;
     readonly external: ExternalSettings;
     readonly confFile: string;
+    readonly cni: boolean;
   },
 ): AgentConfig {
-  const { nodeName, inCluster, external, confFile } = found;
+  const { nodeName, inCluster, external, confFile, cni } = found;
   const families: IpFamily[] = [];
   if (flags.enableIpv4) families.push(4);
   if (flags.enableIpv6) families.push(6);
@@ -227,7 +240,7 @@ function agentConfig(
       overlay: flags.enableOverlay,
     },
     pods: {
-      cni: flags.enableCni,
+      cni,
       plugin: flags.cniPlugin,
       confFile,
       binFolder: flags.cniBinDir,

@@ -23,7 +23,8 @@ export const POD_NETWORK_FLAGS = {
     textValue("path"),
     "",
     "the CNI configuration to keep, a .conflist; otherwise $KUBE_ROUTER_CNI_CONF_FILE, " +
-      `otherwise ${CNI_CONF_FILE_DEFAULT}`,
+      `otherwise ${CNI_CONF_FILE_DEFAULT}; in a network namespace beside the machine's own only ` +
+      "where it is named, because the default one is the machine's",
   ),
   cniPlugin: flag(
     "cni-plugin",

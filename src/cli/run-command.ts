@@ -1,5 +1,6 @@
 /** `podrouter run`: the agent itself. Its flags are made from the table in src/agent/flags.ts. */
 import { Command, Option } from "commander";
+import { inHostNetwork } from "../agent/capabilities.ts";
 import { type AgentConfig, configure } from "../agent/config.ts";
 import type { Flag } from "../agent/flag.ts";
 import { ABSENT_PARTS, FOREIGN_FLAGS, RUN_FLAGS } from "../agent/flags.ts";
@@ -55,6 +56,7 @@ export function runCommand(io: CliIo, start: StartAgent, exit: ExitCode): Comman
       hostName: io.hostName,
       inCluster: io.env["KUBERNETES_SERVICE_HOST"] !== undefined,
       cniConfFile: io.env["KUBE_ROUTER_CNI_CONF_FILE"],
+      hostNetwork: inHostNetwork(),
     });
     if (!configured.ok) throw new CliError(configured.problems.join("\n"), 2);
     if (!configured.value.parts.router) {

@@ -342,3 +342,14 @@ test("wrong values about pods are named", () => {
       "with commas between them",
   ]);
 });
+
+test("beside the machine's own network the CNI configuration must be named, or is nobody's", () => {
+  const cni = (given: Readonly<Record<string, string>>, hostNetwork: boolean) => {
+    const configured = configure(new Map(Object.entries(given)), { ...HERE, hostNetwork });
+    return configured.ok && configured.value.pods.cni;
+  };
+  assert.equal(cni({}, true), true);
+  assert.equal(cni({}, false), false);
+  assert.equal(cni({ "cni-conf-file": "/x/a.conflist" }, false), true);
+  assert.equal(cni({ "enable-cni": "false", "cni-conf-file": "/x/a.conflist" }, false), false);
+});
