@@ -144,7 +144,7 @@ export class FamilyRib {
   /** Takes a group without members out of use. */
   retire(group: UpdateGroup): void {
     this.groups.splice(this.groups.indexOf(group), 1);
-    this.leaving.push({ group, next: 1 });
+    if (group.holdsRows) this.leaving.push({ group, next: 1 });
   }
 
   get hasWork(): boolean {

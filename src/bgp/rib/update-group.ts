@@ -87,7 +87,8 @@ export class UpdateGroup {
   /** Takes over a member of another group of the same family, with all that it was told there. */
   adopt(member: GroupMember, from: UpdateGroup): void {
     from.release(member);
-    for (let row = 1; row < this.table.rowLimit; row++) {
+    const limit = from.out.size === 0 && member.missed.size === 0 ? 0 : this.table.rowLimit;
+    for (let row = 1; row < limit; row++) {
       const missed = member.missed.has(row);
       if (!missed && !from.out.has(row)) continue;
       if (!missed && member.missed.add(row)) this.table.hold(row);
@@ -177,6 +178,11 @@ export class UpdateGroup {
   /** The End-of-RIB of the group's family. */
   endOfRib(): Uint8Array {
     return this.parts.encoder.endOfRib();
+  }
+
+  /** Whether the group holds any row. */
+  get holdsRows(): boolean {
+    return this.out.size > 0 || this.queue.length > 0;
   }
 
   /** Gives up what the group holds of rows `from` to `to`; for a group without members. */
@@ -313,7 +319,8 @@ export class UpdateGroup {
   }
 
   private walk(member: GroupMember): number {
-    const limit = this.table.rowLimit;
+    // Who has nothing to be told need not look for it in a table of a million.
+    const limit = this.out.size === 0 ? member.walk : this.table.rowLimit;
     let looked = 0;
     for (; this.hasRoom(looked); looked++) {
       if (member.walk >= limit) {

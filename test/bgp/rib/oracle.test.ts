@@ -174,7 +174,7 @@ type Operation =
   | { readonly kind: "originate"; readonly routes: readonly OriginatedRoute[] }
   | { readonly kind: "costs"; readonly costs: readonly (number | undefined)[] }
   | { readonly kind: "cluster"; readonly id: number }
-  | { readonly kind: "work"; readonly budget: number };
+  | { readonly kind: "work" | "take"; readonly budget: number };
 
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("up" as const), peer: peerIndex }) },
@@ -230,7 +230,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     costs: fc.tuple(...NEXT_HOPS.map(() => pick<number | undefined>([undefined, 0, 1, 2]))),
   }),
   fc.record({ kind: fc.constant("cluster" as const), id: pick([ROUTER_ID, 1, 2]) }),
-  fc.record({ kind: fc.constant("work" as const), budget: fc.nat(3) }),
+  fc.record({ kind: pick(["work", "take"] as const), budget: fc.nat(3) }),
 );
 
 /** The RIB under test and the naive one, fed alike. */
@@ -238,10 +238,12 @@ class Pair {
   readonly lab: RibLab;
   readonly naive: NaiveRib;
   readonly peers: LabPeer[];
+  /** What a kernel would hold that follows the changes of best routes. */
+  readonly kernel = new Map<string, string>();
 
   constructor() {
     const groupLimits = { chunkRowsMax: 3, chunkBucketsMax: 2, sharedBytesMax: 100 };
-    this.lab = new RibLab({ groupLimits, workAtOnce: 2 });
+    this.lab = new RibLab({ groupLimits, workAtOnce: 2, consumer: true });
     this.naive = new NaiveRib({ localAs: LOCAL_AS, routerId: ROUTER_ID, clusterId: ROUTER_ID });
     this.peers = PEERS.map(([text, options]) => this.lab.peer(text, options));
   }
@@ -284,6 +286,9 @@ class Pair {
         this.naive.globals = globals;
         return;
       }
+      case "take":
+        this.takeBest(operation.budget);
+        return;
       case "work":
         rib.work(operation.budget);
     }
@@ -369,6 +374,7 @@ class Pair {
       actual.sort(),
       expected.map((line) => line.split(" ").slice(0, 3).join(" ")).sort(),
     );
+    this.compareKernel();
     for (const peer of this.peers) {
       if (!peer.isUp) continue;
       this.lab.rib.holdOutput(peer.id, false);
@@ -377,10 +383,28 @@ class Pair {
     }
   }
 
+  private takeBest(max: number): number {
+    const routes = this.lab.rib.takeBestChanges(max);
+    for (const { prefix: of, nextHops } of routes) {
+      if (nextHops.length === 0) this.kernel.delete(of);
+      else this.kernel.set(of, nextHops.join(" "));
+    }
+    return routes.length;
+  }
+
+  private compareKernel(): void {
+    while (this.takeBest(2) > 0) {}
+    const expected = [...this.naive.locRib()]
+      .filter(([, best]) => best.from !== undefined)
+      .map(([of, best]): [string, string] => [of, best.attributes.nextHop ?? ""]);
+    assert.deepEqual([...this.kernel].sort(), expected.sort());
+  }
+
   /** Takes everything down: no row, no path, no attribute set may be left behind. */
   end(): void {
     const { rib } = this.lab;
     rib.originate([]);
+    this.naive.originated = [];
     for (const peer of this.peers) {
       if (peer.isUp) peer.down();
       else if (peer.id >= 0 && this.naive.peers.has(peer.config.address)) {
@@ -388,6 +412,8 @@ class Pair {
         this.lab.settle();
       }
     }
+    this.naive.peers.clear();
+    this.compareKernel();
     assert.deepEqual(rib.sizes(), { prefixes: 0, paths: 0, attributeSets: 0 });
   }
 
