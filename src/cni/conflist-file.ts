@@ -169,6 +169,8 @@ export class ConflistFile {
       if (existing === undefined) found.push(waiting(path, notYet));
     } else {
       await this.#deps.files.write(path, plan.text);
+      // Now at the latest there is a folder.
+      this.#watchOnce();
       this.#inPlace = true;
       this.#deps.log.info({ path, podCidrs: podCidrs.join(" "), mtu }, "CNI configuration written");
     }
@@ -206,7 +208,8 @@ function shadowed(names: readonly string[], path: string): CniCondition {
     severity: "error",
     message:
       `${list(names)} in ${dirname(path)} ${names.length === 1 ? one : many} before ` +
-      `${basename(path)}: the container runtime uses the first one, and pods are not connected by ` +
+      `${basename(path)}: the container runtime uses the first one, and pods are not ` +
+      "connected by " +
       "podrouter",
   };
 }
@@ -215,7 +218,9 @@ function refused(path: string, refusal: ConflistRefusal): CniCondition {
   return {
     name: "cni-conf-not-understood",
     severity: "error",
-    message: `${path} ${REFUSALS[refusal]}: it is left as it is; correct it, or remove it and it is made anew`,
+    message:
+      `${path} ${REFUSALS[refusal]}: it is left as it is; correct it, or remove it and it is ` +
+      "made anew",
   };
 }
 

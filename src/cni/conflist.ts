@@ -26,7 +26,7 @@ const VERSION_NEW = "1.0.0";
 /** Lists of plugins exist since 0.3.0; an older or unreadable version in a list is replaced. */
 const VERSION_USABLE = /^(?:0\.[3-9]\d*|[1-9]\d{0,2}\.\d{1,3})\.\d{1,3}$/;
 
-/** The networks' names of kube-router and kindnet: leases stay known when one replaces the other. */
+/** The networks' names of kube-router and kindnet: leases stay known when one takes over. */
 const NETWORK_NAMES: Readonly<Record<CniPluginKind, string>> = {
   bridge: "mynet",
   ptp: "kindnet",
@@ -165,7 +165,8 @@ function mainPlugin(before: JsonObject, wanted: ConflistWanted, notes: string[])
   const ipam = planIpam(before["ipam"], kind, cidrs);
   if (ipam === undefined) {
     notes.push(
-      "its addresses are not managed by host-local, so the pod CIDRs of this node are not kept in it",
+      "its addresses are not managed by host-local, so the pod CIDRs of this node are not kept " +
+        "in it",
     );
   }
   const ours = { type: kind, ...(kind === "bridge" ? { bridge: POD_BRIDGE } : {}) };
@@ -195,7 +196,8 @@ function usableCidrs({ kind, podCidrs }: ConflistWanted, notes: string[]): reado
   const unused = podCidrs.filter((cidr) => !used.includes(cidr));
   if (unused.length > 0) {
     notes.push(
-      `the bridge plugin uses one range of a family: no pod gets an address of ${unused.join(", ")} ` +
+      "the bridge plugin uses one range of a family: no pod gets an address of " +
+        `${unused.join(", ")} ` +
         "(--cni-plugin=ptp uses all)",
     );
   }

@@ -168,7 +168,9 @@ function whyForeign(bridge: HostLink, host: HostLinks): CniCondition | undefined
     return {
       name: "pod-bridge-not-a-bridge",
       severity: "error",
-      message: `${POD_BRIDGE} is ${bridge.kind ?? "a device"}, not a bridge: ${left}; rename or remove it`,
+      message:
+        `${POD_BRIDGE} is ${bridge.kind ?? "a device"}, not a bridge: ${left}; ` +
+        "rename or remove it",
     };
   }
   // Pods come by veth pairs. Anything else says that somebody uses the bridge for something else.
@@ -179,7 +181,8 @@ function whyForeign(bridge: HostLink, host: HostLinks): CniCondition | undefined
     name: "pod-bridge-foreign",
     severity: "error",
     message:
-      `${POD_BRIDGE} belongs to somebody else: its port ${names.join(", ")} is no pod's: ${left}; ` +
+      `${POD_BRIDGE} belongs to somebody else: its port ${names.join(", ")} is no pod's: ` +
+      `${left}; ` +
       "rename it, or use --cni-plugin=ptp",
   };
 }
@@ -203,7 +206,8 @@ function addressConditions(
       name: "pod-bridge-address",
       severity: "warning",
       message:
-        `${POD_BRIDGE} has the address ${texts.join(", ")}, which is in no pod CIDR of this node: ` +
+        `${POD_BRIDGE} has the address ${texts.join(", ")}, which is in no pod CIDR of this ` +
+        "node: " +
         "pods of an earlier pod CIDR are not reached from other nodes, recreate them",
     },
   ];

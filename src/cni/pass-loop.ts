@@ -12,7 +12,7 @@ export class PassLoop {
   #due = Number.POSITIVE_INFINITY;
   #busy: Promise<void> | undefined;
 
-  /** `pass` gives the milliseconds until the next one; what it throws is a bug and ends the process. */
+  /** `pass` gives the ms until the next one; what it throws is a bug and ends the process. */
   constructor(clock: Clock, pass: () => Promise<number>) {
     this.#clock = clock;
     this.#pass = pass;
