@@ -281,6 +281,11 @@ test("on disk: folders are made, the file is whole and for root only", async (t)
   const { folder, keeper } = await onDisk(t, (base) => join(base, "cni/net.d/10-k.conflist"));
   const path = join(folder, "cni/net.d/10-k.conflist");
   await until("the file is written", () => keeper.inPlace);
+  await rm(path);
+  await until(
+    "it is watched in its new folder too",
+    async () => keeper.inPlace && !!(await stat(path)),
+  );
   assert.deepEqual(await readdir(dirname(path)), ["10-k.conflist"]);
   assert.equal((await stat(path)).mode & 0o777, 0o600);
   assert.deepEqual(keeper.conditions(), []);

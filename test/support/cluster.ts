@@ -214,12 +214,12 @@ export class Cluster {
   }
 
   /** Starts the agent of one node; identity comes from NODE_NAME as in the manifest. */
-  startAgent(node: string, extra: readonly string[] = []): Daemon {
+  startAgent(node: string, extra: readonly string[] = [], wrapper: readonly string[] = []): Daemon {
     const namespace = this.namespaces.name(node);
     const daemon = new Daemon(
       `podrouter ${node}`,
       "ip",
-      ["netns", "exec", namespace, PODROUTER, ...this.agentArguments(extra)(node)],
+      ["netns", "exec", namespace, ...wrapper, PODROUTER, ...this.agentArguments(extra)(node)],
       { env: { NODE_NAME: node } },
     );
     this.agents.set(node, daemon);
