@@ -145,3 +145,15 @@ test("sets of all sizes, long ones too, share the arena", () => {
     assert.equal(store.size, 0);
   }
 });
+
+test("a set that is interned again keeps no more next hops than once", () => {
+  const { store, nextHops } = makeStore();
+  const set = route({ linkLocalNextHop: address("fe80::1") });
+  const id = store.intern(set);
+  store.release(store.intern({ ...set }));
+  store.release(id);
+  assert.deepEqual(
+    [1, 2, 3].map((known) => nextHops.address(known)),
+    [undefined, undefined, undefined],
+  );
+});

@@ -117,6 +117,18 @@ for (const [reason, winner, loser] of DUELS) {
   });
 }
 
+test("an AS loop is one by the speaker's AS and by the one that the peer is shown", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2", { remoteAs: 65001, localAs: 64999 }).up();
+  a.announce(["10.1.0.0/16"], route({ path: [65001, 64999] }));
+  a.announce(["10.2.0.0/16"], route({ path: [65001, 64512] }));
+  a.announce(["10.3.0.0/16"], route({ path: [65001, 64998] }));
+  assert.deepEqual(
+    [...lab.rib.paths({ view: "loc" })].map((path) => path.lost),
+    ["AS loop", "AS loop", undefined],
+  );
+});
+
 test("an own route wins over a learned one of equal LOCAL_PREF, and loses to a higher one", () => {
   const lab = new RibLab();
   const a = lab.peer("10.0.0.2").up();

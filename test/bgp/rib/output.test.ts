@@ -87,6 +87,18 @@ test("a change that cannot concern a group wakes none of its members", () => {
   );
 });
 
+test("a path that is not the best wakes nobody but those that are told all paths", () => {
+  const lab = new RibLab();
+  const [a, b] = pair(lab);
+  const plain = lab.peer("10.0.0.4").up();
+  const all = lab.peer("10.0.0.5", { session: { addPathSend: [4] } }).up();
+  a.announce(["10.1.0.0/16"], route({ path: [65001] }));
+  for (const peer of [a, b, plain, all]) peer.receive();
+  for (const peer of [plain, all]) peer.readyCount = 0;
+  b.announce(["10.1.0.0/16"], route({ path: [65002, 65003] }));
+  assert.deepEqual([plain.readyCount, all.readyCount], [0, 1]);
+});
+
 test("members of a group read the same bytes", () => {
   const lab = new RibLab();
   const peers = ["10.0.0.2", "10.0.0.3", "10.0.0.4"].map((text) => lab.peer(text).up());

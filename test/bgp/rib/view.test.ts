@@ -167,6 +167,24 @@ test("best changes: each prefix once with what is best now, in portions", () => 
   assert.equal(lab.rib.sizes().prefixes, 0);
 });
 
+test("best changes of both families: told once until all of both are taken", () => {
+  const lab = new RibLab({ consumer: true });
+  const a = lab.peer("10.0.0.2", { session: { families: [4, 6] } }).up();
+  const six = route({ nextHop: address("2001:db8::9") });
+  a.announce(["2001:db8::/32"], six);
+  a.announce(["10.1.0.0/16"]);
+  assert.equal(lab.bestDirty, 1);
+  assert.deepEqual(
+    lab.rib.takeBestChanges(1).map((r) => r.prefix),
+    ["10.1.0.0/16"],
+  );
+  a.announce(["10.2.0.0/16"]);
+  assert.equal(lab.bestDirty, 1);
+  assert.equal(lab.rib.takeBestChanges(9).length, 2);
+  a.withdraw(["2001:db8::/32"]);
+  assert.equal(lab.bestDirty, 2);
+});
+
 test("nobody wants to know of best routes: nothing is kept for it", () => {
   const lab = new RibLab();
   const a = lab.peer("10.0.0.2").up();
