@@ -4,7 +4,7 @@
  * when the agent ends.
  */
 import type { IpFamily } from "../ip/address.ts";
-import type { CniCondition, CniPluginKind } from "./types.ts";
+import { type CniCondition, type CniPluginKind, POD_BRIDGE } from "./types.ts";
 
 /** The files below /proc/sys, for tests to stand in. `name` has dots: `net.ipv4.ip_forward`. */
 export interface Sysctls {
@@ -66,6 +66,10 @@ async function needed(
       list.push({ name: accept, value: "2", vital: true });
     }
     list.push({ name: "net.ipv6.conf.all.forwarding", value: "1", vital: true });
+  }
+  if (kind === "bridge" && families.includes(6)) {
+    // Its address is a gateway's that nobody else has, and the first pod would wait seconds for it.
+    list.push({ name: `net.ipv6.conf.${POD_BRIDGE}.accept_dad`, value: "0", vital: false });
   }
   if (kind === "bridge") {
     // Between pods of one bridge, so that service and policy rules of others see the packets.

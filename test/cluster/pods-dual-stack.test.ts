@@ -25,11 +25,13 @@ test("dual stack pods", async (t: TestContext) => {
   await t.test("one session a peer, routes and sets of both families", async () => {
     const peers = await cluster.podrouterJson<unknown[]>("node1", "peers");
     assert.equal(peers.length, 1);
-    await until("the IPv6 route", async () =>
-      (await ns.ip("node1", "-6 route show proto 17")).includes(
-        `${node2.podCidr6} via ${node2.address6} dev enp1s0`,
-      ),
-    );
+    for (const [name, to] of [["node1", node2] as const, ["node2", node1] as const]) {
+      await until("the IPv6 route", async () =>
+        (await ns.ip(name, "-6 route show proto 17")).includes(
+          `${to.podCidr6} via ${to.address6} dev enp1s0`,
+        ),
+      );
+    }
     const cidrs = NODES.map(({ podCidr6 }) => `${podCidr6} timeout 0`).sort();
     const addresses = NODES.map(({ address6 }) => `${address6} timeout 0`).sort();
     assert.deepEqual(await cluster.setMembers("node1", `inet6:${POD_SUBNETS}`), cidrs);

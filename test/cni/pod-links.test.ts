@@ -82,6 +82,7 @@ class MemorySysctls implements Sysctls {
     ["net.ipv4.ip_forward", "0"],
     ["net.ipv6.conf.all.forwarding", "0"],
     ["net.ipv6.conf.enp1s0.accept_ra", "1"],
+    ["net.ipv6.conf.kube-bridge.accept_dad", "1"],
     ["net.bridge.bridge-nf-call-iptables", "1"],
     ["net.bridge.bridge-nf-call-ip6tables", "0"],
   ]);
@@ -144,6 +145,7 @@ test("IPv6 forwarding: router advertisements are still accepted", async (t) => {
     "net.ipv4.ip_forward=1",
     "net.ipv6.conf.enp1s0.accept_ra=2",
     "net.ipv6.conf.all.forwarding=1",
+    "net.ipv6.conf.kube-bridge.accept_dad=0",
     "net.bridge.bridge-nf-call-ip6tables=1",
   ]);
 });
