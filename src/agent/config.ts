@@ -110,7 +110,7 @@ export function configure(
     return { ok: false, problems };
   }
   const external = externalSettings(flags, problems);
-  const confFile = cniConfFile(flags, surroundings, problems);
+  const confFile = cniConfFile(flags.cniConfFile, surroundings.cniConfFile, problems);
   if (external === undefined || confFile === undefined) return { ok: false, problems };
   const { inCluster } = surroundings;
   const cni = flags.enableCni && ownsCni(flags, surroundings);
@@ -180,16 +180,15 @@ function checkTogether(flags: RunFlags, problems: string[]): void {
   }
 }
 
-/** kube-router's order: environment, default; and a flag before both. */
-function cniConfFile(
-  flags: RunFlags,
-  { cniConfFile }: Surroundings,
+/** kube-router's order: environment, default; and a flag before both. Empty = not given. */
+export function cniConfFile(
+  fromFlag: string,
+  fromEnvironment: string | undefined,
   problems: string[],
 ): string | undefined {
-  const fromEnvironment = cniConfFile ?? "";
   const [source, path] =
-    flags.cniConfFile !== ""
-      ? ["--cni-conf-file", flags.cniConfFile]
+    fromFlag !== ""
+      ? ["--cni-conf-file", fromFlag]
       : ["KUBE_ROUTER_CNI_CONF_FILE", fromEnvironment || CNI_CONF_FILE_DEFAULT];
   // A runtime reads a list of plugins only from a file of that name.
   if (pathValue().parse(path) !== undefined && path.endsWith(".conflist")) return path;

@@ -1,7 +1,9 @@
 /** What a command may touch of the process; tests hand in their own. */
-import type { Writable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 
 export interface CliIo {
+  /** Whom to ask; undefined = nobody. */
+  readonly stdin?: Readable & { readonly isTTY?: boolean };
   readonly stdout: Writable;
   readonly stderr: Writable;
   readonly env: Readonly<Record<string, string | undefined>>;

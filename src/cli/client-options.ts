@@ -27,10 +27,13 @@ export function withClientOptions(command: Command): Command {
 
 /** The options as commander gives them, checked. */
 export function clientOptions(raw: Readonly<Record<string, unknown>>): ClientOptions {
+  return { adminSocket: adminSocketOption(raw), output: raw["output"] as Output };
+}
+
+/** `--admin-socket` as commander gives it, checked. */
+export function adminSocketOption(raw: Readonly<Record<string, unknown>>): string {
   const adminSocket = String(raw["adminSocket"]);
-  if (socketPathValue.parse(adminSocket) === undefined) {
-    const sentence = expectedSentence("admin-socket", adminSocket, socketPathValue.expects);
-    throw new CliError(sentence, 2);
-  }
-  return { adminSocket, output: raw["output"] as Output };
+  if (socketPathValue.parse(adminSocket) !== undefined) return adminSocket;
+  const sentence = expectedSentence("admin-socket", adminSocket, socketPathValue.expects);
+  throw new CliError(sentence, 2);
 }

@@ -1,6 +1,7 @@
 /** The whole command line: commands, errors in one sentence, exit codes. */
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../agent/version.ts";
+import { cleanupCommand } from "./cleanup-command.ts";
 import { CliError } from "./cli-error.ts";
 import type { CliIo } from "./cli-io.ts";
 import { peersCommand } from "./peers-command.ts";
@@ -13,8 +14,8 @@ const DESCRIPTION =
   "BGP pod routing for Kubernetes: an agent on each node that routes the other nodes' pods.";
 
 const HELP = `
-\`podrouter run\` is the agent, started by the DaemonSet. The other commands ask a running agent
-over its Unix socket, which only root can open.
+\`podrouter run\` is the agent, started by the DaemonSet. \`podrouter cleanup\` is for afterwards. The
+other commands ask a running agent over its Unix socket, which only root can open.
 Exit codes: 0 done, 1 it did not work out, 2 wrong usage.
 
 Examples:
@@ -57,6 +58,7 @@ function buildProgram(io: CliIo, start: StartAgent, exit: ExitCode): Command {
     peersCommand(io),
     ribCommand(io),
     statusCommand(io),
+    cleanupCommand(io),
     versionCommand(io),
   ];
   for (const command of commands) program.addCommand(command);

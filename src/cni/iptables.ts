@@ -116,6 +116,17 @@ export async function chooseIptables(
   return { used: only.iptables, other: undefined };
 }
 
+/** Every back end that holds rules, whoever's. One without is not asked: that would load modules. */
+export async function iptablesInUse(deps: IptablesDeps): Promise<readonly Iptables[]> {
+  const found = [await candidate("-nft", deps), await candidate("-legacy", deps)].filter(
+    (one) => one !== undefined,
+  );
+  const plain = found.length > 0 ? undefined : await candidate("", deps);
+  return [...found, ...(plain === undefined ? [] : [plain])]
+    .filter(({ rules }) => rules > 0)
+    .map(({ iptables }) => iptables);
+}
+
 interface Candidate {
   readonly iptables: Iptables;
   readonly rules: number;

@@ -13,7 +13,9 @@ export interface SetRemovalReport {
  * Destroys our sets unless something refers to them. Sets of our names but other types are not
  * ours. Rejects with SetsError when the kernel has no say about sets at all.
  */
-export async function removeAllSets(kernel: SetsKernel): Promise<SetRemovalReport> {
+export async function removeAllSets(
+  kernel: Pick<SetsKernel, "header" | "destroy">,
+): Promise<SetRemovalReport> {
   const removed: string[] = [];
   const kept: { readonly name: string; readonly why: string }[] = [];
   for (const set of OUR_SETS) {
@@ -30,7 +32,7 @@ export async function removeAllSets(kernel: SetsKernel): Promise<SetRemovalRepor
 }
 
 async function destroy(
-  kernel: SetsKernel,
+  kernel: Pick<SetsKernel, "header" | "destroy">,
   name: string,
   removed: string[],
   kept: { readonly name: string; readonly why: string }[],

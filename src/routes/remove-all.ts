@@ -13,7 +13,9 @@ export interface RemovalReport {
  * Deletes all routes of protocol 17 in the main table, both families. No controller may run.
  * Rejects with KernelUnavailableError when the kernel cannot be talked to.
  */
-export async function removeAllRoutes(kernel: RouteKernel): Promise<RemovalReport> {
+export async function removeAllRoutes(
+  kernel: Pick<RouteKernel, "dumpRoutes" | "apply">,
+): Promise<RemovalReport> {
   const operations: RouteOperation[] = [];
   await kernel.dumpRoutes((route) => {
     if (isOurs(route)) operations.push({ kind: "delete", prefix: route.prefix, route });

@@ -1,0 +1,201 @@
+/**
+ * `podrouter cleanup`: takes away what the agent has made on this machine and nothing else. First
+ * everything is looked for and described; what is then removed is exactly that.
+ *
+ *   CNI configuration   only when it was made here, and not taken over from others
+ *   packet rules        the masquerade rule and the accepts, in both back ends of iptables
+ *   routes              protocol 17, main table
+ *   ipsets              the two and their IPv6 twins; last, because rules refer to them
+ *
+ * The bridge and the kernel's settings stay: pods that run still need them, and others may.
+ */
+import { conflistDisk } from "../cni/conflist-disk.ts";
+import type { ConflistFiles } from "../cni/conflist-file.ts";
+import { iptablesInUse } from "../cni/iptables.ts";
+import type { PacketFilter } from "../cni/pod-rules.ts";
+import {
+  describeOwnRules,
+  findConflist,
+  findOwnRules,
+  type OwnRules,
+  removeOwnRules,
+} from "../cni/remove-all.ts";
+import { runProgram } from "../cni/run-program.ts";
+import { NetlinkSets } from "../ipset/netlink-sets.ts";
+import { SetsError, type SetsKernel } from "../ipset/ports.ts";
+import { removeAllSets } from "../ipset/remove-all.ts";
+import { OUR_SETS, TEMPORARY } from "../ipset/types.ts";
+import { describeRoute } from "../routes/conditions.ts";
+import { NetlinkKernel } from "../routes/netlink-kernel.ts";
+import { KernelUnavailableError, type RouteKernel } from "../routes/ports.ts";
+import { removeAllRoutes } from "../routes/remove-all.ts";
+import { isOurs } from "../routes/types.ts";
+import { FileError, removeFile } from "../runtime/files.ts";
+
+/** The machine, for tests to stand in. */
+export interface CleanupPorts {
+  readonly routes: Pick<RouteKernel, "dumpRoutes" | "dumpTopology" | "apply">;
+  readonly sets: Pick<SetsKernel, "header" | "destroy">;
+  readonly filters: () => Promise<readonly PacketFilter[]>;
+  readonly files: Pick<ConflistFiles, "read">;
+  readonly removeFile: (path: string) => Promise<void>;
+}
+
+/** What was found. */
+export interface CleanupPlan {
+  /** What will be removed, a line each. */
+  readonly lines: readonly string[];
+  /** What is left alone although it looks like ours, and why; and what could not be looked at. */
+  readonly notes: readonly string[];
+  readonly conflist: string | undefined;
+  readonly rules: readonly OwnRules[];
+  readonly routes: number;
+  readonly sets: readonly string[];
+}
+
+export interface CleanupResult {
+  readonly removed: readonly string[];
+  /** What is still there, and why. */
+  readonly left: readonly string[];
+}
+
+/** Routes described one by one. Beyond: counted. */
+const ROUTES_NAMED_MAX = 20;
+
+export function systemCleanupPorts(): CleanupPorts {
+  return {
+    routes: new NetlinkKernel(),
+    sets: new NetlinkSets(),
+    filters: () =>
+      iptablesInUse({ run: runProgram, nftGeneration: () => Promise.resolve(undefined) }),
+    files: conflistDisk,
+    removeFile,
+  };
+}
+
+/** Looks at everything and changes nothing. */
+export async function planCleanup(confFile: string, ports: CleanupPorts): Promise<CleanupPlan> {
+  const lines: string[] = [];
+  const notes: string[] = [];
+  const conflist = await lookForConflist(confFile, ports, notes);
+  if (conflist !== undefined) lines.push(`file ${conflist}`);
+  const rules = await findOwnRules(await ports.filters());
+  lines.push(...rules.flatMap(describeOwnRules));
+  const routes = await lookForRoutes(ports, notes);
+  lines.push(...routes.lines);
+  const sets = await lookForSets(ports, notes);
+  lines.push(...sets.map((name) => `ipset ${name}`));
+  return { lines, notes, conflist, rules, routes: routes.count, sets };
+}
+
+/** Removes what was found. Never rejects for what is in the way: that is in the result. */
+export async function carryOutCleanup(
+  plan: CleanupPlan,
+  ports: CleanupPorts,
+): Promise<CleanupResult> {
+  const removed: string[] = [];
+  const left: string[] = [];
+  if (plan.conflist !== undefined) {
+    const why = await outcome(() => ports.removeFile(plan.conflist!));
+    if (why === undefined) removed.push(`file ${plan.conflist}`);
+    else left.push(`file ${plan.conflist}: ${why}`);
+  }
+  for (const own of plan.rules) {
+    const why = await removeOwnRules(own);
+    const count = describeOwnRules(own).length;
+    if (why === undefined) removed.push(`${count} packet rules (IPv${own.family})`);
+    else left.push(`${count} packet rules (IPv${own.family}): ${why}`);
+  }
+  if (plan.routes > 0) await removeRoutes(ports, removed, left);
+  if (plan.sets.length > 0) await removeSets(ports, removed, left);
+  return { removed, left };
+}
+
+async function lookForConflist(
+  path: string,
+  ports: CleanupPorts,
+  notes: string[],
+): Promise<string | undefined> {
+  try {
+    const found = await findConflist(ports.files, path);
+    if (found === "others") notes.push(`file ${path} stays: it was there before podrouter`);
+    return found === "ours" ? path : undefined;
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    notes.push(error.message);
+    return undefined;
+  }
+}
+
+async function lookForRoutes(
+  ports: CleanupPorts,
+  notes: string[],
+): Promise<{ readonly lines: readonly string[]; readonly count: number }> {
+  const lines: string[] = [];
+  let count = 0;
+  try {
+    const { links } = await ports.routes.dumpTopology();
+    const names = new Map(links.map(({ index, name }) => [index, name]));
+    const nameOf = (index: number) => names.get(index) ?? `if${index}`;
+    await ports.routes.dumpRoutes((route) => {
+      if (!isOurs(route)) return;
+      if (count++ < ROUTES_NAMED_MAX) {
+        lines.push(`route ${route.prefix} ${describeRoute(route, nameOf)}`);
+      }
+    });
+  } catch (error) {
+    if (!(error instanceof KernelUnavailableError)) throw error;
+    notes.push(`the routes cannot be listed: ${error.message}`);
+  }
+  if (count > lines.length) lines.push(`and ${count - lines.length} more routes of protocol 17`);
+  return { lines, count };
+}
+
+async function lookForSets(ports: CleanupPorts, notes: string[]): Promise<readonly string[]> {
+  const found: string[] = [];
+  try {
+    for (const { name, type, family } of OUR_SETS) {
+      const header = await ports.sets.header(name);
+      if (header === undefined) continue;
+      if (header.type === type && header.family === family) found.push(name);
+      else notes.push(`ipset ${name} stays: it is ${header.type}, and so not ours`);
+    }
+    if ((await ports.sets.header(TEMPORARY)) !== undefined) found.push(TEMPORARY);
+  } catch (error) {
+    if (!(error instanceof SetsError)) throw error;
+    notes.push(`the ipsets cannot be listed: ${error.message}`);
+  }
+  return found;
+}
+
+async function removeRoutes(ports: CleanupPorts, removed: string[], left: string[]): Promise<void> {
+  try {
+    const report = await removeAllRoutes(ports.routes);
+    if (report.removed > 0) removed.push(`${report.removed} routes of protocol 17`);
+    for (const { prefix, message } of report.failures) left.push(`route ${prefix}: ${message}`);
+  } catch (error) {
+    if (!(error instanceof KernelUnavailableError)) throw error;
+    left.push(`routes: ${error.message}`);
+  }
+}
+
+async function removeSets(ports: CleanupPorts, removed: string[], left: string[]): Promise<void> {
+  try {
+    const report = await removeAllSets(ports.sets);
+    for (const name of report.removed) removed.push(`ipset ${name}`);
+    for (const { name, why } of report.kept) left.push(`ipset ${name}: ${why}`);
+  } catch (error) {
+    if (!(error instanceof SetsError)) throw error;
+    left.push(`ipsets: ${error.message}`);
+  }
+}
+
+async function outcome(task: () => Promise<void>): Promise<string | undefined> {
+  try {
+    await task();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    return error.message;
+  }
+}

@@ -1,0 +1,92 @@
+/** `podrouter cleanup`: takes away what an agent has made on this machine, after asking. */
+import { createInterface } from "node:readline/promises";
+import { Command, Option } from "commander";
+import { STATUS_PATH } from "../agent/admin-protocol.ts";
+import { cniConfFile } from "../agent/config.ts";
+import { ADMIN_SOCKET_DEFAULT } from "../agent/flags.ts";
+import { AgentRefusal, askAgent } from "./agent-client.ts";
+import { CliError } from "./cli-error.ts";
+import { type CliIo, write } from "./cli-io.ts";
+import { adminSocketOption } from "./client-options.ts";
+import { printable } from "./table.ts";
+
+const DESCRIPTION =
+  "Removes what podrouter has made on this node: its CNI configuration, its packet rules, its " +
+  "routes and ipsets. Shows first what that is, and asks. Pods of this node are then no longer " +
+  "reached from other nodes. The bridge and the kernel's settings stay.";
+
+export function cleanupCommand(io: CliIo): Command {
+  return new Command("cleanup")
+    .summary("remove what the agent has made on this machine")
+    .description(DESCRIPTION)
+    .addOption(new Option("--yes", "do not ask"))
+    .addOption(
+      new Option("--cni-conf-file <path>", "the CNI configuration that the agent was told to keep"),
+    )
+    .addOption(
+      new Option("--admin-socket <path>", "socket of an agent that may be running").default(
+        ADMIN_SOCKET_DEFAULT,
+      ),
+    )
+    .action(async (raw: Record<string, unknown>) => {
+      await refuseWhileRunning(adminSocketOption(raw));
+      await clean(io, confFileOf(io, raw), raw["yes"] === true);
+    });
+}
+
+async function clean(io: CliIo, confFile: string, sure: boolean): Promise<void> {
+  // Bindings to the kernel are loaded only by those who need them.
+  const { carryOutCleanup, planCleanup, systemCleanupPorts } = await import("../agent/cleanup.ts");
+  const ports = systemCleanupPorts();
+  const plan = await planCleanup(confFile, ports);
+  for (const note of plan.notes) await write(io.stdout, `Note: ${printable(note)}\n`);
+  if (plan.lines.length === 0) {
+    await write(io.stdout, "Nothing of podrouter's is here\n");
+    return;
+  }
+  await write(io.stdout, `To be removed:\n${listed(plan.lines)}`);
+  if (!sure && !(await confirmed(io))) {
+    await write(io.stdout, "Nothing was removed\n");
+    return;
+  }
+  const { removed, left } = await carryOutCleanup(plan, ports);
+  if (removed.length > 0) await write(io.stdout, `Removed:\n${listed(removed)}`);
+  if (left.length > 0) {
+    throw new CliError(`still there:\n${left.map((line) => `  ${printable(line)}`).join("\n")}`, 1);
+  }
+}
+
+function listed(lines: readonly string[]): string {
+  return lines.map((line) => `  ${printable(line)}\n`).join("");
+}
+
+/** An agent that runs would put everything back at once. */
+async function refuseWhileRunning(adminSocket: string): Promise<void> {
+  try {
+    for await (const _ of askAgent(adminSocket, STATUS_PATH)) break;
+  } catch (error) {
+    // No agent there, or none that speaks.
+    if (error instanceof CliError && !(error instanceof AgentRefusal)) return;
+    throw error;
+  }
+  throw new CliError(`an agent is running (it answers on ${adminSocket}): stop it first`, 1);
+}
+
+function confFileOf(io: CliIo, raw: Readonly<Record<string, unknown>>): string {
+  const problems: string[] = [];
+  const given = typeof raw["cniConfFile"] === "string" ? raw["cniConfFile"] : "";
+  const path = cniConfFile(given, io.env["KUBE_ROUTER_CNI_CONF_FILE"], problems);
+  if (path === undefined) throw new CliError(problems.join("\n"), 2);
+  return path;
+}
+
+async function confirmed(io: CliIo): Promise<boolean> {
+  const { stdin } = io;
+  if (stdin?.isTTY !== true) {
+    throw new CliError("nothing was removed: there is nobody to ask; --yes goes without", 2);
+  }
+  const prompt = createInterface({ input: stdin, output: io.stdout });
+  const answer = await prompt.question("Remove all of this? [y/N] ");
+  prompt.close();
+  return /^y(?:es)?$/i.test(answer.trim());
+}

@@ -1,0 +1,64 @@
+/** Cleanup: finds what of this folder's making is on the machine, and takes it away. */
+import type { IpFamily } from "../ip/address.ts";
+import { isOwnConflist } from "./conflist.ts";
+import type { ConflistFiles } from "./conflist-file.ts";
+import { type PacketFilter, PacketFilterError } from "./pod-rules.ts";
+import { NO_RULES, planRules, type RuleChanges } from "./rules.ts";
+
+/** Rules of ours in one back end and family, as what takes them away. */
+export interface OwnRules {
+  readonly filter: PacketFilter;
+  readonly family: IpFamily;
+  readonly changes: RuleChanges;
+}
+
+const FAMILIES: readonly IpFamily[] = [4, 6];
+const TABLES = ["filter", "nat"] as const;
+
+/** Looks through the given back ends. A family that one of them cannot list has none of ours. */
+export async function findOwnRules(filters: readonly PacketFilter[]): Promise<readonly OwnRules[]> {
+  const found: OwnRules[] = [];
+  for (const filter of filters) {
+    for (const family of FAMILIES) {
+      try {
+        const changes = planRules(family, NO_RULES, await filter.read(family, true));
+        if (TABLES.some((table) => changes[table].length > 0)) {
+          found.push({ filter, family, changes });
+        }
+      } catch (error) {
+        if (!(error instanceof PacketFilterError)) throw error;
+      }
+    }
+  }
+  return found;
+}
+
+/** The lines that would be carried out: `iptables -t nat -D POSTROUTING …`. */
+export function describeOwnRules({ family, changes }: OwnRules): readonly string[] {
+  const program = family === 4 ? "iptables" : "ip6tables";
+  return TABLES.flatMap((table) => changes[table].map((line) => `${program} -t ${table} ${line}`));
+}
+
+/** Carries them out; why not, where it failed. */
+export async function removeOwnRules(own: OwnRules): Promise<string | undefined> {
+  try {
+    for (const table of TABLES) {
+      const lines = own.changes[table];
+      if (lines.length > 0) await own.filter.change(own.family, table, lines);
+    }
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof PacketFilterError)) throw error;
+    return error.message;
+  }
+}
+
+/** Whether the file is there, and made here; rejects with FileError when it cannot be read. */
+export async function findConflist(
+  files: Pick<ConflistFiles, "read">,
+  path: string,
+): Promise<"ours" | "others" | "none"> {
+  const text = await files.read(path);
+  if (text === undefined) return "none";
+  return isOwnConflist(text) ? "ours" : "others";
+}
