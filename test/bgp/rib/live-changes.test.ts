@@ -1,0 +1,144 @@
+/** Policies, identity and limits that change or bite while sessions are up. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Policy } from "../../../src/bgp/rib/policy-types.ts";
+import { prefix } from "../../../src/ip/prefix.ts";
+import { ACCEPT_ALL, address, type LabPeer, RibLab, route } from "../../support/rib-lab.ts";
+
+const REJECT_ALL: Policy = { name: "none", statements: [], defaultResult: "reject" };
+
+function many(count: number, second = 1): string[] {
+  return Array.from({ length: count }, (_, i) => `10.${second}.${i >> 8}.${i & 255}/32`);
+}
+
+function pair(lab: RibLab): [LabPeer, LabPeer] {
+  const a = lab.peer("10.0.0.2", { remoteAs: 65001 }).up();
+  const b = lab.peer("10.0.0.3", { remoteAs: 65002 }).up();
+  a.receive();
+  b.receive();
+  return [a, b];
+}
+
+test("a new export policy: told the difference, and nothing goes in between", () => {
+  const lab = new RibLab();
+  const [a, b] = pair(lab);
+  a.announce(many(10), route({ path: [65001] }));
+  a.announce(["10.7.0.0/16"], route({ path: [65001] }));
+  b.receive();
+  const exportPolicy: Policy = {
+    name: "no hosts",
+    statements: [
+      {
+        name: "hosts",
+        match: { prefixes: [{ prefix: prefix("10.1.0.0/16"), ge: 32, le: 32 }] },
+        set: {},
+        result: "reject",
+      },
+      { name: "rest", match: {}, set: { med: 9 }, result: "accept" },
+    ],
+    defaultResult: "reject",
+  };
+  lab.rib.setPeerPolicies(b.id, { exportPolicy });
+  const messages = b.receive();
+  assert.deepEqual(messages.flatMap((m) => m.withdrawn).sort(), many(10).sort());
+  assert.deepEqual(
+    messages.flatMap((m) => m.announced),
+    ["10.7.0.0/16"],
+  );
+  assert.equal(b.view.get("10.7.0.0/16")!.med, 9);
+  lab.rib.setPeerPolicies(b.id, { exportPolicy: ACCEPT_ALL });
+  const back = b.receive();
+  assert.deepEqual(
+    back.flatMap((m) => m.withdrawn),
+    [],
+  );
+  assert.equal(b.view.size, 11);
+  assert.equal(b.view.get("10.7.0.0/16")!.med, undefined);
+  lab.rib.setPeerPolicies(b.id, { exportPolicy: REJECT_ALL });
+  b.receive();
+  assert.deepEqual(b.held(), []);
+  assert.deepEqual(b.needless, []);
+});
+
+test("a new import policy: rejected paths stay in the Adj-RIB-In and come back", () => {
+  const lab = new RibLab();
+  const [a, b] = pair(lab);
+  a.announce(many(5), route({ path: [65001] }));
+  b.receive();
+  lab.rib.setPeerPolicies(a.id, { importPolicy: REJECT_ALL });
+  b.receive();
+  assert.deepEqual(b.held(), []);
+  const [counters] = lab.rib.counters(a.id);
+  assert.deepEqual([counters!.received, counters!.accepted], [5, 0]);
+  const rejected = [...lab.rib.paths({ view: "in", peer: a.config.address })];
+  assert.deepEqual(new Set(rejected.map((path) => path.lost)), new Set(["import policy"]));
+  const set = { localPref: 250 };
+  lab.rib.setPeerPolicies(a.id, {
+    importPolicy: {
+      name: "prefer",
+      statements: [{ name: "all", match: {}, set, result: "accept" }],
+      defaultResult: "reject",
+    },
+  });
+  b.receive();
+  assert.equal(b.view.size, 5);
+  const [path] = [...lab.rib.paths({ view: "loc" })];
+  assert.equal(path!.localPref, 250);
+  assert.equal([...lab.rib.paths({ view: "in" })][0]!.localPref, undefined);
+});
+
+test("another cluster id or AS: loops are judged and routes told anew", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2", { routeReflectorClient: true }).up();
+  const b = lab.peer("10.0.0.3").up();
+  a.announce(["10.1.0.0/16"], route({ clusterList: [77] }));
+  b.receive();
+  assert.equal(b.view.size, 1);
+  const globals = { localAs: 64512, routerId: 0x0a00_0001, maximumPaths: 1 };
+  lab.rib.setGlobals({ ...globals, clusterId: 77 });
+  b.receive();
+  assert.equal(b.view.size, 0);
+  lab.rib.setGlobals({ ...globals, clusterId: 78 });
+  b.receive();
+  assert.deepEqual([...b.view.get("10.1.0.0/16")!.clusterList], [78, 77]);
+});
+
+test("the prefix limit: warning once, then no more than the limit is kept", () => {
+  const lab = new RibLab();
+  const limits = { limit: 10, warningPercent: 70 };
+  const a = lab.peer("10.0.0.2", { maximumPrefixes: limits }).up();
+  assert.equal(a.announce(many(7)), "ok");
+  assert.equal(a.announce(many(8)), "warning");
+  assert.equal(a.announce(many(9)), "ok");
+  assert.equal(a.announce(many(10)), "ok");
+  assert.equal(a.announce(many(10), route({ med: 1 })), "ok");
+  assert.equal(a.announce(many(1000)), "exceeded");
+  assert.equal(lab.rib.sizes().prefixes, 10);
+  a.withdraw(many(10));
+  a.down();
+  a.up();
+  assert.equal(a.announce(many(2)), "ok");
+});
+
+test("a policy that tells own routes from learned ones does so for equal attributes", () => {
+  const lab = new RibLab();
+  const exportPolicy: Policy = {
+    name: "own",
+    statements: [{ name: "own", match: { originated: true }, set: {}, result: "accept" }],
+    defaultResult: "reject",
+  };
+  const a = lab.peer("10.0.0.2", { routeReflectorClient: true }).up();
+  const b = lab.peer("10.0.0.3", { exportPolicy }).up();
+  const own = (text: string) => ({
+    prefix: prefix(text),
+    nextHop: address("192.0.2.1"),
+    communities: [],
+    med: undefined,
+  });
+  a.announce(["10.1.0.0/16"]);
+  lab.rib.originate([own("10.2.0.0/16")]);
+  a.announce(["10.3.0.0/16"]);
+  assert.equal(lab.rib.sizes().attributeSets, 1);
+  b.receive();
+  assert.deepEqual([...b.view.keys()], ["10.2.0.0/16"]);
+});
