@@ -14,8 +14,8 @@ const DESCRIPTION =
   "BGP pod routing for Kubernetes: an agent on each node that routes the other nodes' pods.";
 
 const HELP = `
-\`podrouter run\` is the agent, started by the DaemonSet. \`podrouter cleanup\` is for afterwards. The
-other commands ask a running agent over its Unix socket, which only root can open.
+\`podrouter run\` is the agent, started by the DaemonSet; \`podrouter cleanup\` is for afterwards.
+The other commands ask a running agent over its Unix socket, which only root can open.
 Exit codes: 0 done, 1 it did not work out, 2 wrong usage.
 
 Examples:

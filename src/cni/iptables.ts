@@ -116,7 +116,7 @@ export async function chooseIptables(
   return { used: only.iptables, other: undefined };
 }
 
-/** Every back end that holds rules, whoever's. One without is not asked: that would load modules. */
+/** Every back end that holds rules, whoever's. Asking one without would load its modules. */
 export async function iptablesInUse(deps: IptablesDeps): Promise<readonly Iptables[]> {
   const found = [await candidate("-nft", deps), await candidate("-legacy", deps)].filter(
     (one) => one !== undefined,

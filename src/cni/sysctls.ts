@@ -14,11 +14,13 @@ export interface Sysctls {
   write(name: string, value: string): Promise<string | undefined>;
 }
 
+const FORWARD_IPV6 = "net.ipv6.conf.all.forwarding";
+
 interface Wanted {
   readonly name: string;
   readonly value: string;
-  /** Without it nothing works. */
-  readonly vital: boolean;
+  /** `vital`: without it nothing works. `nice`: not worth a word when it cannot be had. */
+  readonly weight: "vital" | "wanted" | "nice";
 }
 
 export interface SysctlsWanted {
@@ -36,11 +38,12 @@ export async function keepSysctls(
   wanted: SysctlsWanted,
 ): Promise<CniCondition | undefined> {
   const problems: { readonly text: string; readonly vital: boolean }[] = [];
-  for (const { name, value, vital } of await needed(sysctls, wanted)) {
+  for (const { name, value, weight } of await needed(sysctls, wanted)) {
     const present = await sysctls.read(name);
     if (present === value) continue;
     const reason = present === undefined ? absence(name) : await set(sysctls, wanted, name, value);
-    if (reason !== undefined) problems.push({ text: `${name}=${value} (${reason})`, vital });
+    if (reason === undefined || weight === "nice") continue;
+    problems.push({ text: `${name}=${value} (${reason})`, vital: weight === "vital" });
   }
   if (problems.length === 0) return undefined;
   return {
@@ -57,25 +60,25 @@ async function needed(
   { kind, families, nodeLink }: SysctlsWanted,
 ): Promise<readonly Wanted[]> {
   const list: Wanted[] = [];
-  if (families.includes(4)) list.push({ name: "net.ipv4.ip_forward", value: "1", vital: true });
+  if (families.includes(4)) list.push({ name: "net.ipv4.ip_forward", value: "1", weight: "vital" });
   if (families.includes(6)) {
-    const accept =
-      nodeLink === undefined ? undefined : `net.ipv6.conf.${dotted(nodeLink)}.accept_ra`;
-    // A forwarding node loses the default route it has from a router unless told otherwise.
-    if (accept !== undefined && (await sysctls.read(accept)) === "1") {
-      list.push({ name: accept, value: "2", vital: true });
+    if ((await sysctls.read(FORWARD_IPV6)) !== "1" && nodeLink !== undefined) {
+      // A forwarding node loses the default route it has from a router unless told otherwise.
+      const accept = `net.ipv6.conf.${dotted(nodeLink)}.accept_ra`;
+      const present = await sysctls.read(accept);
+      if (present === "1") list.push({ name: accept, value: "2", weight: "vital" });
     }
-    list.push({ name: "net.ipv6.conf.all.forwarding", value: "1", vital: true });
-  }
-  if (kind === "bridge" && families.includes(6)) {
-    // Its address is a gateway's that nobody else has, and the first pod would wait seconds for it.
-    list.push({ name: `net.ipv6.conf.${POD_BRIDGE}.accept_dad`, value: "0", vital: false });
+    list.push({ name: FORWARD_IPV6, value: "1", weight: "vital" });
   }
   if (kind === "bridge") {
     // Between pods of one bridge, so that service and policy rules of others see the packets.
     const names = { 4: "bridge-nf-call-iptables", 6: "bridge-nf-call-ip6tables" } as const;
     for (const family of families) {
-      list.push({ name: `net.bridge.${names[family]}`, value: "1", vital: false });
+      list.push({ name: `net.bridge.${names[family]}`, value: "1", weight: "wanted" });
+    }
+    // Its address is a gateway's that nobody else has, and the first pod would wait seconds for it.
+    if (families.includes(6)) {
+      list.push({ name: `net.ipv6.conf.${POD_BRIDGE}.accept_dad`, value: "0", weight: "nice" });
     }
   }
   return list;
