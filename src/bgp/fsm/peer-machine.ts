@@ -9,9 +9,11 @@
  * (OpenConfirm), the peer will reach Established on that connection before it can see an OPEN on
  * another: so none is sent, a new connection is refused and a dial under way is dropped. Either
  * way both ends drop the same one; there is no round in which both drop their own and wait.
+ * Deviation: RFC 4271 §6.8 would wait for the new connection's OPEN in OpenConfirm as well.
  *
  * An Established session and a new connection: a peer that announced graceful restart is taken to
  * have restarted, and its OPEN on the new connection replaces the old one without a NOTIFICATION.
+ * Deviation: RFC 4724 §4.2 takes the connection itself as the sign; an OPEN is harder to forge.
  * Towards any other peer the new connection is refused, and a KEEPALIVE on the old one finds out
  * whether anyone is still there: a rebooted peer answers with a reset.
  */

@@ -20,6 +20,8 @@ export interface WaitingPeer {
  * Whether routes go on being held back, `elapsed` ms after the start: until each peer has sent its
  * End-of-RIB, or has not come up in the first seconds, at most for `capMs`. Not waited for: who
  * announces no graceful restart, and who restarted as well.
+ * Deviation: RFC 4724 §4.1 defers the selection of routes and waits for absent peers too; here
+ * only advertising waits, and absent peers have a short time, so that a dead one holds up nobody.
  */
 export function mustDefer(peers: Iterable<WaitingPeer>, elapsedMs: number, capMs: number): boolean {
   if (elapsedMs >= capMs) return false;

@@ -161,6 +161,17 @@ test("the Partial flag of a known attribute stays set (RFC 4271 §5)", () => {
   assert.equal(hex(writer.take()), hex(wire));
 });
 
+test("redundant large communities are removed without a word (RFC 8092 §3)", () => {
+  const [one, two] = ["fa56ea00 00000001 00000002", "00000001 00000001 00000002"];
+  const large = attribute(0xc0, 32, `${one} ${two} ${one}`);
+  const result = decoded(
+    new UpdateDecoder(session()),
+    update([ORIGIN, AS_PATH, NEXT_HOP, large], "08 0a"),
+  );
+  assert.equal(result.treatment, "none");
+  assert.deepEqual(result.attributes?.largeCommunities, ["4200000000:1:2", "1:1:2"]);
+});
+
 test("IPv6: MP_REACH_NLRI first, next hop global and link-local (RFC 4760, RFC 2545)", () => {
   const reach = (nextHop: string) =>
     attribute(0x90, 14, `000201 ${nextHop} 00 20 20010db8 80 20010db8000000000000000000000001`);

@@ -44,8 +44,9 @@ export const ATTRIBUTES: readonly AttributeCodec[] = [
 export interface AttributeRow {
   readonly codec: AttributeCodec;
   /**
-   * Which flags must have their specified value. RFC 7606 §3 c names Optional and Transitive; RFC
-   * 4271 §4.3 demands that Partial be 0 unless the attribute is optional and transitive.
+   * Which flags must have their specified value.
+   * Deviation: RFC 7606 §3 c names Optional and Transitive alone; here Partial counts as well where
+   * RFC 4271 §4.3 demands that it be 0, which is unless the attribute is optional and transitive.
    */
   readonly flagsMask: number;
   readonly wrongFlags: AttributeFault;
