@@ -1,8 +1,8 @@
 # Two commands for a fresh machine: `make demo` and `make test`. Each does its own set-up.
 NODE := node_modules/node/bin/node
 # Debian packages: what the demo shows with, and what the tests check against.
-DEMO_PACKAGES := iproute2 iputils-ping ipset tcpdump
-TEST_PACKAGES := $(DEMO_PACKAGES) iptables containernetworking-plugins bird2 frr gobgpd openbgpd exabgp tshark
+DEMO_PACKAGES := iproute2 iputils-ping ipset tcpdump iptables containernetworking-plugins
+TEST_PACKAGES := $(DEMO_PACKAGES) bird2 frr gobgpd openbgpd exabgp tshark
 
 .PHONY: setup demo test check interop bench fuzz bundle clean
 

@@ -6,10 +6,11 @@
 import { spawnSync } from "node:child_process";
 import { Cluster, clusterUnavailable } from "../test/support/cluster.ts";
 import { namespacesUnavailable, sweepDeadNamespaces } from "../test/support/namespaces.ts";
+import { podsByPlugins } from "./demo/pods-step.ts";
 import { Report } from "./demo/report.ts";
 import { deleteAndReturn, lookAround, restartUnderTcpdump, startAll } from "./demo/steps.ts";
 
-const STEPS = 6;
+const STEPS = 7;
 
 async function main(): Promise<number> {
   const keep = process.argv.includes("--keep");
@@ -52,6 +53,7 @@ async function main(): Promise<number> {
 async function perform(cluster: Cluster, report: Report): Promise<void> {
   await startAll(cluster, report);
   await lookAround(cluster, report);
+  await podsByPlugins(cluster, report);
   await deleteAndReturn(cluster, report);
   await restartUnderTcpdump(cluster, report);
 }

@@ -63,7 +63,7 @@ export interface CniRuntimeOptions {
   readonly stateFolder: string;
 }
 
-type Command = "ADD" | "CHECK" | "DEL" | "VERSION";
+type Command = "ADD" | "CHECK" | "DEL";
 
 const CALL_MS_MAX = 20_000;
 const INTERFACE = "eth0";
@@ -98,6 +98,13 @@ export class CniRuntime {
     return new CniRuntime(options);
   }
 
+  /** Marks an address as taken, for a pod that was made by hand; a lease as host-local writes it. */
+  async reserve(network: string, address: string): Promise<void> {
+    const folder = join(this.#options.stateFolder, "lib", "networks", network);
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, address), "by hand\r\neth0");
+  }
+
   /** Connects a pod; after a failure what was done is undone, as runtimes do. */
   async add(pod: CniPod): Promise<CniResult> {
     try {
@@ -127,11 +134,6 @@ export class CniRuntime {
     for (const plugin of list.plugins.toReversed()) {
       await this.#call("DEL", list, plugin, pod, INTERFACE, known);
     }
-  }
-
-  /** Addresses that are taken, from the leases of host-local. */
-  async call(plugin: string, command: Command, input: string): Promise<string> {
-    return this.#exec(plugin, { CNI_COMMAND: command }, input);
   }
 
   async #run(command: Command, list: Conflist, pod: CniPod, name: string): Promise<CniResult> {
