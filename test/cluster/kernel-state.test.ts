@@ -112,7 +112,7 @@ test("--dry-run shows everything and changes nothing", async (t) => {
     await cluster.namespaces.exec("node1", "ipset", "destroy", set);
   }
   await cluster.namespaces.ip("node1", "link del kube-bridge");
-  await rm(cluster.cniConfFile("node1"));
+  await rm(cluster.cniConfFile("node1"), { force: true });
   cluster.startAgent("node1", ["--dry-run"]);
   await meshUp(cluster, SEED_NODES);
   await until("the RIB has all three", async () => {
