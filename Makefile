@@ -4,7 +4,7 @@ NODE := node_modules/node/bin/node
 DEMO_PACKAGES := iproute2 iputils-ping ipset tcpdump iptables containernetworking-plugins
 TEST_PACKAGES := $(DEMO_PACKAGES) bird2 frr gobgpd openbgpd exabgp tshark
 
-.PHONY: setup demo test check interop bench fuzz bundle clean
+.PHONY: setup demo test check bundle clean
 
 setup: ## npm packages only: enough to run bin/podrouter from a checkout
 	@scripts/setup.sh
