@@ -63,10 +63,7 @@ export interface AgentConfig {
   readonly health: ListenAt | undefined;
   readonly metrics: (ListenAt & { readonly path: string }) | undefined;
   readonly log: { readonly level: LogLevel; readonly format: "json" | "text" };
-  readonly parts: {
-    readonly router: boolean;
-    readonly overlay: boolean;
-  };
+  readonly parts: { readonly router: boolean };
   readonly pods: PodSettings;
 }
 
@@ -234,10 +231,7 @@ function agentConfig(
     health: listenAt(flags.healthAddr, flags.healthPort),
     metrics: metrics === undefined ? undefined : { ...metrics, path: flags.metricsPath },
     log: { level: logLevel(flags.verbosity), format: flags.logFormat },
-    parts: {
-      router: flags.runRouter,
-      overlay: flags.enableOverlay,
-    },
+    parts: { router: flags.runRouter },
     pods: {
       cni,
       plugin: flags.cniPlugin,

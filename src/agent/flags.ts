@@ -280,13 +280,6 @@ export const RUN_FLAGS = {
     "true",
     "route pods; false leaves nothing to do, and the agent ends at once",
   ),
-  enableOverlay: flag(
-    "enable-overlay",
-    parts,
-    booleanValue,
-    "false",
-    "tunnel to Nodes in other subnets (kube-router's default is true)",
-  ),
   ...POD_NETWORK_FLAGS,
 } as const satisfies Readonly<Record<string, Flag<unknown>>>;
 
@@ -298,8 +291,8 @@ export type RunFlags = {
 /**
  * kube-router's flags for parts that podrouter does not have, all booleans. `false` is accepted, so
  * that a routing-only manifest of kube-router works as it stands; `true` is refused, because a
- * cluster whose NetworkPolicies or Services silently stop working is worse than an agent that says
- * so.
+ * cluster whose NetworkPolicies, Services or tunnels silently stop working is worse than an agent
+ * that says so.
  */
 export const ABSENT_PARTS: Readonly<Record<string, string>> = {
   "run-firewall": "NetworkPolicies",
@@ -308,6 +301,7 @@ export const ABSENT_PARTS: Readonly<Record<string, string>> = {
   "advertise-cluster-ip": "announcing service addresses",
   "advertise-external-ip": "announcing service addresses",
   "advertise-loadbalancer-ip": "announcing service addresses",
+  "enable-overlay": "tunnels to Nodes in other subnets",
   "disable-source-dest-check": "the AWS source/destination check",
   "enable-bfd": "BFD",
   "enable-pprof": "Go profiling",

@@ -47,7 +47,7 @@ test("defaults are what the help says", () => {
     health: { address: undefined, port: 20244 },
     metrics: undefined,
     log: { level: "info", format: "json" },
-    parts: { router: true, overlay: false },
+    parts: { router: true },
     pods: {
       cni: true,
       plugin: "bridge",
