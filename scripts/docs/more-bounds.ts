@@ -83,6 +83,16 @@ export const MORE_BOUNDS: readonly BoundsOfFile[] = [
     },
   },
   {
+    path: "src/agent/run-agent.ts",
+    bounds: { STOP_MS_MAX: "For the parts to end. Beyond: they end with the process." },
+  },
+  {
+    path: "src/agent/config-file/source.ts",
+    bounds: {
+      SECRET_BYTES_MAX: "A password, which is Linux's bound. Beyond: the peer is left out.",
+    },
+  },
+  {
     path: "src/agent/conditions.ts",
     bounds: { CONDITIONS_MAX: "Conditions that stand at once. Beyond: counted, not kept." },
   },
