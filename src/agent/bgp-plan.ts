@@ -155,7 +155,7 @@ function speakerConfig(inputs: BgpInputs, as: number, routerId: IpAddress): Spea
     clusterId: global?.clusterId,
     restarted: restarted && config.bgp.restartSeconds !== undefined,
     deferralSeconds: config.bgp.deferralSeconds,
-    maximumPaths: global?.maximumPaths ?? 1,
+    maximumPaths: global?.maximumPaths ?? config.bgp.maximumPaths,
   };
 }
 

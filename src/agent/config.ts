@@ -34,6 +34,8 @@ export interface BgpSettings {
   readonly port: number;
   readonly holdSeconds: number;
   readonly routerId: RouterIdChoice;
+  /** Equal paths used together, where the configuration file does not say. */
+  readonly maximumPaths: number;
   /** Undefined = graceful restart is off. */
   readonly restartSeconds: number | undefined;
   readonly deferralSeconds: number;
@@ -261,6 +263,7 @@ function bgpSettings(flags: RunFlags, external: ExternalSettings): BgpSettings {
     port: flags.bgpPort,
     holdSeconds: flags.bgpHoldtime,
     routerId: flags.routerId,
+    maximumPaths: flags.maximumPaths,
     restartSeconds: flags.bgpGracefulRestart ? flags.bgpGracefulRestartTime : undefined,
     deferralSeconds: flags.bgpGracefulRestartDeferralTime,
     fullMesh: flags.nodesFullMesh,

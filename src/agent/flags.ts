@@ -3,6 +3,7 @@
  * command line and its `--help` are made from it, and so is the typed configuration. Names and
  * meanings are kube-router's where it has the flag; a default that differs says so in its help.
  */
+import { NEXT_HOPS_MAX } from "../routes/limits.ts";
 import { type Flag, flag } from "./flag.ts";
 import {
   booleanValue,
@@ -110,6 +111,15 @@ export const RUN_FLAGS = {
     "",
     "BGP identifier; otherwise the node's IPv4 address. `generate` takes a hash of the " +
       "node's address, which a node without any IPv4 address does by itself",
+  ),
+  maximumPaths: flag(
+    "maximum-paths",
+    bgp,
+    integerValue(1, NEXT_HOPS_MAX),
+    "1",
+    "equal paths that share one multipath route in the kernel, as FRR's maximum-paths and " +
+      "maximum-paths ibgp; AS paths of the same length are equal. `global.maximumPaths` of the " +
+      "configuration file goes before it",
   ),
   bgpGracefulRestart: flag(
     "bgp-graceful-restart",

@@ -25,6 +25,7 @@ const settings: BgpSettings = {
   port: 179,
   holdSeconds: 90,
   routerId: "primary",
+  maximumPaths: 1,
   restartSeconds: 90,
   deferralSeconds: 10,
   fullMesh: true,

@@ -9,6 +9,7 @@ import { z } from "zod";
 import { familyOf, type IpAddress, parseAddress } from "../../ip/address.ts";
 import { isPrefix, type Prefix, parsePrefix } from "../../ip/prefix.ts";
 import { parseAs, parseClusterId, parseCommunity } from "../../k8s/annotation-values.ts";
+import { NEXT_HOPS_MAX } from "../../routes/limits.ts";
 import { parseDurationMs } from "../flag-values.ts";
 
 /** Bounds of the file: beyond them it is refused whole. */
@@ -176,7 +177,7 @@ const global = z.strictObject({
     .max(64)
     .optional(),
   clusterId: clusterId.optional(),
-  maximumPaths: z.int().min(1).max(256).optional(),
+  maximumPaths: z.int().min(1).max(NEXT_HOPS_MAX).optional(),
 });
 
 export const configFileSchema = z.strictObject({
