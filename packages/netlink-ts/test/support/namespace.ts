@@ -21,6 +21,20 @@ function setns(fd: number): void {
   if (setnsCall(fd, CLONE_NEWNET) !== 0) throw new Error(`setns: errno ${koffi.errno()}`);
 }
 
+/** Runs `make` with this thread inside a named namespace. It must not wait for anything. */
+export function enterNamespace<T>(name: string, make: () => T): T {
+  const home = openSync("/proc/thread-self/ns/net", "r");
+  const inside = openSync(`/run/netns/${name}`, "r");
+  try {
+    setns(inside);
+    return make();
+  } finally {
+    setns(home);
+    closeSync(inside);
+    closeSync(home);
+  }
+}
+
 /** Why namespaces cannot be made here, or undefined when they can. */
 const unavailable: string | undefined = (() => {
   if (process.getuid?.() !== 0) return "network namespaces need root";
@@ -55,16 +69,7 @@ export class Namespace {
 
   /** Runs `make` with this thread inside the namespace. It must not wait for anything. */
   enter<T>(make: () => T): T {
-    const home = openSync("/proc/thread-self/ns/net", "r");
-    const inside = openSync(`/run/netns/${this.name}`, "r");
-    try {
-      setns(inside);
-      return make();
-    } finally {
-      setns(home);
-      closeSync(inside);
-      closeSync(home);
-    }
+    return enterNamespace(this.name, make);
   }
 
   /** `ip WORDS` inside; its output. */

@@ -1,0 +1,147 @@
+/**
+ * The agent as a process: how fast it starts, what it weighs when idle, and how long a change of a
+ * Node takes from the API server to the kernel. One real agent (the bundle, as in the image) in a
+ * namespace; API server and all other nodes are played by one driver in another (root).
+ *
+ *   node bench/node-events.ts events [nodes] [events]
+ *   node bench/node-events.ts start [nodes] [runs]
+ *   node bench/node-events.ts idle [nodes]
+ *
+ * Case for: the start order of src/agent/agent.ts, what scripts/bundle.ts leaves out, and a set's
+ * members kept between passes (src/ipset/controller.ts).
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Namespaces } from "../test/support/namespaces.ts";
+import { must } from "../test/support/shell.ts";
+import { API_ADDRESS, SELF_ADDRESS, SUBNET_LENGTH } from "./node-events/lab-cluster.ts";
+import type { DriverOptions, DriverResult, EventTimes, IdleMemory } from "./node-events/types.ts";
+
+const ROOT = join(import.meta.dirname, "..");
+const DRIVER = join(import.meta.dirname, "node-events", "driver.ts");
+const DRIVER_MS_MAX = 900_000;
+
+export interface Percentiles {
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+export interface NodeEventFigures extends Percentiles {
+  readonly nodes: number;
+  readonly events: number;
+  /** By kind; the figures above are of all kinds that need no new session. ms. */
+  readonly kinds: Readonly<Record<keyof EventTimes, Percentiles>>;
+  /** CPU of the agent for each change of a Node, sessions included. */
+  readonly cpuMsPerChange: number;
+}
+
+export interface StartFigures {
+  readonly nodes: number;
+  /** Process made → first OPEN heard, ms, of each run. */
+  readonly firstOpenMs: readonly number[];
+  readonly median: number;
+  /** Process made → all routes in the kernel. */
+  readonly allRoutesMs: number;
+}
+
+/** What runs; the bundle, made for the purpose, unless told. */
+export interface AgentProgram {
+  readonly program?: string;
+  readonly nodeFlags?: readonly string[];
+  readonly agentFlags?: readonly string[];
+}
+
+type Sizes = Pick<DriverOptions, "nodes" | "events" | "idle">;
+
+/** Node events → kernel, with so many other Nodes. `events` Nodes go, come back and change. */
+export async function measureNodeEvents(
+  options: { readonly nodes: number; readonly events: number } & AgentProgram,
+): Promise<NodeEventFigures> {
+  const { nodes, events } = options;
+  const result = await drive({ nodes, events, idle: false }, options);
+  const of = (...kinds: (keyof EventTimes)[]) =>
+    percentiles(result.events.flatMap((times) => kinds.map((kind) => times[kind])));
+  const kinds = {
+    deletedRoute: of("deletedRoute"),
+    deletedSets: of("deletedSets"),
+    addedSets: of("addedSets"),
+    addedRoute: of("addedRoute"),
+    changedSets: of("changedSets"),
+  };
+  const all = of("deletedRoute", "deletedSets", "addedSets", "changedSets");
+  return { nodes, events, ...all, kinds, cpuMsPerChange: result.cpuMsPerChange };
+}
+
+/** Process start → first OPEN, so many runs one after the other. */
+export async function measureStart(
+  options: { readonly nodes: number; readonly runs: number } & AgentProgram,
+): Promise<StartFigures> {
+  const { nodes, runs } = options;
+  const results: DriverResult[] = [];
+  for (let i = 0; i < runs; i++) {
+    results.push(await drive({ nodes, events: 0, idle: false }, options));
+  }
+  const firstOpenMs = results.map((result) => result.firstOpenMs);
+  const allRoutesMs = percentiles(results.map((result) => result.allRoutesMs)).p50;
+  return { nodes, firstOpenMs, median: percentiles(firstOpenMs).p50, allRoutesMs };
+}
+
+/** Memory of the agent that has nothing to do, kB. */
+export async function measureIdle(
+  options: { readonly nodes: number } & AgentProgram,
+): Promise<IdleMemory> {
+  const result = await drive({ nodes: options.nodes, events: 0, idle: true }, options);
+  return result.idle!;
+}
+
+async function drive(sizes: Sizes, agent: AgentProgram): Promise<DriverResult> {
+  const namespaces = new Namespaces();
+  const folder = await mkdtemp(join(tmpdir(), "podrouter-bench-"));
+  try {
+    const program = agent.program ?? (await bundled(folder));
+    const own = await namespaces.add("own");
+    const others = await namespaces.add("others");
+    await namespaces.veth("own", "eth0", "others", "eth0");
+    await namespaces.ip("own", `addr add ${SELF_ADDRESS}/${SUBNET_LENGTH} dev eth0`);
+    await namespaces.ip("others", `addr add ${API_ADDRESS}/${SUBNET_LENGTH} dev eth0`);
+    // Every address of the subnet is an own one there: each is a node.
+    await namespaces.ip("others", "route add local 198.18.0.0/16 dev lo");
+    const options: DriverOptions = {
+      ...sizes,
+      namespace: own,
+      folder,
+      program,
+      nodeFlags: agent.nodeFlags ?? [],
+      agentFlags: agent.agentFlags ?? [],
+    };
+    const args = ["netns", "exec", others, process.execPath, DRIVER, JSON.stringify(options)];
+    return JSON.parse(await must("ip", args, { timeoutMs: DRIVER_MS_MAX })) as DriverResult;
+  } finally {
+    await namespaces.remove();
+    await rm(folder, { recursive: true });
+  }
+}
+
+async function bundled(folder: string): Promise<string> {
+  const out = join(folder, "dist");
+  await must(process.execPath, [join(ROOT, "scripts", "bundle.ts"), "--out", out]);
+  return join(out, "podrouter.mjs");
+}
+
+function percentiles(values: readonly number[]): Percentiles {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share: number) => sorted[Math.min(sorted.length - 1, ~~(sorted.length * share))] ?? 0;
+  return { p50: at(0.5), p99: at(0.99), max: sorted.at(-1) ?? 0 };
+}
+
+if (import.meta.main) {
+  const [what = "events", nodes = "100", count = "20"] = process.argv.slice(2);
+  const sizes = { nodes: Number(nodes), events: Number(count), runs: Number(count) };
+  const measure = { events: measureNodeEvents, start: measureStart, idle: measureIdle }[what];
+  if (measure === undefined) throw new Error(`what is ${what}? events, start or idle`);
+  const round = (_: string, value: unknown) =>
+    typeof value === "number" ? Math.round(value * 100) / 100 : value;
+  process.stdout.write(`${JSON.stringify(await measure(sizes), round, 1)}\n`);
+}

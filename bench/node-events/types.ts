@@ -1,0 +1,42 @@
+/** What bench/node-events.ts and its driver say to each other. Times in ms, memory in kB. */
+
+export interface DriverOptions {
+  /** Other Nodes than the agent's own. */
+  readonly nodes: number;
+  /** Nodes that go, come back and change, one after the other; 0 = none. */
+  readonly events: number;
+  readonly idle: boolean;
+  /** Where the agent runs. */
+  readonly namespace: string;
+  /** For sockets, state and configuration. */
+  readonly folder: string;
+  /** What Node.js is to run: the bundle, or src/main.ts. */
+  readonly program: string;
+  readonly nodeFlags: readonly string[];
+  readonly agentFlags: readonly string[];
+}
+
+/** From the change in the API server until the kernel of the agent shows it. */
+export interface EventTimes {
+  readonly deletedRoute: number;
+  readonly deletedSets: number;
+  readonly addedSets: number;
+  readonly addedRoute: number;
+  readonly changedSets: number;
+}
+
+export interface IdleMemory {
+  readonly rss: number;
+  readonly pss: number;
+  readonly private: number;
+  readonly anonymous: number;
+}
+
+export interface DriverResult {
+  /** From before the process was made. */
+  readonly firstOpenMs: number;
+  readonly allRoutesMs: number;
+  readonly events: readonly EventTimes[];
+  readonly idle: IdleMemory | undefined;
+  readonly cpuMsPerChange: number;
+}
