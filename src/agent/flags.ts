@@ -109,8 +109,9 @@ export const RUN_FLAGS = {
     bgp,
     routerIdValue,
     "",
-    "BGP identifier; otherwise the node's IPv4 address. `generate` takes a hash of the " +
-      "node's address, which a node without any IPv4 address does by itself",
+    "BGP identifier; otherwise the node's IPv4 address. `generate` takes a hash of the node's " +
+      "address (FNV-1a, 32 bits), which a node without any IPv4 address does by itself; should " +
+      "two such nodes have the same, which their session then says, give one of them another",
   ),
   maximumPaths: flag(
     "maximum-paths",

@@ -2,11 +2,14 @@
  * A small cluster of real parts on one machine: a namespace a node on one bridge, an embedded API
  * server, and one real agent process a node, as a DaemonSet would start it.
  *
- *   fabric  bridge br0 192.168.50.1/24 (and an IPv6 address), API server on :6443
+ *   fabric  bridge br0 192.168.50.1/24 and fd00:192:168:50::1/64, API server on :6443
  *   nodeN   enp1s0 192.168.50.(49+N)/24, kube-bridge with the first address of the pod CIDR
  *   podN    eth0, an address of the node's pod CIDR, default route through the node
+ *
+ * Where all nodes have an IPv6 address only, there is no IPv4 on the bridge at all.
  */
 import { access, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { isIPv6 } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CniRuntime } from "./cni-runtime.ts";
@@ -42,6 +45,7 @@ export interface ApiAnswer {
 
 export interface ClusterNode {
   readonly name: string;
+  /** Of IPv4, unless the node has IPv6 only. */
   readonly address: string;
   readonly podCidr: string;
   /** With both the node has both families. */
@@ -85,11 +89,13 @@ export class Cluster {
   /** The agent of each node that was started last. */
   readonly agents = new Map<string, Daemon>();
   readonly #started: Daemon[] = [];
+  readonly #onlyIpv6: boolean;
   #folder = "";
   #api: Daemon | undefined;
 
   constructor(nodes: readonly ClusterNode[] = SEED_NODES) {
     this.nodes = nodes;
+    this.#onlyIpv6 = nodes.every(({ address }) => isIPv6(address));
   }
 
   /** Where the kubeconfig, sockets and state folders of this cluster are. */
@@ -125,6 +131,11 @@ export class Cluster {
     return join(this.#folder, "cni-bin");
   }
 
+  /** Where the API server listens, as in a URL. */
+  get #apiAt(): string {
+    return `${this.#onlyIpv6 ? `[${API_ADDRESS6}]` : API_ADDRESS}:${API_PORT}`;
+  }
+
   /** Namespaces, links, addresses; no process yet. */
   async build(): Promise<void> {
     this.#folder = await mkdtemp(join(tmpdir(), "podrouter-"));
@@ -132,19 +143,21 @@ export class Cluster {
     const ns = this.namespaces;
     await ns.add("fabric");
     await ns.ip("fabric", "link add br0 type bridge");
-    await ns.ip("fabric", `addr add ${API_ADDRESS}/24 dev br0`);
+    if (!this.#onlyIpv6) await ns.ip("fabric", `addr add ${API_ADDRESS}/24 dev br0`);
     await ns.ip("fabric", `addr add ${API_ADDRESS6}/64 dev br0 nodad`);
     await ns.ip("fabric", "link set br0 up");
     for (const [index, node] of this.nodes.entries()) {
       await ns.add(node.name);
       await ns.veth(node.name, "enp1s0", "fabric", `port${index}`);
       await ns.ip("fabric", `link set port${index} master br0`);
-      await ns.ip(node.name, `addr add ${node.address}/24 dev enp1s0`);
-      if (node.address6 !== undefined) {
-        await ns.ip(node.name, `addr add ${node.address6}/64 dev enp1s0 nodad`);
-        await ns.ip(node.name, `route add default via ${API_ADDRESS6}`);
+      for (const address of [node.address, ...optional(node.address6)]) {
+        const six = isIPv6(address);
+        await ns.ip(
+          node.name,
+          `addr add ${address}${six ? "/64" : "/24"} dev enp1s0${six ? " nodad" : ""}`,
+        );
+        await ns.ip(node.name, `route add default via ${six ? API_ADDRESS6 : API_ADDRESS}`);
       }
-      await ns.ip(node.name, `route add default via ${API_ADDRESS}`);
       await ns.sysctl(node.name, "net.ipv4.ip_forward", "1");
     }
   }
@@ -155,7 +168,6 @@ export class Cluster {
       file,
       JSON.stringify({ kind: "List", apiVersion: "v1", items: nodes.map(nodeObject) }),
     );
-    const listen = `${API_ADDRESS}:${API_PORT}`;
     this.#api = new Daemon("api-server", "ip", [
       "netns",
       "exec",
@@ -163,7 +175,7 @@ export class Cluster {
       NODE,
       API_SERVER,
       "--listen",
-      listen,
+      this.#apiAt,
       "--nodes",
       file,
       "--kubeconfig-out",
@@ -192,7 +204,7 @@ export class Cluster {
       "-e",
       API_CLIENT,
       "--",
-      `http://${API_ADDRESS}:${API_PORT}${path}`,
+      `http://${this.#apiAt}${path}`,
       method,
       type,
       body === undefined ? "" : JSON.stringify(body),
@@ -279,12 +291,16 @@ export class Cluster {
     return `${base}.2`;
   }
 
-  /** Kernel routes of a node as `ip route` prints them, trimmed. */
+  /**
+   * Kernel routes of a node as `ip route` prints them, trimmed; of IPv6 where there is nothing else,
+   * without what that has behind each of them.
+   */
   async routes(node: string): Promise<readonly string[]> {
-    const text = await this.namespaces.ip(node, "route show table main");
+    const family = this.#onlyIpv6 ? "-6" : "-4";
+    const text = await this.namespaces.ip(node, `${family} route show table main`);
     return text
       .split("\n")
-      .map((line) => line.trim())
+      .map((line) => line.trim().replace(/ metric 1024 pref medium$/, ""))
       .filter((line) => line !== "");
   }
 
