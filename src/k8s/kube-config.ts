@@ -5,8 +5,9 @@
  * since they quote the file, and with it tokens.
  */
 import type { RequestOptions } from "node:https";
-import { dirname, join } from "node:path";
-import { KubeConfig } from "@kubernetes/client-node";
+import { dirname, join, resolve } from "node:path";
+import { KubeConfig, type User } from "@kubernetes/client-node";
+import { parse } from "yaml";
 import { FileError, fileExists, readTextNow } from "../runtime/files.ts";
 import { KUBECONFIG_BYTES_MAX } from "./limits.ts";
 import { printable, quoted } from "./problem.ts";
@@ -69,6 +70,8 @@ function fromFile(file: string): KubeConfig {
     throw new KubeConfigError(`--kubeconfig ${file}: ${parseProblem(error)}`);
   }
   config.makePathsAbsolute(dirname(file));
+  // The library knows the field only as it makes it for a pod, and would ask without credentials.
+  if (text.includes("tokenFile")) config.users = withTokenFiles(config.users, text, file);
   const contexts = config.contexts.map(({ name }) => name);
   const context = config.contexts.find(({ name }) => name === config.currentContext);
   if (context === undefined) {
@@ -93,6 +96,24 @@ function fromFile(file: string): KubeConfig {
     config.contexts = [{ ...context, user: "anonymous" }];
   }
   return config;
+}
+
+/** Users whose `tokenFile` the library has left out read it now; it goes before their `token`. */
+function withTokenFiles(users: readonly User[], text: string, file: string): User[] {
+  const { users: written } = parse(text) as {
+    users: readonly { user?: { tokenFile?: unknown } }[];
+  };
+  return users.map((user, index) => {
+    const tokenFile = written[index]?.user?.tokenFile;
+    if (tokenFile === undefined) return user;
+    if (typeof tokenFile !== "string" || tokenFile === "") {
+      const named = `its user ${quoted(user.name)}`;
+      throw new KubeConfigError(`--kubeconfig ${file}: ${named}: tokenFile is not a path`);
+    }
+    const { token: _, ...rest } = user;
+    const path = resolve(dirname(file), tokenFile);
+    return { ...rest, authProvider: { name: "tokenFile", config: { tokenFile: path } } };
+  });
 }
 
 /** Only the place and the library's own check messages, which name fields and no values. */
@@ -154,12 +175,21 @@ function serverUrl(config: KubeConfig, where: string, master: string | undefined
 async function requestOptions(config: KubeConfig): Promise<RequestOptions> {
   const options: RequestOptions = {};
   await config.applyToHTTPSOptions(options);
+  trimToken(options);
   if (config.getCurrentCluster()?.proxyUrl === undefined) {
     // Its agent would hold on to the certificates of its first use: ours is given per request.
     const { agent: _, ...rest } = options;
     return rest;
   }
   return options;
+}
+
+/** A token file written by hand ends with a line feed, which no header may hold. */
+function trimToken({ headers }: RequestOptions): void {
+  if (headers === undefined || Array.isArray(headers)) return;
+  const { Authorization } = headers as { Authorization?: unknown };
+  if (typeof Authorization === "string")
+    Object.assign(headers, { Authorization: Authorization.trim() });
 }
 
 /** Why credentials could not be made, without what looks like one. */

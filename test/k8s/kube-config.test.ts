@@ -44,6 +44,22 @@ test("a kubeconfig with a token", async (t) => {
   assert.equal(options.agent, undefined);
 });
 
+test("a kubeconfig with a token file", async (t) => {
+  const withFile = (tokenFile: unknown) => ({
+    ...GOOD,
+    users: [
+      { name: "other", user: {} },
+      { name: "u", user: { tokenFile, token: "not this one" } },
+    ],
+  });
+  const path = await file(t, withFile("token"));
+  await writeFile(join(path, "..", "token"), `${TOKEN}\n`);
+  const options = await loadKubeAccess({ kubeconfig: path }).requestOptions();
+  assert.deepEqual(options.headers, { Authorization: `Bearer ${TOKEN}` });
+  const bad = await file(t, withFile(5));
+  assert.match(refusal({ kubeconfig: bad }), /its user "u": tokenFile is not a path$/);
+});
+
 test("CA and client certificate as files beside the kubeconfig", async (t) => {
   const cluster = { server: "https://h:1", "certificate-authority": "ca.pem" };
   const user = {
