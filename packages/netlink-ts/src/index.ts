@@ -36,6 +36,7 @@ export {
 export { linuxSys } from "./libc.ts";
 export {
   type Bridge,
+  type BridgePort,
   type Link,
   type LinkFields,
   LinkFlag,
@@ -54,6 +55,7 @@ export {
 } from "./message.ts";
 export { HEADER_BYTES, MessageWriter } from "./message-writer.ts";
 export type { OverrunReason } from "./monitor.ts";
+export { inNetworkNamespace } from "./namespace.ts";
 export {
   type Neighbour,
   type NeighbourFamily,

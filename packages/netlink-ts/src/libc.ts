@@ -25,10 +25,13 @@ interface Libc {
   setsockopt: Call<[number, number, number, Uint8Array, number]>;
   getsockopt: Call<[number, number, number, Uint8Array, Uint8Array]>;
   close: Call<[number]>;
+  setns: Call<[number, number]>;
 }
 
 /** MSG_NOSIGNAL: an error, never a signal. */
 const SEND_FLAGS = 0x4000;
+/** Refuses an fd that is of another kind of namespace, or of none. */
+const CLONE_NEWNET = 0x4000_0000;
 
 let loaded: Libc | undefined;
 
@@ -45,6 +48,7 @@ function libc(): Libc {
     setsockopt: library.func("int setsockopt(int, int, int, void *, uint32_t)"),
     getsockopt: library.func("int getsockopt(int, int, int, void *, void *)"),
     close: library.func("int close(int)"),
+    setns: library.func("int setns(int, int)"),
   };
   return loaded;
 }
@@ -80,6 +84,7 @@ export const linuxSys: Sys = {
     return result < 0 ? result : length.readUInt32LE(0);
   },
   close: (fd) => checked(libc().close(fd)),
+  enterNetworkNamespace: (fd) => checked(libc().setns(fd, CLONE_NEWNET)),
   watch: (fd, onReadable) => watchReadable(fd, onReadable),
 };
 

@@ -69,9 +69,17 @@ export interface Bridge {
   readonly vlanFiltering?: boolean;
 }
 
+/** A link as a port of a bridge. */
+export interface BridgePort {
+  /** Frames may leave by the port that they came by. */
+  readonly hairpin?: boolean;
+}
+
 export interface LinkInfo {
   /** `veth`, `bridge`, `vxlan`, …: nothing for a real device. */
-  readonly kind: string;
+  readonly kind?: string;
+  /** Settings as a port; a link that is no bridge's port takes none. */
+  readonly bridgePort?: BridgePort;
   readonly vxlan?: Vxlan;
   readonly bridge?: Bridge;
   /** The other end of a veth pair to make; never listed. */
@@ -135,13 +143,24 @@ const bridge = new AttributeSet<Bridge>({
   vlanFiltering: row(7, flag),
 });
 
+const bridgePort = new AttributeSet<BridgePort>({ hairpin: row(4, flag) });
+
 const kindName = text(NAME_BYTES_MAX);
-const InfoAttribute = { KIND: 1, DATA: 2 } as const;
+const InfoAttribute = { KIND: 1, DATA: 2, PORT_KIND: 4, PORT_DATA: 5 } as const;
 const VETH_PEER = 1;
 
-/** `LINKINFO { KIND, DATA }`. */
+/** `LINKINFO { PORT_KIND, PORT_DATA, KIND, DATA }`: as a port, then by its own kind. */
 const linkInfo: ValueCodec<LinkInfo> = {
   encode(writer, info) {
+    if (info.bridgePort !== undefined) {
+      const portKind = writer.beginAttribute(InfoAttribute.PORT_KIND);
+      kindName.encode(writer, "bridge");
+      writer.endAttribute(portKind);
+      const port = writer.beginAttribute(InfoAttribute.PORT_DATA | NESTED);
+      bridgePort.encode(writer, info.bridgePort);
+      writer.endAttribute(port);
+    }
+    if (info.kind === undefined) return;
     const kind = writer.beginAttribute(InfoAttribute.KIND);
     kindName.encode(writer, info.kind);
     writer.endAttribute(kind);
@@ -156,16 +175,23 @@ const linkInfo: ValueCodec<LinkInfo> = {
     writer.endAttribute(data);
   },
   decode(bytes, start, end) {
-    let kind = "";
+    let kind: string | undefined;
     let data: [number, number] | undefined;
+    let portKind = "";
+    let portData: [number, number] | undefined;
     forEachAttribute(bytes, start, end, (type, from, to) => {
       if (type === InfoAttribute.KIND) kind = kindName.decode(bytes, from, to);
       if (type === InfoAttribute.DATA) data = [from, to];
+      if (type === InfoAttribute.PORT_KIND) portKind = kindName.decode(bytes, from, to);
+      if (type === InfoAttribute.PORT_DATA) portData = [from, to];
     });
-    if (data === undefined) return { kind };
-    if (kind === "vxlan") return { kind, vxlan: vxlan.decode(bytes, ...data) };
-    if (kind === "bridge") return { kind, bridge: bridge.decode(bytes, ...data) };
-    return { kind };
+    const isPort = portKind === "bridge" && portData !== undefined;
+    return {
+      ...(kind === undefined ? {} : { kind }),
+      ...(isPort ? { bridgePort: bridgePort.decode(bytes, ...portData!) } : {}),
+      ...(kind === "vxlan" && data !== undefined ? { vxlan: vxlan.decode(bytes, ...data) } : {}),
+      ...(kind === "bridge" && data !== undefined ? { bridge: bridge.decode(bytes, ...data) } : {}),
+    };
   },
 };
 

@@ -25,6 +25,8 @@ export interface Sys {
   /** getsockopt(2) into `value`; returns the length that the kernel filled in. */
   getsockopt(fd: number, level: number, option: number, value: Uint8Array): number;
   close(fd: number): number;
+  /** setns(2) of the calling thread into the network namespace that `fd` stands for. */
+  enterNetworkNamespace(fd: number): number;
   /**
    * Calls back from the event loop, with an ordinary callback scope, whenever the fd is readable.
    * Close the watch before the fd.

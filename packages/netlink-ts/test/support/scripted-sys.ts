@@ -42,6 +42,9 @@ export class ScriptedSys implements Sys {
   /** Sequence numbers of the messages in each send. */
   readonly sent: number[][] = [];
   readonly closed: number[] = [];
+  /** Namespaces entered, in order, and what each call gives (0 when there is nothing here). */
+  readonly entered: number[] = [];
+  readonly enterResults: number[] = [];
   /** What a send off the loop returns in place of its length. */
   asyncResult: number | undefined;
   /** What a send on the loop returns in place of its length. */
@@ -80,6 +83,11 @@ export class ScriptedSys implements Sys {
     Buffer.from(value.buffer, value.byteOffset, 4).writeInt32LE(bytes);
     return 4;
   }
+  enterNetworkNamespace(fd: number): number {
+    this.entered.push(fd);
+    return this.enterResults.shift() ?? 0;
+  }
+
   close(fd: number): number {
     this.closed.push(fd);
     return 0;
