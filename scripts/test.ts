@@ -1,5 +1,6 @@
 /**
- * Runs the tests in groups: `node scripts/test.ts [group …]`, all groups when none is named. Unit
+ * Runs the tests in groups: `node scripts/test.ts [group …]`; without names all but `apiserver`,
+ * whose real kube-apiserver has to be built first (scripts/kube-apiserver.sh). Unit
  * tests run side by side; those that measure real kernels, clusters and daemons run one by one,
  * so that the machine's load is not what they see. Ends with one line that counts everything.
  */
@@ -12,10 +13,12 @@ const ROOT = join(import.meta.dirname, "..");
 interface Group {
   readonly concurrency: number;
   readonly owns: (file: string) => boolean;
+  /** Only run when named. */
+  readonly onDemand?: boolean;
 }
 
 const inFolder = (name: string) => (file: string) => file.startsWith(`test/${name}/`);
-const SPECIAL = ["fuzz", "sim", "kernel", "cluster", "interop"] as const;
+const SPECIAL = ["fuzz", "sim", "kernel", "cluster", "interop", "apiserver"] as const;
 
 /** In the order in which they run: what fails fastest first. */
 const GROUPS: Readonly<Record<string, Group>> = {
@@ -25,6 +28,7 @@ const GROUPS: Readonly<Record<string, Group>> = {
   kernel: { concurrency: 1, owns: inFolder("kernel") },
   cluster: { concurrency: 1, owns: inFolder("cluster") },
   interop: { concurrency: 1, owns: inFolder("interop") },
+  apiserver: { concurrency: 1, owns: inFolder("apiserver"), onDemand: true },
 };
 
 /** A test file that takes longer hangs. */
@@ -68,7 +72,7 @@ async function main(names: readonly string[]): Promise<number> {
   const counts: Counts = { pass: 0, fail: 0, skipped: 0 };
   let failed = 0;
   for (const [name, group] of Object.entries(GROUPS)) {
-    if (names.length > 0 && !names.includes(name)) continue;
+    if (names.length > 0 ? !names.includes(name) : group.onDemand === true) continue;
     const files = all.filter(group.owns);
     if (files.length === 0) continue;
     const begun = performance.now();

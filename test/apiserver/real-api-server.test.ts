@@ -1,0 +1,198 @@
+/**
+ * The agents against a real kube-apiserver and etcd, with the shipped manifest applied and the
+ * rights that it gives, nothing more: what the embedded API server of the other cluster tests
+ * stands for. Not among the groups that run by default, since the server must be built first:
+ * `scripts/kube-apiserver.sh && npm test apiserver`.
+ */
+import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { parseAllDocuments } from "yaml";
+import {
+  Cluster,
+  type ClusterNode,
+  clusterUnavailable,
+  nodeObject,
+  SEED_NODES,
+} from "../support/cluster.ts";
+import {
+  memberIs,
+  meshUp,
+  NODE_IPS,
+  POD_SUBNETS,
+  routedEverywhere,
+  routeIs,
+  routeLine,
+  sessionCounts,
+} from "../support/cluster-checks.ts";
+import { findKubeApiserver, KubeApiserver } from "../support/kube-apiserver.ts";
+import { namespacesUnavailable } from "../support/namespaces.ts";
+import { requireReal } from "../support/real.ts";
+import { Daemon, until } from "../support/shell.ts";
+
+const [, node2, node3] = SEED_NODES as readonly [ClusterNode, ClusterNode, ClusterNode];
+const NODES = "/api/v1/nodes";
+const MANIFEST = join(import.meta.dirname, "..", "..", "deploy", "podrouter.yaml");
+
+/** Where objects of the manifest are created. */
+const COLLECTIONS: Readonly<Record<string, string>> = {
+  ServiceAccount: "/api/v1/namespaces/kube-system/serviceaccounts",
+  ClusterRole: "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+  ClusterRoleBinding: "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+  DaemonSet: "/apis/apps/v1/namespaces/kube-system/daemonsets",
+};
+
+interface Real {
+  readonly cluster: Cluster;
+  readonly api: KubeApiserver;
+  readonly token: string;
+}
+
+/** Namespaces, server, manifest, Nodes; the kubeconfig has the ServiceAccount's rights. */
+async function realCluster(t: TestContext): Promise<Real | undefined> {
+  const reason = (await namespacesUnavailable()) ?? (await clusterUnavailable());
+  const found = await findKubeApiserver();
+  const missing = reason ?? ("missing" in found ? found.missing : undefined);
+  if (!requireReal(t, missing === undefined, missing ?? "") || "missing" in found) return undefined;
+  const cluster = new Cluster();
+  t.after(() => cluster.remove());
+  await cluster.build();
+  const api = new KubeApiserver({
+    program: found.program,
+    namespaces: cluster.namespaces,
+    label: "fabric",
+    address: "192.168.50.1",
+    folder: cluster.folder,
+  });
+  t.after(() => api.stop());
+  await api.start();
+  t.diagnostic(await api.version());
+  await applyManifest(api);
+  for (const node of SEED_NODES) await api.must("POST", NODES, nodeObject(node));
+  const token = await api.serviceAccountToken("kube-system", "podrouter");
+  const tokenFile = join(cluster.folder, "token");
+  await writeFile(tokenFile, token, { mode: 0o600 });
+  await api.writeKubeconfig(cluster.kubeconfig, tokenFile);
+  return { cluster, api, token };
+}
+
+/** As `kubectl apply` would, with unknown and duplicate fields refused. */
+async function applyManifest(api: KubeApiserver): Promise<void> {
+  for (const document of parseAllDocuments(await readFile(MANIFEST, "utf8"))) {
+    const object = document.toJS() as { kind: string };
+    const path = COLLECTIONS[object.kind];
+    assert.ok(path !== undefined, `a kind that this test does not know: ${object.kind}`);
+    const answer = await api.request("POST", `${path}?fieldValidation=Strict`, object);
+    assert.equal(answer.status, 201, `${object.kind}: ${JSON.stringify(answer.body)}`);
+    assert.equal(answer.warning, undefined, object.kind);
+  }
+}
+
+test("agents on a real kube-apiserver, with the rights of the manifest", async (t) => {
+  const real = await realCluster(t);
+  if (real === undefined) return;
+  const { cluster, api, token } = real;
+
+  await t.test("the ServiceAccount may read Nodes and nothing else", async () => {
+    const get = async (path: string) =>
+      (await api.request("GET", path, undefined, { token })).status;
+    assert.equal(await get(NODES), 200);
+    assert.equal(await get(`${NODES}/node1`), 200);
+    assert.equal(await get("/api/v1/pods"), 403);
+    assert.equal(await get("/api/v1/secrets"), 403);
+    const patch = { metadata: { labels: { changed: "yes" } } };
+    assert.equal((await api.request("PATCH", `${NODES}/node1`, patch, { token })).status, 403);
+    assert.equal((await api.request("DELETE", `${NODES}/node1`, undefined, { token })).status, 403);
+  });
+
+  await t.test("the mesh comes up, with routes and sets", async () => {
+    for (const node of SEED_NODES) cluster.startAgent(node.name);
+    await meshUp(cluster, SEED_NODES);
+    await routedEverywhere(cluster, SEED_NODES);
+    for (const node of SEED_NODES) {
+      await memberIs(cluster, "node1", POD_SUBNETS, node.podCidr, true);
+      await memberIs(cluster, "node1", NODE_IPS, node.address, true);
+    }
+  });
+
+  await t.test("a deleted Node goes everywhere at once, and comes back", async () => {
+    await api.must("DELETE", `${NODES}/node3`);
+    await routeIs(cluster, "node1", routeLine(node3), false);
+    await routeIs(cluster, "node2", routeLine(node3), false);
+    await memberIs(cluster, "node1", POD_SUBNETS, node3.podCidr, false);
+    await memberIs(cluster, "node1", NODE_IPS, node3.address, false);
+    await api.must("POST", NODES, nodeObject(node3));
+    await meshUp(cluster, SEED_NODES);
+    await routedEverywhere(cluster, SEED_NODES);
+  });
+
+  await t.test("watches that the server ends are renewed without a flap", async () => {
+    const before = await sessionCounts(cluster, "node1");
+    // The server ends each watch after 5 to 10 s; what a Node says must be followed after that.
+    await new Promise((resolve) => setTimeout(resolve, 12_000));
+    const path = `${NODES}/node3`;
+    const annotations = { "kube-router.io/pod-cidrs": "10.233.80.0/24" };
+    await api.must("PATCH", path, { metadata: { annotations } });
+    await routeIs(cluster, "node1", routeLine(node3, "10.233.80.0/24"), true);
+    await api.must("PATCH", path, {
+      metadata: { annotations: { ...annotations, "kube-router.io/pod-cidrs": null } },
+    });
+    await routeIs(cluster, "node1", routeLine(node3), true);
+    assert.deepEqual(await sessionCounts(cluster, "node1"), before);
+  });
+
+  await t.test(
+    "a server that goes and comes back: routes stay, changes are caught up",
+    async () => {
+      const before = await sessionCounts(cluster, "node1");
+      await api.stopServer();
+      await until("the agent notices", async () => {
+        const status = await cluster.podrouter("node1", "status");
+        return /API server|kube-apiserver|192\.168\.50\.1/.test(status.stdout);
+      });
+      assert.ok((await cluster.routes("node1")).includes(routeLine(node2)));
+      // The agent on node3 is stopped, so that only the Node's deletion can take its route away.
+      await api.startServer();
+      await api.must("DELETE", `${NODES}/node3`);
+      await routeIs(cluster, "node1", routeLine(node3), false);
+      await api.must("POST", NODES, nodeObject(node3));
+      await meshUp(cluster, SEED_NODES);
+      const after = await sessionCounts(cluster, "node1");
+      assert.equal(after["node2"], before["node2"], "the session to node2 was left alone");
+    },
+  );
+
+  await t.test("in the pod's own way: service account files and variables", async () => {
+    await cluster.agents.get("node1")?.stop();
+    // A /run of its own with the three files, as kubelet mounts them; /var/run leads there.
+    const files = "/var/run/secrets/kubernetes.io/serviceaccount";
+    const script = [
+      "mount -t tmpfs none /run",
+      `mkdir -p ${files}`,
+      `cp "$AUTHORITY" ${files}/ca.crt`,
+      `cp "$TOKEN_FILE" ${files}/token`,
+      `printf kube-system >${files}/namespace`,
+      'exec "$@"',
+    ].join(" && ");
+    const wanted = cluster.agentArguments()("node1");
+    const args = wanted.filter((argument) => !argument.startsWith("--kubeconfig"));
+    const program = join(import.meta.dirname, "..", "..", "bin", "podrouter");
+    const namespace = cluster.namespaces.name("node1");
+    const inside = ["unshare", "-m", "sh", "-c", script, "sh", program, ...args];
+    const agent = new Daemon("podrouter node1", "ip", ["netns", "exec", namespace, ...inside], {
+      env: {
+        NODE_NAME: "node1",
+        AUTHORITY: api.authority,
+        TOKEN_FILE: join(cluster.folder, "token"),
+        KUBERNETES_SERVICE_HOST: "192.168.50.1",
+        KUBERNETES_SERVICE_PORT: "6443",
+      },
+    });
+    t.after(() => agent.stop());
+    cluster.agents.set("node1", agent);
+    await meshUp(cluster, SEED_NODES);
+    await routedEverywhere(cluster, SEED_NODES);
+    assert.doesNotMatch(agent.output, new RegExp(token.slice(0, 20)), "the token is in no log");
+  });
+});
