@@ -88,7 +88,7 @@ export function describeRoute(route: KernelRoute, linkName: (index: number) => s
 /** `via 192.168.50.51 dev enp1s0`. */
 export function describeHop(hop: Hop, linkName: (index: number) => string): string {
   const via = hop.gateway === undefined ? "" : `via ${hop.gateway} `;
-  return `${via}dev ${linkName(hop.link)}`;
+  return `${via}dev ${linkName(hop.link)}${hop.onLink === true ? " onlink" : ""}`;
 }
 
 /** linux/rtnetlink.h RTPROT_*, the names of iproute2. */
@@ -151,6 +151,13 @@ export class ConditionBook {
   /** The prefixes that have one. */
   prefixes(): Iterable<Prefix> {
     return this.#byPrefix.keys();
+  }
+
+  /** Those whose next hop is not reachable, and among these. */
+  *waitingFor(nextHops: ReadonlySet<IpAddress>): Generator<Prefix, void> {
+    for (const [prefix, { code, nextHops: own }] of this.#byPrefix) {
+      if (code === "next-hop-not-reachable" && own.some((one) => nextHops.has(one))) yield prefix;
+    }
   }
 
   /** The first ones, oldest first. */

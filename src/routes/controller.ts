@@ -11,6 +11,7 @@
  * Routes of an earlier run are adopted: until `converged` only those are deleted of which the BGP
  * side has spoken since (it wanted them, or marked them); replacing is allowed at any time.
  */
+import type { IpAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import { backoffMs } from "../runtime/backoff.ts";
 import type { Clock, Random, Timer } from "../runtime/clock.ts";
@@ -28,7 +29,12 @@ import {
 } from "./limits.ts";
 import { KernelObserver } from "./observer.ts";
 import { planPrefix } from "./plan.ts";
-import { type DesiredRoutes, KernelUnavailableError, type RouteKernel } from "./ports.ts";
+import {
+  type DesiredRoutes,
+  KernelUnavailableError,
+  type RouteKernel,
+  type Tunnels,
+} from "./ports.ts";
 import { RetryTable } from "./retry-table.ts";
 import { Counters, type RouteStatus } from "./status.ts";
 
@@ -43,6 +49,8 @@ export interface RouteControllerOptions {
 export interface RouteControllerDeps {
   readonly kernel: RouteKernel;
   readonly desired: DesiredRoutes;
+  /** None unless given. */
+  readonly tunnels?: Tunnels | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -53,6 +61,7 @@ export interface RouteControllerDeps {
 export class RouteController {
   readonly #kernel: RouteKernel;
   readonly #desired: DesiredRoutes;
+  readonly #tunnels: Tunnels | undefined;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #log: Log;
@@ -88,6 +97,7 @@ export class RouteController {
   constructor(options: RouteControllerOptions, deps: RouteControllerDeps) {
     this.#kernel = deps.kernel;
     this.#desired = deps.desired;
+    this.#tunnels = deps.tunnels;
     this.#clock = deps.clock;
     this.#random = deps.random;
     this.#log = deps.log;
@@ -159,6 +169,32 @@ export class RouteController {
     this.#renewGuards();
     this.#scanAll();
     this.#schedule();
+  }
+
+  /**
+   * The ways of these next hops through tunnels are others now: routes that wait for one of them
+   * are looked at again. `all`: the tunnels' interfaces changed, and the kernel may have dropped
+   * routes with them.
+   */
+  tunnelsChanged(nextHops: ReadonlySet<IpAddress> | "all"): void {
+    if (nextHops === "all") {
+      this.#requestResync(0);
+      return;
+    }
+    for (const prefix of this.#conditions.waitingFor(nextHops)) this.#dirty.add(prefix);
+    this.#schedule();
+  }
+
+  /** Whether the routes are what is wanted now, as far as they can be. */
+  settled(): boolean {
+    const due = this.#resyncAt ?? Number.NEGATIVE_INFINITY;
+    return (
+      this.#converged &&
+      this.#busy === undefined &&
+      this.#dirty.size === 0 &&
+      this.#scan === undefined &&
+      due > this.#clock.now()
+    );
   }
 
   /** What is wanted is complete from now on: routes of an earlier run that are not are removed. */
@@ -321,7 +357,7 @@ export class RouteController {
     const desired = this.#desired.lookup(prefix);
     if (desired !== undefined && !this.#converged) this.#spoken.add(prefix);
     const { view, topology } = this.#observer;
-    const { wanted, condition } = evaluate(desired, this.#guards, topology);
+    const { wanted, condition } = evaluate(desired, this.#guards, topology, this.#tunnels);
     const mayDelete = this.#converged || this.#spoken.has(prefix);
     const plan = planPrefix(prefix, wanted, view.at(prefix), mayDelete);
     this.#applier.add({ prefix, nextHops: desired?.nextHops ?? [] }, plan, condition);

@@ -159,12 +159,13 @@ function deliver(event: NetlinkEvent, listener: KernelListener): void {
 /** `create` and `replace` name everything; `delete` no less, and our mark above all. */
 function netlinkOperation(operation: RouteOperation): NetlinkOperation {
   if (operation.kind !== "delete") {
-    const { kind, prefix, hops } = operation;
+    const { kind, prefix, hops, source } = operation;
     const route = {
       destination: prefix,
       table: MAIN_TABLE,
       protocol: OUR_PROTOCOL,
       ...hopFields(hops),
+      ...(source === undefined ? {} : { preferredSource: source }),
     };
     return { kind: kind === "create" ? "add" : "change", route };
   }
@@ -183,19 +184,23 @@ function netlinkOperation(operation: RouteOperation): NetlinkOperation {
   };
 }
 
-function hopFields(hops: readonly Hop[]): Pick<Route, "gateway" | "interfaceIndex" | "nextHops"> {
+function hopFields(
+  hops: readonly Hop[],
+): Partial<Pick<Route, "gateway" | "interfaceIndex" | "nextHops" | "flags">> {
   const [only] = hops;
   if (only !== undefined && hops.length === 1) {
     return {
       ...(only.gateway === undefined ? {} : { gateway: only.gateway }),
       ...(only.link === 0 ? {} : { interfaceIndex: only.link }),
+      ...(only.onLink === true ? { flags: RouteFlag.ONLINK } : {}),
     };
   }
   return {
-    nextHops: hops.map(({ gateway, link, weight }) => ({
+    nextHops: hops.map(({ gateway, link, weight, onLink }) => ({
       ...(gateway === undefined ? {} : { gateway }),
       interfaceIndex: link,
       weight,
+      ...(onLink === true ? { flags: RouteFlag.ONLINK } : {}),
     })),
   };
 }
@@ -213,20 +218,18 @@ function kernelRouteOf(route: Route, seen?: Map<string, readonly Hop[]>): Kernel
     tos: route.tos,
     metric: route.priority ?? 0,
     hops: hopsOf(route, seen),
+    // Canonical, as the destination is.
+    source: route.preferredSource as IpAddress | undefined,
     plain:
-      route.type === RouteType.UNICAST &&
-      (route.flags & RouteFlag.ONLINK) === 0 &&
-      route.preferredSource === undefined &&
-      route.mtu === undefined &&
-      route.nextHopId === undefined,
+      route.type === RouteType.UNICAST && route.mtu === undefined && route.nextHopId === undefined,
   };
 }
 
 function hopsOf(route: Route, seen?: Map<string, readonly Hop[]>): readonly Hop[] {
   if (route.nextHops !== undefined) return route.nextHops.map(hopOf);
-  const { gateway, interfaceIndex } = route;
+  const { gateway, interfaceIndex, flags } = route;
   if (gateway === undefined && interfaceIndex === undefined) return [];
-  const key = `${gateway} ${interfaceIndex}`;
+  const key = `${gateway} ${interfaceIndex} ${flags & RouteFlag.ONLINK}`;
   let hops = seen?.get(key);
   if (hops === undefined) {
     hops = [hopOf(route)];
@@ -235,11 +238,12 @@ function hopsOf(route: Route, seen?: Map<string, readonly Hop[]>): readonly Hop[
   return hops;
 }
 
-function hopOf({ gateway, interfaceIndex, weight }: NextHop): Hop {
+function hopOf({ gateway, interfaceIndex, weight, flags }: NextHop): Hop {
   return {
     gateway: gateway === undefined ? undefined : parseAddress(gateway),
     link: interfaceIndex ?? 0,
     weight: weight ?? 1,
+    ...(((flags ?? 0) & RouteFlag.ONLINK) === 0 ? {} : { onLink: true }),
   };
 }
 

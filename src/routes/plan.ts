@@ -25,10 +25,15 @@ export type Wanted =
   | { readonly kind: "refused" }
   /**
    * A route is wanted, but no next hop can be reached now: what is there stays as long as it leads
-   * to one of them (the kernel knows better than to use it), anything else goes.
+   * to one of them (the kernel knows better than to use it), anything else goes. `any`: what is
+   * there stays wherever it leads, because a tunnel of an earlier run cannot be told yet.
    */
-  | { readonly kind: "held"; readonly nextHops: readonly IpAddress[] }
-  | { readonly kind: "route"; readonly hops: readonly Hop[] };
+  | { readonly kind: "held"; readonly nextHops: readonly IpAddress[] | "any" }
+  | {
+      readonly kind: "route";
+      readonly hops: readonly Hop[];
+      readonly source?: IpAddress | undefined;
+    };
 
 export interface PrefixPlan {
   readonly operations: readonly RouteOperation[];
@@ -54,24 +59,32 @@ export function planPrefix(
     case "refused":
       return without(prefix, actual);
     case "held": {
-      const keep = (route: KernelRoute) => route.plain && leadsTo(route, wanted.nextHops);
+      const { nextHops } = wanted;
+      if (nextHops === "any") return NOTHING;
+      const keep = (route: KernelRoute) => route.plain && leadsTo(route, nextHops);
       return without(prefix, actual, keep);
     }
     case "route":
-      return planRoute(prefix, wanted.hops, actual);
+      return planRoute(prefix, wanted, actual);
   }
 }
 
 function planRoute(
   prefix: Prefix,
-  hops: readonly Hop[],
+  { hops, source }: Pick<Wanted & { readonly kind: "route" }, "hops" | "source">,
   actual: readonly KernelRoute[],
 ): PrefixPlan {
   // The two usual cases first, without making anything.
-  if (actual.length === 0) return { operations: [{ kind: "create", prefix, hops }], foreign: [] };
+  if (actual.length === 0) {
+    return { operations: [{ kind: "create", prefix, hops, source }], foreign: [] };
+  }
   const family = prefixFamily(prefix);
   const isRight = (route: KernelRoute) =>
-    isOurs(route) && hasOurKey(route, family) && route.plain && sameHops(route.hops, hops);
+    isOurs(route) &&
+    hasOurKey(route, family) &&
+    route.plain &&
+    route.source === source &&
+    sameHops(route.hops, hops);
   if (actual.length === 1 && isRight(actual[0]!)) return NOTHING;
 
   const atKey = actual.filter((route) => hasOurKey(route, family));
@@ -80,8 +93,8 @@ function planRoute(
   const right = atKey.find(isRight);
   const current = right ?? atKey[0];
   const operations: RouteOperation[] = [];
-  if (current === undefined) operations.push({ kind: "create", prefix, hops });
-  else if (right === undefined) operations.push({ kind: "replace", prefix, hops });
+  if (current === undefined) operations.push({ kind: "create", prefix, hops, source });
+  else if (right === undefined) operations.push({ kind: "replace", prefix, hops, source });
   // Leftovers of ours with another metric, or doubled by hand.
   for (const route of actual) {
     if (isOurs(route) && route !== current) operations.push({ kind: "delete", prefix, route });

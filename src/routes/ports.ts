@@ -1,7 +1,7 @@
 /** What the controller needs from others: the BGP side above, the kernel below. */
 import type { IpAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
-import type { KernelRoute, Link, LocalAddress, RouteOperation } from "./types.ts";
+import type { Hop, KernelRoute, Link, LocalAddress, RouteOperation } from "./types.ts";
 
 /** A route that should be in the kernel. */
 export interface DesiredRoute {
@@ -20,6 +20,25 @@ export interface DesiredRoute {
 export interface DesiredRoutes {
   lookup(prefix: Prefix): DesiredRoute | undefined;
   all(): Iterable<DesiredRoute>;
+}
+
+/** How a next hop is reached through a tunnel. */
+export type TunnelWay =
+  | {
+      readonly ready: true;
+      readonly hop: Hop;
+      /** What this machine's own packets are sent from. */
+      readonly source: IpAddress;
+    }
+  /** It will be; `why` completes "it is reached by a tunnel, …". */
+  | { readonly ready: false; readonly why: string };
+
+/** Tunnels to next hops that no interface leads to; made and kept by others. */
+export interface Tunnels {
+  /** Whether they go before interfaces that lead to the next hop directly. */
+  readonly first: boolean;
+  /** Undefined: there is none to this next hop, and none is to come. */
+  way(nextHop: IpAddress): TunnelWay | undefined;
 }
 
 /** Why the kernel refused something, by the name of its error (`EPERM`, `ENETUNREACH`). */

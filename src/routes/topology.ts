@@ -17,6 +17,7 @@ export type Unreachable =
   | { readonly reason: "other-family" }
   | { readonly reason: "own-address" }
   | { readonly reason: "no-subnet" }
+  | { readonly reason: "no-tunnel-yet"; readonly why: string }
   | { readonly reason: "link-down"; readonly link: string };
 
 export type Resolution =
@@ -124,6 +125,8 @@ export function describeUnreachable(why: Unreachable): string {
       return "it is an address of this machine";
     case "no-subnet":
       return "it is in no subnet of this machine";
+    case "no-tunnel-yet":
+      return `it is reached by a tunnel, ${why.why}`;
     case "link-down":
       return `interface ${why.link} is down`;
   }

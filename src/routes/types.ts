@@ -26,6 +26,8 @@ export interface Hop {
   readonly link: number;
   /** Share of the traffic, 1 to 256. */
   readonly weight: number;
+  /** The gateway is on the link although no address of ours says so: the end of a tunnel. */
+  readonly onLink?: true;
 }
 
 /** A route of the main table as the kernel has it. */
@@ -36,7 +38,9 @@ export interface KernelRoute {
   readonly metric: number;
   /** In the kernel's order; empty for routes that go nowhere. */
   readonly hops: readonly Hop[];
-  /** False when it has anything that our routes never have: a type, a source, an MTU, … */
+  /** What this machine's own packets are sent from; undefined = left to the kernel. */
+  readonly source?: IpAddress | undefined;
+  /** False when it has anything that our routes never have: a type, an MTU, … */
   readonly plain: boolean;
 }
 
@@ -46,7 +50,13 @@ export interface KernelRoute {
  * - `delete`: removes exactly that route of ours.
  */
 export type RouteOperation =
-  | { readonly kind: "create" | "replace"; readonly prefix: Prefix; readonly hops: readonly Hop[] }
+  | {
+      readonly kind: "create" | "replace";
+      readonly prefix: Prefix;
+      readonly hops: readonly Hop[];
+      /** As {@link KernelRoute.source}. */
+      readonly source?: IpAddress | undefined;
+    }
   | { readonly kind: "delete"; readonly prefix: Prefix; readonly route: KernelRoute };
 
 /** An interface of this machine. */
@@ -83,7 +93,9 @@ export function sameHops(a: readonly Hop[], b: readonly Hop[]): boolean {
 }
 
 function sameHop(a: Hop, b: Hop): boolean {
-  return a.gateway === b.gateway && a.link === b.link && a.weight === b.weight;
+  return (
+    a.gateway === b.gateway && a.link === b.link && a.weight === b.weight && a.onLink === b.onLink
+  );
 }
 
 /** Whether two descriptions are of one route: nothing of it differs. */
@@ -94,6 +106,7 @@ export function sameRoute(a: KernelRoute, b: KernelRoute): boolean {
     a.tos === b.tos &&
     a.metric === b.metric &&
     a.plain === b.plain &&
+    a.source === b.source &&
     sameHops(a.hops, b.hops)
   );
 }

@@ -74,6 +74,7 @@ export class RouteView {
       tos: 0,
       metric: ourMetric(family),
       hops: operation.hops,
+      source: operation.source,
       plain: true,
     };
     if (operation.kind === "create") {
