@@ -33,6 +33,7 @@ export {
   type InterfaceAddress,
   type InterfaceAddressSpec,
 } from "./interface-address.ts";
+export { type IpTunnel, IpTunnelFlag, IpTunnelProtocol } from "./ip-tunnel.ts";
 export { linuxSys } from "./libc.ts";
 export {
   type Bridge,

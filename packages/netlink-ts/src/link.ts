@@ -19,6 +19,7 @@ import {
   type ValueCodec,
 } from "./attribute-set.ts";
 import { MalformedMessageError } from "./errors.ts";
+import { type IpTunnel, ipTunnel, isIpTunnelKind } from "./ip-tunnel.ts";
 import { forEachAttribute } from "./message.ts";
 import type { MessageWriter } from "./message-writer.ts";
 
@@ -82,6 +83,8 @@ export interface LinkInfo {
   readonly bridgePort?: BridgePort;
   readonly vxlan?: Vxlan;
   readonly bridge?: Bridge;
+  /** Of `ipip` and `ip6tnl`. */
+  readonly ipTunnel?: IpTunnel;
   /** The other end of a veth pair to make; never listed. */
   readonly peer?: LinkSpec;
 }
@@ -167,6 +170,7 @@ const linkInfo: ValueCodec<LinkInfo> = {
     const data = writer.beginAttribute(InfoAttribute.DATA | NESTED);
     if (info.vxlan !== undefined) vxlan.encode(writer, info.vxlan);
     if (info.bridge !== undefined) bridge.encode(writer, info.bridge);
+    if (info.ipTunnel !== undefined) ipTunnel.encode(writer, info.ipTunnel);
     if (info.peer !== undefined) {
       const peer = writer.beginAttribute(VETH_PEER | NESTED);
       encodeLink(writer, info.peer);
@@ -191,6 +195,9 @@ const linkInfo: ValueCodec<LinkInfo> = {
       ...(isPort ? { bridgePort: bridgePort.decode(bytes, ...portData!) } : {}),
       ...(kind === "vxlan" && data !== undefined ? { vxlan: vxlan.decode(bytes, ...data) } : {}),
       ...(kind === "bridge" && data !== undefined ? { bridge: bridge.decode(bytes, ...data) } : {}),
+      ...(kind !== undefined && isIpTunnelKind(kind) && data !== undefined
+        ? { ipTunnel: ipTunnel.decode(bytes, ...data) }
+        : {}),
     };
   },
 };
