@@ -38,8 +38,9 @@ import { checkNodeSource, nodeSourceOf, TopologyReader } from "./node-feed.ts";
 import { PodsPart } from "./pods-part.ts";
 import { VERSION } from "./version.ts";
 
-/** How often the parts are asked what is wrong, besides after each change. */
+/** How often the parts are asked what is wrong, and how soon after a change of the Nodes. */
 const REFRESH_MS = 1000;
+const REFRESH_SOON_MS = 50;
 
 export interface AgentDeps {
   readonly clock: Clock;
@@ -73,6 +74,7 @@ export class Agent {
   /** The kernel was looked at: it is known whether routes of an earlier run are there. */
   #looked = false;
   #refresh: Timer | undefined;
+  #refreshSoon = false;
   #stopped = false;
 
   constructor(config: AgentConfig, deps: AgentDeps) {
@@ -172,7 +174,7 @@ export class Agent {
     this.#topology = topology;
     if (topology !== before) this.#apply(topology);
     this.#convergeIfKnown();
-    this.#lookAtConditions();
+    this.#refreshConditionsSoon();
     this.#metrics.observeNodeEvent((this.#deps.clock.now() - began) / 1000);
   }
 
@@ -197,7 +199,7 @@ export class Agent {
     if (this.#stopped || topology === undefined || topology === before) return;
     this.#applied = topology;
     this.#updateBgp();
-    this.#pods?.update(topology.self);
+    this.#pods?.update(topology);
     const gone = goneSubnets(before, topology);
     if (gone.length > 0) this.#routes.markDirty(gone);
   }
@@ -231,9 +233,18 @@ export class Agent {
   }
 
   #refreshConditions(): void {
+    this.#refreshSoon = false;
     this.#pods?.refresh();
     this.#lookAtConditions();
     this.#refresh = this.#deps.clock.after(REFRESH_MS, () => this.#refreshConditions());
+  }
+
+  /** Once the kernel has what changed: who is to be told of troubles can wait for that. */
+  #refreshConditionsSoon(): void {
+    if (this.#refreshSoon || this.#refresh === undefined) return;
+    this.#refreshSoon = true;
+    this.#refresh.cancel();
+    this.#refresh = this.#deps.clock.after(REFRESH_SOON_MS, () => this.#refreshConditions());
   }
 
   #lookAtConditions(): void {

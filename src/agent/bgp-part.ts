@@ -148,16 +148,12 @@ export class BgpPart implements DesiredRoutes {
       found.push({ name: `listen ${address} ${port}`, severity: "error", message: problem });
     }
     const now = this.#deps.clock.now();
-    const peers = this.peers();
+    const peers = (this.#speaker?.peers("not-up") ?? []).filter(isWantedUp);
     const addresses = new Set(peers.map((peer) => peer.address));
     for (const address of this.#downSince.keys()) {
       if (!addresses.has(address)) this.#downSince.delete(address);
     }
     for (const peer of peers) {
-      if (peer.state === "Established" || peer.adminState === "down") {
-        this.#downSince.delete(peer.address);
-        continue;
-      }
       const since = this.#downSince.get(peer.address) ?? now;
       this.#downSince.set(peer.address, since);
       if (now - since >= DOWN_MS || peer.adminState === "prefix-limit") found.push(down(peer));
@@ -178,6 +174,10 @@ function isForKernel(best: BestRoute): boolean {
 
 function hasTold(peer: PeerStatus): boolean {
   return peer.state === "Established" && peer.families.every((family) => family.endOfRibReceived);
+}
+
+function isWantedUp(peer: PeerStatus): boolean {
+  return peer.adminState !== "down";
 }
 
 function down(peer: PeerStatus): Condition {

@@ -14,7 +14,7 @@
  * to change. Answers are snapshots, built when asked for. Listeners are called from the event loop,
  * never from inside a call, and hear in one go what changed in between.
  */
-import { compareAddresses, familyOf, type IpAddress, wordOfAddress } from "../ip/address.ts";
+import { compareAddresses, type IpAddress, wordOfAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
@@ -27,6 +27,7 @@ import type { PathQuery } from "./rib/rib-view.ts";
 import type { SessionServices } from "./session/peer-session.ts";
 import type { Acceptance, Connection, Transport } from "./session/transport.ts";
 import { WorkQueue } from "./session/work-queue.ts";
+import { dialDelayMs } from "./speaker/dial-delay.ts";
 import {
   administrativeReset,
   administrativeShutdown,
@@ -34,14 +35,7 @@ import {
   configurationChanged,
   peerDeconfigured,
 } from "./speaker/end-orders.ts";
-import {
-  LOWER_ID_PATIENCE_MS,
-  PEERS_MAX,
-  RESET_DELAY_MS,
-  START_SPREAD_MS_EACH,
-  START_SPREAD_MS_MAX,
-  WAITING_CHECK_MS,
-} from "./speaker/limits.ts";
+import { PEERS_MAX, RESET_DELAY_MS, WAITING_CHECK_MS } from "./speaker/limits.ts";
 import { Listeners, type ListenStatus } from "./speaker/listeners.ts";
 import { Peer, type PeerHost } from "./speaker/peer.ts";
 import { peerChange } from "./speaker/peer-change.ts";
@@ -163,12 +157,13 @@ export class Speaker {
     for (const [address, config] of wanted) {
       if (!before.has(address)) this.#peers.set(address, new Peer(config, this.#host));
     }
+    const dials = this.#peers.size - before.size;
     // Keys stand before the first connection that needs them.
     this.#listen(wanted.values());
     for (const [address, config] of wanted) {
       const peer = this.#peers.get(address)!;
       if (before.has(address)) this.#change(peer, config);
-      else if (this.#running) peer.start(this.#startDelay(peer));
+      else if (this.#running) peer.start(this.#startDelay(peer, dials));
       if (!before.has(address)) this.#noteChange(peer);
     }
     this.#peersKnown = true;
@@ -192,9 +187,10 @@ export class Speaker {
     this.#rib.originate(routes);
   }
 
-  /** All peers, in the order of their addresses. */
-  peers(): readonly PeerStatus[] {
+  /** All peers, or those whose session is not up, in the order of their addresses. */
+  peers(which: "all" | "not-up" = "all"): readonly PeerStatus[] {
     return [...this.#peers.values()]
+      .filter((peer) => which === "all" || !peer.isUp)
       .sort((a, b) => compareAddresses(a.address, b.address))
       .map((peer) => peerStatus(peer, this.#rib));
   }
@@ -350,13 +346,8 @@ export class Speaker {
     this.#noteChange(peer);
   }
 
-  /** Spreads many dials, and lets the side dial first whose connection would win a collision. */
-  #startDelay(peer: Peer): number {
-    const whole = Math.min(START_SPREAD_MS_MAX, this.#peers.size * START_SPREAD_MS_EACH);
-    const spread = whole * this.#services.random();
-    if (familyOf(peer.address) !== 4) return spread;
-    const lower = peer.local.routerId < wordOfAddress(peer.address);
-    return lower && !peer.config.passive ? spread + LOWER_ID_PATIENCE_MS : spread;
+  #startDelay(peer: Peer, dials = this.#peers.size): number {
+    return dialDelayMs(peer.config, peer.local.routerId, dials, this.#services.random);
   }
 
   #awaitPeers(): void {

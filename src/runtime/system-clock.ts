@@ -8,7 +8,12 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
   after(delayMs: number, callback: () => void): Timer {
-    const handle = setTimeout(callback, Math.min(Math.max(0, delayMs), DELAY_MS_MAX));
+    if (delayMs <= 0) {
+      // setTimeout makes a millisecond of it; this is the next turn of the event loop.
+      const turn = setImmediate(callback);
+      return { cancel: () => clearImmediate(turn) };
+    }
+    const handle = setTimeout(callback, Math.min(delayMs, DELAY_MS_MAX));
     return { cancel: () => clearTimeout(handle) };
   },
 };

@@ -1,6 +1,8 @@
 /** How sessions come up: who dials when, collisions, refusals, retries. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { dialDelayMs } from "../../../src/bgp/speaker/dial-delay.ts";
+import { wordOfAddress } from "../../../src/ip/address.ts";
 import { openOf, RawPeer } from "../../support/raw-peer.ts";
 import { ip, World } from "../../support/speakers.ts";
 
@@ -58,9 +60,9 @@ test("simultaneous dials cost one connection more and no second", () => {
     const b = world.node("192.0.2.2");
     a.peers([b]);
     b.peers([a]);
-    // The lower identifier waits 150 ms: so both dial within a few ms.
+    // The lower identifier waits 31 ms: so both dial within a few ms.
     a.speaker.start();
-    world.advance(150 + offset);
+    world.advance(31 + offset);
     b.speaker.start();
     const took = world.until(() => a.isUp(b) && b.isUp(a), `offset ${offset}`);
     assert.ok(took <= 40, `offset ${offset}: ${took} ms`);
@@ -70,6 +72,22 @@ test("simultaneous dials cost one connection more and no second", () => {
     assert.ok(world.network.dials <= 2);
   }
   assert.ok(crossed >= 5, `only ${crossed} runs had a collision`);
+});
+
+test("how long first dials wait grows with their number, up to a bound", () => {
+  const config = { address: ip("192.0.2.5"), passive: false };
+  const waits = (own: string, dials: number) => {
+    const id = wordOfAddress(ip(own));
+    return [0, 0.999].map((draw) => Math.round(dialDelayMs(config, id, dials, () => draw))).join();
+  };
+  assert.deepEqual(
+    [1, 100, 1000, 8000].map((dials) => waits("192.0.2.9", dials)),
+    ["0,0", "0,25", "0,250", "0,999"],
+  );
+  assert.deepEqual(
+    [1, 100, 1000, 8000].map((dials) => waits("192.0.2.1", dials)),
+    ["31,31", "130,155", "150,400", "150,1149"],
+  );
 });
 
 test("a passive peer is never dialled, and comes up when the other side dials", () => {
