@@ -14,6 +14,7 @@ import { backoffMs } from "../runtime/backoff.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import { FileError } from "../runtime/files.ts";
 import type { Log } from "../runtime/log.ts";
+import { PassLoop } from "../runtime/pass-loop.ts";
 import { type ConflistRefusal, planConflist } from "./conflist.ts";
 import {
   CONFLIST_PERIOD_MS,
@@ -23,7 +24,6 @@ import {
   RETRY_FIRST_MS,
   RETRY_MAX_MS,
 } from "./limits.ts";
-import { PassLoop } from "./pass-loop.ts";
 import type { CniCondition, CniPluginKind } from "./types.ts";
 
 /** The files, for tests to stand in. Everything but `isProgram` rejects with {@link FileError}. */

@@ -8,6 +8,9 @@ import { prefixFamily } from "../ip/prefix.ts";
 import { backoffMs } from "../runtime/backoff.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
+import { PassLoop } from "../runtime/pass-loop.ts";
+import type { BridgeMemory } from "./bridge-memory.ts";
+import { describeOperation, type HostLinks, type LinkOperation } from "./host-links.ts";
 import {
   LINKS_GAP_MS,
   LINKS_PERIOD_MS,
@@ -15,16 +18,7 @@ import {
   RETRY_FIRST_MS,
   RETRY_MAX_MS,
 } from "./limits.ts";
-import {
-  type BridgeMemory,
-  describeOperation,
-  type HostLinks,
-  type LinkOperation,
-  type LinksPlan,
-  type LinksWanted,
-  planLinks,
-} from "./links-plan.ts";
-import { PassLoop } from "./pass-loop.ts";
+import { type LinksPlan, type LinksWanted, planLinks } from "./links-plan.ts";
 import { keepSysctls, type Sysctls } from "./sysctls.ts";
 import type { CniCondition } from "./types.ts";
 
@@ -62,7 +56,7 @@ export interface PodLinksDeps {
   readonly onChanged?: () => void;
 }
 
-export type PodLinksState = Pick<LinksPlan, "nodeLink" | "mtu" | "ready">;
+export type PodLinksState = Pick<LinksPlan, "nodeLink" | "mtu" | "ready" | "former">;
 
 export class PodLinks {
   readonly #dryRun: boolean;
@@ -71,7 +65,7 @@ export class PodLinks {
   #wanted: LinksWanted | undefined;
   #opened = false;
   #memory: BridgeMemory | undefined;
-  #state: PodLinksState = { nodeLink: undefined, mtu: undefined, ready: false };
+  #state: PodLinksState = { nodeLink: undefined, mtu: undefined, ready: false, former: [] };
   #conditions: readonly CniCondition[] = [];
   #planned: readonly string[] = [];
   #failures = 0;
@@ -125,7 +119,8 @@ export class PodLinks {
         dryRun: this.#dryRun,
       });
       this.#planned = plan.operations.map(describeOperation);
-      this.#state = { nodeLink: plan.nodeLink, mtu: plan.mtu, ready: plan.ready };
+      const { nodeLink, mtu, ready, former } = plan;
+      this.#state = { nodeLink, mtu, ready, former };
       this.#conditions = [...plan.conditions, ...(sysctls === undefined ? [] : [sysctls])];
       this.#failures = 0;
     } catch (error) {

@@ -8,6 +8,7 @@ import type { IpFamily } from "../ip/address.ts";
 import { backoffMs } from "../runtime/backoff.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
+import { PassLoop } from "../runtime/pass-loop.ts";
 import {
   RETRY_FIRST_MS,
   RETRY_MAX_MS,
@@ -15,7 +16,6 @@ import {
   RULES_PERIOD_MS,
   RULES_REST_FACTOR,
 } from "./limits.ts";
-import { PassLoop } from "./pass-loop.ts";
 import {
   NO_RULES,
   type PresentRules,

@@ -2,7 +2,7 @@
  * Repeats a piece of work: at once when something asks for it, and again after as long as the
  * work itself says. Never two at a time; what is asked for meanwhile is done afterwards, once.
  */
-import type { Clock, Timer } from "../runtime/clock.ts";
+import type { Clock, Timer } from "./clock.ts";
 
 export class PassLoop {
   readonly #clock: Clock;
