@@ -11,7 +11,8 @@ import {
 } from "../cni/pod-network.ts";
 import type { CniCondition } from "../cni/types.ts";
 import type { IpAddress } from "../ip/address.ts";
-import type { SelfNode } from "../k8s/topology.ts";
+import { type Prefix, prefixContains } from "../ip/prefix.ts";
+import type { SelfNode, Topology } from "../k8s/topology.ts";
 import type { AgentConfig } from "./config.ts";
 
 export class PodsPart {
@@ -19,6 +20,7 @@ export class PodsPart {
   /** Why this node does not route yet. */
   readonly #notYet: () => string | undefined;
   #wanted: Omit<PodNetworkWanted, "notYet"> | undefined;
+  #podSubnets: readonly Prefix[] = [];
   #routes = false;
 
   constructor(
@@ -41,11 +43,19 @@ export class PodsPart {
   }
 
   /** Without an own Node that says anything all stays as it is: its pods may still be running. */
-  update(self: SelfNode | undefined): void {
+  update({ self, podSubnets }: Pick<Topology, "self" | "podSubnets">): void {
+    this.#podSubnets = podSubnets;
     if (self === undefined || (self.podCidrs.length === 0 && self.primaryAddress === undefined)) {
       return;
     }
-    this.#wanted = { podCidrs: self.podCidrs, nodeIps: nodeIps(self), overheadBytes: 0 };
+    const { podCidrs } = self;
+    this.#wanted = {
+      podCidrs,
+      nodeIps: nodeIps(self),
+      overheadBytes: 0,
+      isOthers: (address) =>
+        this.#podSubnets.some((one) => prefixContains(one, address) && !podCidrs.includes(one)),
+    };
     this.refresh();
   }
 

@@ -16,6 +16,8 @@ export const LINKS_PERIOD_MS = 30_000;
 export const LINKS_GAP_MS = 50;
 /** Looks in one pass that find something to do. Beyond: somebody else undoes it; tried later. */
 export const LINKS_ROUNDS_MAX = 5;
+/** Addresses of earlier pod CIDRs that the bridge keeps. Beyond: the oldest go unnoticed. */
+export const FORMER_ADDRESSES_MAX = 16;
 /** What failed is tried again: the first time after, and at most every. */
 export const RETRY_FIRST_MS = 200;
 export const RETRY_MAX_MS = 10_000;

@@ -3,37 +3,23 @@
  * the node's own interface. Pure: from the links and addresses that there are to operations and
  * conditions.
  *
- * A bridge that was removed under running pods is made whole again: its address, and the pods'
- * ends that were its ports, are remembered from the pass before.
+ * What is put back for running pods stands in bridge-memory.ts.
  */
 import { addressBytes, familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
-import { type Prefix, prefixContains } from "../ip/prefix.ts";
+import type { Prefix } from "../ip/prefix.ts";
+import {
+  type BridgeMemory,
+  type FormerAddress,
+  formerAddresses,
+  isNeeded,
+  keepFormer,
+  portsOf,
+  remember,
+  restore,
+} from "./bridge-memory.ts";
+import type { HostLink, HostLinks, LinkOperation } from "./host-links.ts";
 import { NAMED_MAX } from "./limits.ts";
 import { type CniCondition, type CniPluginKind, POD_BRIDGE } from "./types.ts";
-
-export interface HostLink {
-  readonly index: number;
-  readonly name: string;
-  /** `bridge`, `veth`, …; undefined for a real device. */
-  readonly kind: string | undefined;
-  readonly mtu: number;
-  readonly up: boolean;
-  readonly loopback: boolean;
-  /** Index of the bridge it is a port of; 0 for none. */
-  readonly masterIndex: number;
-}
-
-export interface HostAddress {
-  readonly linkIndex: number;
-  readonly address: IpAddress;
-  /** Of the prefix, in bits. */
-  readonly length: number;
-}
-
-export interface HostLinks {
-  readonly links: readonly HostLink[];
-  readonly addresses: readonly HostAddress[];
-}
 
 export interface LinksWanted {
   readonly kind: CniPluginKind;
@@ -44,37 +30,9 @@ export interface LinksWanted {
   readonly autoMtu: boolean;
   /** Bytes that tunnels take from each packet. */
   readonly overheadBytes: number;
+  /** Addresses of an earlier pod CIDR of this node that another Node has now. */
+  readonly taken: readonly IpAddress[];
 }
-
-/** kube-bridge as it was last seen. */
-export interface BridgeMemory {
-  readonly index: number;
-  readonly ports: readonly number[];
-  readonly addresses: readonly Omit<HostAddress, "linkIndex">[];
-}
-
-export type LinkOperation =
-  | {
-      readonly kind: "create-bridge";
-      readonly name: string;
-      readonly mtu: number | undefined;
-      readonly linkAddress: string | undefined;
-    }
-  | {
-      readonly kind: "set";
-      readonly index: number;
-      readonly change: {
-        readonly up?: true;
-        readonly mtu?: number;
-        readonly masterIndex?: number;
-      };
-    }
-  | {
-      readonly kind: "add-address";
-      readonly index: number;
-      readonly address: IpAddress;
-      readonly length: number;
-    };
 
 export interface LinksPlan {
   readonly operations: readonly LinkOperation[];
@@ -85,6 +43,8 @@ export interface LinksPlan {
   readonly mtu: number | undefined;
   /** Whether pods can be connected as things are. */
   readonly ready: boolean;
+  /** The bridge's addresses of earlier pod CIDRs, for `taken`. */
+  readonly former: readonly IpAddress[];
   readonly memory: BridgeMemory | undefined;
 }
 
@@ -100,7 +60,7 @@ export function planLinks(
 ): LinksPlan {
   const conditions: CniCondition[] = [];
   const node = nodeLinks(host, wanted, conditions);
-  const plain = { conditions, nodeLink: node.name, mtu: node.mtu };
+  const plain = { conditions, nodeLink: node.name, mtu: node.mtu, former: [] };
   if (wanted.kind === "ptp") return { ...plain, operations: [], ready: true, memory: undefined };
   const bridge = host.links.find((link) => link.name === POD_BRIDGE);
   if (bridge === undefined) {
@@ -113,19 +73,21 @@ export function planLinks(
     conditions.push(foreign);
     return { ...plain, operations: [], ready: false, memory: undefined };
   }
-  conditions.push(...addressConditions(bridge, host, wanted.podCidrs));
+  const former = formerAddresses(bridge, host, wanted, memory);
+  const needed = former.filter((one) => isNeeded(one, host, wanted.taken));
+  conditions.push(...formerConditions(wanted.podCidrs.length === 0 ? [] : needed));
   const operations = [
     ...adjust(bridge, node.mtu),
-    ...(memory === undefined || memory.index === bridge.index
-      ? []
-      : restore(bridge, host, wanted.podCidrs, memory)),
+    ...restore(bridge, host, wanted, memory),
+    ...keepFormer(bridge, host, wanted, former),
   ];
   const settled = operations.length === 0;
   return {
     ...plain,
     operations,
     ready: bridge.up,
-    memory: settled ? remember(bridge, host) : memory,
+    former: (settled ? needed : former).map(({ address }) => address),
+    memory: settled ? remember(bridge, host, needed) : memory,
   };
 }
 
@@ -187,20 +149,9 @@ function whyForeign(bridge: HostLink, host: HostLinks): CniCondition | undefined
   };
 }
 
-/** Addresses of an earlier pod CIDR, or of nobody knows whom. */
-function addressConditions(
-  bridge: HostLink,
-  host: HostLinks,
-  podCidrs: readonly Prefix[],
-): readonly CniCondition[] {
-  const strange = host.addresses.filter(
-    ({ linkIndex, address }) =>
-      linkIndex === bridge.index &&
-      !isLinkLocal(address) &&
-      !podCidrs.some((cidr) => prefixContains(cidr, address)),
-  );
-  if (strange.length === 0 || podCidrs.length === 0) return [];
-  const texts = strange.slice(0, NAMED_MAX).map(({ address, length }) => `${address}/${length}`);
+function formerConditions(former: readonly FormerAddress[]): readonly CniCondition[] {
+  if (former.length === 0) return [];
+  const texts = former.slice(0, NAMED_MAX).map(({ address, length }) => `${address}/${length}`);
   return [
     {
       name: "pod-bridge-address",
@@ -208,7 +159,8 @@ function addressConditions(
       message:
         `${POD_BRIDGE} has the address ${texts.join(", ")}, which is in no pod CIDR of this ` +
         "node: " +
-        "pods of an earlier pod CIDR are not reached from other nodes, recreate them",
+        "it is kept for pods of an earlier pod CIDR, which are not reached from other nodes; " +
+        "recreate them",
     },
   ];
 }
@@ -221,49 +173,6 @@ function adjust(bridge: HostLink, mtu: number | undefined): readonly LinkOperati
   return [{ kind: "set", index: bridge.index, change }];
 }
 
-/** For a bridge that took the place of the one remembered. */
-function restore(
-  bridge: HostLink,
-  host: HostLinks,
-  podCidrs: readonly Prefix[],
-  memory: BridgeMemory,
-): readonly LinkOperation[] {
-  const lost = memory.ports.flatMap((index) => {
-    const link = host.links.find((one) => one.index === index);
-    return link?.kind === "veth" && link.masterIndex === 0 ? [link] : [];
-  });
-  const has = (address: IpAddress) =>
-    host.addresses.some((one) => one.linkIndex === bridge.index && one.address === address);
-  const addresses = memory.addresses.filter(
-    ({ address }) => podCidrs.some((cidr) => prefixContains(cidr, address)) && !has(address),
-  );
-  return [
-    ...addresses.map((one) => ({ kind: "add-address", index: bridge.index, ...one }) as const),
-    ...lost.map(
-      ({ index }) => ({ kind: "set", index, change: { masterIndex: bridge.index } }) as const,
-    ),
-  ];
-}
-
-function remember(bridge: HostLink, host: HostLinks): BridgeMemory {
-  return {
-    index: bridge.index,
-    ports: portsOf(bridge, host).map((port) => port.index),
-    addresses: host.addresses
-      .filter(({ linkIndex, address }) => linkIndex === bridge.index && !isLinkLocal(address))
-      .map(({ address, length }) => ({ address, length })),
-  };
-}
-
-function portsOf(bridge: HostLink, host: HostLinks): readonly HostLink[] {
-  return host.links.filter((link) => link.masterIndex === bridge.index);
-}
-
-/** RFC 4291 §2.4; the bridge gives itself one. */
-function isLinkLocal(address: IpAddress): boolean {
-  return /^fe[89ab]/.test(address);
-}
-
 function nodeAddressMissing(missing: readonly IpAddress[]): CniCondition {
   return {
     name: "node-address-missing",
@@ -272,27 +181,4 @@ function nodeAddressMissing(missing: readonly IpAddress[]): CniCondition {
       `no interface of this machine has the node's address ${missing.join(", ")}: ` +
       "the MTU of pods cannot be taken from it",
   };
-}
-
-/** As one would type it after `ip`. */
-export function describeOperation(operation: LinkOperation): string {
-  switch (operation.kind) {
-    case "create-bridge": {
-      const { name, mtu, linkAddress } = operation;
-      const width = mtu === undefined ? "" : ` mtu ${mtu}`;
-      const own = linkAddress === undefined ? "" : ` address ${linkAddress}`;
-      return `link add ${name}${own}${width} type bridge`;
-    }
-    case "set": {
-      const { up, mtu, masterIndex } = operation.change;
-      const words = [
-        ...(up === undefined ? [] : ["up"]),
-        ...(mtu === undefined ? [] : [`mtu ${mtu}`]),
-        ...(masterIndex === undefined ? [] : [`master if${masterIndex}`]),
-      ];
-      return `link set if${operation.index} ${words.join(" ")}`;
-    }
-    case "add-address":
-      return `address add ${operation.address}/${operation.length} dev if${operation.index}`;
-  }
 }

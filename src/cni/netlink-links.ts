@@ -10,7 +10,7 @@ import {
   SystemCallError,
 } from "netlink-ts";
 import { parseAddress } from "../ip/address.ts";
-import type { HostAddress, HostLink, HostLinks, LinkOperation } from "./links-plan.ts";
+import type { HostAddress, HostLink, HostLinks, LinkOperation } from "./host-links.ts";
 import { type LinkKernel, LinkKernelError } from "./pod-links.ts";
 
 export interface NetlinkLinksOptions {
@@ -72,11 +72,16 @@ export class NetlinkLinks implements LinkKernel {
           return;
         }
         case "set":
-          await links.set(operation.index, operation.change);
+          await links.set(operation.index, linkChange(operation.change));
           return;
         case "add-address": {
           const { index, address, length } = operation;
           await addresses.replace({ interfaceIndex: index, address: `${address}/${length}` });
+          return;
+        }
+        case "remove-address": {
+          const { index, address, length } = operation;
+          await addresses.delete({ interfaceIndex: index, address: `${address}/${length}` });
           return;
         }
       }
@@ -111,6 +116,12 @@ async function translatingErrors<T>(task: () => Promise<T>): Promise<T> {
   }
 }
 
+type LinkChange = Extract<LinkOperation, { kind: "set" }>["change"];
+
+function linkChange({ hairpin, ...change }: LinkChange) {
+  return hairpin === undefined ? change : { ...change, info: { bridgePort: { hairpin } } };
+}
+
 /** ARPHRD_LOOPBACK. */
 const LOOPBACK_TYPE = 772;
 
@@ -123,6 +134,7 @@ function linkOf({ index, name, flags, mtu, type, info, masterIndex }: NetlinkLin
     up: (flags & LinkFlag.UP) !== 0,
     loopback: type === LOOPBACK_TYPE,
     masterIndex: masterIndex ?? 0,
+    hairpin: info?.bridgePort?.hairpin ?? false,
   };
 }
 

@@ -44,6 +44,8 @@ export interface PodNetworkWanted {
   readonly nodeIps: readonly IpAddress[];
   /** Bytes that tunnels take from each packet. */
   readonly overheadBytes: number;
+  /** Whether an address is in the pod CIDR of another Node. */
+  readonly isOthers: (address: IpAddress) => boolean;
   /** Why the node does not route yet; undefined when it does. */
   readonly notYet: string | undefined;
 }
@@ -153,12 +155,13 @@ export class PodNetwork {
   #tell(): void {
     const wanted = this.#wanted;
     if (wanted === undefined) return;
-    const { podCidrs, nodeIps, overheadBytes } = wanted;
+    const { podCidrs, nodeIps, overheadBytes, isOthers } = wanted;
     const { cni, plugin, autoMtu, egress, exclude } = this.#options;
     const state = this.#links.state();
+    const taken = state.former.filter(isOthers);
     const families = [...new Set([...nodeIps.map(familyOf), ...podCidrs.map(prefixFamily)])];
     const orders = [
-      { kind: plugin, nodeIps, podCidrs, autoMtu, overheadBytes },
+      { kind: plugin, nodeIps, podCidrs, autoMtu, overheadBytes, taken },
       {
         pods: cni ? plugin : undefined,
         nodeLink: state.nodeLink,

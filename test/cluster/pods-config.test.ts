@@ -4,7 +4,7 @@ import { access, mkdir, readFile, rename, rm, symlink, writeFile } from "node:fs
 import { basename, dirname, join } from "node:path";
 import { test } from "node:test";
 import { type Cluster, type ClusterNode, nodeObject, SEED_NODES } from "../support/cluster.ts";
-import { routeLine } from "../support/cluster-checks.ts";
+import { routeIs, routeLine } from "../support/cluster-checks.ts";
 import { configured, startedPodCluster } from "../support/pods.ts";
 import { until } from "../support/shell.ts";
 import { startServer, transfer } from "../support/tcp-transfer.ts";
@@ -92,7 +92,7 @@ test("the configuration comes only when the node routes", async (t) => {
   await noCondition(cluster, "node1");
 });
 
-test("another pod CIDR: new pods get its addresses, keys of the administrator stay", async (t) => {
+test("another pod CIDR: new pods get its addresses, old ones keep their gateway", async (t) => {
   const started = await startedPodCluster(t, { nodes: NODES });
   if (started === undefined) return;
   const { cluster, pods } = started;
@@ -123,8 +123,43 @@ test("another pod CIDR: new pods get its addresses, keys of the administrator st
   const fresh = await pods.add("node2");
   assert.deepEqual(fresh.addresses, ["10.233.68.2"]);
   await until("node1 routes it", () => pods.ping(far.label, "10.233.68.2"));
+
+  // The plugin took the old gateway away, and would again: the agent puts it behind the new one.
+  const addresses = async () =>
+    [...(await cluster.namespaces.ip("node2", "-4 addr show kube-bridge")).matchAll(/inet (\S+)/g)]
+      .map((match) => match[1])
+      .join(" ");
+  const gateways = (expected: string) =>
+    until(`kube-bridge has ${expected}`, async () => (await addresses()) === expected);
+  await gateways("10.233.68.1/24 10.233.65.1/24");
+  assert.ok(await pods.ping("node2", old.addresses[0]!), "kubelet's probes");
+  assert.ok(await pods.ping(old.label, fresh.addresses[0]!));
+  assert.ok(await pods.ping(fresh.label, old.addresses[0]!));
+  const another = await pods.add("node2");
+  assert.equal(await addresses(), "10.233.68.1/24 10.233.65.1/24", "not even for a moment");
+  await pods.del(another);
+
   await pods.del(old);
+  await gateways("10.233.68.1/24");
   await noCondition(cluster, "node2");
+});
+
+test("an old gateway gives way to another Node that has the old pod CIDR", async (t) => {
+  const started = await startedPodCluster(t, { nodes: NODES });
+  if (started === undefined) return;
+  const { cluster, pods } = started;
+  const far = await pods.add("node1");
+  const old = await pods.add("node2");
+  const moved = { ...node2, podCidr: "10.233.68.0/24" };
+  await cluster.api("DELETE", "/api/v1/nodes/node2");
+  await cluster.api("POST", "/api/v1/nodes", nodeObject(moved));
+  await condition(cluster, "node2", "pod-bridge-address", /10\.233\.65\.1\/24/);
+  await cluster.api("DELETE", "/api/v1/nodes/node1");
+  await cluster.api("POST", "/api/v1/nodes", nodeObject({ ...node1, podCidr: node2.podCidr }));
+  await routeIs(cluster, "node2", routeLine(node1, node2.podCidr), true);
+  await noCondition(cluster, "node2");
+  await pods.del(far);
+  await pods.del(old);
 });
 
 test("egress: excluded destinations, off, and on again", async (t) => {

@@ -1,8 +1,8 @@
 /** The keeper of links and settings on a machine in memory, with a fake clock. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import type { HostLink, HostLinks, LinkOperation } from "../../src/cni/host-links.ts";
 import { LINKS_GAP_MS, LINKS_PERIOD_MS } from "../../src/cni/limits.ts";
-import type { HostLink, HostLinks, LinkOperation } from "../../src/cni/links-plan.ts";
 import { type LinkKernel, LinkKernelError, PodLinks } from "../../src/cni/pod-links.ts";
 import type { Sysctls } from "../../src/cni/sysctls.ts";
 import { parseAddress } from "../../src/ip/address.ts";
@@ -18,6 +18,7 @@ const WANTED = {
   podCidrs: [prefix("10.233.64.0/24")],
   autoMtu: true,
   overheadBytes: 0,
+  taken: [],
 };
 
 class MemoryKernel implements LinkKernel {
@@ -30,6 +31,7 @@ class MemoryKernel implements LinkKernel {
       up: true,
       loopback: false,
       masterIndex: 0,
+      hairpin: false,
     },
   ];
   readonly done: string[] = [];
@@ -63,7 +65,7 @@ class MemoryKernel implements LinkKernel {
       const { name } = operation;
       const mtu = operation.mtu ?? 1500;
       const made = { index: 9, name, kind: "bridge", mtu, up: true };
-      this.links.push({ ...made, loopback: false, masterIndex: 0 });
+      this.links.push({ ...made, loopback: false, masterIndex: 0, hairpin: false });
     }
     if (operation.kind === "set") {
       this.links = this.links.map((link) =>
@@ -117,7 +119,7 @@ test("bridge and settings are made, and then left", async (t) => {
   links.start();
   await clock.advanceAsync(0);
   assert.deepEqual(kernel.done, ["create-bridge"]);
-  assert.deepEqual(links.state(), { nodeLink: "enp1s0", mtu: 1500, ready: true });
+  assert.deepEqual(links.state(), { nodeLink: "enp1s0", mtu: 1500, ready: true, former: [] });
   assert.deepEqual(sysctls.written, ["net.ipv4.ip_forward=1"]);
   await clock.advanceAsync(LINKS_PERIOD_MS * 2);
   assert.deepEqual([kernel.done.length, links.conditions()], [1, []]);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { ConflistFiles } from "../../src/cni/conflist-file.ts";
-import type { HostLink } from "../../src/cni/links-plan.ts";
+import type { HostLink } from "../../src/cni/host-links.ts";
 import {
   PodNetwork,
   type PodNetworkOptions,
@@ -21,6 +21,7 @@ const READY: PodNetworkWanted = {
   podCidrs: [prefix("10.233.64.0/24")],
   nodeIps: [NODE_IP],
   overheadBytes: 0,
+  isOthers: () => false,
   notYet: undefined,
 };
 
@@ -34,6 +35,7 @@ function machine() {
       up: true,
       loopback: false,
       masterIndex: 0,
+      hairpin: false,
     },
   ];
   const done: string[] = [];
@@ -64,7 +66,7 @@ function machine() {
         if (operation.kind !== "create-bridge") return;
         const mtu = operation.mtu ?? 1500;
         const made = { index: 5, name: operation.name, kind: "bridge", mtu };
-        links.push({ ...made, up: true, loopback: false, masterIndex: 0 });
+        links.push({ ...made, up: true, loopback: false, masterIndex: 0, hairpin: false });
       },
       close: () => undefined,
     },

@@ -18,6 +18,7 @@ const WANTED = {
   podCidrs: [prefix("10.233.64.0/24")],
   autoMtu: true,
   overheadBytes: 0,
+  taken: [],
 };
 
 interface LinkJson {
@@ -26,7 +27,10 @@ interface LinkJson {
   readonly flags: readonly string[];
   readonly address: string;
   readonly master?: string;
-  readonly linkinfo?: { readonly info_kind?: string };
+  readonly linkinfo?: {
+    readonly info_kind?: string;
+    readonly info_slave_data?: { readonly hairpin: boolean };
+  };
 }
 
 function setUp(t: TestContext) {
@@ -89,17 +93,26 @@ test("a deleted bridge is back with address and ports, within a fraction of a se
   namespace.ip("addr add 10.233.64.1/24 dev kube-bridge");
   addPort(namespace, "vetha");
   addPort(namespace, "vethb");
+  namespace.ip("link set vetha type bridge_slave hairpin on");
   // What was added must have been seen before it is lost.
   await delay(LINKS_GAP_MS * 4);
+  const hairpin = (name: string) =>
+    (JSON.parse(namespace.ip(`-j -d link show ${name}`)) as LinkJson[])[0]?.linkinfo
+      ?.info_slave_data?.hairpin;
   const before = bridge();
   const begun = performance.now();
   namespace.ip("link del kube-bridge");
   await until("the bridge is whole", () => {
     const all = JSON.parse(namespace.ip("-j link show")) as LinkJson[];
     const ports = all.filter((link) => link.master === "kube-bridge");
-    return ports.length === 2 && namespace.ip("addr show kube-bridge").includes("10.233.64.1/24");
+    return (
+      ports.length === 2 &&
+      hairpin("vetha") &&
+      namespace.ip("addr show kube-bridge").includes("10.233.64.1/24")
+    );
   });
   assert.ok(performance.now() - begun < 1000, `${performance.now() - begun} ms`);
+  assert.equal(hairpin("vethb"), false);
   assert.equal(bridge()?.address, before?.address, "pods need no new ARP entry");
 });
 

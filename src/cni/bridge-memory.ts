@@ -1,0 +1,157 @@
+/**
+ * kube-bridge as it was last seen, and what that says of the one that is there now. Two things are
+ * kept for running pods, which nobody else does:
+ *
+ * - A bridge that was removed under them is made whole: its addresses, and the pods' ends that were
+ *   its ports, with the hairpin mode that they had.
+ * - The gateway of an earlier pod CIDR stays as long as a pod runs that may use it. The bridge
+ *   plugin takes it away with the first pod of the new CIDR, so it is put back, behind the new one:
+ *   there the plugin does not see it. It goes with the last of these pods, or when another Node has
+ *   that CIDR now, whose pods it would be in the way of.
+ *
+ * Pure. Which pods use a gateway is not known; all that were ports when it first was out of place
+ * may.
+ */
+import type { IpAddress } from "../ip/address.ts";
+import { type Prefix, prefixContains } from "../ip/prefix.ts";
+import type { HostAddress, HostLink, HostLinks, LinkOperation } from "./host-links.ts";
+import { FORMER_ADDRESSES_MAX } from "./limits.ts";
+
+type BridgeAddress = Omit<HostAddress, "linkIndex">;
+
+export interface BridgeMemory {
+  readonly index: number;
+  readonly ports: readonly { readonly index: number; readonly hairpin: boolean }[];
+  /** Without link-local ones. */
+  readonly addresses: readonly BridgeAddress[];
+  /** Those in no pod CIDR of this node, with the ports of that moment; also while they are gone. */
+  readonly former: readonly FormerAddress[];
+}
+
+export interface FormerAddress extends BridgeAddress {
+  readonly ports: readonly number[];
+}
+
+/** What this node has now. */
+export interface BridgeOwner {
+  readonly podCidrs: readonly Prefix[];
+  /** Addresses of the bridge that are in the pod CIDR of another Node. */
+  readonly taken: readonly IpAddress[];
+}
+
+/** Ports and addresses that a bridge lost when it was removed and made again. */
+export function restore(
+  bridge: HostLink,
+  host: HostLinks,
+  { podCidrs }: BridgeOwner,
+  memory: BridgeMemory | undefined,
+): readonly LinkOperation[] {
+  if (memory === undefined) return [];
+  const operations: LinkOperation[] = [];
+  if (memory.index !== bridge.index) {
+    for (const address of memory.addresses) {
+      if (!isOwn(address, podCidrs) || hasAddress(host, bridge, address)) continue;
+      operations.push({ kind: "add-address", index: bridge.index, ...plain(address) });
+    }
+  }
+  for (const { index, hairpin } of memory.ports) {
+    const link = host.links.find((one) => one.index === index);
+    if (memory.index === bridge.index || link?.kind !== "veth") continue;
+    if (link.masterIndex === 0) {
+      operations.push({ kind: "set", index, change: { masterIndex: bridge.index } });
+    } else if (link.masterIndex === bridge.index && hairpin && !link.hairpin) {
+      operations.push({ kind: "set", index, change: { hairpin } });
+    }
+  }
+  return operations;
+}
+
+/** The addresses of earlier pod CIDRs that are on the bridge, or should be. */
+export function formerAddresses(
+  bridge: HostLink,
+  host: HostLinks,
+  { podCidrs }: BridgeOwner,
+  memory: BridgeMemory | undefined,
+): readonly FormerAddress[] {
+  // Before the Node has any, nothing can be out of place.
+  if (podCidrs.length === 0) return memory?.former ?? [];
+  const known = (memory?.former ?? []).filter((one) => !isOwn(one, podCidrs));
+  const ports = portsOf(bridge, host).map(({ index }) => index);
+  const found = addressesOf(bridge, host)
+    .filter((one) => !isOwn(one, podCidrs) && !known.some((other) => isSame(one, other)))
+    .map((one) => ({ ...one, ports }));
+  return [...known, ...found].slice(-FORMER_ADDRESSES_MAX);
+}
+
+/** Whether a pod may still use it, and nobody else does. */
+export function isNeeded(
+  former: FormerAddress,
+  host: HostLinks,
+  taken: readonly IpAddress[],
+): boolean {
+  if (taken.includes(former.address)) return false;
+  const runs = (index: number) =>
+    host.links.some((link) => link.index === index && link.kind === "veth");
+  return former.ports.some(runs);
+}
+
+/** What is to be done about them. */
+export function keepFormer(
+  bridge: HostLink,
+  host: HostLinks,
+  { podCidrs, taken }: BridgeOwner,
+  former: readonly FormerAddress[],
+): readonly LinkOperation[] {
+  if (podCidrs.length === 0) return [];
+  return former.flatMap((one): readonly LinkOperation[] => {
+    const needed = isNeeded(one, host, taken);
+    if (needed === hasAddress(host, bridge, one)) return [];
+    const kind = needed ? "add-address" : "remove-address";
+    return [{ kind, index: bridge.index, ...plain(one) }];
+  });
+}
+
+export function remember(
+  bridge: HostLink,
+  host: HostLinks,
+  former: readonly FormerAddress[],
+): BridgeMemory {
+  return {
+    index: bridge.index,
+    ports: portsOf(bridge, host).map(({ index, hairpin }) => ({ index, hairpin })),
+    addresses: addressesOf(bridge, host),
+    former,
+  };
+}
+
+export function portsOf(bridge: HostLink, host: HostLinks): readonly HostLink[] {
+  return host.links.filter((link) => link.masterIndex === bridge.index);
+}
+
+/** Of the bridge, without link-local ones. */
+function addressesOf(bridge: HostLink, host: HostLinks): readonly BridgeAddress[] {
+  return host.addresses
+    .filter(({ linkIndex, address }) => linkIndex === bridge.index && !isLinkLocal(address))
+    .map(plain);
+}
+
+function plain({ address, length }: BridgeAddress): BridgeAddress {
+  return { address, length };
+}
+
+function isOwn({ address }: BridgeAddress, podCidrs: readonly Prefix[]): boolean {
+  return podCidrs.some((cidr) => prefixContains(cidr, address));
+}
+
+function isSame(a: BridgeAddress, b: BridgeAddress): boolean {
+  return a.address === b.address && a.length === b.length;
+}
+
+function hasAddress(host: HostLinks, bridge: HostLink, one: BridgeAddress): boolean {
+  return host.addresses.some((other) => other.linkIndex === bridge.index && isSame(one, other));
+}
+
+/** RFC 4291 §2.4; the bridge gives itself one. */
+function isLinkLocal(address: IpAddress): boolean {
+  return /^fe[89ab]/.test(address);
+}

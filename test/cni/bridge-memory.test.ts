@@ -1,0 +1,142 @@
+/** What running pods need of kube-bridge when it is removed, or the Node gets another pod CIDR. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { BridgeMemory } from "../../src/cni/bridge-memory.ts";
+import type { HostAddress, HostLink, HostLinks, LinkOperation } from "../../src/cni/host-links.ts";
+import { type LinksWanted, planLinks } from "../../src/cni/links-plan.ts";
+import { type IpAddress, parseAddress } from "../../src/ip/address.ts";
+import { prefix } from "../../src/ip/prefix.ts";
+
+const ip = (text: string): IpAddress => parseAddress(text)!;
+
+const wanted: LinksWanted = {
+  kind: "bridge",
+  nodeIps: [ip("192.168.50.50")],
+  podCidrs: [prefix("10.233.64.0/24")],
+  autoMtu: false,
+  overheadBytes: 0,
+  taken: [],
+};
+
+const link = (index: number, name: string, fields: Partial<HostLink>): HostLink => ({
+  index,
+  name,
+  kind: undefined,
+  mtu: 1500,
+  up: true,
+  loopback: false,
+  masterIndex: 0,
+  hairpin: false,
+  ...fields,
+});
+const bridge = (index = 5) => link(index, "kube-bridge", { kind: "bridge" });
+const pod = (index: number, master = 5, hairpin = true) =>
+  link(index, `veth${index}`, { kind: "veth", masterIndex: master, hairpin });
+const at = (linkIndex: number, address: string, length = 24): HostAddress => ({
+  linkIndex,
+  address: ip(address),
+  length,
+});
+const host = (links: readonly HostLink[], addresses: readonly HostAddress[] = []): HostLinks => ({
+  links: [link(2, "enp1s0", {}), ...links],
+  addresses: [at(2, "192.168.50.50"), ...addresses],
+});
+/** An operation on an address of the bridge. */
+const change = (kind: "add-address" | "remove-address", address: string, index = 5) => {
+  return { kind, index, address: ip(address), length: 24 };
+};
+
+test("a bridge that is removed under running pods is made whole, hairpin mode and all", () => {
+  const addresses = [at(5, "10.233.64.1"), at(5, "10.233.66.1"), at(5, "fe80::1", 64)];
+  const links = [bridge(), pod(6), pod(7), pod(12, 5, false)];
+  const before = planLinks(host(links, addresses), wanted, undefined);
+  const gone = planLinks(host([pod(6, 0, false), pod(7, 0, false)]), wanted, before.memory);
+  assert.deepEqual(
+    gone.operations.map(({ kind }) => kind),
+    ["create-bridge"],
+  );
+  // Pod 7 is gone meanwhile, pod 8 was never a port, 10 took another master.
+  const made = [bridge(9), pod(6, 0, false), pod(12, 0, false), pod(8, 0), pod(10, 11)];
+  const back = planLinks(host(made), wanted, gone.memory);
+  const expected: readonly LinkOperation[] = [
+    change("add-address", "10.233.64.1", 9),
+    { kind: "set", index: 6, change: { masterIndex: 9 } },
+    { kind: "set", index: 12, change: { masterIndex: 9 } },
+    change("add-address", "10.233.66.1", 9),
+  ];
+  assert.deepEqual(back.operations, expected);
+  const ports = [bridge(9), pod(6, 9, false), pod(12, 9, false), pod(8, 0)];
+  const both = [at(9, "10.233.64.1"), at(9, "10.233.66.1")];
+  const joined = planLinks(host(ports, both), wanted, back.memory);
+  assert.deepEqual(joined.operations, [{ kind: "set", index: 6, change: { hairpin: true } }]);
+  const whole = host([bridge(9), pod(6, 9), pod(12, 9, false), pod(8, 0)], both);
+  const after = planLinks(whole, wanted, joined.memory);
+  assert.deepEqual(after.operations, []);
+  assert.deepEqual<BridgeMemory | undefined>(after.memory, {
+    index: 9,
+    ports: [
+      { index: 6, hairpin: true },
+      { index: 12, hairpin: false },
+    ],
+    addresses: [
+      { address: ip("10.233.64.1"), length: 24 },
+      { address: ip("10.233.66.1"), length: 24 },
+    ],
+    former: [{ address: ip("10.233.66.1"), length: 24, ports: [6, 7, 12] }],
+  });
+});
+
+test("a pod that was taken off the bridge, or off hairpin, while it is there is left so", () => {
+  const before = planLinks(host([bridge(), pod(6), pod(7)]), wanted, undefined);
+  const plan = planLinks(host([bridge(), pod(6, 0), pod(7, 5, false)]), wanted, before.memory);
+  assert.deepEqual(plan.operations, []);
+});
+
+test("the gateway of an earlier pod CIDR stays as long as a pod that may use it", () => {
+  const moved = { ...wanted, podCidrs: [prefix("10.233.68.0/24")] };
+  const [old, fresh] = [at(5, "10.233.64.1"), at(5, "10.233.68.1")];
+  const before = planLinks(host([bridge(), pod(6), pod(7)], [old]), wanted, undefined);
+  assert.deepEqual(before.conditions, []);
+  const changed = planLinks(host([bridge(), pod(6), pod(7)], [old]), moved, before.memory);
+  assert.deepEqual(changed.operations, []);
+  assert.match(
+    changed.conditions[0]!.message,
+    /has the address 10\.233\.64\.1\/24, which is in no/,
+  );
+  assert.deepEqual(changed.former, [ip("10.233.64.1")]);
+
+  // The plugin makes pod 8 and takes the old gateway away.
+  const added = planLinks(host([bridge(), pod(6), pod(7), pod(8)], [fresh]), moved, changed.memory);
+  assert.deepEqual(added.operations, [change("add-address", "10.233.64.1")]);
+  const kept = planLinks(
+    host([bridge(), pod(6), pod(7), pod(8)], [fresh, old]),
+    moved,
+    added.memory,
+  );
+  assert.deepEqual(kept.operations, []);
+
+  const fewer = planLinks(host([bridge(), pod(7), pod(8)], [fresh, old]), moved, kept.memory);
+  assert.deepEqual(fewer.operations, []);
+  const last = planLinks(host([bridge(), pod(8)], [fresh, old]), moved, fewer.memory);
+  assert.deepEqual(last.operations, [change("remove-address", "10.233.64.1")]);
+  assert.deepEqual(last.conditions, []);
+  const done = planLinks(host([bridge(), pod(8)], [fresh]), moved, last.memory);
+  assert.deepEqual([done.operations, done.former, done.memory?.former], [[], [], []]);
+});
+
+test("it goes at once when another Node has that CIDR, and stays when the old one comes back", () => {
+  const moved = { ...wanted, podCidrs: [prefix("10.233.68.0/24")] };
+  const old = host([bridge(), pod(6)], [at(5, "10.233.64.1")]);
+  const changed = planLinks(old, moved, undefined);
+  const taken = planLinks(old, { ...moved, taken: [ip("10.233.64.1")] }, changed.memory);
+  assert.deepEqual(taken.operations, [change("remove-address", "10.233.64.1")]);
+  assert.deepEqual(taken.conditions, []);
+  const returned = planLinks(old, wanted, changed.memory);
+  assert.deepEqual([returned.operations, returned.former, returned.conditions], [[], [], []]);
+});
+
+test("before the Node has any pod CIDR nothing is out of place", () => {
+  const early = { ...wanted, podCidrs: [] };
+  const plan = planLinks(host([bridge()], [at(5, "10.233.64.1")]), early, undefined);
+  assert.deepEqual([plan.operations, plan.conditions, plan.former], [[], [], []]);
+});
