@@ -1,0 +1,72 @@
+/** The agent as its image runs it: Node, the bundled file, a configuration file, no cluster. */
+import { dirname, join } from "node:path";
+import { writeConfig } from "../../test/support/peers/process.ts";
+import { must } from "../../test/support/shell.ts";
+import { type DaemonKind, type DaemonSetup, launch, RunningDaemon, versionOf } from "./daemon.ts";
+
+const ROOT = join(import.meta.dirname, "..", "..");
+
+export const METRICS_PORT = 9179;
+
+export interface PodrouterOptions {
+  /** The bundled file. */
+  readonly bundle: string;
+  /** Arguments of Node itself: `--cpu-prof …`. */
+  readonly nodeArguments: readonly string[];
+}
+
+/** The admin socket of an agent that was started with this folder. */
+export function adminSocket(folder: string): string {
+  return join(folder, "admin.sock");
+}
+
+/** Bundles the checkout as it is now into the folder of the file. */
+export async function makeBundle(bundle: string): Promise<void> {
+  await must(process.execPath, [join(ROOT, "scripts", "bundle.ts"), "--out", dirname(bundle)]);
+}
+
+export function podrouter(options: PodrouterOptions): DaemonKind {
+  const { bundle } = options;
+  return {
+    key: "podrouter",
+    label: "podrouter",
+    kernel: true,
+    unavailable: async () => undefined,
+    version: () => versionOf([process.execPath, bundle, "--version"]),
+    start: async (setup) => {
+      const { folder } = setup;
+      const config = await writeConfig(folder, "bgp.yaml", podrouterConfig(setup));
+      const words = [
+        ...[process.execPath, ...options.nodeArguments, bundle, "run", `--config=${config}`],
+        ...[`--admin-socket=${adminSocket(folder)}`, `--state-dir=${join(folder, "state")}`],
+        ...["--enable-cni=false", "--bgp-graceful-restart=false", "--health-port=0"],
+        ...[`--metrics-port=${METRICS_PORT}`, `--dry-run=${!setup.kernel}`],
+      ];
+      // The image sets nothing else; the bench's own NODE_OPTIONS are not the agent's.
+      const env = { NODE_ENV: "production", NODE_OPTIONS: "" };
+      return new RunningDaemon(launch(setup, "podrouter", words, env));
+    },
+  };
+}
+
+/** JSON is YAML. */
+function podrouterConfig(setup: DaemonSetup): string {
+  const { address, port } = setup;
+  return JSON.stringify({
+    global: { as: setup.as, routerId: setup.routerId, listen: [{ address, port }] },
+    policies: [
+      { name: "all", default: "accept" },
+      { name: "none", default: "reject" },
+    ],
+    peerGroups: [{ name: "any", localAddress: address, holdTime: `${setup.holdSeconds}s` }],
+    peers: setup.neighbors.map((each, index) => ({
+      name: `p${index}`,
+      address: each.address,
+      group: "any",
+      remoteAs: each.as,
+      passive: each.passive,
+      import: "all",
+      export: each.export ? "all" : "none",
+    })),
+  });
+}

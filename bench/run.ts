@@ -1,0 +1,170 @@
+/**
+ * The bench: every daemon in turn under equal settings, in namespaces that it makes and removes.
+ *
+ *   npm run bench                              lists scenarios and daemons
+ *   npm run bench -- s1 s3 --runs 3            these scenarios with every daemon that is here
+ *   npm run bench -- s1 --daemons bird,podrouter
+ *   npm run bench -- newer-debian              makes the folder with newer daemons (debootstrap)
+ *   npm run bench -- s1 --daemons podrouter --profile FOLDER      a CPU profile of each run
+ *   npm run bench -- s1 --daemons podrouter --bundle OTHER.mjs    another build than the checkout's
+ *   npm run bench -- report                    tables, charts and page again from the JSON files
+ *
+ * A scenario's JSON file is written after each daemon: what was measured stays when the next one
+ * fails or is interrupted. Every wait has a time limit; Ctrl-C removes all that was made.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { namespacesUnavailable, sweepDeadNamespaces } from "../test/support/namespaces.ts";
+import type { DaemonKind } from "./daemons/daemon.ts";
+import { allDaemons } from "./daemons/daemons.ts";
+import { makeNewerDebian } from "./daemons/newer-debian.ts";
+import { makeBundle } from "./daemons/podrouter.ts";
+import { writeReport } from "./report/page.ts";
+import { plainTable, tableOf } from "./report/table.ts";
+import { machineFacts, mergeResult, readResult } from "./results.ts";
+import type { Figures, RunOptions, Scenario } from "./scenarios/scenario.ts";
+import { SCENARIOS } from "./scenarios/scenarios.ts";
+import { removeStages } from "./stage.ts";
+
+const ROOT = join(import.meta.dirname, "..");
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    runs: { type: "string", default: "3" },
+    daemons: { type: "string" },
+    out: { type: "string", default: join(ROOT, "docs", "performance") },
+    scale: { type: "string", default: "1" },
+    idle: { type: "string", default: "60" },
+    timeout: { type: "string", default: "600" },
+    profile: { type: "string" },
+    bundle: { type: "string" },
+  },
+});
+
+const say = (line: string) => void process.stdout.write(`${line}\n`);
+const bundleFolder = mkdtempSync(join(tmpdir(), "podrouter-bench-bundle-"));
+const bundle = resolve(values.bundle ?? join(bundleFolder, "podrouter.mjs"));
+process.once("exit", () => rmSync(bundleFolder, { recursive: true, force: true }));
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.once(signal, () => {
+    say(`\n${signal}: removing what was made`);
+    void removeStages().finally(() => process.exit(130));
+  });
+}
+
+const daemons = allDaemons({
+  bundle,
+  nodeArguments:
+    values.profile === undefined
+      ? []
+      : ["--cpu-prof", `--cpu-prof-dir=${resolve(values.profile)}`, "--cpu-prof-interval=500"],
+});
+
+process.exitCode = await main(positionals).catch(async (error: Error) => {
+  await removeStages();
+  say(`bench: ${error.message}`);
+  return 1;
+});
+
+async function main(names: readonly string[]): Promise<number> {
+  if (names.length === 0) return list();
+  if (names[0] === "newer-debian") {
+    await makeNewerDebian(say);
+    return 0;
+  }
+  if (names[0] !== "report") {
+    const scenarios = names[0] === "all" ? SCENARIOS : names.map(scenarioOf);
+    const chosen = values.daemons?.split(",").map(daemonOf) ?? daemons;
+    const reason = await namespacesUnavailable();
+    if (reason !== undefined) throw new Error(reason);
+    await sweepDeadNamespaces();
+    if (values.bundle === undefined) await makeBundle(bundle);
+    say(machineFacts());
+    for (const scenario of scenarios) await measure(scenario, chosen);
+  }
+  writeReport(resolve(values.out), say);
+  return 0;
+}
+
+async function list(): Promise<number> {
+  say("scenarios:");
+  for (const { key, title } of SCENARIOS) say(`  ${key.padEnd(18)} ${title}`);
+  say("daemons:");
+  for (const kind of daemons) {
+    const reason = await kind.unavailable();
+    say(`  ${kind.key.padEnd(18)} ${kind.label}${reason === undefined ? "" : `: ${reason}`}`);
+  }
+  return 0;
+}
+
+function scenarioOf(key: string): Scenario {
+  const found = SCENARIOS.find((each) => each.key === key);
+  if (found === undefined) throw new Error(`no scenario ${key}; without arguments all are listed`);
+  return found;
+}
+
+function daemonOf(key: string): DaemonKind {
+  const found = daemons.find((each) => each.key === key);
+  if (found === undefined) throw new Error(`no daemon ${key}; without arguments all are listed`);
+  return found;
+}
+
+async function measure(scenario: Scenario, kinds: readonly DaemonKind[]): Promise<void> {
+  say(`\n== ${scenario.title}`);
+  const out = resolve(values.out);
+  for (const kind of kinds.filter((each) => scenario.takes(each))) {
+    const reason = await kind.unavailable();
+    if (reason !== undefined) {
+      say(`${kind.label}: left out, ${reason}`);
+      continue;
+    }
+    const { runs, problem } = await runsOf(scenario, kind);
+    mergeResult(out, scenario.key, kind.key, {
+      label: kind.label,
+      version: kind.key === "podrouter" ? "" : await kind.version(),
+      measuredAt: new Date().toISOString(),
+      machine: machineFacts(),
+      runs,
+      ...(problem === undefined ? {} : { problem }),
+    });
+  }
+  const result = readResult(out, scenario.key);
+  if (result !== undefined) say(plainTable(tableOf(scenario, result)));
+}
+
+/** A daemon that fails once is not tried again. */
+async function runsOf(
+  scenario: Scenario,
+  kind: DaemonKind,
+): Promise<{ readonly runs: readonly Figures[]; readonly problem?: string }> {
+  const options: RunOptions = {
+    scale: Number(values.scale),
+    idleSeconds: Number(values.idle),
+    timeoutMs: Number(values.timeout) * 1000,
+    say,
+  };
+  const runs: Figures[] = [];
+  for (let i = 0; i < Number(values.runs); i++) {
+    const begin = performance.now();
+    try {
+      const figures = await scenario.run(kind, options);
+      runs.push(figures);
+      const took = ((performance.now() - begin) / 1000).toFixed(1);
+      say(`${kind.label}, run ${i + 1} (${took} s): ${figuresText(figures)}`);
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : String(error);
+      say(`${kind.label}: ${problem}`);
+      return { runs, problem: problem.split("\n")[0]!.slice(0, 300) };
+    }
+  }
+  return { runs };
+}
+
+function figuresText(figures: Figures): string {
+  return Object.entries(figures)
+    .map(([key, value]) => `${key} ${Number(value.toPrecision(3))}`)
+    .join(", ");
+}

@@ -1,0 +1,43 @@
+/** What every scenario is made of. */
+import type { DaemonKind } from "../daemons/daemon.ts";
+
+/** Numbers by the key of their {@link Measure}; what a daemon cannot do is left out. */
+export type Figures = Readonly<Record<string, number>>;
+
+export interface Measure {
+  readonly key: string;
+  /** Head of its column. */
+  readonly label: string;
+  readonly unit: "s" | "ms" | "MB" | "kB" | "";
+  /** Shown as a ratio to BIRD's and GoBGP's, too. */
+  readonly ratio: boolean;
+}
+
+/** A run's surroundings. */
+export interface RunOptions {
+  /** Divides sizes, for the smoke form; 1 in a real run. */
+  readonly scale: number;
+  /** Seconds of watching idle sessions. */
+  readonly idleSeconds: number;
+  /** Nothing that is waited for may take longer. */
+  readonly timeoutMs: number;
+  readonly say: (line: string) => void;
+}
+
+export interface Scenario {
+  readonly key: string;
+  readonly title: string;
+  /** How it is done, one paragraph. */
+  readonly text: string;
+  readonly measures: readonly Measure[];
+  /** In the chart: keys of measures. */
+  readonly chart: readonly string[];
+  /** Whether the daemon takes part. */
+  takes(kind: DaemonKind): boolean;
+  /** One run of one daemon. */
+  run(kind: DaemonKind, options: RunOptions): Promise<Figures>;
+}
+
+export function seconds(from: number, to: number): number {
+  return Math.max(0, to - from) / 1000;
+}
