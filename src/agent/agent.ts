@@ -32,6 +32,7 @@ import { isReady, type ReadinessCheck } from "./health.ts";
 import { HttpPages } from "./http-pages.ts";
 import { makeFolder } from "./make-folder.ts";
 import { readMd5Drops } from "./md5-drops.ts";
+import { MeshMemo } from "./mesh.ts";
 import { Metrics } from "./metrics.ts";
 import { nodeConditions } from "./node-conditions.ts";
 import { checkNodeSource, nodeSourceOf, TopologyReader } from "./node-feed.ts";
@@ -62,6 +63,7 @@ export class Agent {
   /** Undefined = the agent runs without Nodes. */
   readonly #nodes: NodeSource | undefined;
   readonly #reader: TopologyReader;
+  readonly #mesh = new MeshMemo();
   readonly #admin: AdminServer;
   readonly #pages: HttpPages;
   readonly #metrics: Metrics;
@@ -87,7 +89,9 @@ export class Agent {
     this.#bgp = new BgpPart(
       { ...part("bgp"), transport: new TcpTransport() },
       {
-        onBestChange: (prefixes) => this.#routes.markDirty(prefixes),
+        // A dry run looks at the whole table when it has come to rest.
+        onBestChange: config.dryRun ? undefined : (prefixes) => this.#routes.markDirty(prefixes),
+        onTableChange: () => this.#routes.wantedChanged(),
         onConverged: () => this.#convergeIfKnown(),
       },
     );
@@ -213,7 +217,8 @@ export class Agent {
     const bgp = { ...this.#config.bgp, external: this.#files.external };
     const config = { ...this.#config, bgp };
     const { loaded } = this.#files;
-    this.#bgp.update(planBgp({ topology, config, loaded, restarted: this.#adopted > 0 }));
+    const restarted = this.#adopted > 0;
+    this.#bgp.update(planBgp({ topology, config, loaded, restarted, mesh: this.#mesh }));
     this.#metrics.observePeersSync((this.#deps.clock.now() - began) / 1000);
   }
 
@@ -298,6 +303,7 @@ export class Agent {
       routesForeign: counters.foreignEvents,
       setMembersAdded: sets.added,
       setMembersRemoved: sets.removed,
+      ruleRepairs: this.#pods?.ruleRepairs ?? 0,
     };
   }
 

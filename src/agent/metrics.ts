@@ -26,6 +26,8 @@ export interface KernelCounts {
   readonly routesForeign: number;
   readonly setMembersAdded: number;
   readonly setMembersRemoved: number;
+  /** Times that packet rules which others had changed were put right. */
+  readonly ruleRepairs: number;
 }
 
 export interface MetricsSource {
@@ -357,6 +359,11 @@ function addKernel(source: MetricsSource, registers: Registers): void {
       "podrouter_ipset_members_removed_total",
       "Members removed from the ipsets",
       (counts) => counts.setMembersRemoved,
+    ],
+    [
+      "podrouter_packet_rules_repaired_total",
+      "Times that packet rules for pods, changed or flushed by others, were put right",
+      (counts) => counts.ruleRepairs,
     ],
   ];
   for (const [name, help, of] of counters) counter(registers, name, help, read(of));

@@ -22,6 +22,7 @@ const source: MetricsSource = {
     routesForeign: 6,
     setMembersAdded: 7,
     setMembersRemoved: 8,
+    ruleRepairs: 9,
   }),
   conditions: () => [
     { source: "bgp", name: "listen", severity: "error", message: "m", since: 0 },
@@ -69,6 +70,7 @@ test("every metric has the value of its part", async () => {
     podrouter_host_routes_foreign_total: "6",
     podrouter_ipset_members_added_total: "7",
     podrouter_ipset_members_removed_total: "8",
+    podrouter_packet_rules_repaired_total: "9",
     podrouter_rib_prefixes: "3",
     podrouter_rib_paths: "5",
     podrouter_bgp_refused_connections_total: "12",
