@@ -15,7 +15,7 @@ import type { AgentConfig } from "./config.ts";
 import { buildNetworks, buildPeers, type PeerDefaults } from "./config-file/build.ts";
 import type { LoadedConfig } from "./config-file/source.ts";
 import { externalPeers } from "./external-peers.ts";
-import { listenAddresses, meshPeers, ownAs, ownRoutes, routerIdOf } from "./mesh.ts";
+import { listenAddresses, type MeshMemo, meshPeers, ownAs, ownRoutes, routerIdOf } from "./mesh.ts";
 
 export interface BgpPlan {
   readonly speaker: SpeakerConfig;
@@ -36,6 +36,7 @@ export interface BgpInputs {
   readonly config: AgentConfig;
   /** The configuration file, when there is one. */
   readonly loaded: LoadedConfig | undefined;
+  readonly mesh?: MeshMemo;
   /** Routes of an earlier run were found in the kernel, so that forwarding went on. */
   readonly restarted: boolean;
 }
@@ -111,7 +112,7 @@ function planNode(inputs: BgpInputs, topology: Topology): BgpPlanned {
   const peers = mergePeers([
     file.peers,
     external,
-    meshPeers(topology, annotations, { ...config.bgp, clusterAs: as }),
+    meshPeers(topology, annotations, { ...config.bgp, clusterAs: as }, inputs.mesh),
   ]);
   return {
     ok: true,

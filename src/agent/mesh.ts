@@ -3,6 +3,7 @@
  * function of the topology and the settings. Towards other Nodes a session looks to the byte as
  * kube-router's does, so that both can stand in one cluster: nothing optional is turned on.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { Policy } from "../bgp/rib/policy-types.ts";
 import type { OriginatedRoute, PeerConfig } from "../bgp/types.ts";
 import {
@@ -20,6 +21,29 @@ import { nodeImport } from "./external-peers.ts";
 import type { RouterIdChoice } from "./flag-values.ts";
 
 /**
+ * Sessions as they were made last. Nothing in it changes an answer, only its identity: of a
+ * thousand Nodes of which one changed, one is new to the speaker.
+ */
+export class MeshMemo {
+  #session: MeshSession | undefined;
+  #peers = new WeakMap<PeerNode, PeerConfig>();
+
+  /** The session with a Node; `local` is our address for it. */
+  peer(session: MeshSession, node: PeerNode, local: IpAddress): PeerConfig {
+    if (session !== this.#session) {
+      if (!isDeepStrictEqual(session, this.#session)) this.#peers = new WeakMap();
+      this.#session = session;
+    }
+    let peer = this.#peers.get(node);
+    if (peer === undefined) {
+      peer = meshPeer(session, node, local);
+      this.#peers.set(node, peer);
+    }
+    return peer;
+  }
+}
+
+/**
  * One session for each Node that is to be peered, by primary address; in the topology's order.
  * Clients of a route reflector peer with the reflectors alone, as in kube-router: presence of the
  * annotations decides, on both sides alike.
@@ -28,6 +52,7 @@ export function meshPeers(
   topology: Topology,
   annotations: NodeAnnotations,
   settings: BgpSettings,
+  memo = new MeshMemo(),
 ): readonly PeerConfig[] {
   const { self } = topology;
   if (self === undefined || !settings.nodePeers) return [];
@@ -44,7 +69,7 @@ export function meshPeers(
     .filter((peer) => !isClient(peer) || isReflector(self))
     .flatMap((peer) => {
       const local = self.nodeIps[familyOf(peer.address)];
-      return local === undefined ? [] : [meshPeer(session, peer, local)];
+      return local === undefined ? [] : [memo.peer(session, peer, local)];
     });
 }
 

@@ -3,7 +3,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type BgpSettings, configure } from "../../src/agent/config.ts";
 import { nodeImport } from "../../src/agent/external-peers.ts";
-import { listenAddresses, meshPeers, ownAs, ownRoutes, routerIdOf } from "../../src/agent/mesh.ts";
+import {
+  listenAddresses,
+  MeshMemo,
+  meshPeers,
+  ownAs,
+  ownRoutes,
+  routerIdOf,
+} from "../../src/agent/mesh.ts";
 import { TopologyReader } from "../../src/agent/node-feed.ts";
 import type { IpFamily } from "../../src/ip/address.ts";
 import { readNodeAnnotations } from "../../src/k8s/annotations.ts";
@@ -211,4 +218,29 @@ test("clients of a reflector peer with reflectors alone, on both sides alike", (
   assert.deepEqual(seen(server, client, {}, server), ["node2 client", "node3", "node4"]);
   assert.deepEqual(seen(client, client, {}, server), ["node4"]);
   assert.deepEqual(seen({}, client, {}, server), ["node3", "node4"]);
+});
+
+test("a session that stays the same stays the same object, whatever else changes", () => {
+  const reader = new TopologyReader("node1", [4, 6]);
+  const memo = new MeshMemo();
+  const nodes = new Map([NODE1, NODE2].map((node) => [node.name as string, snapshot(node)]));
+  const remembered = (flags = {}) => {
+    const topology = reader.read(new Map(nodes));
+    const read = readNodeAnnotations("node1", topology.self?.annotations ?? new Map());
+    const peers = meshPeers(topology, read.values, settings(flags), memo);
+    assert.deepEqual(peers, meshPeers(topology, read.values, settings(flags)));
+    return peers;
+  };
+  const [first] = remembered();
+  nodes.set("node3", snapshot({ name: "node3", addresses: ["192.168.50.52"] }));
+  assert.equal(remembered()[0], first);
+  nodes.set("node2", snapshot({ ...NODE2, addresses: ["192.168.50.99"] }));
+  const moved = remembered();
+  assert.equal(moved[0]?.address, "192.168.50.99");
+  // What all sessions have in common makes all of them new.
+  const other = remembered({ "bgp-holdtime": "30s" });
+  assert.equal(other[1]?.holdSeconds, 30);
+  nodes.set("node1", snapshot({ ...NODE1, addresses: ["192.168.50.77"] }));
+  assert.equal(remembered({ "bgp-holdtime": "30s" })[1]?.localAddress, "192.168.50.77");
+  assert.equal(remembered()[1]?.holdSeconds, 90);
 });
