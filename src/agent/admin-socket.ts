@@ -10,25 +10,35 @@ import { makeFolder } from "./make-folder.ts";
 
 const PROBE_MS_MAX = 1000;
 
+export interface SocketName {
+  readonly socket: string;
+  readonly flag: string;
+}
+
 /**
  * Makes `server` listen on `path`.
  * @throws {Error} one sentence that names the path: in use, not a socket, or not permitted.
  */
-export async function listenPrivately(server: Server, path: string): Promise<void> {
+export async function listenPrivately(
+  server: Server,
+  path: string,
+  /** What it is called in messages, and the flag that gives it another path. */
+  name: SocketName = { socket: "admin socket", flag: "--admin-socket" },
+): Promise<void> {
   try {
     makeFolder(dirname(path), 0o700);
   } catch (cause) {
-    throw new Error(`cannot make the folder of the admin socket ${path}: ${reason(cause)}`, {
+    throw new Error(`cannot make the folder of the ${name.socket} ${path}: ${reason(cause)}`, {
       cause,
     });
   }
-  if (await bind(server, path)) return;
-  await removeStale(path);
-  if (!(await bind(server, path))) throw inUse(path);
+  if (await bind(server, path, name)) return;
+  await removeStale(path, name);
+  if (!(await bind(server, path, name))) throw inUse(path, name);
 }
 
 /** True when it listens, false when the path is taken. */
-async function bind(server: Server, path: string): Promise<boolean> {
+async function bind(server: Server, path: string, name: SocketName): Promise<boolean> {
   // The bind happens within listen(), so no other file can be made under this mask.
   const mask = process.umask(0o177);
   try {
@@ -44,24 +54,24 @@ async function bind(server: Server, path: string): Promise<boolean> {
     return true;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "EADDRINUSE") return false;
-    throw new Error(`cannot listen on the admin socket ${path}: ${reason(cause)}`, { cause });
+    throw new Error(`cannot listen on the ${name.socket} ${path}: ${reason(cause)}`, { cause });
   } finally {
     process.umask(mask);
   }
 }
 
-async function removeStale(path: string): Promise<void> {
+async function removeStale(path: string, name: SocketName): Promise<void> {
   if (!lstatSync(path).isSocket()) {
-    throw new Error(`cannot listen on the admin socket ${path}: that file is not a socket`);
+    throw new Error(`cannot listen on the ${name.socket} ${path}: that file is not a socket`);
   }
-  if (await answers(path)) throw inUse(path);
+  if (await answers(path)) throw inUse(path, name);
   unlinkSync(path);
 }
 
-function inUse(path: string): Error {
+function inUse(path: string, name: SocketName): Error {
   return new Error(
     `another agent runs here already: it answers on ${path} ` +
-      "(--admin-socket gives this one a socket of its own)",
+      `(${name.flag} gives this one a socket of its own)`,
   );
 }
 

@@ -1,0 +1,125 @@
+/**
+ * The socket on which the plugin podrouter-cni asks: see src/cni/plugin/wire.ts for what is said.
+ * It is another one than the admin socket, which only reads and stays so: this one changes pods,
+ * has other bounds (a node that starts makes all its pods at once), and is there only where pods
+ * are made by it. Only root can open it.
+ */
+import { createServer, type Server, type Socket } from "node:net";
+import {
+  DRAIN_MS_MAX,
+  PLUGIN_CONNECTIONS_MAX,
+  REQUEST_BYTES_MAX,
+  REQUEST_MS_MAX,
+} from "../cni/plugin/limits.ts";
+import type { PodPlugin } from "../cni/plugin/pod-plugin.ts";
+import { parseConfig, readRequest } from "../cni/plugin/request.ts";
+import { CniSpecError, Code, errorOutput } from "../cni/plugin/spec.ts";
+import { type Answer, decodeCall, encodeAnswer } from "../cni/plugin/wire.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import { listenPrivately } from "./admin-socket.ts";
+
+export class CniSocket {
+  readonly #plugin: Pick<PodPlugin, "handle" | "drained">;
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #server: Server;
+  readonly #connections = new Set<Socket>();
+  #stopped = false;
+
+  constructor(
+    plugin: Pick<PodPlugin, "handle" | "drained">,
+    deps: { readonly log: Log; readonly clock: Clock },
+  ) {
+    this.#plugin = plugin;
+    this.#log = deps.log;
+    this.#clock = deps.clock;
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket));
+    this.#server.maxConnections = PLUGIN_CONNECTIONS_MAX;
+  }
+
+  /** @throws {Error} one sentence, when the socket cannot be made. */
+  async start(path: string): Promise<void> {
+    await listenPrivately(this.#server, path, { socket: "CNI socket", flag: "--cni-socket" });
+    this.#server.on("error", (error) => this.#log.error({ err: error }, "CNI socket failed"));
+  }
+
+  /** Calls under way come to their end, within reason; no further ones are taken. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#server.close();
+    let cancel = (): void => {};
+    const late = new Promise<void>((resolve) => {
+      const timer = this.#clock.after(DRAIN_MS_MAX, resolve);
+      cancel = () => timer.cancel();
+    });
+    await Promise.race([this.#plugin.drained(), late]);
+    cancel();
+    for (const socket of this.#connections) socket.destroySoon();
+  }
+
+  #serve(socket: Socket): void {
+    this.#connections.add(socket);
+    socket.on("close", () => this.#connections.delete(socket));
+    // The runtime gave up on its plugin: what was asked is done all the same, and DEL follows.
+    socket.on("error", () => socket.destroy());
+    socket.setTimeout(REQUEST_MS_MAX, () => socket.destroy());
+    const chunks: Buffer[] = [];
+    let length = 0;
+    const onData = (chunk: Buffer): void => {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length > REQUEST_BYTES_MAX) socket.destroy();
+      if (chunk.at(-1) !== LINE_END) return;
+      socket.off("data", onData);
+      socket.setTimeout(0);
+      socket.resume();
+      void this.#answer(socket, Buffer.concat(chunks).toString("utf8"));
+    };
+    socket.on("data", onData);
+  }
+
+  async #answer(socket: Socket, line: string): Promise<void> {
+    const answer = await this.#carryOut(line);
+    if (!socket.destroyed) socket.end(answer === undefined ? "" : encodeAnswer(answer));
+  }
+
+  /** Undefined for what is no call. */
+  async #carryOut(line: string): Promise<Answer | undefined> {
+    const call = decodeCall(line);
+    if (call === undefined || this.#stopped) return undefined;
+    try {
+      const request = readRequest(call.environment, call.config);
+      const result = await this.#plugin.handle(request);
+      return { status: 0, output: result === undefined ? "" : JSON.stringify(result) };
+    } catch (error) {
+      const failure = error instanceof CniSpecError ? error : this.#bug(error);
+      const { CNI_COMMAND: command, CNI_CONTAINERID: containerId } = call.environment;
+      this.#log.warn(
+        {
+          command,
+          containerId: containerId?.slice(0, 128),
+          code: failure.code,
+          reason: failure.message,
+        },
+        "CNI call failed",
+      );
+      return { status: 1, output: errorOutput(versionIn(call.config), failure) };
+    }
+  }
+
+  #bug(error: unknown): CniSpecError {
+    this.#log.error({ err: error }, "CNI call failed unexpectedly");
+    return new CniSpecError(Code.TRY_AGAIN_LATER, "the agent failed to carry the call out");
+  }
+}
+
+const LINE_END = 0x0a;
+
+function versionIn(config: string): string {
+  try {
+    return String(parseConfig(config)["cniVersion"]);
+  } catch {
+    return "";
+  }
+}

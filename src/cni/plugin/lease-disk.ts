@@ -1,0 +1,69 @@
+/** Leases on the disk: our own file, and the folders of host-local. */
+import { readFile, rename } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import {
+  FileError,
+  listFolder,
+  readText,
+  removeFile,
+  writeAtomically,
+} from "../../runtime/files.ts";
+import type { LeaseFile } from "./lease-store.ts";
+import { FOREIGN_LEASES_MAX, LEASES_BYTES_MAX } from "./limits.ts";
+import type { ForeignLeases } from "./pod-plugin.ts";
+
+/** Where host-local keeps its leases: by itself, and as kindnet and our ptp variant tell it. */
+export const HOST_LOCAL_FOLDERS = ["/var/lib/cni/networks", "/run/cni-ipam-state"] as const;
+
+export function leaseFile(path: string): LeaseFile {
+  return {
+    read: () => unlessMissing(readText(path, LEASES_BYTES_MAX)),
+    write: (text) => writeAtomically(path, text),
+    async putAside() {
+      try {
+        await rename(path, `${path}.damaged`);
+      } catch (cause) {
+        throw new FileError(path, String((cause as NodeJS.ErrnoException).code), cause);
+      }
+    },
+  };
+}
+
+/**
+ * A lease of host-local is a file with the address as its name, and the container's id and the
+ * interface on two lines in it. Folders that are not there, or not shown to the agent, are empty.
+ */
+export function hostLocalLeases(folders: readonly string[] = HOST_LOCAL_FOLDERS): ForeignLeases {
+  const names = async (network: string): Promise<readonly string[]> => {
+    const paths: string[] = [];
+    for (const folder of folders) {
+      const path = join(folder, network);
+      const found = (await unlessMissing(listFolder(path))) ?? [];
+      for (const name of found.slice(0, FOREIGN_LEASES_MAX)) paths.push(join(path, name));
+    }
+    return paths;
+  };
+  return {
+    async taken(network) {
+      const paths = await names(network);
+      return new Set(paths.map((path) => path.slice(dirname(path).length + 1)));
+    },
+    async release({ network, containerId, interfaceName }) {
+      for (const path of await names(network)) {
+        const text = await readFile(path, "utf8").catch(() => "");
+        if (text.trim() === `${containerId}\r\n${interfaceName}`) {
+          await unlessMissing(removeFile(path));
+        }
+      }
+    },
+  };
+}
+
+async function unlessMissing<T>(result: Promise<T>): Promise<T | undefined> {
+  try {
+    return await result;
+  } catch (error) {
+    if (error instanceof FileError && error.code === "ENOENT") return undefined;
+    throw error;
+  }
+}

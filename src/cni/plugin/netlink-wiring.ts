@@ -1,0 +1,369 @@
+/**
+ * Pairs of links over netlink: the adapter behind {@link PodWiring}. One end is a port of
+ * kube-bridge with hairpin on (a pod may reach itself by a service), the other is made right in the
+ * pod's namespace; what is set inside goes over a socket that was opened in there.
+ *
+ * A pod's MAC address follows from its IP address, as the bridge's does: an address that comes to
+ * another pod needs no new ARP entries anywhere, so nothing is announced. Addresses are unique by
+ * the book of leases, so IPv6 does not look for duplicates, which would take it a second.
+ */
+import { closeSync, constants, fstatSync, openSync, statSync } from "node:fs";
+import {
+  AddressFlag,
+  inNetworkNamespace,
+  type Link,
+  LinkFlag,
+  MalformedMessageError,
+  NetlinkError,
+  type Outcome,
+  RouteNetlink,
+  SystemCallError,
+} from "netlink-ts";
+import { addressBytes, familyOf, type IpAddress } from "../../ip/address.ts";
+import { POD_BRIDGE } from "../types.ts";
+import type { RangeAddress } from "./address-ranges.ts";
+import { decodeAlias, encodeAlias, hostLinkName } from "./attachment.ts";
+import { DEFAULTS } from "./result.ts";
+import {
+  type Connected,
+  type ConnectSpec,
+  type HostEnd,
+  type PodWiring,
+  type WiredLink,
+  WiringError,
+} from "./wiring.ts";
+
+export interface NetlinkWiringOptions {
+  /** Called around the making of the node's socket; tests enter another namespace there. */
+  readonly around?: <T>(make: () => T) => T;
+}
+
+export class NetlinkWiring implements PodWiring {
+  readonly #around: <T>(make: () => T) => T;
+  #netlink: RouteNetlink | undefined;
+
+  constructor(options: NetlinkWiringOptions = {}) {
+    this.#around = options.around ?? ((make) => make());
+  }
+
+  hostEnds(): Promise<readonly HostEnd[]> {
+    return this.#asking(async ({ links }) =>
+      (await links.list())
+        .filter(({ info }) => info?.kind === "veth")
+        .map(({ name, alias }) => ({ name, lease: decodeAlias(alias) })),
+    );
+  }
+
+  connect(spec: ConnectSpec): Promise<Connected> {
+    return this.#asking((node) =>
+      insideOf(spec.netns, async (pod, namespaceFd) => {
+        const bridge = await usableBridge(node);
+        const hostName = hostLinkName(spec.lease);
+        const mtu = spec.mtu ?? bridge.mtu ?? MTU_DEFAULT;
+        await this.#makePair(node, pod, { spec, hostName, mtu, bridge, namespaceFd });
+        try {
+          const [host, inside] = await Promise.all([
+            finishHostEnd(node, hostName, spec),
+            finishPodEnd(pod, spec),
+          ]);
+          return { bridge: wired(bridge), host: wired(host), pod: wired(inside) };
+        } catch (error) {
+          await node.links.delete(hostName).catch(() => undefined);
+          throw error;
+        }
+      }),
+    );
+  }
+
+  disconnect(hostLink: string): Promise<boolean> {
+    return this.#asking(async ({ links }) => removed(links.delete(hostLink)));
+  }
+
+  async removeInside(netns: string, interfaceName: string): Promise<void> {
+    try {
+      await translatingErrors(() =>
+        insideOf(netns, async ({ links }) => {
+          const link = await links.get(interfaceName);
+          if (link?.info?.kind === "veth") await removed(links.delete(link.index));
+        }),
+      );
+    } catch (error) {
+      if (error instanceof WiringError && error.problem === "no-namespace") return;
+      throw error;
+    }
+  }
+
+  inspect(spec: Pick<ConnectSpec, "lease" | "addresses" | "netns">): Promise<readonly string[]> {
+    return this.#asking(async ({ links }) => {
+      const [bridge, host] = await Promise.all([
+        links.get(POD_BRIDGE),
+        links.get(hostLinkName(spec.lease)),
+      ]);
+      const problems: string[] = [];
+      if (bridge === undefined) problems.push(`there is no ${POD_BRIDGE}`);
+      if (host === undefined) problems.push("its link on the node is gone");
+      else if (!isUp(host)) problems.push(`its link ${host.name} on the node is down`);
+      else if (host.masterIndex !== bridge?.index) {
+        problems.push(`its link ${host.name} is no port of ${POD_BRIDGE}`);
+      }
+      problems.push(...(await insideOf(spec.netns, (pod) => inspectInside(pod, spec))));
+      return problems;
+    });
+  }
+
+  bridgeProblem(): Promise<string | undefined> {
+    return this.#asking(async (node) => {
+      try {
+        await usableBridge(node);
+        return undefined;
+      } catch (error) {
+        if (error instanceof WiringError && error.problem === "no-bridge") return error.message;
+        throw error;
+      }
+    });
+  }
+
+  close(): void {
+    this.#netlink?.close();
+    this.#netlink = undefined;
+  }
+
+  #asking<T>(task: (node: RouteNetlink) => Promise<T>): Promise<T> {
+    return translatingErrors(() => {
+      this.#netlink ??= this.#around(() => new RouteNetlink());
+      return task(this.#netlink);
+    });
+  }
+
+  async #makePair(node: RouteNetlink, pod: RouteNetlink, pair: Pair): Promise<void> {
+    const { spec, hostName, mtu, bridge, namespaceFd } = pair;
+    const { interfaceName } = spec.lease;
+    const linkAddress = spec.linkAddress ?? linkAddressFor(spec.addresses[0]!.address);
+    await addGateways(node, bridge.index, spec.gateways);
+    for (let retried = false; ; retried = true) {
+      try {
+        return await node.links.create({
+          name: hostName,
+          mtu,
+          up: true,
+          masterIndex: bridge.index,
+          info: { kind: "veth", peer: { name: interfaceName, mtu, linkAddress, namespaceFd } },
+        });
+      } catch (error) {
+        if (!isRefusal(error, "EEXIST") || retried) throw error;
+        if ((await pod.links.get(interfaceName)) !== undefined) {
+          throw new WiringError("exists", `${interfaceName} is there already: ADD without DEL`);
+        }
+        // Left by a call that did not come to its end, in a namespace that is no more this one.
+        await removed(node.links.delete(hostName));
+      }
+    }
+  }
+}
+
+interface Pair {
+  readonly spec: ConnectSpec;
+  readonly hostName: string;
+  readonly mtu: number;
+  readonly bridge: Link;
+  readonly namespaceFd: number;
+}
+
+const MTU_DEFAULT = 1500;
+const isUp = (link: Link): boolean => (link.flags & LinkFlag.UP) !== 0;
+
+async function usableBridge({ links }: RouteNetlink): Promise<Link> {
+  const bridge = await links.get(POD_BRIDGE);
+  if (bridge === undefined) throw new WiringError("no-bridge", `there is no ${POD_BRIDGE} yet`);
+  if (bridge.info?.kind !== "bridge") {
+    throw new WiringError("no-bridge", `${POD_BRIDGE} is no bridge`);
+  }
+  if (!isUp(bridge)) throw new WiringError("no-bridge", `${POD_BRIDGE} is down`);
+  return bridge;
+}
+
+/** Most often they are there, and nothing happens. */
+async function addGateways(
+  { addresses }: RouteNetlink,
+  interfaceIndex: number,
+  gateways: ConnectSpec["gateways"],
+): Promise<void> {
+  const outcomes = await addresses.apply(
+    gateways.map(({ address, length }) => ({
+      kind: "add",
+      value: {
+        interfaceIndex,
+        address: `${address}/${length}`,
+        ...(familyOf(address) === 6 ? { flags: AddressFlag.NODAD } : {}),
+      },
+    })),
+  );
+  throwFirst(outcomes.filter((outcome) => outcome?.code !== "EEXIST"));
+}
+
+/** Says on the link whose it is, before the pod can use an address. */
+async function finishHostEnd(
+  { links }: RouteNetlink,
+  hostName: string,
+  { lease }: ConnectSpec,
+): Promise<Link> {
+  const alias = encodeAlias(lease);
+  await links.set(hostName, {
+    ...(alias === undefined ? {} : { alias }),
+    info: { bridgePort: { hairpin: true } },
+  });
+  return found(await links.get(hostName), hostName);
+}
+
+async function finishPodEnd(
+  { links, addresses, routes }: RouteNetlink,
+  { lease, addresses: wanted, recorded }: ConnectSpec,
+): Promise<Link> {
+  const { interfaceName } = lease;
+  const link = found(await links.get(interfaceName), interfaceName);
+  await links.set(link.index, { up: true });
+  await recorded;
+  throwFirst(
+    await addresses.apply(
+      wanted.map(({ address, length }) => ({
+        kind: "add",
+        value: {
+          interfaceIndex: link.index,
+          address: `${address}/${length}`,
+          ...(familyOf(address) === 6 ? { flags: AddressFlag.NODAD } : {}),
+        },
+      })),
+    ),
+  );
+  throwFirst(
+    await routes.apply(
+      wanted.map(({ address, gateway }) => ({
+        kind: "add",
+        route: {
+          destination: DEFAULTS[familyOf(address)],
+          gateway,
+          interfaceIndex: link.index,
+        },
+      })),
+    ),
+  );
+  return link;
+}
+
+async function inspectInside(
+  { links, addresses, routes }: RouteNetlink,
+  { lease, addresses: wanted }: Pick<ConnectSpec, "lease" | "addresses">,
+): Promise<readonly string[]> {
+  const { interfaceName } = lease;
+  const link = await links.get(interfaceName);
+  if (link === undefined) return [`${interfaceName} is gone`];
+  const interfaceIndex = link.index;
+  const present = await addresses.list({ interfaceIndex });
+  const ways = await routes.list({ interfaceIndex, table: MAIN_TABLE });
+  const hasAddress = ({ address, length }: RangeAddress) =>
+    present.some((one) => one.address === `${address}/${length}`);
+  const hasRoute = ({ address, gateway }: RangeAddress) =>
+    ways.some((one) => one.destination === DEFAULTS[familyOf(address)] && one.gateway === gateway);
+  return [
+    ...(isUp(link) ? [] : [`${interfaceName} is down`]),
+    ...wanted
+      .filter((one) => !hasAddress(one))
+      .map(({ address }) => `${interfaceName} lacks its address ${address}`),
+    ...wanted
+      .filter((one) => !hasRoute(one))
+      .map(({ gateway }) => `there is no default route by ${gateway} on ${interfaceName}`),
+  ];
+}
+
+const MAIN_TABLE = 254;
+
+/** A socket inside the namespace, for the length of a task. */
+async function insideOf<T>(
+  netns: string,
+  task: (pod: RouteNetlink, namespaceFd: number) => Promise<T>,
+): Promise<T> {
+  const namespaceFd = openNamespace(netns);
+  try {
+    const pod = inNetworkNamespace(namespaceFd, () => new RouteNetlink());
+    try {
+      return await task(pod, namespaceFd);
+    } finally {
+      pod.close();
+    }
+  } catch (error) {
+    if (!(error instanceof SystemCallError) || error.call !== "setns") throw error;
+    throw error.code === "EPERM"
+      ? new WiringError("not-permitted", "the pod's namespace may not be entered: CAP_SYS_ADMIN")
+      : new WiringError("no-namespace", `${netns} is no network namespace`, { cause: error });
+  } finally {
+    closeSync(namespaceFd);
+  }
+}
+
+function openNamespace(netns: string): number {
+  let fd: number;
+  try {
+    // Not blocking: at the path there may be anything.
+    fd = openSync(netns, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const text = `the agent cannot open the network namespace ${netns}: ${code}`;
+    throw new WiringError("no-namespace", text, { cause });
+  }
+  const [own, other] = [statSync("/proc/self/ns/net"), fstatSync(fd)];
+  if (own.dev !== other.dev || own.ino !== other.ino) return fd;
+  closeSync(fd);
+  throw new WiringError("exists", `${netns} is the node's own network namespace`);
+}
+
+/** 0a:58, a locally administered block, and the last four octets: unique on a bridge of one range. */
+function linkAddressFor(address: IpAddress): string {
+  const tail = [...addressBytes(address).slice(-4)];
+  return ["0a", "58", ...tail.map((byte) => byte.toString(16).padStart(2, "0"))].join(":");
+}
+
+function wired({ name, linkAddress, mtu }: Link): WiredLink {
+  return { name, linkAddress: linkAddress ?? "", mtu: mtu ?? MTU_DEFAULT };
+}
+
+function found(link: Link | undefined, name: string): Link {
+  if (link !== undefined) return link;
+  throw new WiringError("kernel", `${name} went away while it was being made`);
+}
+
+function throwFirst(outcomes: readonly Outcome[]): void {
+  const failed = outcomes.find((outcome) => outcome !== undefined);
+  if (failed !== undefined) throw failed;
+}
+
+/** True when there was something to remove. */
+async function removed(deletion: Promise<void>): Promise<boolean> {
+  try {
+    await deletion;
+    return true;
+  } catch (error) {
+    if (isRefusal(error, "ENODEV")) return false;
+    throw error;
+  }
+}
+
+function isRefusal(error: unknown, code: string): boolean {
+  return error instanceof NetlinkError && error.code === code;
+}
+
+/** What netlink-ts rejects with becomes our error; a bug stays one. */
+async function translatingErrors<T>(task: () => Promise<T>): Promise<T> {
+  try {
+    return await task();
+  } catch (error) {
+    if (error instanceof WiringError) throw error;
+    if (
+      error instanceof NetlinkError ||
+      error instanceof SystemCallError ||
+      error instanceof MalformedMessageError
+    ) {
+      throw new WiringError("kernel", error.message, { cause: error });
+    }
+    throw error;
+  }
+}
