@@ -25,8 +25,10 @@ export interface BgpPartDeps {
 }
 
 export interface BgpPartEvents {
-  /** The best routes of these prefixes changed. */
-  readonly onBestChange: (prefixes: readonly Prefix[]) => void;
+  /** The best routes of these prefixes changed. Undefined = `onTableChange` is enough. */
+  readonly onBestChange: ((prefixes: readonly Prefix[]) => void) | undefined;
+  /** Some best routes changed. */
+  readonly onTableChange: () => void;
   /** Every peer has told its table, or had its time to. */
   readonly onConverged: () => void;
 }
@@ -39,6 +41,7 @@ export class BgpPart implements DesiredRoutes {
   #idle: string | undefined = "the Nodes are not known yet";
   /** What of the configuration could not be used. */
   #problems: readonly string[] = [];
+  #warnings: readonly Condition[] = [];
   /** When each peer was first seen down, by address; monotonic ms. */
   readonly #downSince = new Map<IpAddress, number>();
 
@@ -52,12 +55,14 @@ export class BgpPart implements DesiredRoutes {
     if (!planned.ok) {
       this.#idle = planned.reason;
       this.#problems = [];
+      this.#warnings = [];
       this.#speaker?.setPeers([]);
       this.#speaker?.originate([]);
       return;
     }
     this.#idle = undefined;
     this.#problems = planned.plan.problems;
+    this.#warnings = planned.plan.warnings;
     const { speaker: config, peers, routes } = planned.plan;
     const known = this.#speaker;
     if (known !== undefined) {
@@ -68,9 +73,9 @@ export class BgpPart implements DesiredRoutes {
     }
     const speaker = new Speaker(this.#deps, config);
     this.#speaker = speaker;
-    speaker.onBestChange((changed) => {
-      this.#events.onBestChange(changed.map((route) => route.prefix));
-    });
+    const { onBestChange, onTableChange } = this.#events;
+    if (onBestChange === undefined) speaker.onTableChange(onTableChange);
+    else speaker.onBestChange((changed) => onBestChange(changed.map((route) => route.prefix)));
     speaker.onConverged(() => this.#events.onConverged());
     speaker.originate(routes);
     speaker.setPeers(peers);
@@ -143,6 +148,7 @@ export class BgpPart implements DesiredRoutes {
       severity: "error",
       message,
     }));
+    found.push(...this.#warnings);
     for (const { address, port, problem } of this.#speaker?.listening() ?? []) {
       if (problem === undefined) continue;
       found.push({ name: `listen ${address} ${port}`, severity: "error", message: problem });

@@ -14,7 +14,7 @@
  * to change. Answers are snapshots, built when asked for. Listeners are called from the event loop,
  * never from inside a call, and hear in one go what changed in between.
  */
-import { compareAddresses, type IpAddress, wordOfAddress } from "../ip/address.ts";
+import { compareAddresses, type IpAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
@@ -22,7 +22,6 @@ import { DecoderMemory } from "./message/update.ts";
 import type { NextHopMetric } from "./rib/next-hop-table.ts";
 import type { PeerId } from "./rib/peer-table.ts";
 import { Rib } from "./rib/rib.ts";
-import type { RibGlobals } from "./rib/rib-state.ts";
 import type { PathQuery } from "./rib/rib-view.ts";
 import type { SessionServices } from "./session/peer-session.ts";
 import type { Acceptance, Connection, Transport } from "./session/transport.ts";
@@ -37,6 +36,7 @@ import {
 } from "./speaker/end-orders.ts";
 import { PEERS_MAX, RESET_DELAY_MS, WAITING_CHECK_MS } from "./speaker/limits.ts";
 import { Listeners, type ListenStatus } from "./speaker/listeners.ts";
+import { globalsOf } from "./speaker/local-side.ts";
 import { Peer, type PeerHost } from "./speaker/peer.ts";
 import { peerChange } from "./speaker/peer-change.ts";
 import { peerStatus } from "./speaker/peer-status.ts";
@@ -247,6 +247,13 @@ export class Speaker {
     });
   }
 
+  /** Some best route changed; unlike `onBestChange` it costs nothing for each. */
+  onTableChange(listener: () => void): () => void {
+    return this.#best.watch(() => {
+      if (this.#running) listener();
+    });
+  }
+
   /** Peers whose state changed, or (empty) only that of a listener. */
   onPeerChange(listener: (addresses: readonly IpAddress[]) => void): () => void {
     this.#peerListeners.add(listener);
@@ -379,13 +386,4 @@ export class Speaker {
     if (!this.#running) return;
     for (const listener of this.#peerListeners) listener(addresses);
   }
-}
-
-function globalsOf(config: SpeakerConfig): RibGlobals {
-  return {
-    localAs: config.as,
-    routerId: wordOfAddress(config.routerId),
-    clusterId: wordOfAddress(config.clusterId ?? config.routerId),
-    maximumPaths: config.maximumPaths,
-  };
 }

@@ -1,6 +1,6 @@
 /**
  * Carries out the plans of one slice and notes what came of each prefix: condition, retry, view.
- * In a dry run it keeps the plans for showing instead.
+ * In a dry run they are only shown.
  */
 import type { IpAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
@@ -8,18 +8,16 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import {
   type ConditionBook,
-  describeHop,
-  describeRoute,
   foreignCondition,
   kernelErrorCondition,
   type RouteCondition,
 } from "./conditions.ts";
-import { PLANNED_LISTED_MAX } from "./limits.ts";
 import type { KernelObserver } from "./observer.ts";
 import type { PrefixPlan } from "./plan.ts";
 import { type KernelFailure, KernelUnavailableError, type RouteKernel } from "./ports.ts";
 import type { RetryTable } from "./retry-table.ts";
 import type { Counters } from "./status.ts";
+import type { Survey } from "./survey.ts";
 import type { RouteOperation } from "./types.ts";
 
 interface Subject {
@@ -34,6 +32,11 @@ interface Pending {
   readonly condition: RouteCondition | undefined;
 }
 
+interface Batch {
+  readonly pending: readonly Pending[];
+  readonly answer: ReturnType<RouteKernel["apply"]>;
+}
+
 /**
  * - `occupied`: a route that we did not know of has the place;
  * - `stale`: the kernel's state is not what we thought, or not known;
@@ -45,7 +48,8 @@ export interface ApplierDeps {
   readonly kernel: RouteKernel;
   readonly clock: Clock;
   readonly log: Log;
-  readonly dryRun: boolean;
+  /** A dry run: operations go there, not to the kernel. */
+  readonly survey: Survey | undefined;
 }
 
 export interface ApplierState {
@@ -64,7 +68,9 @@ export class Applier {
   readonly #deps: ApplierDeps;
   readonly #state: ApplierState;
   readonly #reports: ApplierReports;
-  readonly #planned = new Map<Prefix, readonly RouteOperation[]>();
+  readonly #busy = new Set<Prefix>();
+  /** Under way, oldest first. */
+  readonly #batches: Batch[] = [];
   #pending: Pending[] = [];
 
   constructor(deps: ApplierDeps, state: ApplierState, reports: ApplierReports) {
@@ -80,55 +86,75 @@ export class Applier {
       plan.foreign.length === 0
         ? condition
         : foreignCondition(subject, plan.foreign, (link) => topology.linkName(link));
-    if (this.#deps.dryRun) {
-      if (plan.operations.length === 0) this.#planned.delete(subject.prefix);
-      else this.#planned.set(subject.prefix, plan.operations);
-    }
-    if (this.#deps.dryRun || plan.operations.length === 0) {
+    const { survey } = this.#deps;
+    survey?.add(plan.operations);
+    if (survey !== undefined || plan.operations.length === 0) {
       this.#settled(subject.prefix, stands);
     } else {
       this.#pending.push({ subject, operations: plan.operations, condition: stands });
+      this.#busy.add(subject.prefix);
     }
   }
 
-  /**
-   * Has the kernel carry out what was added; false when there was nothing. Rejects with
-   * KernelUnavailableError: then all is to be planned again.
-   */
-  async apply(): Promise<boolean> {
+  /** Prefixes whose operations are under way, or about to be. */
+  get busy(): ReadonlySet<Prefix> {
+    return this.#busy;
+  }
+
+  /** Sends under way. */
+  get batches(): number {
+    return this.#batches.length;
+  }
+
+  /** Has the kernel carry out what was added; false when there was nothing. */
+  begin(): boolean {
     const pending = this.#pending;
     if (pending.length === 0) return false;
     this.#pending = [];
-    const operations = pending.flatMap((entry) => entry.operations);
-    const { observer } = this.#state;
-    observer.operating(true);
-    try {
-      const failures = await this.#deps.kernel.apply(operations);
-      let at = 0;
-      for (const entry of pending) {
-        this.#note(entry, failures.slice(at, at + entry.operations.length));
-        at += entry.operations.length;
-      }
-    } finally {
-      observer.operating(false);
+    const operations: RouteOperation[] = [];
+    for (const entry of pending) {
+      for (const operation of entry.operations) operations.push(operation);
     }
+    this.#state.observer.operating(true);
+    const answer = this.#deps.kernel.apply(operations);
+    // Looked at in its turn.
+    answer.catch(() => undefined);
+    this.#batches.push({ pending, answer });
     return true;
   }
 
-  /** What a dry run would do. */
-  planned(linkName: (index: number) => string): {
-    readonly planned: readonly string[];
-    readonly plannedTotal: number;
-  } {
-    const planned: string[] = [];
-    let plannedTotal = 0;
-    for (const operations of this.#planned.values()) {
-      plannedTotal += operations.length;
-      for (const operation of operations) {
-        if (planned.length < PLANNED_LISTED_MAX) planned.push(describe(operation, linkName));
+  /**
+   * Waits for the oldest send and notes what came of it. Rejects with KernelUnavailableError: then
+   * all is to be planned again.
+   */
+  async next(): Promise<void> {
+    const batch = this.#batches[0];
+    if (batch === undefined) return;
+    try {
+      const failures = await batch.answer;
+      let at = 0;
+      for (const entry of batch.pending) {
+        this.#note(entry, failures, at);
+        at += entry.operations.length;
+      }
+    } finally {
+      this.#batches.shift();
+      for (const { subject } of batch.pending) this.#busy.delete(subject.prefix);
+      if (this.#batches.length === 0) this.#state.observer.operating(false);
+    }
+  }
+
+  /** Waits for all that is under way, after a failure: what it says is known by then. */
+  async drain(): Promise<void> {
+    for (const { subject } of this.#pending) this.#busy.delete(subject.prefix);
+    this.#pending = [];
+    while (this.#batches.length > 0) {
+      try {
+        await this.next();
+      } catch (error) {
+        if (!(error instanceof KernelUnavailableError)) throw error;
       }
     }
-    return { planned, plannedTotal };
   }
 
   #settled(prefix: Prefix, condition: RouteCondition | undefined): void {
@@ -136,13 +162,14 @@ export class Applier {
     this.#state.retry.settled(prefix);
   }
 
-  #note(entry: Pending, failures: readonly (KernelFailure | undefined)[]): void {
+  /** The entry's answers are in `failures` from `first` on. */
+  #note(entry: Pending, failures: readonly (KernelFailure | undefined)[], first: number): void {
     const { subject, operations } = entry;
     const { counters, observer, retry } = this.#state;
     let worst: { readonly verdict: Verdict; readonly failure: KernelFailure } | undefined;
     for (let i = 0; i < operations.length; i++) {
       const operation = operations[i]!;
-      const failure = failures[i];
+      const failure = failures[first + i];
       if (failure === undefined) {
         observer.view.applied(operation);
         counters[COUNTER[operation.kind]]++;
@@ -189,13 +216,4 @@ function verdictOf(operation: RouteOperation, { code }: KernelFailure): Verdict 
   // Gone already; what the view says of the prefix should be checked, though.
   if (operation.kind === "delete" && (code === "ESRCH" || code === "ENOENT")) return "done";
   return "failed";
-}
-
-function describe(operation: RouteOperation, linkName: (index: number) => string): string {
-  const { kind, prefix } = operation;
-  if (operation.kind === "delete") {
-    return `${kind} ${prefix} ${describeRoute(operation.route, linkName)}`;
-  }
-  const hops = operation.hops.map((hop) => describeHop(hop, linkName)).join(" and ");
-  return `${kind} ${prefix} ${hops} proto 17`;
 }

@@ -3,10 +3,10 @@
  * what is wanted and what is there *now* and removes the difference, so a lost event, an error or a
  * restart needs no other answer than to look again.
  *
- * There is one loop (`#run`) and it does one thing at a time: dump when that is due, else take a
- * slice of prefixes (those marked by BGP or by kernel events first, then those of a full
- * comparison), plan them, let the kernel carry it out, and note what came of it. Nothing else ever
- * changes the kernel. A slice is small, and between two the event loop gets its turn.
+ * There is one loop (`#work`): dump when that is due, else take a slice of prefixes (those marked
+ * by BGP or by kernel events first, then those of a full comparison), plan them, let the kernel
+ * carry it out, and note what came of it. Nothing else ever changes the kernel. A slice is small,
+ * between two the event loop gets its turn, and one is planned while the kernel has the one before.
  *
  * Routes of an earlier run are adopted: until `converged` only those are deleted of which the BGP
  * side has spoken since (it wanted them, or marked them); replacing is allowed at any time.
@@ -16,11 +16,13 @@ import type { Prefix } from "../ip/prefix.ts";
 import { backoffMs } from "../runtime/backoff.ts";
 import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
+import { Agenda, everyPrefix } from "./agenda.ts";
 import { Applier } from "./applier.ts";
 import { ConditionBook, type RouteCondition, unavailableCondition } from "./conditions.ts";
 import { evaluate } from "./evaluate.ts";
 import { type GuardSettings, Guards } from "./guards.ts";
 import {
+  BATCHES_MAX,
   RESYNC_GAP_MS,
   RETRY_FIRST_MS,
   RETRY_MAX_MS,
@@ -32,31 +34,14 @@ import { planPrefix } from "./plan.ts";
 import {
   type DesiredRoutes,
   KernelUnavailableError,
+  type RouteControllerDeps,
+  type RouteControllerOptions,
   type RouteKernel,
   type Tunnels,
 } from "./ports.ts";
 import { RetryTable } from "./retry-table.ts";
 import { Counters, type RouteStatus } from "./status.ts";
-
-export interface RouteControllerOptions {
-  readonly guards: GuardSettings;
-  /** Full comparison with the kernel at least this often; SYNC_PERIOD_MS unless told. */
-  readonly syncPeriodMs?: number;
-  /** Plan and report, change nothing. */
-  readonly dryRun?: boolean;
-}
-
-export interface RouteControllerDeps {
-  readonly kernel: RouteKernel;
-  readonly desired: DesiredRoutes;
-  /** None unless given. */
-  readonly tunnels?: Tunnels | undefined;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  /** Called after work that may have changed the status. Must not throw. */
-  readonly onChanged?: () => void;
-}
+import { Survey } from "./survey.ts";
 
 export class RouteController {
   readonly #kernel: RouteKernel;
@@ -72,13 +57,13 @@ export class RouteController {
   readonly #conditions = new ConditionBook();
   readonly #counters = new Counters();
   readonly #retry: RetryTable;
-  readonly #dirty = new Set<Prefix>();
+  /** In a dry run. */
+  readonly #survey: Survey | undefined;
+  readonly #agenda = new Agenda();
   /** Prefixes that BGP has spoken of; kept only until convergence. */
   readonly #spoken = new Set<Prefix>();
   #guardSettings: GuardSettings;
   #guards: Guards;
-  /** What is left of a full comparison. */
-  #scan: Iterator<Prefix> | undefined;
   #state: "new" | "running" | "stopped" = "new";
   #opened = false;
   #converged = false;
@@ -103,6 +88,7 @@ export class RouteController {
     this.#log = deps.log;
     this.#onChanged = deps.onChanged ?? (() => undefined);
     this.#syncPeriodMs = options.syncPeriodMs ?? SYNC_PERIOD_MS;
+    this.#survey = options.dryRun === true ? new Survey() : undefined;
     this.#retry = new RetryTable(deps.random);
     this.#guardSettings = options.guards;
     this.#guards = new Guards(options.guards, []);
@@ -124,7 +110,7 @@ export class RouteController {
       },
     });
     this.#applier = new Applier(
-      { ...deps, dryRun: options.dryRun ?? false },
+      { ...deps, survey: this.#survey },
       { observer: this.#observer, retry: this.#retry, counters: this.#counters },
       { conditions: this.#conditions, onDoubt: () => this.#requestResync(0) },
     );
@@ -156,9 +142,17 @@ export class RouteController {
    */
   markDirty(prefixes: Iterable<Prefix>): void {
     for (const prefix of prefixes) {
-      this.#dirty.add(prefix);
+      if (this.#survey === undefined) this.#agenda.mark(prefix);
       if (!this.#converged) this.#spoken.add(prefix);
     }
+    if (this.#survey !== undefined) this.wantedChanged();
+    else this.#schedule();
+  }
+
+  /** The wanted side changed in ways that it does not tell: everything is compared again. */
+  wantedChanged(): void {
+    if (this.#survey === undefined) this.#scanAll();
+    else this.#survey.changed(this.#clock.now());
     this.#schedule();
   }
 
@@ -181,7 +175,7 @@ export class RouteController {
       this.#requestResync(0);
       return;
     }
-    for (const prefix of this.#conditions.waitingFor(nextHops)) this.#dirty.add(prefix);
+    for (const prefix of this.#conditions.waitingFor(nextHops)) this.#touch(prefix);
     this.#schedule();
   }
 
@@ -191,8 +185,8 @@ export class RouteController {
     return (
       this.#converged &&
       this.#busy === undefined &&
-      this.#dirty.size === 0 &&
-      this.#scan === undefined &&
+      this.#agenda.marked === 0 &&
+      !this.#agenda.scans &&
       due > this.#clock.now()
     );
   }
@@ -212,12 +206,12 @@ export class RouteController {
       installed: view.installed,
       adopted: this.#adopted,
       converged: this.#converged,
-      pending: this.#dirty.size + this.#retry.size,
+      pending: this.#agenda.marked + this.#retry.size,
       conditions: [...general, ...this.#conditions.list()],
       conditionsTotal: general.length + this.#conditions.total,
       lastSync: this.#lastSync,
       counters: { ...this.#counters },
-      ...this.#applier.planned((link) => topology.linkName(link)),
+      ...(this.#survey?.planned((link) => topology.linkName(link)) ?? NOTHING_PLANNED),
     };
   }
 
@@ -231,7 +225,8 @@ export class RouteController {
   }
 
   #touch(prefix: Prefix): void {
-    this.#dirty.add(prefix);
+    if (this.#survey !== undefined) this.#survey.changed(this.#clock.now());
+    else this.#agenda.mark(prefix);
     this.#schedule();
   }
 
@@ -246,7 +241,8 @@ export class RouteController {
   }
 
   #scanAll(): void {
-    this.#scan = prefixesOf(this.#desired, this.#observer.view.prefixes(), this.#conditions);
+    this.#survey?.begin();
+    this.#agenda.scan(everyPrefix(this.#desired, this.#observer.view, this.#conditions));
   }
 
   /** Sees to it that `#run` is called when the next thing is due. */
@@ -266,8 +262,11 @@ export class RouteController {
 
   #nextDue(): number {
     if (this.#blockedUntil !== undefined) return this.#blockedUntil;
-    if (this.#dirty.size > 0 || this.#scan !== undefined) return this.#clock.now();
-    const due = this.#resyncAt ?? this.#clock.now();
+    const now = this.#clock.now();
+    if (this.#agenda.marked > 0) return now;
+    const due = this.#resyncAt ?? now;
+    const works = this.#agenda.scans || this.#survey?.isWanted === true;
+    if (works) return Math.min(due, this.#survey?.workFrom ?? now);
     return Math.min(due, this.#retry.nextDue ?? due);
   }
 
@@ -288,23 +287,39 @@ export class RouteController {
   }
 
   async #run(): Promise<void> {
-    while (this.#state === "running") {
-      if (this.#blockedUntil !== undefined && this.#clock.now() < this.#blockedUntil) return;
-      this.#takeRetries();
-      await this.#dumpIfDue();
-      const slice = this.#nextSlice();
-      if (slice.length === 0) break;
-      this.#planAll(slice);
-      // Waiting for the kernel is a turn for the event loop, too.
-      if (!(await this.#applier.apply())) await this.#turn();
+    try {
+      await this.#work();
+    } finally {
+      await this.#applier.drain();
     }
     // Only now is it known that the kernel also takes changes from us.
     this.#unavailable = undefined;
     this.#unavailableTimes = 0;
   }
 
+  /** Plans one slice while the kernel carries out the one before. */
+  async #work(): Promise<void> {
+    while (this.#state === "running") {
+      if (this.#blockedUntil !== undefined && this.#clock.now() < this.#blockedUntil) return;
+      this.#takeRetries();
+      await this.#dumpIfDue();
+      if (!this.#maySurvey()) return;
+      const slice = this.#agenda.take(SLICE_PREFIXES_MAX);
+      for (const prefix of slice) this.#plan(prefix);
+      if (!this.#agenda.scans) this.#survey?.end();
+      const began = this.#applier.begin();
+      const { batches } = this.#applier;
+      // Waiting for the kernel is a turn for the event loop, too.
+      if (batches === BATCHES_MAX || (batches > 0 && !began)) await this.#applier.next();
+      else if (slice.length === 0) return;
+      else if (!began) await this.#turn();
+    }
+  }
+
   async #dumpIfDue(): Promise<void> {
     if (this.#resyncAt === undefined || this.#clock.now() < this.#resyncAt) return;
+    // What a dump shows must not be older than what is known to have been carried out.
+    while (this.#applier.batches > 0) await this.#applier.next();
     this.#blockedUntil = undefined;
     if (!this.#opened) {
       await this.#kernel.open(this.#observer);
@@ -326,36 +341,28 @@ export class RouteController {
     const due = this.#retry.nextDue;
     if (due === undefined || due > this.#clock.now()) return;
     const { prefixes, stale } = this.#retry.takeDue(this.#clock.now());
-    for (const prefix of prefixes) this.#dirty.add(prefix);
+    for (const prefix of prefixes) this.#agenda.mark(prefix);
     if (stale) this.#resyncAt = this.#clock.now();
   }
 
-  #nextSlice(): Prefix[] {
-    const slice: Prefix[] = [];
-    for (const prefix of this.#dirty) {
-      if (slice.length === SLICE_PREFIXES_MAX) return slice;
-      slice.push(prefix);
-      this.#dirty.delete(prefix);
-    }
-    while (this.#scan !== undefined && slice.length < SLICE_PREFIXES_MAX) {
-      const next = this.#scan.next();
-      if (next.done === true) this.#scan = undefined;
-      else slice.push(next.value);
-    }
-    return slice;
-  }
-
-  #planAll(slice: readonly Prefix[]): void {
-    const seen = new Set<Prefix>();
-    for (const prefix of slice) {
-      if (!seen.has(prefix)) this.#plan(prefix);
-      seen.add(prefix);
-    }
+  /** In a dry run: whether it is quiet enough. Begins the next comparison if one is wanted. */
+  #maySurvey(): boolean {
+    const survey = this.#survey;
+    if (survey === undefined) return true;
+    if (this.#clock.now() < survey.workFrom) return false;
+    if (!this.#agenda.scans && survey.isWanted) this.#scanAll();
+    return true;
   }
 
   #plan(prefix: Prefix): void {
+    if (this.#applier.busy.has(prefix)) {
+      // What the kernel has for it is known when that is done.
+      this.#agenda.mark(prefix);
+      return;
+    }
     const desired = this.#desired.lookup(prefix);
-    if (desired !== undefined && !this.#converged) this.#spoken.add(prefix);
+    const speaks = desired !== undefined && this.#survey === undefined;
+    if (speaks && !this.#converged) this.#spoken.add(prefix);
     const { view, topology } = this.#observer;
     const { wanted, condition } = evaluate(desired, this.#guards, topology, this.#tunnels);
     const mayDelete = this.#converged || this.#spoken.has(prefix);
@@ -385,15 +392,4 @@ export class RouteController {
   }
 }
 
-/** Every prefix that may need something: wanted, there, or complained about. */
-function* prefixesOf(
-  desired: DesiredRoutes,
-  inKernel: Iterable<Prefix>,
-  conditions: ConditionBook,
-): Generator<Prefix, void> {
-  for (const route of desired.all()) yield route.prefix;
-  for (const prefix of inKernel) if (desired.lookup(prefix) === undefined) yield prefix;
-  for (const prefix of conditions.prefixes()) {
-    if (desired.lookup(prefix) === undefined) yield prefix;
-  }
-}
+const NOTHING_PLANNED = { planned: [], plannedTotal: 0 } as const;

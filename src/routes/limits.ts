@@ -2,10 +2,15 @@
 
 /** Prefixes planned before the event loop gets its turn, and operations in one send. */
 export const SLICE_PREFIXES_MAX = 1000;
+/** Sends under way at once; the next slice is planned when the first of them has been answered. */
+export const BATCHES_MAX = 2;
 /** Next hops of one route. Beyond: the lowest addresses are used, the others are left out. */
 export const NEXT_HOPS_MAX = 64;
 /** Conditions listed by `status()`. Beyond: counted in `conditionsTotal`, not listed. */
 export const CONDITIONS_LISTED_MAX = 200;
+/** A dry run looks at all routes again once nothing has changed for so long, or after this long. */
+export const SURVEY_QUIET_MS = 10;
+export const SURVEY_WAIT_MAX_MS = 10_000;
 /** Operations listed by `status()` of a dry run. Beyond: counted in `plannedTotal`, not listed. */
 export const PLANNED_LISTED_MAX = 1000;
 /** Other people's routes named in one condition. Beyond: counted in the text. */

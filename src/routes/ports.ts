@@ -1,6 +1,9 @@
 /** What the controller needs from others: the BGP side above, the kernel below. */
 import type { IpAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
+import type { Clock, Random } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import type { GuardSettings } from "./guards.ts";
 import type { Hop, KernelRoute, Link, LocalAddress, RouteOperation } from "./types.ts";
 
 /** A route that should be in the kernel. */
@@ -103,4 +106,24 @@ export interface RouteKernel {
   apply(operations: readonly RouteOperation[]): Promise<readonly (KernelFailure | undefined)[]>;
   /** Ends listening. Nothing is called back after this. */
   close(): void;
+}
+
+export interface RouteControllerOptions {
+  readonly guards: GuardSettings;
+  /** Full comparison with the kernel at least this often; SYNC_PERIOD_MS unless told. */
+  readonly syncPeriodMs?: number;
+  /** Plan and report, change nothing. */
+  readonly dryRun?: boolean;
+}
+
+export interface RouteControllerDeps {
+  readonly kernel: RouteKernel;
+  readonly desired: DesiredRoutes;
+  /** None unless given. */
+  readonly tunnels?: Tunnels | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Called after work that may have changed the status. Must not throw. */
+  readonly onChanged?: () => void;
 }

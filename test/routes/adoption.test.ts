@@ -158,3 +158,24 @@ test("cleanup says what it could not remove", async () => {
   assert.equal(removed, 2);
   assert.deepEqual(failures, [{ prefix: P2, message: "EPERM: no" }]);
 });
+
+test("a dry run waits until changes cease, yet not for ever, and keeps nothing of each", async () => {
+  const h = new Harness({ dryRun: true });
+  await h.started();
+  for (let i = 0; i < 100; i++) {
+    h.change(`10.234.${i}.0/24`, A);
+    await h.rest(5);
+  }
+  assert.equal(h.controller.status().plannedTotal, 0, "not while it changes");
+  await h.rest();
+  assert.equal(h.controller.status().plannedTotal, 100);
+  h.want("10.235.0.0/24", A);
+  h.controller.wantedChanged();
+  await h.rest();
+  assert.equal(h.controller.status().plannedTotal, 101, "which ones need not be told");
+  for (let i = 0; i < 2_200; i++) {
+    h.change("10.236.0.0/24", ...(i % 2 === 0 ? [A] : [B]));
+    await h.rest(5);
+  }
+  assert.equal(h.controller.status().plannedTotal, 102, "seen though it never came to rest");
+});

@@ -1,8 +1,12 @@
 /** A controller over a fake kernel, a fake clock and a Map as the BGP side. */
 import type { Prefix } from "../../src/ip/prefix.ts";
 import { prefix } from "../../src/ip/prefix.ts";
-import { RouteController, type RouteControllerOptions } from "../../src/routes/controller.ts";
-import type { DesiredRoute, DesiredRoutes } from "../../src/routes/ports.ts";
+import { RouteController } from "../../src/routes/controller.ts";
+import type {
+  DesiredRoute,
+  DesiredRoutes,
+  RouteControllerOptions,
+} from "../../src/routes/ports.ts";
 import { silentLog } from "../../src/runtime/log.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { address, FakeKernel } from "./fake-kernel.ts";

@@ -295,6 +295,7 @@ export class RibLab {
       ...(options.workAtOnce === undefined ? {} : { workAtOnce: options.workAtOnce }),
       ...(options.consumer === true ? { onBestDirty: () => this.bestDirty++ } : {}),
     });
+    if (options.consumer === true) this.rib.listBestChanges();
   }
 
   peer(text: string, options: LabPeerOptions = {}): LabPeer {

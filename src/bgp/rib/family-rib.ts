@@ -31,8 +31,8 @@ export interface RibCore {
   importOptions(peer: PeerId, family: RouteFamily): ImportOptions;
   /** A group has work that its members should fetch. */
   groupWoke(group: UpdateGroup): void;
-  /** Best routes have changed; undefined when nobody wants to know. */
-  readonly bestChanged: (() => void) | undefined;
+  /** Best routes have changed. */
+  bestChanged(): void;
   /** Wall clock, seconds. */
   nowSeconds(): number;
   maximumPaths(): number;
@@ -45,8 +45,8 @@ export class FamilyRib {
   readonly decision: Decision;
   /** Groups that are told of changes; those without members have left the list. */
   readonly groups: UpdateGroup[] = [];
-  /** Rows whose best route changed; undefined when nobody wants to know. */
-  readonly changes: BestChanges | undefined;
+  /** Rows whose best route changed; undefined when nobody wants to know which. */
+  changes: BestChanges | undefined;
 
   private readonly core: RibCore;
   private readonly ins: (AdjRibIn | undefined)[] = [];
@@ -66,8 +66,13 @@ export class FamilyRib {
     this.paths = new PathStore(this.table, core.store);
     this.decision = new Decision({ table: this.table, paths: this.paths, ...coreOf(core) });
     this.importer = new Importer(core.store);
-    this.changes =
-      core.bestChanged === undefined ? undefined : new BestChanges(this.table, core.bestChanged);
+  }
+
+  /** From now on keeps a list of the rows whose best route changed; `all`: with all to begin. */
+  listChanges(all: boolean): void {
+    if (this.changes !== undefined) return;
+    this.changes = new BestChanges(this.table, () => this.core.bestChanged());
+    if (all) this.changes.noteAll();
   }
 
   /** The Adj-RIB-In of a peer, made if need be. */
@@ -179,9 +184,15 @@ export class FamilyRib {
         this.core.groupWoke(group);
       }
     }
-    if (this.changes !== undefined && (best || this.core.maximumPaths() > 1)) {
-      this.changes.note(row);
-    }
+    if (!best && this.core.maximumPaths() === 1) return;
+    if (this.changes === undefined) this.core.bestChanged();
+    else this.changes.note(row);
+  }
+
+  /** Every best route may stand for other paths than before. */
+  bestMayDiffer(): void {
+    if (this.changes === undefined) this.core.bestChanged();
+    else this.changes.noteAll();
   }
 
   private announceOne(

@@ -40,7 +40,10 @@ export interface RibOptions extends RibGlobals {
   readonly workAtOnce?: number;
   /** There is output for the peer; called once until `drainOutput` has emptied it. */
   readonly onOutputReady: (peer: PeerId) => void;
-  /** Best routes changed; called once until `takeBestChanges` emptied the list. None = nobody. */
+  /**
+   * Best routes changed; called once until `takeBestChanges` emptied the list of those that did,
+   * which is kept from `listBestChanges` on.
+   */
   readonly onBestDirty?: () => void;
   /** There is work for `work`; called once until it has done it all. */
   readonly onWork: () => void;
@@ -88,12 +91,9 @@ export class RibState implements ViewInputs {
       importOptions: (id, family) =>
         id === LOCAL_PEER ? LOCAL_IMPORT : peers.get(id).imports[family],
       groupWoke: (group) => this.woken.push(group),
-      bestChanged:
-        options.onBestDirty === undefined
-          ? undefined
-          : () => {
-              this.bestDirty = true;
-            },
+      bestChanged: () => {
+        this.bestDirty = true;
+      },
       nowSeconds: () => Math.floor(options.now() / 1000),
       maximumPaths: () => this.globals.maximumPaths,
     };
@@ -172,6 +172,11 @@ export class RibState implements ViewInputs {
     this.forgetGonePeers();
     this.wake();
     return this.workAnnounced;
+  }
+
+  /** Whether `onBestDirty` was called and nobody has taken the changes. */
+  get bestAreDirty(): boolean {
+    return this.bestAnnounced;
   }
 
   /** To call when the list of changed best routes was read; `left` = not to its end. */

@@ -40,7 +40,7 @@ export class Rib {
     const before = this.state.globals;
     this.state.globals = globals;
     if (globals.maximumPaths !== before.maximumPaths) {
-      for (const family of FAMILIES) this.ribs[family].changes?.noteAll();
+      for (const family of FAMILIES) this.ribs[family].bestMayDiffer();
     }
     const identity =
       globals.localAs !== before.localAs ||
@@ -222,6 +222,14 @@ export class Rib {
   /** Does up to `budget` units of postponed work, about 0.3 µs to 1 µs each; true = more left. */
   work(budget: number): boolean {
     return this.state.work(budget);
+  }
+
+  /** From now on keeps a list of changed best routes, for `takeBestChanges`. */
+  listBestChanges(): void {
+    // Which ones have changed since `onBestDirty` is not known.
+    const all = this.state.bestAreDirty;
+    for (const family of FAMILIES) this.ribs[family].listChanges(all);
+    this.state.flush();
   }
 
   /** Best routes that changed since they were taken last, at most `max`; [] = that was all. */

@@ -1,8 +1,9 @@
-/** What our OPEN to a peer says. */
+/** Who we are: to a peer in our OPEN, and to the RIB. */
 import { wordOfAddress } from "../../ip/address.ts";
 import type { LocalIdentity } from "../fsm/collision.ts";
 import { localCapabilities } from "../message/capabilities.ts";
 import type { LocalSide } from "../message/negotiate.ts";
+import type { RibGlobals } from "../rib/rib-state.ts";
 import type { PeerConfig, SpeakerConfig } from "../types.ts";
 
 /** AS and identifier that we present to the peer. */
@@ -41,4 +42,14 @@ export function localSide(
     addPath: peer.addPath,
   });
   return { ...identity, holdSeconds: peer.holdSeconds, capabilities };
+}
+
+/** What of the speaker's settings the RIB needs. */
+export function globalsOf(config: SpeakerConfig): RibGlobals {
+  return {
+    localAs: config.as,
+    routerId: wordOfAddress(config.routerId),
+    clusterId: wordOfAddress(config.clusterId ?? config.routerId),
+    maximumPaths: config.maximumPaths,
+  };
 }

@@ -28,6 +28,7 @@ export class BestChanges implements Task {
   readonly #rib: Rib;
   readonly #clock: Clock;
   readonly #listeners = new Set<(routes: readonly BestRoute[]) => void>();
+  readonly #tableListeners = new Set<() => void>();
 
   constructor(rib: Rib, clock: Clock) {
     this.#rib = rib;
@@ -36,11 +37,19 @@ export class BestChanges implements Task {
 
   /** Adds a listener; gives what removes it. */
   listen(listener: (routes: readonly BestRoute[]) => void): () => void {
+    this.#rib.listBestChanges();
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
+  /** Adds a listener that only hears that something changed; gives what removes it. */
+  watch(listener: () => void): () => void {
+    this.#tableListeners.add(listener);
+    return () => void this.#tableListeners.delete(listener);
+  }
+
   run(deadline: number): boolean {
+    for (const listener of this.#tableListeners) listener();
     while (this.#tellSome()) {
       if (this.#clock.now() >= deadline) return true;
     }

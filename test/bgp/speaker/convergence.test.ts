@@ -146,3 +146,28 @@ test("listen addresses change while running; sessions of others stay", () => {
   world.until(() => !a.isUp(b), "down");
   world.until(() => a.isUp(b), "session on the new port", 3_000);
 });
+
+test("a table listener hears that routes changed, though nobody is told which", () => {
+  const world = new World();
+  const a = world.node("192.0.2.1");
+  const raw = rawPeer(world, 8, true);
+  let changes = 0;
+  a.speaker.onTableChange(() => changes++);
+  a.speaker.setPeers([{ ...a.peerTo(a), address: raw.address }]);
+  a.speaker.start();
+  world.advance(400);
+  assert.equal(changes, 0);
+  raw.send(announce(raw.address, 1));
+  world.advance(5);
+  assert.equal(changes, 1);
+  raw.send(announce(raw.address, 1));
+  world.advance(5);
+  assert.equal(changes, 1, "the same again is no change");
+  // Who listens from here on is told what comes, not what was there.
+  const told: string[] = [];
+  a.speaker.onBestChange((routes) => told.push(...routes.map((route) => route.prefix)));
+  raw.send(announce(raw.address, 2));
+  world.advance(5);
+  assert.equal(changes, 2);
+  assert.equal(told.length, 1);
+});
