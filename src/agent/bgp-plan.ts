@@ -11,10 +11,11 @@ import type { OriginatedRoute, PeerConfig, SpeakerConfig } from "../bgp/types.ts
 import { type IpAddress, parseAddress } from "../ip/address.ts";
 import { type NodeAnnotations, readNodeAnnotations } from "../k8s/annotations.ts";
 import type { SelfNode, Topology } from "../k8s/topology.ts";
+import type { Condition } from "./conditions.ts";
 import type { AgentConfig } from "./config.ts";
 import { buildNetworks, buildPeers, type PeerDefaults } from "./config-file/build.ts";
 import type { LoadedConfig } from "./config-file/source.ts";
-import { externalPeers } from "./external-peers.ts";
+import { externalPeers, unusedOptions } from "./external-peers.ts";
 import { listenAddresses, type MeshMemo, meshPeers, ownAs, ownRoutes, routerIdOf } from "./mesh.ts";
 
 export interface BgpPlan {
@@ -23,6 +24,8 @@ export interface BgpPlan {
   readonly routes: readonly OriginatedRoute[];
   /** What of the inputs could not be used, in one sentence each. */
   readonly problems: readonly string[];
+  /** What of them is used, though not as it was asked for. */
+  readonly warnings: readonly Condition[];
 }
 
 /** The plan, or why there can be none yet. */
@@ -78,6 +81,7 @@ function planAlone(inputs: BgpInputs): BgpPlanned {
       peers: file.peers,
       routes: file.routes,
       problems: file.problems,
+      warnings: [],
     },
   };
 }
@@ -130,6 +134,7 @@ function planNode(inputs: BgpInputs, topology: Topology): BgpPlanned {
         ...file.problems,
         ...peers.problems,
       ],
+      warnings: unusedOptions(annotations, config.bgp.external),
     },
   };
 }

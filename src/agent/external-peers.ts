@@ -10,6 +10,7 @@ import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import { type Prefix, prefix, prefixFamily, prefixLength } from "../ip/prefix.ts";
 import type { NodeAnnotations } from "../k8s/annotations.ts";
 import type { SelfNode } from "../k8s/topology.ts";
+import type { Condition } from "./conditions.ts";
 import type { BgpSettings } from "./config.ts";
 
 /** One external peer, wherever it was named. */
@@ -86,6 +87,30 @@ export function externalPeers(
 }
 
 const FAMILIES: readonly IpFamily[] = [4, 6];
+/** Peers named in one condition. Beyond: counted. */
+const NAMED_MAX = 5;
+
+/** What the Node's annotation asks of these sessions, and they do without. */
+export function unusedOptions(
+  annotations: NodeAnnotations,
+  external: ExternalSettings,
+): readonly Condition[] {
+  if (external.peers.length > 0) return [];
+  const asked = annotations.peers.filter((peer) => peer.bfd?.enabled === true);
+  if (asked.length === 0) return [];
+  const names = asked.slice(0, NAMED_MAX).map((peer) => peer.address);
+  const more = asked.length > NAMED_MAX ? ` and ${asked.length - NAMED_MAX} more` : "";
+  return [
+    {
+      name: "bfd",
+      severity: "warning",
+      message:
+        "annotation kube-router.io/peers asks for BFD, which podrouter does not have: the session " +
+        `with ${names.join(", ")}${more} runs without it, and a lost peer is noticed by the hold ` +
+        "time",
+    },
+  ];
+}
 
 /** What leaves the cluster: our own pod CIDRs, or nothing. */
 function externalExport(annotations: NodeAnnotations, settings: BgpSettings): Policy {

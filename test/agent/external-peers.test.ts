@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { BgpSettings } from "../../src/agent/config.ts";
-import { externalPeers, nodeImport } from "../../src/agent/external-peers.ts";
+import { externalPeers, nodeImport, unusedOptions } from "../../src/agent/external-peers.ts";
 import { type IpAddress, parseAddress } from "../../src/ip/address.ts";
 import { prefix } from "../../src/ip/prefix.ts";
 import { readNodeAnnotations } from "../../src/k8s/annotations.ts";
@@ -102,4 +102,22 @@ test("default routes and customimportreject, longer prefixes included, are refus
     { prefix: "10.0.0.0/8", ge: 8, le: 32 },
     { prefix: "2001:db8::/32", ge: 32, le: 128 },
   ]);
+});
+
+test("BFD that the annotation asks for is said not to be there, once for all peers", () => {
+  const peer = (n: number, bfd: string) =>
+    `- remoteip: 192.168.50.${n}\n  remoteasn: 65001\n  bfd:\n    enabled: ${bfd}\n`;
+  const asked = annotations({ peers: peer(1, "true") + peer(2, "false") + peer(3, "true") });
+  const [condition, ...others] = unusedOptions(asked, NONE);
+  assert.deepEqual(others, []);
+  assert.equal(condition?.severity, "warning");
+  assert.match(
+    condition.message,
+    /asks for BFD, which podrouter does not have: .* 192\.168\.50\.1, 192\.168\.50\.3 runs without/,
+  );
+  const six = annotations({ peers: [1, 2, 3, 4, 5, 6].map((n) => peer(n, "true")).join("") });
+  assert.match(unusedOptions(six, NONE)[0]!.message, /192\.168\.50\.5 and 1 more runs without/);
+  assert.deepEqual(unusedOptions(annotations({ peers: peer(2, "false") }), NONE), []);
+  const [byFlag] = asked.peers;
+  assert.deepEqual(unusedOptions(asked, { ...NONE, peers: [byFlag!] }), []);
 });
