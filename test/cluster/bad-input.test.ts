@@ -57,6 +57,16 @@ test("nonsense in Node objects is named and touches nothing else", async (t) => 
       await cluster.api("DELETE", `${PATH}/node4`);
     });
   }
+  await t.test("BFD in the annotation of peers", async () => {
+    const peers = "- remoteip: 192.168.50.99\n  remoteasn: 65001\n  bfd: { enabled: true }\n";
+    const annotate = (value: string | null) =>
+      cluster.api("PATCH", `${PATH}/node1`, {
+        metadata: { annotations: { "kube-router.io/peers": value } },
+      });
+    await annotate(peers);
+    await condition(cluster, "warning", "BFD", "192.168.50.99", "runs without it");
+    await annotate(null);
+  });
   const after = await sessionCounts(cluster, "node1");
   assert.equal(after["node2"], before["node2"]);
   assert.equal(after["node3"], before["node3"]);
