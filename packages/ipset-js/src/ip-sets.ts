@@ -21,7 +21,12 @@ import {
 } from "netlink-ts";
 import { decodeEntry, encodeEntry, entryBytes, type SetEntry } from "./entry.ts";
 import { IpsetErrno, IpsetError } from "./errors.ts";
-import { ENTRIES_BYTES_MAX, ENTRIES_PER_MESSAGE_MAX, ENTRY_FAILURES_MAX } from "./limits.ts";
+import {
+  ENTRIES_AT_ONCE_MAX,
+  ENTRIES_BYTES_MAX,
+  ENTRIES_PER_MESSAGE_MAX,
+  ENTRY_FAILURES_MAX,
+} from "./limits.ts";
 import {
   decodeHeader,
   encodeSpec,
@@ -244,7 +249,11 @@ export class IpSets {
       const flags = Flag.REQUEST | exclusive(options);
       const content = { name, line: 0, entries: chunk.wire };
       try {
-        await this.#socket.request((writer) => writeMessage(writer, command, flags, content));
+        await this.#socket.request(
+          (writer) => writeMessage(writer, command, flags, content),
+          undefined,
+          { atOnce: chunk.wire.length <= ENTRIES_AT_ONCE_MAX },
+        );
       } catch (error) {
         const index = error instanceof IpsetError ? chunk.indexes[error.line - 1] : undefined;
         if (index === undefined) throw error;
