@@ -1,6 +1,8 @@
 /**
- * Keeps our ipsets filled. Level-triggered: every pass reads each set from the kernel, plans the
- * difference and removes it, so nothing is remembered of what is in there beside what is wanted.
+ * Keeps our ipsets filled. Level-triggered: a pass reads each set from the kernel, plans the
+ * difference and removes it. What it left there is remembered, so that a change of the contents
+ * costs what changed: the difference to that is applied, and the number of members must then be
+ * right, or else the set is read after all.
  *
  * A pass is made when the contents change, every sync period, after a failure with backoff, and
  * when the check, which only reads the headers, finds a set missing, of another type or with
@@ -27,7 +29,7 @@ import {
   RETRY_MAX_MS,
   SYNC_PERIOD_MS,
 } from "./limits.ts";
-import { conflictOf, planSet, type SetPlan } from "./plan.ts";
+import { conflictOf, planChange, planSet, type SetPlan } from "./plan.ts";
 import { SetsError, type SetsKernel } from "./ports.ts";
 import { MutableSetCounters, type SetStatus, type SetSummary } from "./status.ts";
 import { type DesiredSet, OUR_SETS } from "./types.ts";
@@ -65,6 +67,8 @@ export class SetController {
   #ipv6: boolean | undefined;
   #conditions: readonly SetCondition[] = [];
   #planned: readonly string[] = [];
+  /** What the last pass put into each set, by name, if it all went in. */
+  readonly #left = new Map<string, DesiredSet>();
   /** What the last pass left behind, for the check. */
   #sets: readonly SetSummary[] = [];
   #lastSync: number | undefined;
@@ -148,12 +152,15 @@ export class SetController {
 
   async #run(): Promise<void> {
     const now = this.#clock.now();
-    if (this.#retryAt !== undefined && now >= this.#retryAt) this.#passDue = true;
-    if (now >= this.#syncAt) this.#passDue = true;
+    if ((this.#retryAt !== undefined && now >= this.#retryAt) || now >= this.#syncAt) {
+      this.#passDue = true;
+      this.#left.clear();
+    }
     try {
       if (!this.#passDue && !(await this.#looksRight())) {
         this.#counters.repairs++;
         this.#passDue = true;
+        this.#left.clear();
         this.#log.info({}, "ipsets were changed by somebody else, filling them again");
       }
       if (this.#passDue) await this.#pass();
@@ -184,6 +191,7 @@ export class SetController {
     const contents = this.#contents;
     if (contents === undefined) return;
     this.#passDue = false;
+    const readsAll = this.#left.size === 0;
     this.#ipv6 = hasIpv6(contents) || (this.#ipv6 ?? (await this.#hasTwins()));
     const { sets, leftOut } = desiredSets(contents, this.#ipv6);
     const conditions = leftOut.map(leftOutCondition);
@@ -203,7 +211,8 @@ export class SetController {
     this.#planned = planned;
     this.#counters.syncs++;
     this.#lastSync = this.#clock.wall();
-    this.#syncAt = this.#clock.now() + this.#syncPeriodMs;
+    // Changes in quick succession must not put the comparison off.
+    if (readsAll) this.#syncAt = this.#clock.now() + this.#syncPeriodMs;
     if (failed) this.#failed(conditions);
     else {
       this.#conditions = conditions;
@@ -219,6 +228,9 @@ export class SetController {
     planned: string[],
   ): Promise<SetSummary> {
     const { name, type, family } = desired;
+    if (await this.#changed(desired)) {
+      return { name, type, family, members: desired.members.size, foreign: false };
+    }
     const header = await this.#kernel.header(name);
     const conflict = header === undefined ? undefined : conflictOf(desired, header);
     if (conflict !== undefined) {
@@ -235,8 +247,31 @@ export class SetController {
     this.#count(plan);
     if (plan.kind === "rebuild") this.#log.info({ set: name, why: plan.why }, "ipset made anew");
     if (refused.length > 0) conditions.push(memberCondition(name, refused));
+    else this.#left.set(name, desired);
     const members = desired.members.size - refused.length;
     return { name, type, family, members, foreign: false };
+  }
+
+  /** Applies the difference to what the last pass left; false = the set must be read. */
+  async #changed(desired: DesiredSet): Promise<boolean> {
+    const { name } = desired;
+    const left = this.#left.get(name);
+    const plan = left === undefined ? undefined : planChange(desired, left);
+    // Until all is known to have gone well.
+    this.#left.delete(name);
+    if (plan === undefined) return false;
+    try {
+      const refused = await applyPlan(this.#kernel, desired, plan);
+      const header = refused.length > 0 ? undefined : await this.#kernel.header(name);
+      if (header === undefined || conflictOf(desired, header) !== undefined) return false;
+      if (!header.plain || header.elements !== desired.members.size) return false;
+    } catch (error) {
+      if (!(error instanceof SetsError) || error.kind === "unavailable") throw error;
+      return false;
+    }
+    this.#count(plan);
+    this.#left.set(name, desired);
+    return true;
   }
 
   #count(plan: SetPlan): void {

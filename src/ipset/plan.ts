@@ -67,6 +67,21 @@ export function planSet(desired: DesiredSet, actual: ActualSet | undefined): Set
   return { kind: "update", add, remove };
 }
 
+/**
+ * The difference to what a pass of ours left in the set, while nobody has touched it since:
+ * undefined when that does not decide it, and the set must be read.
+ */
+export function planChange(desired: DesiredSet, left: DesiredSet): SetPlan | undefined {
+  if (left.maxElements < desired.maxElements) return undefined;
+  const add: string[] = [];
+  for (const member of desired.members) if (!left.members.has(member)) add.push(member);
+  const remove: string[] = [];
+  for (const member of left.members) if (!desired.members.has(member)) remove.push(member);
+  if (add.length === 0 && remove.length === 0) return { kind: "none" };
+  if (left.members.size + add.length > left.maxElements) return undefined;
+  return { kind: "update", add, remove };
+}
+
 /** At least the room that it has now. */
 function roomFor(actual: ActualSet, desired: DesiredSet) {
   const { hashSize, maxElements } = sizeFor(desired.members.size);

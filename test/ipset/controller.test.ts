@@ -78,6 +78,39 @@ test("a change costs what changed, and none costs nothing", async () => {
   assert.deepEqual(kernel.taken(), []);
 });
 
+test("a change reads no set, unless its number of members is not as it was left", async () => {
+  const { kernel, controller, codes } = setUp();
+  await controller.setDesired(THREE);
+  kernel.reads = 0;
+  await controller.setDesired(TWO);
+  await controller.setDesired(THREE);
+  assert.equal(kernel.reads, 0);
+  assert.equal(controller.status().counters.added, 8);
+  assert.equal(controller.status().counters.removed, 2);
+  kernel.sets.get(PODS)?.members.delete("10.233.64.0/24");
+  await controller.setDesired(TWO);
+  assert.equal(kernel.reads, 1);
+  assert.deepEqual(kernel.members(PODS), ["10.233.64.0/24", "10.233.65.0/24"]);
+  kernel.sets.delete(IPS);
+  await controller.setDesired(THREE);
+  assert.deepEqual(kernel.members(IPS), ["192.168.50.50", "192.168.50.51", "192.168.50.52"]);
+  assert.deepEqual(codes(), []);
+});
+
+test("however often contents change, the full comparison comes in time", async () => {
+  const { clock, kernel, controller } = setUp({ syncPeriodMs: 60_000, checkPeriodMs: 2_000 });
+  await controller.setDesired(THREE);
+  const members = kernel.sets.get(PODS)?.members;
+  members?.delete("10.233.64.0/24");
+  members?.set("10.99.0.0/24", true);
+  for (let second = 0; second < 62; second++) {
+    await clock.advanceAsync(1_000);
+    const ips = second % 2 === 0 ? TWO.nodeIps : THREE.nodeIps;
+    await controller.setDesired({ podSubnets: THREE.podSubnets, nodeIps: ips });
+  }
+  assert.deepEqual(kernel.members(PODS), [...THREE.podSubnets]);
+});
+
 test("additions come before deletions", async () => {
   const { kernel, controller } = setUp();
   await controller.setDesired(TWO);

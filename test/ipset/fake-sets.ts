@@ -17,6 +17,8 @@ export class FakeSets implements SetsKernel {
   readonly calls: string[] = [];
   /** Headers read. */
   looks = 0;
+  /** Sets read with all members. */
+  reads = 0;
   unavailable: string | undefined;
   refuse: (call: string) => SetsError | undefined = () => undefined;
   refuseMember: (member: string) => boolean = () => false;
@@ -56,6 +58,7 @@ export class FakeSets implements SetsKernel {
   }
 
   async list(name: string): Promise<ActualSet | undefined> {
+    this.reads++;
     this.#check("list");
     const set = this.sets.get(name);
     return set && { ...this.#header(name, set), members: new Map(set.members) };
