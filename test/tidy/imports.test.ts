@@ -24,6 +24,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "src/ipset": ["src/ip", "src/runtime", "ipset-js", "netlink-ts"],
   "src/k8s": ["src/ip", "src/runtime"],
   "src/cni": ["src/ip", "src/runtime", "netlink-ts"],
+  "src/overlay": ["src/ip", "src/runtime", "netlink-ts"],
   "src/agent": ["src"],
   "src/cli": ["src/agent", "src/ip", "src/runtime"],
   "src/main.ts": ["src/cli", "src/agent"],

@@ -1,0 +1,395 @@
+/**
+ * Keeps tunnels to nodes in other subnets, and tells the routes which next hop goes through which.
+ * Level-triggered: a pass holds what is wanted against what the kernel has and removes the
+ * difference, so that a crash, a lost event or a hand that meddles needs no other answer than to
+ * look again. The kernel is read in full at the start, on doubt and once a minute; otherwise a
+ * Node that comes or goes costs its own operations and nothing else.
+ *
+ * Without settings the overlay is off: what an earlier run left is taken away, once the routes have
+ * left it, and nothing is listened to.
+ */
+import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
+import { backoffMs } from "../runtime/backoff.ts";
+import type { Clock, Random } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import { PassLoop } from "../runtime/pass-loop.ts";
+import { describeOperation } from "./describe.ts";
+import { desiredOverlay, NOTHING_DESIRED, type OverlayProblem, type Target } from "./desired.ts";
+import { HostState } from "./host-state.ts";
+import {
+  CONDITIONS_MAX,
+  OPERATIONS_MAX,
+  OVERLAY_GAP_MS,
+  OVERLAY_PERIOD_MS,
+  OVERLAY_ROUNDS_MAX,
+  OVERLAY_SETTLE_MS,
+  PLANNED_MAX,
+  RETRY_FIRST_MS,
+  RETRY_MAX_MS,
+} from "./limits.ts";
+import { isOurDevice, overheadBytes } from "./names.ts";
+import { isWhole, type OverlayPlan, planOverlay } from "./plan.ts";
+import { type OverlayEvent, type OverlayKernel, OverlayKernelError } from "./ports.ts";
+import {
+  FAMILIES,
+  itemKey,
+  type OverlayOperation,
+  type OverlaySettings,
+  type OverlayWanted,
+} from "./types.ts";
+
+/** How a next hop is reached; the form that src/routes asks for. */
+export type OverlayWay =
+  | {
+      readonly ready: true;
+      readonly hop: {
+        readonly gateway: IpAddress | undefined;
+        readonly link: number;
+        readonly weight: number;
+        readonly onLink?: true;
+      };
+      readonly source: IpAddress;
+    }
+  | { readonly ready: false; readonly why: string };
+
+export interface OverlayStatus {
+  /** Nodes that are reached by a tunnel now. */
+  readonly tunnels: Readonly<Record<IpFamily, number>>;
+  /** Nodes whose tunnel is not whole. */
+  readonly missing: number;
+  /** Names of the devices that there are. */
+  readonly devices: readonly string[];
+  /** Changes made by others that were put right. */
+  readonly repairs: number;
+  /** Operations that the kernel refused. */
+  readonly failed: number;
+}
+
+export interface OverlayDeps {
+  readonly kernel: OverlayKernel;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Whether the routes are what they should be: whatever they do not use then may go. */
+  readonly settled: () => boolean;
+  /** The ways of these next hops are others now; `all`: devices changed. Must not throw. */
+  readonly onWays: (nextHops: ReadonlySet<IpAddress> | "all") => void;
+}
+
+const NO_TUNNELS: OverlayStatus["tunnels"] = { 4: 0, 6: 0 };
+
+export class OverlayController {
+  readonly #settings: OverlaySettings | undefined;
+  readonly #dryRun: boolean;
+  readonly #deps: OverlayDeps;
+  readonly #loop: PassLoop;
+  #wanted: OverlayWanted | undefined;
+  /** Addresses of all other Nodes. */
+  #remotes: ReadonlySet<IpAddress> = new Set();
+  /** Undefined = to be read. */
+  #host: HostState | undefined;
+  #readAt = Number.NEGATIVE_INFINITY;
+  #opened = false;
+  #ways: ReadonlyMap<IpAddress, OverlayWay> = new Map();
+  #problems: readonly OverlayProblem[] = [];
+  #planned: readonly string[] = [];
+  #failures = 0;
+  #repairs = 0;
+  #failed = 0;
+  /** Somebody else changed something; the next operations put it right. */
+  #meddled = false;
+
+  constructor(
+    options: { readonly settings: OverlaySettings | undefined; readonly dryRun?: boolean },
+    deps: OverlayDeps,
+  ) {
+    this.#settings = options.settings;
+    this.#dryRun = options.dryRun ?? false;
+    this.#deps = deps;
+    this.#loop = new PassLoop(deps.clock, () => this.#pass());
+  }
+
+  start(): void {
+    this.#loop.start();
+  }
+
+  /** Tunnels stay: forwarding goes on. */
+  async stop(): Promise<void> {
+    await this.#loop.stop();
+    this.#close();
+  }
+
+  want(wanted: OverlayWanted): void {
+    this.#wanted = wanted;
+    const all = wanted.remotes.flatMap((remote) => FAMILIES.map((family) => remote[family]));
+    this.#remotes = new Set(all.filter((node) => node !== undefined));
+    this.#loop.request();
+  }
+
+  /** Whether tunnels go before interfaces that lead to a node directly. */
+  get first(): boolean {
+    return this.#settings?.type === "full";
+  }
+
+  /** Undefined: no tunnel leads there, and none will. */
+  way(nextHop: IpAddress): OverlayWay | undefined {
+    const way = this.#ways.get(nextHop);
+    if (way !== undefined || this.#host !== undefined || this.#settings === undefined) return way;
+    return this.#remotes.has(nextHop) ? NOT_YET : undefined;
+  }
+
+  /** What to take off the MTU of pods, whether or not a tunnel is needed at the moment. */
+  overheadBytes(families: readonly IpFamily[]): number {
+    const { encap } = this.#settings ?? {};
+    if (encap === undefined) return 0;
+    return Math.max(0, ...families.map((family) => overheadBytes(encap, family)));
+  }
+
+  conditions(): readonly OverlayProblem[] {
+    const problems = this.#problems;
+    if (problems.length <= CONDITIONS_MAX) return problems;
+    const more = problems.length - CONDITIONS_MAX + 1;
+    return [
+      ...problems.slice(0, CONDITIONS_MAX - 1),
+      { name: "overlay-more", severity: "warning", message: `and ${more} more about tunnels` },
+    ];
+  }
+
+  /** What a dry run holds back. */
+  planned(): readonly string[] {
+    return this.#planned;
+  }
+
+  status(): OverlayStatus {
+    const tunnels = { ...NO_TUNNELS };
+    let missing = 0;
+    for (const [node, way] of this.#ways) {
+      if (way.ready) tunnels[familyOf(node)]++;
+      else missing++;
+    }
+    const links = [...(this.#host?.links.values() ?? [])];
+    const devices = links.filter(isOurDevice).map(({ name }) => name);
+    return { tunnels, missing, devices, repairs: this.#repairs, failed: this.#failed };
+  }
+
+  async #pass(): Promise<number> {
+    const wanted = this.#wanted;
+    if (wanted === undefined) return OVERLAY_PERIOD_MS;
+    try {
+      const outcome = await this.#settle(wanted);
+      this.#failures = outcome.failed ? this.#failures + 1 : 0;
+      if (outcome.failed) return this.#backoff();
+      return outcome.waiting ? OVERLAY_SETTLE_MS : OVERLAY_PERIOD_MS;
+    } catch (error) {
+      if (!(error instanceof OverlayKernelError)) throw error;
+      this.#close();
+      this.#problems = [unavailable(error)];
+      this.#failures++;
+      return this.#backoff();
+    }
+  }
+
+  #backoff(): number {
+    const options = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
+    return backoffMs(options, this.#failures - 1, this.#deps.random);
+  }
+
+  /** A device must be there before anything can lead through it: hence rounds. */
+  async #settle(
+    wanted: OverlayWanted,
+  ): Promise<{ readonly failed: boolean; readonly waiting: boolean }> {
+    let devicesChanged = false;
+    const refused: OverlayProblem[] = [];
+    for (let round = 1; ; round++) {
+      const host = await this.#read();
+      const desired =
+        this.#settings === undefined
+          ? NOTHING_DESIRED
+          : desiredOverlay(this.#settings, wanted, host);
+      const settled = this.#deps.settled() && !this.#leaves(desired.targets);
+      const plan = planOverlay(desired, wanted, host, settled);
+      const idle = plan.operations.length === 0 || this.#dryRun;
+      if (idle || refused.length > 0 || round === OVERLAY_ROUNDS_MAX) {
+        this.#finish(plan, [...desired.problems, ...plan.problems, ...refused]);
+        this.#renewWays(desired.targets, (target) => isWhole(desired, target, host));
+        if (devicesChanged) this.#deps.onWays("all");
+        return { failed: !idle, waiting: plan.waiting };
+      }
+      devicesChanged = plan.operations.some(isAboutDevice) || devicesChanged;
+      refused.push(...(await this.#apply(plan.operations, host)));
+    }
+  }
+
+  /** Whether some node is to be reached otherwise from now on, which the routes do not know yet. */
+  #leaves(targets: readonly Target[]): boolean {
+    const nodes = new Set(targets.map(({ node }) => node));
+    return [...this.#ways.keys()].some((node) => !nodes.has(node) && this.#remotes.has(node));
+  }
+
+  async #read(): Promise<HostState> {
+    const { kernel, clock } = this.#deps;
+    if (!this.#opened && this.#settings !== undefined) {
+      await kernel.open({
+        onEvent: (event) => this.#onEvent(event),
+        onOverrun: () => this.#doubt(),
+        onFailure: () => {
+          this.#opened = false;
+          this.#doubt();
+        },
+      });
+      this.#opened = true;
+      this.#host = undefined;
+    }
+    if (this.#host !== undefined && clock.now() - this.#readAt < OVERLAY_PERIOD_MS) {
+      return this.#host;
+    }
+    const began = clock.now();
+    const host = new HostState(await kernel.read());
+    this.#readAt = began;
+    this.#host = host;
+    return host;
+  }
+
+  /** What was refused, in words. */
+  async #apply(
+    operations: readonly OverlayOperation[],
+    host: HostState,
+  ): Promise<readonly OverlayProblem[]> {
+    const refused: OverlayProblem[] = [];
+    for (let at = 0; at < operations.length; at += OPERATIONS_MAX) {
+      const slice = operations.slice(at, at + OPERATIONS_MAX);
+      const outcomes = await this.#deps.kernel.apply(slice);
+      slice.forEach((operation, index) => {
+        const outcome = outcomes[index];
+        if (outcome?.ok === true) {
+          host.applied(operation, outcome.made);
+          if (isAboutDevice(operation)) {
+            this.#deps.log.info({ operation: describeOperation(operation) }, "tunnel changed");
+          }
+          return;
+        }
+        // The kernel's state is not what we thought.
+        this.#host = undefined;
+        const code = outcome?.code ?? "EIO";
+        if (operation.kind !== "put" && GONE.has(code)) return;
+        this.#failed++;
+        refused.push(refusedProblem(operation, code, outcome?.message ?? "no answer"));
+      });
+    }
+    if (this.#meddled) this.#repairs += operations.length;
+    this.#meddled = false;
+    return refused;
+  }
+
+  #finish(plan: OverlayPlan, problems: readonly OverlayProblem[]): void {
+    this.#problems = problems;
+    this.#planned = this.#dryRun
+      ? plan.operations.slice(0, PLANNED_MAX).map(describeOperation)
+      : [];
+    this.#meddled = false;
+  }
+
+  /** Tells the routes what changed for them. */
+  #renewWays(
+    targets: readonly Target[],
+    wholeOn: (target: Target) => { readonly index: number } | undefined,
+  ): void {
+    const ways = new Map<IpAddress, OverlayWay>();
+    const changed = new Set<IpAddress>();
+    for (const target of targets) {
+      const before = this.#ways.get(target.node);
+      const way = wayOf(target, wholeOn(target)?.index);
+      const same = before !== undefined && sameWay(before, way);
+      ways.set(target.node, same ? before : way);
+      if (!same) changed.add(target.node);
+    }
+    // One that is gone takes its routes with it.
+    const direct = this.#leaves(targets);
+    this.#ways = ways;
+    if (direct) this.#deps.onWays("all");
+    else if (changed.size > 0) this.#deps.onWays(changed);
+  }
+
+  #onEvent(event: OverlayEvent): void {
+    const host = this.#host;
+    if (host === undefined) return;
+    if (event.kind === "entry" && !isOursAt(host, event.link)) return;
+    // Pods come and go: their ends have link-local addresses only, and no tunnel depends on them.
+    if (event.kind === "address" && event.address.startsWith("fe80:")) return;
+    if (event.kind === "link") {
+      const known = host.links.get(event.index);
+      const bears = host.addresses.some(({ link }) => link === event.index);
+      const tunnel = known?.kind === "vxlan" || isOursAt(host, event.index);
+      if (!bears && !tunnel && !TUNNEL_LIKE.test(event.name)) return;
+    }
+    this.#meddled = true;
+    this.#doubt();
+  }
+
+  #doubt(): void {
+    this.#readAt = Number.NEGATIVE_INFINITY;
+    this.#loop.request(OVERLAY_GAP_MS);
+  }
+
+  #close(): void {
+    this.#deps.kernel.close();
+    this.#opened = false;
+    this.#readAt = Number.NEGATIVE_INFINITY;
+  }
+}
+
+const NOT_YET: OverlayWay = { ready: false, why: "which is not made yet" };
+/** Names that a tunnel of ours may have. */
+const TUNNEL_LIKE = /^(?:podrouter-vx|tun6?-)/;
+/** What was to be removed is not there. */
+const GONE: ReadonlySet<string> = new Set(["ENODEV", "ESRCH", "ENOENT"]);
+
+function isAboutDevice({ kind }: OverlayOperation): boolean {
+  return kind !== "put" && kind !== "drop";
+}
+
+function isOursAt(host: HostState, index: number): boolean {
+  const link = host.links.get(index);
+  return link !== undefined && isOurDevice(link);
+}
+
+function wayOf({ source, vtep }: Target, link: number | undefined): OverlayWay {
+  if (link === undefined) return NOT_YET;
+  const gateway = vtep?.gateway;
+  const onLink = gateway !== undefined && !gateway.includes(":");
+  const hop = { gateway, link, weight: 1, ...(onLink ? { onLink } : {}) } as const;
+  return { ready: true, hop, source };
+}
+
+function sameWay(a: OverlayWay, b: OverlayWay): boolean {
+  if (!a.ready || !b.ready) return a.ready === b.ready;
+  return a.source === b.source && a.hop.link === b.hop.link && a.hop.gateway === b.hop.gateway;
+}
+
+function unavailable(error: OverlayKernelError): OverlayProblem {
+  const hint = error.code === "EPERM" ? " (is CAP_NET_ADMIN missing?)" : "";
+  return {
+    name: "overlay-unavailable",
+    severity: "error",
+    message: `tunnels cannot be kept: ${error.message}${hint}`,
+  };
+}
+
+function refusedProblem(
+  operation: OverlayOperation,
+  code: string,
+  message: string,
+): OverlayProblem {
+  const subject =
+    operation.kind === "put" || operation.kind === "drop"
+      ? itemKey(operation.item)
+      : operation.kind === "create-device"
+        ? operation.device.name
+        : operation.link.name;
+  const hint = code === "EPERM" ? " (is CAP_NET_ADMIN missing?)" : "";
+  return {
+    name: `overlay-refused ${operation.kind} ${subject}`,
+    severity: "error",
+    message: `the kernel refuses \`${describeOperation(operation)}\`: ${message}${hint}`,
+  };
+}

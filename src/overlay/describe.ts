@@ -1,0 +1,46 @@
+/** Operations in the words of `ip` and `bridge`, for the log, a dry run and cleanup. */
+import type { Device, Item, OverlayOperation } from "./types.ts";
+
+export function describeOperation(operation: OverlayOperation): string {
+  switch (operation.kind) {
+    case "create-device":
+      return `link add ${describeDevice(operation.device)}`;
+    case "set-device": {
+      const { mtu, up, alias, mac } = operation.change;
+      const words = [
+        ...(mac === undefined ? [] : [`address ${mac}`]),
+        ...(mtu === undefined ? [] : [`mtu ${mtu}`]),
+        ...(alias === undefined ? [] : [`alias "${alias}"`]),
+        ...(up === undefined ? [] : ["up"]),
+      ];
+      return `link set ${operation.link.name} ${words.join(" ")}`;
+    }
+    case "delete-device":
+      return `link delete ${operation.link.name}`;
+    case "put":
+      return describeItem(operation.item, operation.replaces ? "replace" : "add");
+    case "drop":
+      return describeItem(operation.item, "delete");
+  }
+}
+
+export function describeItem(item: Item, verb: string): string {
+  switch (item.kind) {
+    case "forwarding":
+      return `fdb ${verb} ${item.mac} dev if${item.link} dst ${item.remote}`;
+    case "neighbour":
+      return `neigh ${verb} ${item.address} lladdr ${item.mac} dev if${item.link}`;
+    case "route": {
+      const via = item.gateway === undefined ? "" : `via ${item.gateway} `;
+      return `route ${verb} ${item.prefix} ${via}dev if${item.link} table 77 proto 17`;
+    }
+    case "rule":
+      return `rule ${verb} from ${item.from} lookup 77`;
+  }
+}
+
+function describeDevice({ name, kind, mtu, local, remote, vxlan }: Device): string {
+  const end = remote === undefined ? "" : ` remote ${remote}`;
+  const own = vxlan === undefined ? "" : ` id ${vxlan.vni} dstport ${vxlan.port} nolearning`;
+  return `${name} mtu ${mtu} type ${kind} local ${local}${end}${own}`;
+}

@@ -1,0 +1,262 @@
+/**
+ * From the Nodes and this machine's addresses to the tunnels that should be there. Pure.
+ *
+ * `subnet`: a node is reached by a tunnel when its address is in no subnet of an interface of this
+ * machine, whether that interface is up or not: what is wrong with a link is not cured by a way
+ * around it. This is what src/routes finds unreachable for want of a subnet.
+ *
+ * An address family whose own node address is on no interface gets no tunnels, and a condition.
+ */
+import type { IpAddress, IpFamily } from "../ip/address.ts";
+import {
+  hostPrefix,
+  type Prefix,
+  prefix,
+  prefixContains,
+  prefixesOverlap,
+  prefixFamily,
+} from "../ip/prefix.ts";
+import type { HostState } from "./host-state.ts";
+import {
+  deviceKind,
+  isOurDevice,
+  overheadBytes,
+  tunnelName,
+  vtepGateway,
+  vtepMac,
+  vxlanName,
+} from "./names.ts";
+import {
+  type Device,
+  FAMILIES,
+  type HostLink,
+  type Item,
+  type OverlaySettings,
+  type OverlayWanted,
+} from "./types.ts";
+
+export interface OverlayProblem {
+  /** Stable and unique. */
+  readonly name: string;
+  readonly severity: "warning" | "error";
+  readonly message: string;
+}
+
+/** A node that is reached by a tunnel. */
+export interface Target {
+  readonly node: IpAddress;
+  readonly source: IpAddress;
+  /** Name of the device. */
+  readonly device: string;
+  /** VXLAN only. */
+  readonly vtep: { readonly mac: string; readonly gateway: IpAddress } | undefined;
+}
+
+export interface DesiredOverlay {
+  readonly targets: readonly Target[];
+  /** By name. */
+  readonly devices: ReadonlyMap<string, Device>;
+  readonly podCidrs: readonly Prefix[];
+  readonly problems: readonly OverlayProblem[];
+}
+
+/** Not counted as subnets, as in src/routes: a next hop there would name no interface. */
+const UNCOUNTED = ["fe80::/10", "169.254.0.0/16", "127.0.0.0/8", "::1/128"].map(prefix);
+/** An address on `lo` says nothing about the way out. */
+const LOOPBACK_MTU = 1500;
+/** What a link must carry: RFC 791 §3.2, RFC 8200 §5. */
+const MTU_MIN: Readonly<Record<IpFamily, number>> = { 4: 576, 6: 1280 };
+
+export const NOTHING_DESIRED: DesiredOverlay = {
+  targets: [],
+  devices: new Map(),
+  podCidrs: [],
+  problems: [],
+};
+
+export function desiredOverlay(
+  settings: OverlaySettings,
+  wanted: OverlayWanted,
+  host: HostState,
+): DesiredOverlay {
+  const targets: Target[] = [];
+  const devices = new Map<string, Device>();
+  const problems: OverlayProblem[] = [];
+  const podCidrs: Prefix[] = [];
+  for (const family of FAMILIES) {
+    const own = wanted.own[family];
+    if (own === undefined) continue;
+    const nodes = nodesToTunnel(settings, wanted, host, family);
+    if (nodes.length === 0) continue;
+    const mtu = deviceMtu(settings, own, family, host);
+    if (mtu === undefined) {
+      problems.push(ownAddressMissing(own));
+      continue;
+    }
+    const made = new Maker(settings, own, mtu, host, problems);
+    for (const node of nodes) {
+      const target = made.target(node, devices);
+      if (target !== undefined) targets.push(target);
+    }
+    podCidrs.push(...wanted.ownPodCidrs.filter((cidr) => prefixFamily(cidr) === family));
+  }
+  return { targets, devices, podCidrs, problems };
+}
+
+/** What the device of a target must hold, once it has an index. */
+export function itemsOf(target: Target, link: number): readonly Item[] {
+  const { node, vtep } = target;
+  const prefix = hostPrefix(node);
+  if (vtep === undefined) return [{ kind: "route", prefix, link, gateway: undefined }];
+  const { mac, gateway } = vtep;
+  return [
+    { kind: "forwarding", link, mac, remote: node },
+    { kind: "neighbour", link, address: gateway, mac },
+    { kind: "route", prefix, link, gateway },
+  ];
+}
+
+function nodesToTunnel(
+  { type }: OverlaySettings,
+  { remotes, own }: OverlayWanted,
+  host: HostState,
+  family: IpFamily,
+): readonly IpAddress[] {
+  const subnets = host.addresses
+    .map(({ subnet }) => subnet)
+    .filter((subnet) => prefixFamily(subnet) === family)
+    .filter((subnet) => !UNCOUNTED.some((uncounted) => prefixesOverlap(uncounted, subnet)));
+  const nodes = new Set<IpAddress>();
+  for (const { [family]: node } of remotes) {
+    if (node === undefined || node === own[family]) continue;
+    if (type === "full" || !subnets.some((subnet) => prefixContains(subnet, node))) nodes.add(node);
+  }
+  return [...nodes];
+}
+
+function deviceMtu(
+  { encap }: OverlaySettings,
+  own: IpAddress,
+  family: IpFamily,
+  host: HostState,
+): number | undefined {
+  const at = host.addresses.find(({ address }) => address === own);
+  const link = at === undefined ? undefined : host.links.get(at.link);
+  if (link === undefined) return undefined;
+  const width = link.loopback ? LOOPBACK_MTU : link.mtu;
+  return Math.max(MTU_MIN[family], width - overheadBytes(encap, family));
+}
+
+/** Makes the targets of one family. */
+class Maker {
+  readonly #settings: OverlaySettings;
+  readonly #own: IpAddress;
+  readonly #mtu: number;
+  readonly #host: HostState;
+  readonly #problems: OverlayProblem[];
+  /** Who has a MAC or a device name already. */
+  readonly #taken = new Map<string, IpAddress>();
+  readonly #refused = new Set<string>();
+
+  constructor(
+    settings: OverlaySettings,
+    own: IpAddress,
+    mtu: number,
+    host: HostState,
+    problems: OverlayProblem[],
+  ) {
+    this.#settings = settings;
+    this.#own = own;
+    this.#mtu = mtu;
+    this.#host = host;
+    this.#problems = problems;
+    if (settings.encap === "vxlan") this.#taken.set(vtepMac(own), own);
+  }
+
+  target(node: IpAddress, devices: Map<string, Device>): Target | undefined {
+    const vxlan = this.#settings.encap === "vxlan";
+    const unique = vxlan ? vtepMac(node) : tunnelName(node);
+    const rival = this.#taken.get(unique);
+    if (rival !== undefined) {
+      this.#problems.push(collision(node, rival));
+      return undefined;
+    }
+    this.#taken.set(unique, node);
+    const device = this.#device(node);
+    if (!devices.has(device.name)) {
+      const problem = this.#refused.has(device.name) ? undefined : whyForeign(device, this.#host);
+      if (problem !== undefined) {
+        this.#refused.add(device.name);
+        this.#problems.push(problem);
+      }
+      if (!this.#refused.has(device.name)) devices.set(device.name, device);
+    }
+    const vtep = vxlan ? { mac: unique, gateway: vtepGateway(node) } : undefined;
+    return { node, source: this.#own, device: device.name, vtep };
+  }
+
+  #device(node: IpAddress): Device {
+    const { encap, vni, port } = this.#settings;
+    const family = node.includes(":") ? 6 : 4;
+    const kind = deviceKind(encap, family);
+    const common = { kind, mtu: this.#mtu, local: this.#own };
+    if (encap === "ipip") {
+      return { ...common, name: tunnelName(node), remote: node, vxlan: undefined };
+    }
+    const mac = vtepMac(this.#own);
+    return { ...common, name: vxlanName(family), remote: undefined, vxlan: { vni, port, mac } };
+  }
+}
+
+/** Why a device cannot be made: what stands in its way is somebody else's. */
+function whyForeign(device: Device, host: HostState): OverlayProblem | undefined {
+  const { name, vxlan } = device;
+  const there = host.byName.get(name);
+  if (there !== undefined && !isOurDevice(there)) {
+    return {
+      name: `overlay-device ${name}`,
+      severity: "error",
+      message:
+        `${name} is somebody else's ${there.kind ?? "device"}: it is left as it is, and nodes in ` +
+        "other subnets are not reached; rename or remove it",
+    };
+  }
+  if (vxlan === undefined) return undefined;
+  const rival = [...host.links.values()].find((link) => sharesVni(link, device));
+  if (rival === undefined) return undefined;
+  return {
+    name: `overlay-vni ${name}`,
+    severity: "error",
+    message:
+      `the VXLAN device ${rival.name} of somebody else has VNI ${vxlan.vni} and UDP port ` +
+      `${vxlan.port}: nodes in other subnets are not reached; take another --overlay-vni on all nodes`,
+  };
+}
+
+function sharesVni(link: HostLink, device: Device): boolean {
+  const { vxlan } = device;
+  if (link.kind !== "vxlan" || isOurDevice(link)) return false;
+  const otherFamily =
+    link.local !== undefined && link.local.includes(":") !== device.local.includes(":");
+  return link.vni === vxlan?.vni && link.port === vxlan?.port && !otherFamily;
+}
+
+function collision(node: IpAddress, rival: IpAddress): OverlayProblem {
+  return {
+    name: `overlay-collision ${node}`,
+    severity: "error",
+    message:
+      `the nodes ${node} and ${rival} have the same short name for their tunnels: ${node} is not ` +
+      "reached; give one of them another address",
+  };
+}
+
+function ownAddressMissing(own: IpAddress): OverlayProblem {
+  return {
+    name: `overlay-address ${own}`,
+    severity: "error",
+    message:
+      `no interface of this machine has the node's address ${own}: ` +
+      "tunnels cannot start from it, and nodes in other subnets are not reached",
+  };
+}

@@ -1,0 +1,252 @@
+/**
+ * The tunnels' kernel port over netlink. Translates between the kernel's words and ours and decides
+ * nothing. Two sockets: one asks and changes, one listens; the latter leaves out what the former
+ * caused.
+ */
+import {
+  type LinkInfo,
+  MalformedMessageError,
+  NetlinkError,
+  type RouteEvent as NetlinkEvent,
+  type RouteMonitor,
+  RouteNetlink,
+  SystemCallError,
+} from "netlink-ts";
+import { isOurDevice } from "./names.ts";
+import {
+  addressOf,
+  deviceSpec,
+  entryOf,
+  entrySpec,
+  linkOf,
+  routeOf,
+  routeSpec,
+  ruleOf,
+  ruleSpec,
+} from "./netlink-words.ts";
+import {
+  type OverlayKernel,
+  OverlayKernelError,
+  type OverlayListener,
+  type OverlayOutcome,
+} from "./ports.ts";
+import { type DeviceKind, type HostItem, OVERLAY_TABLE, type OverlayOperation } from "./types.ts";
+
+/** No protocol of any tunnel: a device with it is refused by every kind that knows the field. */
+const IMPOSSIBLE_PROTOCOL = 1;
+const PROBE_NAME = "podrouter-probe";
+
+export interface NetlinkOverlayOptions {
+  /** Called around the making of each socket; tests enter another network namespace there. */
+  readonly around?: <T>(make: () => T) => T;
+}
+
+export class NetlinkOverlay implements OverlayKernel {
+  readonly #around: <T>(make: () => T) => T;
+  #netlink: RouteNetlink | undefined;
+  #monitor: RouteMonitor | undefined;
+
+  constructor(options: NetlinkOverlayOptions = {}) {
+    this.#around = options.around ?? ((make) => make());
+  }
+
+  async open(listener: OverlayListener): Promise<void> {
+    this.close();
+    await translatingErrors(async () => {
+      const netlink = this.#asking();
+      const topics = ["link", "address", "neighbour", "route", "rule"] as const;
+      this.#monitor = this.#around(() =>
+        netlink.monitor(
+          { topics, exceptPort: netlink.port },
+          {
+            onEvent: (event) => deliver(event, listener),
+            onOverrun: () => listener.onOverrun(),
+            onFailure: () => {
+              this.close();
+              listener.onFailure();
+            },
+          },
+        ),
+      );
+    });
+  }
+
+  read() {
+    return translatingErrors(async () => {
+      const netlink = this.#asking();
+      const links = (await netlink.links.list()).map(linkOf);
+      const addresses = (await netlink.addresses.list({})).flatMap(addressOf);
+      const items: HostItem[] = [];
+      const ours = new Set(links.filter(isOurDevice).map(({ index }) => index));
+      if (ours.size > 0) {
+        for (const family of [4, 6, "bridge"] as const) {
+          for (const entry of await netlink.neighbours.list({ family })) {
+            if (ours.has(entry.interfaceIndex)) items.push(...entryOf(entry));
+          }
+        }
+      }
+      const routes = await netlink.routes.list({ table: OVERLAY_TABLE });
+      items.push(...routes.flatMap(routeOf));
+      items.push(...(await netlink.rules.list({})).flatMap(ruleOf));
+      return { links, addresses, items };
+    });
+  }
+
+  apply(operations: readonly OverlayOperation[]): Promise<readonly OverlayOutcome[]> {
+    return translatingErrors(async () => {
+      const outcomes: OverlayOutcome[] = [];
+      for (let at = 0; at < operations.length; ) {
+        const run = runOf(operations, at);
+        outcomes.push(...(await this.#applyRun(run)));
+        at += run.length;
+      }
+      return outcomes;
+    });
+  }
+
+  /** Asks for a device with a field that its kind refuses, and hears whether there is the kind. */
+  supports(kind: DeviceKind): Promise<boolean> {
+    return translatingErrors(async () => {
+      const { links } = this.#asking();
+      // A VXLAN without VNI is refused for that.
+      const info: LinkInfo =
+        kind === "vxlan"
+          ? { kind, vxlan: {} }
+          : { kind, ipTunnel: { protocol: IMPOSSIBLE_PROTOCOL } };
+      try {
+        await links.create({ name: PROBE_NAME, info });
+      } catch (error) {
+        if (!(error instanceof NetlinkError)) throw error;
+        if (error.code === "EOPNOTSUPP") return false;
+        if (error.code === "EINVAL" || error.code === "EEXIST") return true;
+        throw error;
+      }
+      await links.delete(PROBE_NAME);
+      return true;
+    });
+  }
+
+  close(): void {
+    this.#monitor?.close();
+    this.#monitor = undefined;
+    this.#netlink?.close();
+    this.#netlink = undefined;
+  }
+
+  #asking(): RouteNetlink {
+    this.#netlink ??= this.#around(() => new RouteNetlink());
+    return this.#netlink;
+  }
+
+  /** Operations of one sort: devices one by one, items in one batch. */
+  async #applyRun(run: readonly OverlayOperation[]): Promise<readonly OverlayOutcome[]> {
+    const [first] = run;
+    if (first === undefined) return [];
+    if (first.kind !== "put" && first.kind !== "drop") return [await this.#applyToDevice(first)];
+    const netlink = this.#asking();
+    const changes = run.flatMap((one) => (one.kind === "put" || one.kind === "drop" ? [one] : []));
+    switch (first.item.kind) {
+      case "forwarding":
+      case "neighbour": {
+        const entries = changes.map(({ kind, item }) => ({
+          kind: kind === "put" ? ("replace" as const) : ("delete" as const),
+          value: entrySpec(item),
+        }));
+        return (await netlink.neighbours.apply(entries)).map(outcomeOf);
+      }
+      case "route": {
+        const routes = changes.map((one) => {
+          const kind = one.kind === "drop" ? "delete" : one.replaces ? "change" : "add";
+          return { kind, route: routeSpec(one.item) } as const;
+        });
+        return (await netlink.routes.apply(routes)).map(outcomeOf);
+      }
+      case "rule": {
+        const rules = changes.map(({ kind, item }) => ({
+          kind: kind === "put" ? ("add" as const) : ("delete" as const),
+          value: ruleSpec(item),
+        }));
+        return (await netlink.rules.apply(rules)).map(outcomeOf);
+      }
+    }
+  }
+
+  async #applyToDevice(
+    operation: Exclude<OverlayOperation, { readonly kind: "put" | "drop" }>,
+  ): Promise<OverlayOutcome> {
+    const { links } = this.#asking();
+    try {
+      if (operation.kind === "delete-device") {
+        await links.delete(operation.link.index);
+        return { ok: true };
+      }
+      if (operation.kind === "set-device") {
+        const { mac, ...change } = operation.change;
+        const linkAddress = mac === undefined ? {} : { linkAddress: mac };
+        await links.set(operation.link.index, { ...change, ...linkAddress });
+        return { ok: true };
+      }
+      const { device } = operation;
+      await links.create(deviceSpec(device));
+      const made = await links.get(device.name);
+      return made === undefined ? { ok: true } : { ok: true, made: linkOf(made) };
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error;
+      return { ok: false, code: error.code, message: error.message };
+    }
+  }
+}
+
+/** From `at` on: one operation about a device, or all about items of one kind and way. */
+function runOf(operations: readonly OverlayOperation[], at: number): readonly OverlayOperation[] {
+  const sort = (operation: OverlayOperation | undefined) =>
+    operation?.kind === "put" || operation?.kind === "drop"
+      ? `${operation.kind} ${operation.item.kind}`
+      : undefined;
+  const first = sort(operations[at]);
+  let end = at + 1;
+  while (first !== undefined && sort(operations[end]) === first) end++;
+  return operations.slice(at, end);
+}
+
+/** What netlink-ts rejects with becomes our error; a bug stays one. */
+async function translatingErrors<T>(task: () => Promise<T>): Promise<T> {
+  try {
+    return await task();
+  } catch (error) {
+    if (error instanceof NetlinkError || error instanceof SystemCallError) {
+      throw new OverlayKernelError(error.code, error.message, { cause: error });
+    }
+    if (error instanceof MalformedMessageError) {
+      throw new OverlayKernelError("EBADMSG", error.message, { cause: error });
+    }
+    throw error;
+  }
+}
+
+function outcomeOf(error: NetlinkError | undefined): OverlayOutcome {
+  if (error === undefined) return { ok: true };
+  return { ok: false, code: error.code, message: error.message };
+}
+
+function deliver(event: NetlinkEvent, listener: OverlayListener): void {
+  switch (event.kind) {
+    case "link":
+      listener.onEvent({ kind: "link", index: event.link.index, name: event.link.name });
+      return;
+    case "address":
+      for (const { address } of addressOf(event.address)) {
+        listener.onEvent({ kind: "address", address });
+      }
+      return;
+    case "neighbour":
+      listener.onEvent({ kind: "entry", link: event.neighbour.interfaceIndex });
+      return;
+    case "route":
+      if (event.route.table === OVERLAY_TABLE) listener.onEvent({ kind: "table" });
+      return;
+    case "rule":
+      if (event.rule.table === OVERLAY_TABLE) listener.onEvent({ kind: "table" });
+      return;
+  }
+}

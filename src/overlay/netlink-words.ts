@@ -1,0 +1,173 @@
+/** The words of netlink-ts for what src/overlay/types.ts says, in both directions. */
+import {
+  type InterfaceAddress,
+  IpTunnelFlag,
+  IpTunnelProtocol,
+  LinkFlag,
+  type Neighbour,
+  NeighbourState,
+  type Link as NetlinkLink,
+  type Route,
+  RouteFlag,
+  RouteType,
+  type Rule,
+  RuleAction,
+} from "netlink-ts";
+import { addressBytes, familyOf, type IpAddress, parseAddress } from "../ip/address.ts";
+import { type Prefix, prefixFamily, prefixFromBytes } from "../ip/prefix.ts";
+import {
+  type Device,
+  type HostAddress,
+  type HostItem,
+  type HostLink,
+  type Item,
+  OVERLAY_PROTOCOL,
+  OVERLAY_TABLE,
+  RULE_PRIORITY,
+} from "./types.ts";
+
+/** ARPHRD_LOOPBACK. */
+const LOOPBACK_TYPE = 772;
+/** The metric that the kernel gives IPv6 routes for which none is asked (IP6_RT_PRIO_USER). */
+const IPV6_METRIC = 1024;
+/** Hops that an outer packet of IP in IP may take; 0 would copy the inner packet's. */
+const TUNNEL_TTL = 64;
+export function deviceSpec({ name, kind, mtu, local, remote, vxlan }: Device) {
+  const common = { name, mtu, up: true };
+  if (vxlan !== undefined) {
+    const { vni: id, port, mac } = vxlan;
+    const own = local.includes(":") ? { local6: local } : { local };
+    return {
+      ...common,
+      linkAddress: mac,
+      info: { kind, vxlan: { id, ...own, learning: false, port } },
+    };
+  }
+  const ends = { local, ...(remote === undefined ? {} : { remote }), ttl: TUNNEL_TTL };
+  const flags = IpTunnelFlag.IGNORE_ENCAPSULATION_LIMIT;
+  const ipTunnel =
+    kind === "ip6tnl"
+      ? { protocol: IpTunnelProtocol.IPV6, ...ends, flags }
+      : { ...ends, tos: 0, pathMtuDiscovery: true };
+  return { ...common, info: { kind, ipTunnel } };
+}
+
+export function entrySpec(item: Item) {
+  if (item.kind === "forwarding") {
+    const { link: interfaceIndex, mac: linkAddress, remote: destination } = item;
+    return { family: "bridge", interfaceIndex, linkAddress, destination } as const;
+  }
+  if (item.kind !== "neighbour") throw new Error(`bug: ${item.kind} among the neighbours`);
+  const { link: interfaceIndex, address: destination, mac: linkAddress } = item;
+  return { family: familyOf(destination), interfaceIndex, linkAddress, destination };
+}
+
+export function routeSpec(item: Item) {
+  if (item.kind !== "route") throw new Error(`bug: ${item.kind} among the routes`);
+  const { prefix, link, gateway } = item;
+  // A link-local gateway needs no leave to be on the link, and the kernel grants IPv6 none.
+  const onLink = gateway !== undefined && !gateway.includes(":");
+  return {
+    destination: prefix,
+    table: OVERLAY_TABLE,
+    protocol: OVERLAY_PROTOCOL,
+    interfaceIndex: link,
+    ...(gateway === undefined ? {} : { gateway }),
+    ...(onLink ? { flags: RouteFlag.ONLINK } : {}),
+  };
+}
+
+export function ruleSpec(item: Item) {
+  if (item.kind !== "rule") throw new Error(`bug: ${item.kind} among the rules`);
+  return {
+    family: prefixFamily(item.from),
+    from: item.from,
+    table: OVERLAY_TABLE,
+    priority: RULE_PRIORITY,
+    protocol: OVERLAY_PROTOCOL,
+    action: RuleAction.TO_TABLE,
+  };
+}
+
+export function linkOf({
+  index,
+  name,
+  flags,
+  mtu,
+  type,
+  info,
+  alias,
+  linkAddress,
+}: NetlinkLink): HostLink {
+  const { vxlan, ipTunnel } = info ?? {};
+  return {
+    index,
+    name,
+    kind: info?.kind,
+    mtu: mtu ?? 0,
+    up: (flags & LinkFlag.UP) !== 0,
+    loopback: type === LOOPBACK_TYPE,
+    alias,
+    mac: linkAddress,
+    local: addressOrNone(vxlan?.local ?? vxlan?.local6 ?? ipTunnel?.local),
+    remote: addressOrNone(ipTunnel?.remote),
+    vni: vxlan?.id,
+    port: vxlan?.port,
+  };
+}
+
+/** The kernel writes an end that is not set as zeros. */
+function addressOrNone(text: string | undefined): IpAddress | undefined {
+  const address = text === undefined ? undefined : parseAddress(text);
+  return address === "0.0.0.0" || address === "::" ? undefined : address;
+}
+
+/** None or one. */
+export function addressOf({ interfaceIndex, address, peer }: InterfaceAddress): HostAddress[] {
+  const slash = address.indexOf("/");
+  const own = parseAddress(address.slice(0, slash));
+  const onLink = peer === undefined ? own : parseAddress(peer);
+  if (own === undefined || onLink === undefined) return [];
+  const subnet = prefixFromBytes(addressBytes(onLink), Number(address.slice(slash + 1)));
+  return [{ link: interfaceIndex, address: own, subnet }];
+}
+
+/** None or one: what the kernel notes for itself is not permanent. */
+export function entryOf(entry: Neighbour): HostItem[] {
+  const { family, interfaceIndex: link, linkAddress: mac, destination, state } = entry;
+  const address = destination === undefined ? undefined : parseAddress(destination);
+  const permanent = (state & NeighbourState.PERMANENT) !== 0;
+  if (!permanent || mac === undefined || address === undefined) return [];
+  const item: Item =
+    family === "bridge"
+      ? { kind: "forwarding", link, mac, remote: address }
+      : { kind: "neighbour", link, address, mac };
+  return [{ item, foreign: false }];
+}
+
+/** None or one: with another metric or TOS it stands in nobody's way. */
+export function routeOf(route: Route): HostItem[] {
+  const prefix = route.destination as Prefix;
+  const metric = prefixFamily(prefix) === 4 ? 0 : IPV6_METRIC;
+  if (route.tos !== 0 || (route.priority ?? 0) !== metric) return [];
+  const { interfaceIndex: link = 0, gateway, protocol, type } = route;
+  const item: Item = {
+    kind: "route",
+    prefix,
+    link,
+    gateway: gateway === undefined ? undefined : parseAddress(gateway),
+  };
+  return [{ item, foreign: protocol !== OVERLAY_PROTOCOL || type !== RouteType.UNICAST }];
+}
+
+/** None or one: a rule bears our mark, or it is not ours; others may lead to the table as well. */
+export function ruleOf(rule: Rule): HostItem[] {
+  const { from, table, protocol, priority, action } = rule;
+  const ours =
+    table === OVERLAY_TABLE &&
+    protocol === OVERLAY_PROTOCOL &&
+    priority === RULE_PRIORITY &&
+    action === RuleAction.TO_TABLE;
+  if (!ours || from === undefined) return [];
+  return [{ item: { kind: "rule", from: from as Prefix }, foreign: false }];
+}

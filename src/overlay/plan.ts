@@ -1,0 +1,219 @@
+/**
+ * What must be done so that the tunnels are as they should be: `desired - actual` in one pass over
+ * each, so that what did not change costs no word with the kernel. Pure.
+ *
+ * Order. First devices, then what leads through them, and the rules last: packets are sent into a
+ * tunnel only when it is whole. Away goes in the opposite order. What leads to a node that is gone
+ * goes at once. All else that is there too much (a node that is in a local subnet now, another
+ * encapsulation, the overlay switched off) goes only when `settled`: when the routes have left it.
+ *
+ * Devices and items that are not ours are never touched; see {@link isOurDevice}.
+ */
+import { prefixAddress } from "../ip/prefix.ts";
+import { type DesiredOverlay, itemsOf, type OverlayProblem } from "./desired.ts";
+import type { HostState } from "./host-state.ts";
+import { isOurDevice, vtepMac } from "./names.ts";
+import {
+  DEVICE_ALIAS,
+  type Device,
+  FAMILIES,
+  type HostItem,
+  type HostLink,
+  type Item,
+  itemKey,
+  linkOf,
+  type OverlayOperation,
+  type OverlayWanted,
+  sameContent,
+} from "./types.ts";
+
+export interface OverlayPlan {
+  readonly operations: readonly OverlayOperation[];
+  /** Something is there too much, but may not go yet. */
+  readonly waiting: boolean;
+  readonly problems: readonly OverlayProblem[];
+}
+
+type Change = (OverlayOperation & { readonly kind: "set-device" })["change"];
+
+export function planOverlay(
+  desired: DesiredOverlay,
+  wanted: OverlayWanted,
+  host: HostState,
+  settled: boolean,
+): OverlayPlan {
+  const operations: OverlayOperation[] = [];
+  const problems: OverlayProblem[] = [];
+  const usable = new Map<string, HostLink>();
+  for (const device of desired.devices.values()) {
+    const link = host.byName.get(device.name);
+    if (link !== undefined && sameTunnel(link, device)) {
+      usable.set(device.name, link);
+      operations.push(...adjust(link, device));
+    } else {
+      if (link !== undefined) operations.push({ kind: "delete-device", link });
+      operations.push({ kind: "create-device", device });
+    }
+  }
+  const items = desiredItems(desired, usable);
+  for (const [key, item] of items) {
+    const there = host.items.get(key);
+    if (there?.foreign === true) problems.push(foreignItem(item));
+    else if (there === undefined || !sameContent(there.item, item)) {
+      operations.push({ kind: "put", item, replaces: there !== undefined });
+    }
+  }
+  const surplus = planSurplus(desired, items, wanted, host, settled);
+  return {
+    operations: [...operations, ...surplus.operations],
+    waiting: surplus.waiting,
+    problems,
+  };
+}
+
+/** By key. Those of devices that are not there yet come in the next round. */
+function desiredItems(
+  desired: DesiredOverlay,
+  usable: ReadonlyMap<string, HostLink>,
+): ReadonlyMap<string, Item> {
+  const items = new Map<string, Item>();
+  const add = (item: Item) => items.set(itemKey(item), item);
+  for (const target of desired.targets) {
+    const device = desired.devices.get(target.device);
+    const link = usable.get(target.device);
+    // A device that is down takes no route.
+    if (device === undefined || link === undefined || !link.up) continue;
+    for (const item of itemsOf(target, link.index)) add(item);
+  }
+  for (const from of desired.podCidrs) add({ kind: "rule", from });
+  return items;
+}
+
+function planSurplus(
+  desired: DesiredOverlay,
+  items: ReadonlyMap<string, Item>,
+  wanted: OverlayWanted,
+  host: HostState,
+  settled: boolean,
+): Pick<OverlayPlan, "operations" | "waiting"> {
+  // Most often nothing is there too much, and nobody asks.
+  let names: ReadonlySet<string> | undefined;
+  const known = () => {
+    names ??= knownNames(wanted);
+    return names;
+  };
+  const drops: { readonly item: Item; readonly at: number }[] = [];
+  const deletions: OverlayOperation[] = [];
+  let waiting = false;
+  const going = new Set<number>();
+  for (const link of host.links.values()) {
+    if (!isOurDevice(link) || desired.devices.has(link.name)) continue;
+    const gone = link.remote !== undefined && !known().has(link.remote);
+    if (!settled && !gone) {
+      waiting = true;
+      continue;
+    }
+    going.add(link.index);
+    deletions.push({ kind: "delete-device", link });
+  }
+  for (const [key, { item, foreign }] of host.items) {
+    if (foreign || items.has(key) || going.has(linkOf(item) ?? -1)) continue;
+    if (awaited(item, desired, host)) continue;
+    if (settled || isOfGone(item, known())) drops.push({ item, at: DROP_ORDER[item.kind] });
+    else waiting = true;
+  }
+  drops.sort((a, b) => a.at - b.at);
+  const dropping = drops.map(({ item }) => ({ kind: "drop", item }) as const);
+  return { operations: [...dropping, ...deletions], waiting };
+}
+
+const DROP_ORDER = { rule: 0, route: 1, neighbour: 2, forwarding: 3 } as const;
+
+/** Its device is only down or being made again: the item will be wanted in a moment. */
+function awaited(item: Item, desired: DesiredOverlay, host: HostState): boolean {
+  const index = linkOf(item);
+  const link = index === undefined ? undefined : host.links.get(index);
+  if (link === undefined || link.up) return false;
+  return desired.devices.has(link.name);
+}
+
+/** Addresses and MACs of all other Nodes. */
+function knownNames({ remotes }: OverlayWanted): ReadonlySet<string> {
+  const known = new Set<string>();
+  for (const remote of remotes) {
+    for (const family of FAMILIES) {
+      const node = remote[family];
+      if (node === undefined) continue;
+      known.add(node);
+      known.add(vtepMac(node));
+    }
+  }
+  return known;
+}
+
+/** Whether no Node has to do with it any more. */
+function isOfGone(item: Item, known: ReadonlySet<string>): boolean {
+  switch (item.kind) {
+    case "forwarding":
+      return !known.has(item.remote);
+    case "neighbour":
+      return !known.has(item.mac);
+    case "route":
+      return !known.has(prefixAddress(item.prefix));
+    case "rule":
+      return false;
+  }
+}
+
+/** Whether a device is the one wanted in all that cannot be changed; false for one of others. */
+function sameTunnel(link: HostLink, device: Device): boolean {
+  return (
+    link.kind === device.kind &&
+    link.local === device.local &&
+    link.remote === device.remote &&
+    link.vni === device.vxlan?.vni &&
+    link.port === device.vxlan?.port
+  );
+}
+
+function adjust(link: HostLink, device: Device): readonly OverlayOperation[] {
+  const { mtu, up, alias, mac } = link;
+  const change: Change = {
+    ...(mtu === device.mtu ? {} : { mtu: device.mtu }),
+    ...(up ? {} : { up: true }),
+    ...(alias === DEVICE_ALIAS ? {} : { alias: DEVICE_ALIAS }),
+    ...(device.vxlan === undefined || mac === device.vxlan.mac ? {} : { mac: device.vxlan.mac }),
+  };
+  return Object.keys(change).length === 0 ? [] : [{ kind: "set-device", link, change }];
+}
+
+function foreignItem(item: Item): OverlayProblem {
+  const what = item.kind === "route" ? `a route for ${item.prefix}` : `a ${item.kind}`;
+  return {
+    name: `overlay-table ${itemKey(item)}`,
+    severity: "warning",
+    message:
+      `table 77 has ${what} that is somebody else's (kube-router leaves such): it is left as it ` +
+      "is, and answers of pods may take another way; remove it with `ip route flush table 77`",
+  };
+}
+
+/** Whether everything that a node's tunnel needs is there. */
+export function isWhole(
+  desired: DesiredOverlay,
+  target: DesiredOverlay["targets"][number],
+  host: HostState,
+): HostLink | undefined {
+  const device = desired.devices.get(target.device);
+  const link = device === undefined ? undefined : host.byName.get(target.device);
+  if (device === undefined || link === undefined || !link.up || !sameTunnel(link, device)) {
+    return undefined;
+  }
+  const whole = itemsOf(target, link.index).every((item) => {
+    // Table 77 is for answers: without it the way there is still open.
+    if (item.kind === "route") return true;
+    const there: HostItem | undefined = host.items.get(itemKey(item));
+    return there !== undefined && !there.foreign && sameContent(there.item, item);
+  });
+  return whole ? link : undefined;
+}
