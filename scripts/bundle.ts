@@ -1,7 +1,8 @@
 /**
  * Makes the one file that the image runs: dist/podrouter.mjs, tree-shaken, with koffi's native
  * module beside it. Loading the parts of @kubernetes/client-node one by one from source takes a
- * second; from the bundle it takes none.
+ * second; from the bundle it takes none. And the other file, for the container runtime to call:
+ * dist/podrouter-cni.cjs, in CommonJS form, which Node.js starts some milliseconds sooner.
  *
  *   node scripts/bundle.ts [--out FOLDER]        for the architecture that it runs on
  */
@@ -81,6 +82,18 @@ const result = await build({
       "const require = createRequireOfBundle(import.meta.url);",
   },
 });
+const plugin = join(values.out, "podrouter-cni.cjs");
+await build({
+  entryPoints: [join(ROOT, "src", "plugin", "main.ts")],
+  outfile: plugin,
+  bundle: true,
+  platform: "node",
+  target: "node24",
+  format: "cjs",
+  minify: true,
+  legalComments: "none",
+  logLevel: "warning",
+});
 const arch = process.arch;
 copyFileSync(
   join(MODULES, "@koromix", `koffi-linux-${arch}`, `linux_${arch}`, "koffi.node"),
@@ -91,5 +104,6 @@ const kilobytes = (path: string): number => Math.round(statSync(path).size / 100
 const inputs = Object.keys(result.metafile.inputs).length;
 process.stdout.write(
   `${outfile}: ${kilobytes(outfile)} kB from ${inputs} files, ` +
-    `koffi.node: ${kilobytes(join(values.out, "koffi.node"))} kB\n`,
+    `koffi.node: ${kilobytes(join(values.out, "koffi.node"))} kB, ` +
+    `${plugin}: ${kilobytes(plugin)} kB\n`,
 );

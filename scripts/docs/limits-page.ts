@@ -29,6 +29,7 @@ const TITLES: Readonly<Record<string, string>> = {
   "src/routes": "Kernel routes",
   "src/ipset": "ipsets",
   "src/cni": "CNI configuration, bridge, packet rules",
+  "src/cni/plugin": "The plugin podrouter-cni",
   "packages/netlink-ts/src": "netlink",
   "packages/ipset-js/src": "ipset requests",
 };

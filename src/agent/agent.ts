@@ -149,7 +149,8 @@ export class Agent {
     this.#looked = true;
     await this.#files.start();
     if (this.#stopped) return;
-    this.#pods?.start();
+    await this.#pods?.start();
+    if (this.#stopped) return;
     this.#nodes?.start((nodes) => this.#onNodes(nodes));
     this.#refreshConditions();
   }

@@ -2,6 +2,8 @@
  * From the texts of the command line and the environment to one validated, immutable
  * configuration of the agent. Pure: files that flags name are opened by the parts that use them.
  */
+import { isAbsolute, join } from "node:path";
+import { LEASES_FILE } from "../cni/plugin/wire.ts";
 import type { PodNetworkOptions } from "../cni/pod-network.ts";
 import type { IpAddress, IpFamily } from "../ip/address.ts";
 import type { ExternalSettings } from "./external-peers.ts";
@@ -174,6 +176,14 @@ function checkTogether(flags: RunFlags, problems: string[]): void {
         "the Nodes come either from a file or from an API server",
     );
   }
+  // Both stand in the CNI configuration, for a program that runs in another folder.
+  for (const [name, path] of [
+    ["--cni-socket", flags.cniSocket],
+    ["--state-dir", flags.stateDir],
+  ] as const) {
+    if (flags.cniPlugin !== "podrouter" || isAbsolute(path)) continue;
+    problems.push(`${name}=${echo(path)}: expected an absolute path with --cni-plugin=podrouter`);
+  }
   if (!flags.enableIpv4 && !flags.enableIpv6) {
     problems.push("--enable-ipv4=false: expected --enable-ipv6=true then: one family must be on");
   }
@@ -237,6 +247,10 @@ function agentConfig(
     pods: {
       cni,
       plugin: flags.cniPlugin,
+      own:
+        flags.cniPlugin === "podrouter"
+          ? { socket: flags.cniSocket, leases: join(flags.stateDir, LEASES_FILE) }
+          : undefined,
       confFile,
       binFolder: flags.cniBinDir,
       autoMtu: flags.autoMtu,

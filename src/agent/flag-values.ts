@@ -17,6 +17,9 @@ export interface ValueParser<T> {
 /** Longest flag value that is looked at; a longer one is refused like any other wrong value. */
 const TEXT_MAX = 4096;
 
+/** sun_path of Linux holds 108 bytes with the final zero. */
+const SOCKET_PATH_BYTES_MAX = 107;
+
 /** Values that kube-router's flag library reads as a boolean. */
 const TRUE_TEXTS = new Set(["1", "t", "T", "true", "TRUE", "True"]);
 const FALSE_TEXTS = new Set(["0", "f", "F", "false", "FALSE", "False"]);
@@ -182,6 +185,9 @@ export function pathValue(bytesMax = TEXT_MAX): ValueParser<string> {
     parse: (text) => (text !== "" && isPlainText(text, bytesMax) ? text : undefined),
   };
 }
+
+/** Where a Unix socket is. */
+export const socketPathValue = pathValue(SOCKET_PATH_BYTES_MAX);
 
 /** A Node name: a DNS subdomain, RFC 1123 (metadata.name of a Node). */
 export const nodeNameValue: ValueParser<string> = {

@@ -16,6 +16,7 @@ import {
   nodeNameValue,
   pathValue,
   routerIdValue,
+  socketPathValue,
   secondsValue,
   textValue,
   urlPathValue,
@@ -26,8 +27,6 @@ import { POD_NETWORK_FLAGS } from "./pod-network-flags.ts";
 export type { Flag } from "./flag.ts";
 
 export const ADMIN_SOCKET_DEFAULT = "/run/podrouter/podrouter.sock";
-/** sun_path of Linux holds 108 bytes with the final zero. */
-const SOCKET_PATH_BYTES_MAX = 107;
 /** A hold time is two octets, and 1 and 2 are not allowed: RFC 4271 §4.2. */
 const HOLD_SECONDS_MAX = 65535;
 /** The restart time has 12 bits: RFC 4724 §3. */
@@ -43,8 +42,6 @@ const kernel = "What is kept in the kernel:";
 const serve = "What the agent serves:";
 const logging = "Log:";
 const parts = "Parts, by kube-router's names:";
-
-export const socketPathValue = pathValue(SOCKET_PATH_BYTES_MAX);
 
 export const RUN_FLAGS = {
   hostnameOverride: flag(

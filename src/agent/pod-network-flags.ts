@@ -1,7 +1,15 @@
 /** The flags about the pods of this node: CNI configuration, bridge, masquerading. */
 import { EXCLUDED_MAX } from "../cni/limits.ts";
+import { CNI_SOCKET_DEFAULT } from "../cni/plugin/wire.ts";
 import { type Flag, flag } from "./flag.ts";
-import { booleanValue, choiceValue, pathValue, prefixListValue, textValue } from "./flag-values.ts";
+import {
+  booleanValue,
+  choiceValue,
+  pathValue,
+  prefixListValue,
+  socketPathValue,
+  textValue,
+} from "./flag-values.ts";
 
 const pods = "The pods of this node:";
 
@@ -29,10 +37,17 @@ export const POD_NETWORK_FLAGS = {
   cniPlugin: flag(
     "cni-plugin",
     pods,
-    choiceValue(["bridge", "ptp"]),
+    choiceValue(["bridge", "ptp", "podrouter"]),
     "bridge",
     "how pods are connected: all to kube-bridge, as kube-router does, or each by a link of its " +
-      "own, as kindnet does",
+      "own, as kindnet does; podrouter: to kube-bridge too, by podrouter-cni, which asks the agent",
+  ),
+  cniSocket: flag(
+    "cni-socket",
+    pods,
+    socketPathValue,
+    CNI_SOCKET_DEFAULT,
+    "where podrouter-cni asks the agent, with --cni-plugin=podrouter",
   ),
   cniBinDir: flag(
     "cni-bin-dir",

@@ -3,6 +3,10 @@
  * node routes, which is what a new CNI configuration waits for. That is asked until it has been so
  * once: an agent that starts again, or a peer that goes, takes nothing away from pods.
  */
+import type { OwnPluginPaths } from "../cni/conflist.ts";
+import { hostLocalLeases, leaseFile } from "../cni/plugin/lease-disk.ts";
+import { NetlinkWiring } from "../cni/plugin/netlink-wiring.ts";
+import { PodPlugin } from "../cni/plugin/pod-plugin.ts";
 import {
   PodNetwork,
   type PodNetworkDeps,
@@ -13,10 +17,14 @@ import type { CniCondition } from "../cni/types.ts";
 import type { IpAddress } from "../ip/address.ts";
 import { type Prefix, prefixContains } from "../ip/prefix.ts";
 import type { SelfNode, Topology } from "../k8s/topology.ts";
+import type { Log } from "../runtime/log.ts";
+import { CniSocket } from "./cni-socket.ts";
 import type { AgentConfig } from "./config.ts";
 
 export class PodsPart {
   readonly #network: PodNetwork;
+  /** Undefined = the pods are made by other plugins. */
+  readonly #own: OwnPlugin | undefined;
   /** Why this node does not route yet. */
   readonly #notYet: () => string | undefined;
   #wanted: Omit<PodNetworkWanted, "notYet"> | undefined;
@@ -30,20 +38,24 @@ export class PodsPart {
   ) {
     const { pods, dryRun } = config;
     this.#network = new PodNetwork({ ...pods, dryRun }, { ...deps, ports: systemPorts() });
+    const { own } = pods;
+    if (pods.cni && !dryRun && own !== undefined) this.#own = new OwnPlugin(own, deps);
     this.#notYet = notYet;
   }
 
-  start(): void {
+  /** @throws {Error} one sentence, when the socket of the own plugin cannot be made. */
+  async start(): Promise<void> {
+    await this.#own?.start();
     this.#network.start();
   }
 
   /** Bridge, rules and configuration stay. */
-  stop(): Promise<void> {
-    return this.#network.stop();
+  async stop(): Promise<void> {
+    await Promise.all([this.#own?.stop(), this.#network.stop()]);
   }
 
   /** Without an own Node that says anything all stays as it is: its pods may still be running. */
-  update({ self, podSubnets }: Pick<Topology, "self" | "podSubnets">): void {
+  update({ self, podSubnets }: Pick<Topology, "self" | "podSubnets">, overheadBytes = 0): void {
     this.#podSubnets = podSubnets;
     if (self === undefined || (self.podCidrs.length === 0 && self.primaryAddress === undefined)) {
       return;
@@ -52,10 +64,11 @@ export class PodsPart {
     this.#wanted = {
       podCidrs,
       nodeIps: nodeIps(self),
-      overheadBytes: 0,
+      overheadBytes,
       isOthers: (address) =>
         this.#podSubnets.some((one) => prefixContains(one, address) && !podCidrs.includes(one)),
     };
+    this.#own?.plugin.setRanges(podCidrs);
     this.refresh();
   }
 
@@ -68,11 +81,12 @@ export class PodsPart {
   }
 
   conditions(): readonly CniCondition[] {
-    return this.#network.conditions();
+    return [...this.#network.conditions(), ...(this.#own?.plugin.conditions() ?? [])];
   }
 
   notReady(): string | undefined {
-    return this.#network.notReady();
+    const own = this.#own?.plugin.conditions().find(({ severity }) => severity === "error");
+    return this.#network.notReady() ?? own?.message;
   }
 
   /** What a dry run holds back. */
@@ -83,6 +97,41 @@ export class PodsPart {
   /** How often packet rules that others had changed were put right. */
   get ruleRepairs(): number {
     return this.#network.ruleRepairs;
+  }
+}
+
+/** The agent's half of podrouter-cni, with the socket on which it is asked. */
+class OwnPlugin {
+  readonly plugin: PodPlugin;
+  readonly #wiring = new NetlinkWiring();
+  readonly #socket: CniSocket;
+  readonly #path: string;
+  readonly #log: Log;
+
+  constructor(
+    { socket, leases }: OwnPluginPaths,
+    { log, clock }: Pick<PodNetworkDeps, "log" | "clock">,
+  ) {
+    const file = leaseFile(leases);
+    this.plugin = new PodPlugin({
+      ...{ wiring: this.#wiring, file, foreign: hostLocalLeases(), log },
+    });
+    this.#socket = new CniSocket(this.plugin, { log, clock });
+    this.#path = socket;
+    this.#log = log;
+  }
+
+  /** What is known of pods is looked at before the first call, or at it when that fails now. */
+  async start(): Promise<void> {
+    await this.plugin.start().catch((error: unknown) => {
+      this.#log.error({ err: error }, "leases of pods cannot be found out yet");
+    });
+    await this.#socket.start(this.#path);
+  }
+
+  async stop(): Promise<void> {
+    await this.#socket.stop();
+    this.#wiring.close();
   }
 }
 

@@ -1,7 +1,8 @@
 /** What all commands that ask a running agent share: their flags and what these are read into. */
 import { type Command, Option } from "commander";
 import { expectedSentence } from "../agent/config.ts";
-import { ADMIN_SOCKET_DEFAULT, socketPathValue } from "../agent/flags.ts";
+import { socketPathValue } from "../agent/flag-values.ts";
+import { ADMIN_SOCKET_DEFAULT } from "../agent/flags.ts";
 import { CliError } from "./cli-error.ts";
 import { OUTPUTS, type Output } from "./output.ts";
 

@@ -15,7 +15,7 @@ import type { Clock, Random } from "../runtime/clock.ts";
 import { FileError } from "../runtime/files.ts";
 import type { Log } from "../runtime/log.ts";
 import { PassLoop } from "../runtime/pass-loop.ts";
-import { type ConflistRefusal, planConflist } from "./conflist.ts";
+import { type ConflistRefusal, type OwnPluginPaths, planConflist } from "./conflist.ts";
 import {
   CONFLIST_PERIOD_MS,
   CONFLIST_REST_MS,
@@ -24,7 +24,7 @@ import {
   RETRY_FIRST_MS,
   RETRY_MAX_MS,
 } from "./limits.ts";
-import type { CniCondition, CniPluginKind } from "./types.ts";
+import type { CniCondition, CniPluginChoice } from "./types.ts";
 
 /** The files, for tests to stand in. Everything but `isProgram` rejects with {@link FileError}. */
 export interface ConflistFiles {
@@ -43,7 +43,9 @@ export interface ConflistFileOptions {
   readonly path: string;
   /** Where the runtime looks for the plugins. */
   readonly binFolder: string;
-  readonly kind: CniPluginKind;
+  readonly kind: CniPluginChoice;
+  /** For our own plugin. */
+  readonly own?: OwnPluginPaths | undefined;
   /** Look and report, write nothing. */
   readonly dryRun?: boolean;
 }
@@ -75,7 +77,7 @@ const LOOPBACK = "loopback";
 const REFUSALS: Readonly<Record<ConflistRefusal, string>> = {
   "not-json": "is not JSON",
   "not-a-list": "is not a CNI network configuration list",
-  "no-known-plugin": "has no plugin bridge or ptp",
+  "no-known-plugin": "has no plugin bridge, ptp or podrouter-cni",
 };
 
 export class ConflistFile {
@@ -147,13 +149,13 @@ export class ConflistFile {
   }
 
   async #keep(found: CniCondition[]): Promise<void> {
-    const { path, kind, dryRun } = this.#options;
+    const { path, kind, own, dryRun } = this.#options;
     const { podCidrs, mtu, notYet } = this.#wanted;
     const existing = await this.#deps.files.read(path);
     this.#inPlace = false;
     this.#planned = [];
     if (podCidrs.length === 0) return;
-    const plan = planConflist(existing, { kind, podCidrs, mtu });
+    const plan = planConflist(existing, { kind, own, podCidrs, mtu });
     if (!plan.ok) {
       found.push(refused(path, plan.refusal));
       return;

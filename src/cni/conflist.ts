@@ -8,6 +8,9 @@
  * host-local gives a pod one address from each range set, so there is one set for each family, in
  * the order of the Node's pod CIDRs: the first decides a pod's primary address.
  *
+ * Our own plugin has no IPAM in the list: the agent gives the addresses out. It is told where to
+ * find the agent, and keeps host-local's leases in mind when it takes over from it.
+ *
  * No loopback plugin is in the list. The spec leaves `lo` to the runtime, and containerd and CRI-O
  * bring it up themselves; the plugin need only be installed, see conflist-file.ts.
  */
@@ -16,7 +19,8 @@ import type { IpFamily } from "../ip/address.ts";
 import { type Prefix, prefixFamily } from "../ip/prefix.ts";
 import { planIpam } from "./ipam.ts";
 import { isObject, type JsonObject } from "./json.ts";
-import { type CniPluginKind, POD_BRIDGE } from "./types.ts";
+import { PLUGIN_TYPE } from "./plugin/wire.ts";
+import { type CniPluginChoice, POD_BRIDGE } from "./types.ts";
 
 /**
  * Spec version of a new file: what the Kubernetes project recommends to plugins ("Network Plugins",
@@ -27,9 +31,10 @@ const VERSION_NEW = "1.0.0";
 const VERSION_USABLE = /^(?:0\.[3-9]\d*|[1-9]\d{0,2}\.\d{1,3})\.\d{1,3}$/;
 
 /** The networks' names of kube-router and kindnet: leases stay known when one takes over. */
-const NETWORK_NAMES: Readonly<Record<CniPluginKind, string>> = {
+const NETWORK_NAMES: Readonly<Record<CniPluginChoice, string>> = {
   bridge: "mynet",
   ptp: "kindnet",
+  podrouter: "podrouter",
 };
 
 /** Key and value by which a file is known to have been made here; runtimes ignore unknown keys. */
@@ -51,8 +56,18 @@ const BRIDGE_KEYS: ReadonlySet<string> = new Set([
   "portIsolation",
 ]);
 
+/** What has a meaning for our own plugin only. */
+const OWN_KEYS: ReadonlySet<string> = new Set(["socket", "leases"]);
+
+/** Names of the plugins in the list. */
+const TYPES: Readonly<Record<CniPluginChoice, string>> = {
+  bridge: "bridge",
+  ptp: "ptp",
+  podrouter: PLUGIN_TYPE,
+};
+
 /** Used unless the file says otherwise. */
-const DEFAULTS: Readonly<Record<CniPluginKind, JsonObject>> = {
+const DEFAULTS: Readonly<Record<CniPluginChoice, JsonObject>> = {
   bridge: {
     // The bridge has the first address of the range, and is every pod's gateway.
     isDefaultGateway: true,
@@ -62,19 +77,28 @@ const DEFAULTS: Readonly<Record<CniPluginKind, JsonObject>> = {
     hairpinMode: true,
   },
   ptp: { ipMasq: false },
+  podrouter: { capabilities: { ips: true, mac: true } },
 };
 
-const PORTMAP: Readonly<Record<CniPluginKind, JsonObject>> = {
+const PORTMAP: Readonly<Record<CniPluginChoice, JsonObject>> = {
   bridge: { type: "portmap", capabilities: { portMappings: true }, snat: true },
   ptp: { type: "portmap", capabilities: { portMappings: true } },
+  podrouter: { type: "portmap", capabilities: { portMappings: true }, snat: true },
 };
 
 export interface ConflistWanted {
-  readonly kind: CniPluginKind;
+  readonly kind: CniPluginChoice;
   /** Of this node, in the order of the Node; at least one. */
   readonly podCidrs: readonly Prefix[];
+  /** Where our own plugin finds the agent and its leases; needed for that kind alone. */
+  readonly own?: OwnPluginPaths | undefined;
   /** Undefined: whatever the file says. */
   readonly mtu: number | undefined;
+}
+
+export interface OwnPluginPaths {
+  readonly socket: string;
+  readonly leases: string;
 }
 
 /** Why a file is left as it is. */
@@ -149,17 +173,24 @@ function parseList(
   return { list, plugins };
 }
 
-/** The plugin that connects pods: the wanted kind if it is there, otherwise the other kind. */
-function mainPluginIndex(plugins: readonly JsonObject[], kind: CniPluginKind): number {
-  const wanted = plugins.findIndex((plugin) => plugin["type"] === kind);
+/** The plugin that connects pods: the wanted kind if it is there, otherwise another kind. */
+function mainPluginIndex(plugins: readonly JsonObject[], kind: CniPluginChoice): number {
+  const wanted = plugins.findIndex((plugin) => plugin["type"] === TYPES[kind]);
   if (wanted >= 0) return wanted;
-  return plugins.findIndex((plugin) => plugin["type"] === "bridge" || plugin["type"] === "ptp");
+  return plugins.findIndex((plugin) =>
+    Object.values(TYPES).some((known) => known === plugin["type"]),
+  );
 }
 
 function mainPlugin(before: JsonObject, wanted: ConflistWanted, notes: string[]): JsonObject {
   const { kind, mtu } = wanted;
+  if (kind === "podrouter") return ownPlugin(before, wanted);
   const kept = Object.fromEntries(
-    Object.entries(before).filter(([key]) => kind === "bridge" || !BRIDGE_KEYS.has(key)),
+    Object.entries(before).filter(
+      ([key]) =>
+        (kind === "bridge" || !BRIDGE_KEYS.has(key)) &&
+        (before["type"] !== PLUGIN_TYPE || !(OWN_KEYS.has(key) || key === "capabilities")),
+    ),
   );
   const cidrs = usableCidrs(wanted, notes);
   const ipam = planIpam(before["ipam"], kind, cidrs);
@@ -177,6 +208,24 @@ function mainPlugin(before: JsonObject, wanted: ConflistWanted, notes: string[])
     ...kept,
     ...ours,
     ...(ipam === undefined ? {} : { ipam }),
+    ...(mtu === undefined ? {} : { mtu }),
+  };
+}
+
+/** What belongs to another plugin goes, above all its IPAM: the agent is asked instead. */
+function ownPlugin(before: JsonObject, { own, mtu }: ConflistWanted): JsonObject {
+  if (own === undefined) throw new Error("bug: nobody said where the agent is to be found");
+  const kept = Object.fromEntries(
+    Object.entries(before).filter(
+      ([key]) => !(BRIDGE_KEYS.has(key) || key === "ipam" || key === "ipMasq"),
+    ),
+  );
+  const ours = { type: PLUGIN_TYPE, socket: own.socket, leases: own.leases };
+  return {
+    ...ours,
+    ...DEFAULTS.podrouter,
+    ...kept,
+    ...ours,
     ...(mtu === undefined ? {} : { mtu }),
   };
 }

@@ -10,6 +10,7 @@ import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import { type Prefix, prefixFamily } from "../ip/prefix.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
+import type { OwnPluginPaths } from "./conflist.ts";
 import { conflistDisk } from "./conflist-disk.ts";
 import { ConflistFile, type ConflistFiles } from "./conflist-file.ts";
 import { chooseIptables } from "./iptables.ts";
@@ -20,12 +21,14 @@ import { type ChoosePacketFilter, PodRules } from "./pod-rules.ts";
 import { procSysctls } from "./proc-sysctls.ts";
 import { runProgram } from "./run-program.ts";
 import type { Sysctls } from "./sysctls.ts";
-import type { CniCondition, CniPluginKind } from "./types.ts";
+import { type CniCondition, type CniPluginChoice, kindOf } from "./types.ts";
 
 export interface PodNetworkOptions {
   /** Whether we connect the pods. */
   readonly cni: boolean;
-  readonly plugin: CniPluginKind;
+  readonly plugin: CniPluginChoice;
+  /** Where our own plugin finds the agent; needed where it is the one. */
+  readonly own?: OwnPluginPaths | undefined;
   readonly confFile: string;
   readonly binFolder: string;
   /** Whether pods get the MTU of the node's interface; otherwise whatever the file says. */
@@ -91,7 +94,7 @@ export class PodNetwork {
 
   constructor(options: PodNetworkOptions, deps: PodNetworkDeps) {
     const { ports } = deps;
-    const { dryRun, confFile: path, binFolder, plugin: kind } = options;
+    const { dryRun, confFile: path, binFolder, plugin: kind, own } = options;
     this.#options = options;
     this.#ports = ports;
     this.#links = new PodLinks(
@@ -100,7 +103,7 @@ export class PodNetwork {
     );
     this.#rules = new PodRules({ dryRun }, { ...deps, choose: ports.choosePacketFilter });
     this.#file = new ConflistFile(
-      { path, binFolder, kind, dryRun },
+      { path, binFolder, kind, own, dryRun },
       { ...deps, files: ports.files },
     );
   }
@@ -161,9 +164,9 @@ export class PodNetwork {
     const taken = state.former.filter(isOthers);
     const families = [...new Set([...nodeIps.map(familyOf), ...podCidrs.map(prefixFamily)])];
     const orders = [
-      { kind: plugin, nodeIps, podCidrs, autoMtu, overheadBytes, taken },
+      { kind: kindOf(plugin), nodeIps, podCidrs, autoMtu, overheadBytes, taken },
       {
-        pods: cni ? plugin : undefined,
+        pods: cni ? kindOf(plugin) : undefined,
         nodeLink: state.nodeLink,
         egress,
         exclude,

@@ -3,6 +3,13 @@
 /** How pods are connected: all to one bridge, or each by a point-to-point link of its own. */
 export type CniPluginKind = "bridge" | "ptp";
 
+/** What makes it so: a reference plugin with its host-local, or our own, which uses the bridge. */
+export type CniPluginChoice = CniPluginKind | "podrouter";
+
+export function kindOf(plugin: CniPluginChoice): CniPluginKind {
+  return plugin === "podrouter" ? "bridge" : plugin;
+}
+
 /** The bridge, by kube-router's name, so that its pods stay connected when the agent changes. */
 export const POD_BRIDGE = "kube-bridge";
 

@@ -341,7 +341,7 @@ test("the CNI configuration's path: flag, then environment, then kube-router's",
 
 test("wrong values about pods are named", () => {
   assert.deepEqual(problemsOf({ "masquerade-exclude": "10.0.0.1/8", "cni-plugin": "calico" }), [
-    "--cni-plugin=calico: expected bridge or ptp",
+    "--cni-plugin=calico: expected bridge or ptp or podrouter",
     "--masquerade-exclude=10.0.0.1/8: expected at most 256 prefixes such as 10.0.0.0/8, " +
       "with commas between them",
   ]);

@@ -15,9 +15,17 @@ const NODES = [node1, node2];
 const OUTSIDE = "192.168.50.1";
 const PORT = 8080;
 
-/** Leases of a node, as host-local keeps them. */
-async function leases(cluster: Cluster, node: string, network = "mynet"): Promise<string[]> {
-  const folder = join(cluster.folder, `${node}.runtime`, "lib", "networks", network);
+/** Addresses given out on a node. */
+async function leases(
+  cluster: Cluster,
+  node: string,
+  plugin: "bridge" | "podrouter",
+): Promise<string[]> {
+  if (plugin === "podrouter") {
+    const file = JSON.parse(await readFile(cluster.leasesFile(node), "utf8"));
+    return file.leases.flatMap((lease: { addresses: string[] }) => lease.addresses).sort();
+  }
+  const folder = join(cluster.folder, `${node}.runtime`, "lib", "networks", "mynet");
   const names = await readdir(folder);
   return names.filter((name) => !/^(lock|last_reserved)/.test(name)).sort();
 }
@@ -41,8 +49,14 @@ async function talks(
 const end = (pod: Pod) => ({ label: pod.label, address: pod.addresses[0]! });
 const nodeEnd = ({ name, address }: ClusterNode) => ({ label: name, address });
 
-test("pods by bridge, host-local and portmap", async (t) => {
-  const started = await startedPodCluster(t, { nodes: NODES });
+for (const plugin of ["bridge", "podrouter"] as const) {
+  const ipam = plugin === "bridge" ? "host-local" : "the agent";
+  test(`pods by ${plugin}, ${ipam} and portmap`, (t) => podsOnBridge(t, plugin));
+}
+
+/** All that pods on kube-bridge can do, whoever connects them. */
+async function podsOnBridge(t: TestContext, plugin: "bridge" | "podrouter"): Promise<void> {
+  const started = await startedPodCluster(t, { nodes: NODES, extra: [`--cni-plugin=${plugin}`] });
   if (started === undefined) return;
   const { cluster, pods } = started;
   const ns = cluster.namespaces;
@@ -62,7 +76,7 @@ test("pods by bridge, host-local and portmap", async (t) => {
     assert.match(await ns.ip(one.label, "route"), /^default via 10\.233\.64\.1 dev eth0/);
     assert.match(await ns.ip(one.label, "link show eth0"), /mtu 1500 .*state UP/);
     assert.match(await ns.ip(one.label, "link show lo"), /LOOPBACK,UP/);
-    assert.deepEqual(await leases(cluster, "node1"), ["10.233.64.2", "10.233.64.3"]);
+    assert.deepEqual(await leases(cluster, "node1", plugin), ["10.233.64.2", "10.233.64.3"]);
   });
 
   await t.test("CHECK holds, and does not once the pod is damaged", async () => {
@@ -129,13 +143,24 @@ test("pods by bridge, host-local and portmap", async (t) => {
   await t.test("DEL frees the address and leaves nothing; a second DEL does no harm", async () => {
     await pods.del(one);
     await pods.del(one);
-    assert.deepEqual(await leases(cluster, "node1"), ["10.233.64.3"]);
+    assert.deepEqual(await leases(cluster, "node1", plugin), ["10.233.64.3"]);
     assert.equal((await ns.exec("node1", "iptables-save")).includes("8888"), false);
     const links = await ns.ip("node1", "-br link show master kube-bridge");
     assert.equal(links.trim().split("\n").length, 1);
     assert.ok(await pods.ping(two.label, other.addresses[0]!), "the other pod is not touched");
   });
 
+  if (plugin === "bridge") await withoutAgent(t, cluster, pods, two, other);
+  else await withoutAgentOwn(t, cluster, pods, two, other);
+}
+
+async function withoutAgent(
+  t: TestContext,
+  cluster: Cluster,
+  pods: Pods,
+  two: Pod,
+  other: Pod,
+): Promise<void> {
   await t.test("without the agent pods go on, come and go", async () => {
     const agent = cluster.agents.get("node1")!;
     await agent.stop("SIGKILL");
@@ -151,7 +176,41 @@ test("pods by bridge, host-local and portmap", async (t) => {
     assert.ok(await pods.ping(two.label, other.addresses[0]!));
     assert.equal(await readFile(cluster.cniConfFile("node1"), "utf8"), before);
   });
-});
+}
+
+/** Pods go on; who would come or go has to wait, and nothing is forgotten. */
+async function withoutAgentOwn(
+  t: TestContext,
+  cluster: Cluster,
+  pods: Pods,
+  two: Pod,
+  other: Pod,
+): Promise<void> {
+  await t.test("without the agent pods go on, and calls are to be repeated", async () => {
+    const late = await pods.add("node1");
+    const agent = cluster.agents.get("node1")!;
+    await agent.stop("SIGKILL");
+    await talks(t, cluster, pods, end(two), end(other));
+    const begun = performance.now();
+    const again = (error: unknown) => error instanceof CniError && error.code === 11;
+    await assert.rejects(pods.add("node1"), again);
+    await assert.rejects(pods.del(late), again);
+    assert.ok(performance.now() - begun < 5000);
+    await pods.del({ ...late, id: "never-there" });
+    cluster.startAgent("node1", ["--cni-plugin=podrouter"]);
+    await until("a pod goes", () =>
+      pods.del(late).then(
+        () => true,
+        () => false,
+      ),
+    );
+    assert.deepEqual(await leases(cluster, "node1", "podrouter"), ["10.233.64.3"]);
+    assert.ok(await pods.ping(two.label, other.addresses[0]!));
+    const next = await until("a pod comes", () => pods.add("node1").catch(() => undefined));
+    assert.notEqual(next.addresses[0], late.addresses[0], "no address comes again at once");
+    await talks(t, cluster, pods, end(next), end(other));
+  });
+}
 
 test("pods by ptp, as kindnet connects them", async (t) => {
   const started = await startedPodCluster(t, { nodes: NODES, extra: ["--cni-plugin=ptp"] });

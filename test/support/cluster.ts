@@ -6,7 +6,9 @@
  *   nodeN   enp1s0 192.168.50.(49+N)/24, kube-bridge with the first address of the pod CIDR
  *   podN    eth0, an address of the node's pod CIDR, default route through the node
  *
- * Where all nodes have an IPv6 address only, there is no IPv4 on the bridge at all.
+ * Where all nodes have an IPv6 address only, there is no IPv4 on the bridge at all. Nodes with an
+ * address in another /24 (and /64) are on a bridge of their own, and the fabric is the router
+ * between them; it has a route to no pod.
  */
 import { access, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { isIPv6 } from "node:net";
@@ -79,6 +81,11 @@ export function nodeObject(node: ClusterNode): Record<string, unknown> {
   };
 }
 
+/** The first address of the node's subnet. */
+function gatewayOf(address: string): string {
+  return isIPv6(address) ? address.replace(/::.*$/, "::1") : address.replace(/\d+$/, "1");
+}
+
 function optional<T>(value: T | undefined): readonly T[] {
   return value === undefined ? [] : [value];
 }
@@ -126,6 +133,11 @@ export class Cluster {
     });
   }
 
+  /** Where the agent of a node keeps the leases of podrouter-cni. */
+  leasesFile(node: string): string {
+    return join(this.#folder, `${node}.state`, "pod-leases.json");
+  }
+
   /** Where the nodes' CNI plugins are: Debian's, or programs that only have their names. */
   get cniBinFolder(): string {
     return join(this.#folder, "cni-bin");
@@ -146,20 +158,41 @@ export class Cluster {
     if (!this.#onlyIpv6) await ns.ip("fabric", `addr add ${API_ADDRESS}/24 dev br0`);
     await ns.ip("fabric", `addr add ${API_ADDRESS6}/64 dev br0 nodad`);
     await ns.ip("fabric", "link set br0 up");
+    const bridges = new Map<string, string>([[this.#onlyIpv6 ? API_ADDRESS6 : API_ADDRESS, "br0"]]);
     for (const [index, node] of this.nodes.entries()) {
       await ns.add(node.name);
       await ns.veth(node.name, "enp1s0", "fabric", `port${index}`);
-      await ns.ip("fabric", `link set port${index} master br0`);
+      await ns.ip("fabric", `link set port${index} master ${await this.#bridge(node, bridges)}`);
       for (const address of [node.address, ...optional(node.address6)]) {
         const six = isIPv6(address);
         await ns.ip(
           node.name,
           `addr add ${address}${six ? "/64" : "/24"} dev enp1s0${six ? " nodad" : ""}`,
         );
-        await ns.ip(node.name, `route add default via ${six ? API_ADDRESS6 : API_ADDRESS}`);
+        await ns.ip(node.name, `route add default via ${gatewayOf(address)}`);
       }
       await ns.sysctl(node.name, "net.ipv4.ip_forward", "1");
     }
+  }
+
+  /** Of the node's subnet; made, and the fabric a router, when it is not there yet. */
+  async #bridge(node: ClusterNode, bridges: Map<string, string>): Promise<string> {
+    const key = gatewayOf(node.address);
+    const known = bridges.get(key);
+    if (known !== undefined) return known;
+    const name = `br${bridges.size}`;
+    bridges.set(key, name);
+    const ns = this.namespaces;
+    await ns.ip("fabric", `link add ${name} type bridge`);
+    for (const address of [node.address, ...optional(node.address6)]) {
+      const six = isIPv6(address);
+      const own = `${gatewayOf(address)}${six ? "/64" : "/24"}`;
+      await ns.ip("fabric", `addr add ${own} dev ${name}${six ? " nodad" : ""}`);
+    }
+    await ns.ip("fabric", `link set ${name} up`);
+    await ns.sysctl("fabric", "net.ipv4.ip_forward", "1");
+    await ns.sysctl("fabric", "net.ipv6.conf.all.forwarding", "1");
+    return name;
   }
 
   async startApi(nodes: readonly ClusterNode[] = this.nodes): Promise<void> {
@@ -221,6 +254,7 @@ export class Cluster {
       `--state-dir=${join(this.#folder, `${node}.state`)}`,
       `--cni-conf-file=${this.cniConfFile(node)}`,
       `--cni-bin-dir=${this.cniBinFolder}`,
+      `--cni-socket=${join(this.#folder, `${node}.cni.sock`)}`,
       ...extra,
     ];
   }
@@ -346,6 +380,7 @@ async function linkPlugins(folder: string): Promise<void> {
     );
     await symlink(there ? real : "/bin/false", join(folder, name));
   }
+  await symlink(join(ROOT, "bin", "podrouter-cni"), join(folder, "podrouter-cni"));
 }
 
 /** What must be there to build a cluster; a sentence, or undefined when all is. */

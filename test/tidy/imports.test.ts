@@ -25,6 +25,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "src/k8s": ["src/ip", "src/runtime"],
   "src/cni": ["src/ip", "src/runtime", "netlink-ts"],
   "src/overlay": ["src/ip", "src/runtime", "netlink-ts"],
+  "src/plugin": ["src/cni"],
   "src/agent": ["src"],
   "src/cli": ["src/agent", "src/ip", "src/runtime"],
   "src/main.ts": ["src/cli", "src/agent"],
@@ -34,10 +35,19 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 
 /** External packages and Node modules, each in the areas that may touch the outside with them. */
 const ADAPTERS: Readonly<Record<string, readonly string[]>> = {
-  "node:net": ["src/bgp/session", "src/agent", "src/cli"],
+  "node:net": ["src/bgp/session", "src/agent", "src/cli", "src/plugin"],
   "node:http": ["src/agent", "src/cli", "src/k8s"],
   "node:https": ["src/k8s"],
-  "node:fs": ["src/runtime/files.ts", "src/k8s", "src/agent", "src/cli"],
+  "node:fs": [
+    "src/runtime/files.ts",
+    "src/k8s",
+    "src/agent",
+    "src/cli",
+    "src/plugin",
+    // File descriptors of network namespaces.
+    "src/cni/plugin/netlink-wiring.ts",
+    "packages/netlink-ts/src/namespace.ts",
+  ],
   "node:fs/promises": ["src/runtime/files.ts", "src/k8s", "src/cni", "src/agent", "src/cli"],
   "node:child_process": ["src/cni"],
   koffi: ["packages/netlink-ts"],

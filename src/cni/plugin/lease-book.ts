@@ -1,5 +1,5 @@
 /**
- * Who has which address: the in-process IPAM. Pure; what is in it is kept on disk by lease-store.ts.
+ * Who has which address: the in-process IPAM. Pure; lease-store.ts keeps on disk what is in it.
  * An address is taken from the moment that it is picked until it is released, so that of any number
  * of calls at once no two get the same.
  */
@@ -8,7 +8,7 @@ import type { Prefix } from "../../ip/prefix.ts";
 import { isObject, type JsonObject } from "../json.ts";
 import { AddressRange, type RangeAddress } from "./address-ranges.ts";
 import { type Attachment, attachmentKey, type Lease } from "./attachment.ts";
-import { LEASES_MAX } from "./limits.ts";
+import { ADDRESS_TRIES_MAX, LEASES_MAX } from "./limits.ts";
 
 /** Why an attachment gets no address. */
 export type LeaseRefusal =
@@ -119,9 +119,9 @@ export class LeaseBook {
 
   /** The text of the file. */
   encode(): string {
-    const last = Object.fromEntries(this.#last);
+    const head = { format: FORMAT, last: Object.fromEntries(this.#last) };
     const leases = this.leases().map((lease) => JSON.stringify(lease));
-    return `{"format":${FORMAT},"last":${JSON.stringify(last)},"leases":[\n${leases.join(",\n")}\n]}\n`;
+    return `${JSON.stringify(head).slice(0, -1)},"leases":[\n${leases.join(",\n")}\n]}\n`;
   }
 
   /** Takes everything from a file's text; false when it is none, and then nothing is taken. */
@@ -171,7 +171,7 @@ export class LeaseBook {
         continue;
       }
       // Of so many addresses in a row one is free, unless others have given them out.
-      const address = range.next(this.#last.get(range.prefix), isTaken, TRIES_MAX);
+      const address = range.next(this.#last.get(range.prefix), isTaken, ADDRESS_TRIES_MAX);
       if (address !== undefined) return { range, address };
     }
     return undefined;
@@ -191,9 +191,6 @@ interface RangePick {
 function isRefusal(picked: readonly RangePick[] | LeaseRefusal): picked is LeaseRefusal {
   return "why" in picked;
 }
-
-/** All of a /16, and far more than there are leases. */
-const TRIES_MAX = 70_000;
 
 function decode(text: string):
   | {

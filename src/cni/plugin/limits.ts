@@ -3,7 +3,7 @@
 /** Standard input of a call: the configuration, with the result before. Beyond: error 6. */
 export const CONFIG_BYTES_MAX = 1024 * 1024;
 /** A request on the agent's socket. Beyond: the connection is closed. */
-export const REQUEST_BYTES_MAX = 3 * CONFIG_BYTES_MAX;
+export const REQUEST_BYTES_MAX = 3 * 1024 * 1024;
 /** An answer of the agent that the executable reads. Beyond: error 11. */
 export const ANSWER_BYTES_MAX = 1024 * 1024;
 /** CNI_CONTAINERID. Beyond: error 4. */
@@ -24,6 +24,8 @@ export const RESULT_ENTRIES_MAX = 256;
 export const ATTACHMENTS_MAX = 8192;
 /** Addresses given out on one node, of both families together. Beyond: error 101. */
 export const LEASES_MAX = 4096;
+/** Addresses of a range looked at for a free one: more than a /16 has. Beyond: error 101. */
+export const ADDRESS_TRIES_MAX = 70_000;
 /** The file with the leases. Beyond: it counts as damaged, and is put aside. */
 export const LEASES_BYTES_MAX = 4 * 1024 * 1024;
 /** Files in a lease folder of host-local that are looked at. Beyond: the rest is not known. */

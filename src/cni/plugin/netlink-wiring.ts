@@ -316,7 +316,7 @@ function openNamespace(netns: string): number {
   throw new WiringError("exists", `${netns} is the node's own network namespace`);
 }
 
-/** 0a:58, a locally administered block, and the last four octets: unique on a bridge of one range. */
+/** 0a:58, a locally administered block, and the last four octets: unique within a range. */
 function linkAddressFor(address: IpAddress): string {
   const tail = [...addressBytes(address).slice(-4)];
   return ["0a", "58", ...tail.map((byte) => byte.toString(16).padStart(2, "0"))].join(":");

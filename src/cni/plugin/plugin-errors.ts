@@ -1,4 +1,4 @@
-/** What goes wrong in the plugin, as the runtime is told and as the agent's conditions say. Pure. */
+/** What goes wrong in the plugin: as the runtime is told, and as conditions of the agent. Pure. */
 import { FileError } from "../../runtime/files.ts";
 import type { CniCondition } from "../types.ts";
 import type { LeaseRefusal } from "./lease-book.ts";

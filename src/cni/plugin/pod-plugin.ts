@@ -3,7 +3,7 @@
  * writes the lease down and makes the links, the writing and the making side by side; a pod has its
  * addresses only when both are done. So of a death at any point there is left
  *
- *   a lease without a link    nobody uses the address: freed at the next start, or when none is left
+ *   a lease without a link    nobody has the address: freed at the next start, or when none is left
  *   a link without a lease    its alias says whose it is: the lease is taken over at the next start
  *
  * and never an address that two have. Calls for one attachment go one after the other.
@@ -68,7 +68,7 @@ export class PodPlugin {
     this.#store = new LeaseStore(this.#book, deps.file);
   }
 
-  /** Reads what is known and compares it with the links; after a failure the next call tries again. */
+  /** Reads what is known and compares it with the links; after a failure the next call does. */
   start(): Promise<void> {
     this.#started ??= this.#load().catch((error: unknown) => {
       this.#started = undefined;
