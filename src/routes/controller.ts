@@ -20,7 +20,7 @@ import { Agenda, everyPrefix } from "./agenda.ts";
 import { Applier } from "./applier.ts";
 import { ConditionBook, type RouteCondition, unavailableCondition } from "./conditions.ts";
 import { evaluate } from "./evaluate.ts";
-import { type GuardSettings, Guards } from "./guards.ts";
+import { type GuardSettings, Guards, guardedOtherwise } from "./guards.ts";
 import {
   BATCHES_MAX,
   RESYNC_GAP_MS,
@@ -156,12 +156,14 @@ export class RouteController {
     this.#schedule();
   }
 
-  /** New guards; every route is held against them. */
+  /** New guards; every route of which they may say something else is held against them. */
   setGuards(settings: GuardSettings): void {
-    if (JSON.stringify(settings) === JSON.stringify(this.#guardSettings)) return;
+    const touched = guardedOtherwise(this.#guardSettings, settings);
     this.#guardSettings = settings;
+    if (touched !== "all" && touched.length === 0) return;
     this.#renewGuards();
-    this.#scanAll();
+    if (touched === "all" || this.#survey !== undefined) this.#scanAll();
+    else for (const prefix of touched) this.#agenda.mark(prefix);
     this.#schedule();
   }
 

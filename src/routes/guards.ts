@@ -9,8 +9,8 @@
  * that holds our pod CIDRs, such as a router's aggregate, is allowed: our own are more specific.
  * For the same reason addresses of ours inside our pod CIDRs (the bridge's) are not counted.
  */
-import type { IpAddress } from "../ip/address.ts";
-import { type Prefix, prefix } from "../ip/prefix.ts";
+import { addressBytes, type IpAddress } from "../ip/address.ts";
+import { type Prefix, prefix, prefixFromBytes } from "../ip/prefix.ts";
 import {
   AddressIndex,
   type AddressRange,
@@ -33,6 +33,42 @@ export type GuardRefusal =
   | { readonly reason: "covers-node-address"; readonly address: IpAddress }
   | { readonly reason: "covers-next-hop"; readonly address: IpAddress }
   | { readonly reason: "own-pod-cidr"; readonly podCidr: Prefix };
+
+/** Of so many addresses that come or go, the prefixes around them are looked at one by one. */
+const ADDRESSES_CHANGED_MAX = 16;
+
+/**
+ * Every prefix of which the guards say, or may say, something else after the change: of a Node
+ * that comes or goes those around its addresses, not all that there are.
+ */
+export function guardedOtherwise(
+  before: GuardSettings,
+  after: GuardSettings,
+): readonly Prefix[] | "all" {
+  if (!sameList(before.ownPodCidrs, after.ownPodCidrs)) return "all";
+  if (sameList(before.protectedAddresses, after.protectedAddresses)) return [];
+  const changed = new Set(after.protectedAddresses);
+  for (const address of before.protectedAddresses) {
+    if (!changed.delete(address)) changed.add(address);
+  }
+  return changed.size > ADDRESSES_CHANGED_MAX ? "all" : [...changed].flatMap(prefixesAround);
+}
+
+/** The prefixes of each length that hold the address. */
+function prefixesAround(address: IpAddress): Prefix[] {
+  const bytes = addressBytes(address).slice();
+  const prefixes: Prefix[] = [];
+  for (let length = bytes.length * 8; length >= 0; length--) {
+    if (length % 8 !== 0) bytes[length >> 3]! &= 0xff << (8 - (length % 8));
+    else if (length < bytes.length * 8) bytes[length >> 3] = 0;
+    prefixes.push(prefixFromBytes(bytes, length));
+  }
+  return prefixes;
+}
+
+function sameList(a: readonly string[], b: readonly string[]): boolean {
+  return a === b || (a.length === b.length && a.every((entry, index) => entry === b[index]));
+}
 
 /** RFC 6890 and RFC 4291: what no peer can be the way to. */
 const NOT_ROUTABLE = {

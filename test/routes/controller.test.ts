@@ -346,6 +346,30 @@ test("new guards are held against what is installed", async () => {
   assert.deepEqual(h.kernel.ours(), lines(viaA));
 });
 
+test("a protected address that comes or goes is held against what covers it, and only that", async () => {
+  const h = new Harness();
+  h.want(P1, A);
+  h.want(P2, A);
+  await h.started();
+  let looks = 0;
+  const { lookup } = h.desired;
+  h.desired.lookup = (wanted) => {
+    if (wanted === P2) looks++;
+    return lookup.call(h.desired, wanted);
+  };
+  const nodes = ["192.168.50.50", "192.168.50.51", "192.168.50.52"].map(address);
+  const ownPodCidrs = [prefix("10.233.64.0/24")];
+  const inside = address("10.233.65.7");
+  h.controller.setGuards({ protectedAddresses: [...nodes, inside], ownPodCidrs });
+  await h.rest();
+  assert.deepEqual(h.kernel.ours(), lines(route(P2, { via: A })));
+  assert.match(h.messages(), /covers the node address 10\.233\.65\.7/);
+  h.controller.setGuards({ protectedAddresses: nodes, ownPodCidrs });
+  await h.rest();
+  assert.deepEqual(h.kernel.ours(), lines(viaA, route(P2, { via: A })));
+  assert.equal(looks, 0);
+});
+
 test("stop leaves the routes and does nothing any more", async () => {
   const h = new Harness();
   h.want(P1, A);

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { prefix } from "../../src/ip/prefix.ts";
-import { describeRefusal, Guards } from "../../src/routes/guards.ts";
+import { describeRefusal, Guards, guardedOtherwise } from "../../src/routes/guards.ts";
 import { address } from "./fake-kernel.ts";
 
 const guards = new Guards(
@@ -62,4 +63,42 @@ test("guards: any of several next hops counts", () => {
   const nextHops = ["192.168.50.51", "10.8.0.1"].map(address);
   const refusal = guards.refusal(prefix("10.8.0.0/24"), nextHops);
   assert.deepEqual(refusal, { reason: "covers-next-hop", address: "10.8.0.1" });
+});
+
+test("whatever the guards say otherwise after a change is named by it", () => {
+  const addresses = fc.uniqueArray(
+    fc.constantFrom("10.1.0.1", "10.1.0.130", "10.2.0.1", "2001:db8::51", "2001:db8:1::1"),
+  );
+  const own = fc.constantFrom([], [], ["10.1.0.0/24"]);
+  const settings = fc.record({ protectedAddresses: addresses, ownPodCidrs: own });
+  const texts = ["10.1.0.0/24", "10.1.0.128/25", "10.1.0.1/32", "10.0.0.0/8", "10.2.0.0/15"];
+  const prefixes = [...texts, "2001:db8::/32", "2001:db8::/48", "2001:db8::51/128"].map(prefix);
+  fc.assert(
+    fc.property(settings, settings, (before, after) => {
+      const read = ({ protectedAddresses, ownPodCidrs }: typeof before) => ({
+        protectedAddresses: protectedAddresses.map(address),
+        ownPodCidrs: ownPodCidrs.map((text) => prefix(text)),
+      });
+      const touched = guardedOtherwise(read(before), read(after));
+      const [old, fresh] = [new Guards(read(before), []), new Guards(read(after), [])];
+      for (const one of prefixes) {
+        if (touched === "all" || touched.includes(one)) continue;
+        const hops = [address("192.168.50.51")];
+        assert.deepEqual(fresh.refusal(one, hops), old.refusal(one, hops), one);
+      }
+      if (before === after) assert.deepEqual(touched, []);
+    }),
+  );
+});
+
+test("of one address, the prefixes around it are looked at; of many, all", () => {
+  const of = (...texts: string[]) => ({ protectedAddresses: texts.map(address), ownPodCidrs: [] });
+  const around = guardedOtherwise(of("10.1.0.1"), of("10.1.0.1", "10.2.3.4"));
+  assert.equal(around.length, 33);
+  assert.deepEqual(around.slice(0, 3), ["10.2.3.4/32", "10.2.3.4/31", "10.2.3.4/30"]);
+  assert.equal(around.at(-1), "0.0.0.0/0");
+  assert.equal(guardedOtherwise(of(), of("2001:db8::1")).length, 129);
+  assert.deepEqual(guardedOtherwise(of("10.1.0.1"), of("10.1.0.1")), []);
+  const many = Array.from({ length: 17 }, (_, i) => `10.1.0.${i}`);
+  assert.equal(guardedOtherwise(of(), of(...many)), "all");
 });
