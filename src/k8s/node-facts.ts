@@ -1,7 +1,7 @@
 /**
  * What follows from each Node alone, and all addresses and pod CIDR claims in order. Kept between
- * calls: when one of a thousand Nodes changes, its facts are computed and merged into lists that
- * are sorted already.
+ * calls: when one of a thousand Nodes changes, its facts are computed and put into lists that are
+ * sorted already.
  */
 import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import type { NodeAddress, NodeSnapshot } from "./node-snapshot.ts";
@@ -33,22 +33,51 @@ export class ClusterFacts {
   /** By address, larger network first, then Node name. */
   claims: readonly Claim[] = [];
 
+  readonly #byName = new Map<string, NodeFacts>();
+
   /** Takes over the Nodes as they are now. */
   update(nodes: ReadonlyMap<string, NodeSnapshot>): this {
-    const kept = new Set<NodeSnapshot>();
-    const stays = (item: { readonly node: NodeSnapshot }) => kept.has(item.node);
-    for (const { node } of this.all) if (nodes.get(node.name) === node) kept.add(node);
+    const gone = new Set<NodeSnapshot>();
+    for (const { node } of this.all) if (nodes.get(node.name) !== node) gone.add(node);
     const fresh: NodeFacts[] = [];
-    for (const node of nodes.values()) if (!kept.has(node)) fresh.push(factsOf(node));
-    if (fresh.length === 0 && kept.size === this.all.length) return this;
-    const ips = fresh.flatMap((facts) => facts.ips);
+    for (const [name, node] of nodes) {
+      if (this.#byName.get(name)?.node !== node) fresh.push(factsOf(node));
+    }
+    if (fresh.length === 0 && gone.size === 0) return this;
+    for (const { name } of gone) this.#byName.delete(name);
+    for (const facts of fresh) this.#byName.set(facts.node.name, facts);
     const claims = fresh.flatMap((facts) => facts.claims);
-    // Two sorted runs: the sort finds them and merges in linear time.
-    this.all = [...this.all.filter(stays), ...fresh.sort(compareNames)].sort(compareNames);
-    this.ips = [...this.ips.filter(stays), ...ips.sort(compareIps)].sort(compareIps);
-    this.claims = [...this.claims.filter(stays), ...claims.sort(compareClaims)].sort(compareClaims);
+    const ips = fresh.flatMap((facts) => facts.ips);
+    this.all = changed(this.all, gone, fresh, compareNames);
+    this.ips = changed(this.ips, gone, ips, compareIps);
+    this.claims = changed(this.claims, gone, claims, compareClaims);
     return this;
   }
+}
+
+/** Up to so many, each is put where it belongs; more are sorted in together. */
+const INSERTED_MAX = 8;
+
+/** A sorted list without what is of Nodes that are gone, and with what is new. */
+function changed<T extends { readonly node: NodeSnapshot }>(
+  sorted: readonly T[],
+  gone: ReadonlySet<NodeSnapshot>,
+  fresh: readonly T[],
+  compare: (a: T, b: T) => number,
+): readonly T[] {
+  const list = gone.size === 0 ? [...sorted] : sorted.filter(({ node }) => !gone.has(node));
+  if (fresh.length > INSERTED_MAX) return list.concat(fresh).sort(compare);
+  for (const item of fresh) {
+    let low = 0;
+    let high = list.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (compare(list[middle]!, item) <= 0) low = middle + 1;
+      else high = middle;
+    }
+    list.splice(low, 0, item);
+  }
+  return list;
 }
 
 function factsOf(node: NodeSnapshot): NodeFacts {
