@@ -11,8 +11,9 @@ export type IpAddress = string & { readonly [brand]: "IpAddress" };
 /** 4 or 6; also the `family` of prefixes. */
 export type IpFamily = 4 | 6;
 
-const IPV4_TEXT = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/;
 const IPV6_TEXT_MAX = 45;
+const DOT = 46;
+const ZERO = 48;
 
 /** The canonical address of `text`; undefined for none (nor for leading zeros, RFC 6943 §3.1.1). */
 export function parseAddress(text: string): IpAddress | undefined {
@@ -49,9 +50,24 @@ export function addressFromWord(word: number): IpAddress {
 
 /** Host-order u32 of an IPv4 address. */
 export function wordOfAddress(address: IpAddress): number {
-  const bytes = addressBytes(address);
-  if (bytes.length !== 4) throw new Error(`bug: not an IPv4 address: ${address}`);
-  return ((bytes[0]! << 24) | (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]!) >>> 0;
+  if (familyOf(address) !== 4) throw new Error(`bug: not an IPv4 address: ${address}`);
+  return leadingQuad(address, address.length);
+}
+
+/** Host-order u32 of the canonical dotted quad at the start of `text`, up to `end`. */
+export function leadingQuad(text: string, end: number): number {
+  let word = 0;
+  let part = 0;
+  for (let i = 0; i < end; i++) {
+    const char = text.charCodeAt(i);
+    if (char === DOT) {
+      word = word * 256 + part;
+      part = 0;
+    } else {
+      part = part * 10 + char - ZERO;
+    }
+  }
+  return word * 256 + part;
 }
 
 /** Numeric order, all IPv4 before all IPv6: the order of every listing. */
@@ -75,16 +91,25 @@ function textToBytes(text: string): Uint8Array | undefined {
 }
 
 function ipv4Bytes(text: string): Uint8Array | undefined {
-  const match = IPV4_TEXT.exec(text);
-  if (match === null) return undefined;
   const bytes = new Uint8Array(4);
-  for (let i = 0; i < 4; i++) {
-    const part = match[i + 1]!;
-    const value = Number(part);
-    if (value > 255 || (part.length > 1 && part.startsWith("0"))) return undefined;
-    bytes[i] = value;
+  let part = 0;
+  // Of the part under way; -1 before its first digit.
+  let value = -1;
+  for (let i = 0; i <= text.length; i++) {
+    const char = i === text.length ? DOT : text.charCodeAt(i);
+    if (char === DOT) {
+      if (value < 0 || part > 3) return undefined;
+      bytes[part++] = value;
+      value = -1;
+    } else {
+      const digit = char - ZERO;
+      // A zero in front of another digit is none.
+      if (digit < 0 || digit > 9 || value === 0) return undefined;
+      value = value < 0 ? digit : value * 10 + digit;
+      if (value > 255) return undefined;
+    }
   }
-  return bytes;
+  return part === 4 ? bytes : undefined;
 }
 
 function ipv6Bytes(text: string): Uint8Array | undefined {

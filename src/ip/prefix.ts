@@ -9,6 +9,8 @@ import {
 
 declare const brand: unique symbol;
 
+const ZERO = 48;
+
 /** Canonical text of a prefix, `10.233.65.0/24`: no host bits. Made only by this file. */
 export type Prefix = string & { readonly [brand]: "Prefix" };
 
@@ -63,7 +65,11 @@ export function prefixFamily(prefix: Prefix): IpFamily {
 
 /** Length in bits. */
 export function prefixLength(prefix: Prefix): number {
-  return Number(prefix.slice(prefix.indexOf("/") + 1));
+  let length = 0;
+  for (let i = prefix.indexOf("/") + 1; i < prefix.length; i++) {
+    length = length * 10 + prefix.charCodeAt(i) - ZERO;
+  }
+  return length;
 }
 
 /** The network address. */

@@ -8,8 +8,9 @@ export const BATCHES_MAX = 2;
 export const NEXT_HOPS_MAX = 64;
 /** Conditions listed by `status()`. Beyond: counted in `conditionsTotal`, not listed. */
 export const CONDITIONS_LISTED_MAX = 200;
-/** A dry run looks at all routes again once nothing has changed for so long, or after this long. */
+/** A dry run looks at all routes again when so long, and as long as they changed, nothing did. */
 export const SURVEY_QUIET_MS = 10;
+/** It waits no longer than this from the first change on. */
 export const SURVEY_WAIT_MAX_MS = 10_000;
 /** Operations listed by `status()` of a dry run. Beyond: counted in `plannedTotal`, not listed. */
 export const PLANNED_LISTED_MAX = 1000;

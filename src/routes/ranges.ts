@@ -3,8 +3,8 @@
  * IPv6 bigints; only numbers of one family are ever compared. A tenth of the cost of bigints for
  * both, and every prefix passes here.
  */
-import { addressBytes, type IpAddress, type IpFamily } from "../ip/address.ts";
-import { type Prefix, prefixAddress } from "../ip/prefix.ts";
+import { addressBytes, type IpAddress, type IpFamily, leadingQuad } from "../ip/address.ts";
+import { type Prefix, prefixAddress, prefixLength } from "../ip/prefix.ts";
 
 export type AddressNumber = number | bigint;
 
@@ -15,23 +15,19 @@ export interface AddressRange {
   readonly last: AddressNumber;
 }
 
-const DOT = 46;
-const ZERO = 48;
-
 /** The number that an address is, in network order. */
 export function addressNumber(address: IpAddress): AddressNumber {
-  return address.includes(":") ? ipv6Number(address) : ipv4Number(address, address.length);
+  return address.includes(":") ? ipv6Number(address) : leadingQuad(address, address.length);
 }
 
 /** The addresses that a prefix covers. */
 export function rangeOf(prefix: Prefix): AddressRange {
-  const slash = prefix.indexOf("/");
-  const length = Number(prefix.slice(slash + 1));
+  const length = prefixLength(prefix);
   if (prefix.includes(":")) {
     const first = ipv6Number(prefixAddress(prefix));
     return { family: 6, first, last: first + (1n << BigInt(128 - length)) - 1n };
   }
-  const first = ipv4Number(prefix, slash);
+  const first = leadingQuad(prefix, prefix.indexOf("/"));
   return { family: 4, first, last: first + 2 ** (32 - length) - 1 };
 }
 
@@ -79,22 +75,6 @@ export class AddressIndex {
 interface Entry {
   readonly number: AddressNumber;
   readonly address: IpAddress;
-}
-
-/** Reads the canonical dotted quad at the start of `text`, up to `end`. */
-function ipv4Number(text: string, end: number): number {
-  let number = 0;
-  let part = 0;
-  for (let i = 0; i < end; i++) {
-    const char = text.charCodeAt(i);
-    if (char === DOT) {
-      number = number * 256 + part;
-      part = 0;
-    } else {
-      part = part * 10 + char - ZERO;
-    }
-  }
-  return number * 256 + part;
 }
 
 function ipv6Number(address: IpAddress): bigint {

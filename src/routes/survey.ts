@@ -34,7 +34,9 @@ export class Survey {
   /** From when on it may be worked. */
   get workFrom(): number {
     if (this.#changedSince === undefined) return this.#lastChange;
-    return Math.min(this.#lastChange + SURVEY_QUIET_MS, this.#changedSince + SURVEY_WAIT_MAX_MS);
+    const lasted = this.#lastChange - this.#changedSince;
+    const quietFrom = this.#lastChange + lasted + SURVEY_QUIET_MS;
+    return Math.min(quietFrom, this.#changedSince + SURVEY_WAIT_MAX_MS);
   }
 
   /** A comparison of all routes begins. */

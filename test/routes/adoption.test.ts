@@ -168,6 +168,8 @@ test("a dry run waits until changes cease, yet not for ever, and keeps nothing o
   }
   assert.equal(h.controller.status().plannedTotal, 0, "not while it changes");
   await h.rest();
+  assert.equal(h.controller.status().plannedTotal, 0, "nor as soon as it pauses");
+  await h.rest(500);
   assert.equal(h.controller.status().plannedTotal, 100);
   h.want("10.235.0.0/24", A);
   h.controller.wantedChanged();

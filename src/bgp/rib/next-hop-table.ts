@@ -13,6 +13,8 @@ export const NO_NEXT_HOP = 0;
 export class NextHopTable {
   private readonly ids = new Map<IpAddress, number>();
   private readonly addresses: (IpAddress | undefined)[] = [undefined];
+  /** Each address as a list of one, none for id 0. */
+  private readonly lists: (readonly IpAddress[])[] = [[]];
   private readonly uses: number[] = [0];
   private readonly costs: number[] = [0];
   private readonly free: number[] = [];
@@ -25,6 +27,7 @@ export class NextHopTable {
     if (id === undefined) {
       id = this.free.pop() ?? this.addresses.length;
       this.addresses[id] = address;
+      this.lists[id] = [address];
       this.uses[id] = 0;
       this.costs[id] = this.metric(address) ?? Number.POSITIVE_INFINITY;
       this.ids.set(address, id);
@@ -46,6 +49,11 @@ export class NextHopTable {
   /** The address of an id in use; undefined for "no next hop". */
   address(id: number): IpAddress | undefined {
     return this.addresses[id];
+  }
+
+  /** The address of an id in use as a list of one, the same list each time. */
+  alone(id: number): readonly IpAddress[] {
+    return this.lists[id]!;
   }
 
   /** Infinity = unreachable. */

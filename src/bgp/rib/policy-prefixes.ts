@@ -3,7 +3,7 @@
  * length is from `ge` to `le`. Entries are found by hash for each length that the list uses, so
  * the cost is the number of different lengths (33 at most for IPv4) and not of entries.
  */
-import { addressBytes, type IpFamily } from "../../ip/address.ts";
+import { addressBytes, type IpFamily, leadingQuad } from "../../ip/address.ts";
 import { type Prefix, prefixAddress, prefixFamily, prefixLength } from "../../ip/prefix.ts";
 import { PrefixBatch } from "../../ip/prefix-batch.ts";
 import type { PrefixMatch } from "./policy-types.ts";
@@ -76,20 +76,15 @@ interface LengthRange {
 
 /** Appends a prefix in text form to a batch of its family. */
 export function pushPrefix(batch: PrefixBatch, prefix: Prefix, pathId = 0): void {
+  const length = prefixLength(prefix);
+  if (prefixFamily(prefix) === 4) {
+    batch.push4(leadingQuad(prefix, prefix.indexOf("/")), length, pathId);
+    return;
+  }
   const bytes = addressBytes(prefixAddress(prefix));
   const view = new DataView(bytes.buffer, bytes.byteOffset);
-  const length = prefixLength(prefix);
-  if (bytes.length === 4) batch.push4(view.getUint32(0), length, pathId);
-  else {
-    batch.push6(
-      view.getUint32(0),
-      view.getUint32(4),
-      view.getUint32(8),
-      view.getUint32(12),
-      length,
-      pathId,
-    );
-  }
+  const word = (index: number) => view.getUint32(index * 4);
+  batch.push6(word(0), word(1), word(2), word(3), length, pathId);
 }
 
 /** Appends the first `length` bits of row `index` of another batch. */

@@ -3,8 +3,8 @@
  * and lazily. Why a path lost is worked out here, by running the decision again.
  */
 import { addressFromWord, type IpAddress } from "../../ip/address.ts";
-import { type Prefix, prefixFamily } from "../../ip/prefix.ts";
-import { PrefixBatch } from "../../ip/prefix-batch.ts";
+import type { Prefix } from "../../ip/prefix.ts";
+import { formatPrefix } from "../../ip/prefix-batch.ts";
 import { Origin, type PathAttributes, type RouteFamily } from "../message/types.ts";
 import type { BestRoute, LostReason, RibPath } from "../types.ts";
 import type { AttributeStore } from "./attribute-store.ts";
@@ -74,25 +74,22 @@ export function bestRoute(inputs: ViewInputs, rib: FamilyRib, row: RowId): BestR
   if (best === NO_PATH) return { prefix, nextHops: [], stale: false };
   const stale = isStale(rib, best);
   if (paths.peer(best) === LOCAL_PEER) return { prefix, nextHops: [], stale };
+  const maximumPaths = inputs.maximumPaths();
+  if (maximumPaths <= 1) {
+    const nextHop = inputs.store.nextHop(paths.attributesOf(best));
+    return { prefix, nextHops: inputs.nextHops.alone(nextHop), stale };
+  }
   const nextHops: IpAddress[] = [];
-  for (const path of decision.multipath(row, inputs.maximumPaths())) {
+  for (const path of decision.multipath(row, maximumPaths)) {
     const nextHop = inputs.nextHops.address(inputs.store.nextHop(paths.attributesOf(path)));
     if (nextHop !== undefined && !nextHops.includes(nextHop)) nextHops.push(nextHop);
   }
   return { prefix, nextHops, stale };
 }
 
-/** The row of a prefix in text form, 0 = none. */
-export function rowOf(ribs: ViewInputs["ribs"], prefix: Prefix): RowId {
-  const { table } = ribs[prefixFamily(prefix)];
-  return selectRows(table, { prefix }, 1, () => true)[0] ?? 0;
-}
-
 function prefixOf(table: PrefixTable, row: RowId): Prefix {
-  const batch = new PrefixBatch(1);
-  batch.reset(table.family);
-  table.copyTo(batch, row, 0);
-  return batch.prefixAt(0);
+  const word = (index: number) => table.word(row, index);
+  return formatPrefix(table.family, word(0), word(1), word(2), word(3), table.length(row));
 }
 
 function pathsOf(rib: FamilyRib, row: RowId, peer: PeerId | undefined): PathId[] {

@@ -20,7 +20,7 @@ import { LOCAL_PEER, type PeerId } from "./peer-table.ts";
 import { pushPrefix } from "./policy-prefixes.ts";
 import { kindOf, type PeerState, type RibPeer, type RibPeerPolicies } from "./rib-peer.ts";
 import { FAMILIES, type RibGlobals, type RibOptions, RibState } from "./rib-state.ts";
-import { bestRoute, listPaths, type PathQuery, rowOf } from "./rib-view.ts";
+import { bestRoute, listPaths, type PathQuery } from "./rib-view.ts";
 
 /** What an UPDATE did to the prefix limit of its peer. */
 export type PrefixLimitState = "ok" | "warning" | "exceeded";
@@ -252,7 +252,9 @@ export class Rib {
   /** The best route of exactly this prefix; undefined when there is none. */
   lookupBest(prefix: Prefix): BestRoute | undefined {
     const rib = this.ribs[prefixFamily(prefix)];
-    const row = rowOf(this.ribs, prefix);
+    this.single.reset(rib.family);
+    pushPrefix(this.single, prefix);
+    const row = rib.table.find(this.single, 0);
     return row === 0 || rib.table.best(row) === 0 ? undefined : bestRoute(this.state, rib, row);
   }
 
