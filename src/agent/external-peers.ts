@@ -105,9 +105,9 @@ export function unusedOptions(
       name: "bfd",
       severity: "warning",
       message:
-        "annotation kube-router.io/peers asks for BFD, which podrouter does not have: the session " +
-        `with ${names.join(", ")}${more} runs without it, and a lost peer is noticed by the hold ` +
-        "time",
+        "annotation kube-router.io/peers asks for BFD, which podrouter does not have: the " +
+        `session with ${names.join(", ")}${more} runs without it, and a lost peer is noticed by ` +
+        "the hold time",
     },
   ];
 }

@@ -73,7 +73,8 @@ export function describeOperation(operation: LinkOperation): string {
     case "add-address":
     case "remove-address": {
       const { kind, address, length, index } = operation;
-      return `address ${kind === "add-address" ? "add" : "del"} ${address}/${length} dev if${index}`;
+      const verb = kind === "add-address" ? "add" : "del";
+      return `address ${verb} ${address}/${length} dev if${index}`;
     }
   }
 }

@@ -1,12 +1,15 @@
 /** Folders are made where they can be, and a refusal is an error, never a loop. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { after, before, test } from "node:test";
 import { makeFolder } from "../../src/agent/make-folder.ts";
 
-const root = mkdtempSync(join(tmpdir(), "podrouter-folder-"));
+// Made when the tests begin, not when the file is loaded: only then somebody removes it.
+const root = join(tmpdir(), `podrouter-folder-${randomUUID()}`);
+before(() => mkdirSync(root));
 after(() => rmSync(root, { recursive: true }));
 
 test("missing folders are made, with the mode; again does nothing", () => {

@@ -1,6 +1,7 @@
 /** The client commands against a real admin server on a real Unix socket, with fixed content. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +12,8 @@ import { assertGolden } from "../support/golden.ts";
 import { type CliResult, runCli } from "../support/run-cli.ts";
 import { NOW, PATHS, PEERS, path } from "./fixtures.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "podrouter-cli-"));
+// Made when the tests begin, not when the file is loaded: only then somebody removes it.
+const folder = join(tmpdir(), `podrouter-cli-${randomUUID()}`);
 const socket = join(folder, "agent.sock");
 const emptySocket = join(folder, "empty.sock");
 
@@ -60,6 +62,7 @@ const servers = [fullSource, emptySource].map(
 );
 
 before(async () => {
+  mkdirSync(folder);
   await servers[0]!.start(socket);
   await servers[1]!.start(emptySocket);
 });

@@ -1,47 +1,10 @@
+/** The ipsets' controller on sets in memory: what it does, and what it leaves alone. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
-import { type IpAddress, parseAddress } from "../../src/ip/address.ts";
-import { prefix } from "../../src/ip/prefix.ts";
-import { SetController, type SetControllerOptions } from "../../src/ipset/controller.ts";
-import type { SetContents } from "../../src/ipset/desired.ts";
 import { SetsError } from "../../src/ipset/ports.ts";
 import { removeAllSets } from "../../src/ipset/remove-all.ts";
-import { silentLog } from "../../src/runtime/log.ts";
-import { FakeClock } from "../support/fake-clock.ts";
-import { FakeSets } from "./fake-sets.ts";
-
-const PODS = "kube-router-pod-subnets";
-const IPS = "kube-router-node-ips";
-const PODS6 = "inet6:kube-router-pod-subnets";
-const IPS6 = "inet6:kube-router-node-ips";
-
-function contents(podSubnets: readonly string[], nodeIps: readonly string[]): SetContents {
-  return {
-    podSubnets: podSubnets.map(prefix),
-    nodeIps: nodeIps.map((text) => parseAddress(text) as IpAddress),
-  };
-}
-
-const THREE = contents(
-  ["10.233.64.0/24", "10.233.65.0/24", "10.233.66.0/24"],
-  ["192.168.50.50", "192.168.50.51", "192.168.50.52"],
-);
-const TWO = contents(["10.233.64.0/24", "10.233.65.0/24"], ["192.168.50.50", "192.168.50.51"]);
-
-function setUp(options: SetControllerOptions = {}) {
-  const clock = new FakeClock();
-  const kernel = new FakeSets();
-  const deps = { kernel, clock, random: () => 0, log: silentLog };
-  const controller = new SetController(options, deps);
-  const codes = () => controller.status().conditions.map((condition) => condition.code);
-  const messages = () =>
-    controller
-      .status()
-      .conditions.map(({ message }) => message)
-      .join("\n");
-  return { clock, kernel, controller, codes, messages };
-}
+import type { FakeSets } from "./fake-sets.ts";
+import { contents, IPS, IPS6, PODS, PODS6, setUp, THREE, TWO } from "./lab.ts";
 
 test("the sets are made and filled when the promise resolves", async () => {
   const { kernel, controller, codes } = setUp();
@@ -363,67 +326,4 @@ test("cleanup removes our sets, but none that is referred to or not ours", async
     ],
   );
   assert.deepEqual([...kernel.sets.keys()], [PODS, IPS6, "kube-router-local-ips"]);
-});
-
-const subnets = fc.subarray([...THREE.podSubnets, prefix("fd00:64::/64"), prefix("0.0.0.0/0")]);
-const ips = fc.subarray([...THREE.nodeIps, parseAddress("2001:db8::50") as IpAddress]);
-const names = fc.constantFrom(PODS, IPS, PODS6, IPS6, "administrators");
-const step = fc.oneof(
-  { weight: 3, arbitrary: fc.tuple(fc.constant("want" as const), subnets, ips) },
-  fc.tuple(fc.constant("flush" as const), names),
-  fc.tuple(fc.constant("delete" as const), names),
-  fc.tuple(fc.constant("options" as const), names),
-  fc.tuple(fc.constant("fail" as const), fc.constantFrom("add", "create", "del", "swap", "header")),
-  fc.tuple(fc.constant("outage" as const), fc.boolean()),
-  { weight: 2, arbitrary: fc.tuple(fc.constant("wait" as const), fc.constantFrom(1, 500, 3000)) },
-);
-
-test("whatever happens, the sets are right once things are quiet, and others are untouched", async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
-      const { clock, kernel, controller, codes } = setUp();
-      const others = kernel.put("somebody-else", { members: ["10.0.0.0/8"], references: 1 });
-      let wanted = TWO;
-      void controller.setDesired(wanted);
-      for (const one of steps) {
-        const set = kernel.sets.get(String(one[1]));
-        if (one[0] === "want") {
-          wanted = { podSubnets: one[1], nodeIps: one[2] };
-          void controller.setDesired(wanted);
-        } else if (one[0] === "flush") set?.members.clear();
-        else if (one[0] === "delete") kernel.sets.delete(one[1]);
-        else if (one[0] === "options" && set !== undefined) set.plain = false;
-        else if (one[0] === "fail") {
-          const [, what] = one;
-          kernel.refuse = (call) =>
-            call.startsWith(what) ? new SetsError("failed", "EIO") : undefined;
-        } else if (one[0] === "outage") kernel.unavailable = one[1] ? "EPERM" : undefined;
-        else if (one[0] === "wait") await clock.advanceAsync(one[1]);
-      }
-      kernel.refuse = () => undefined;
-      kernel.unavailable = undefined;
-      await clock.advanceAsync(130_000);
-      for (const [podSet, ipSet, six] of [
-        [PODS, IPS, false],
-        [PODS6, IPS6, true],
-      ] as const) {
-        const of = (list: readonly string[]) =>
-          list.filter((entry) => entry.includes(":") === six && entry !== "0.0.0.0/0").sort();
-        const pods = of(wanted.podSubnets);
-        const addresses = of(wanted.nodeIps);
-        if (six && !kernel.sets.has(podSet)) assert.deepEqual([...pods, ...addresses], []);
-        else {
-          assert.deepEqual(kernel.members(podSet), pods);
-          assert.deepEqual(kernel.members(ipSet), addresses);
-          assert.ok(kernel.sets.get(podSet)!.plain && kernel.sets.get(ipSet)!.plain);
-        }
-      }
-      assert.equal(kernel.sets.get("somebody-else"), others);
-      assert.equal(kernel.sets.has("podrouter-temporary"), false);
-      const refused = wanted.podSubnets.some((entry) => entry === "0.0.0.0/0");
-      assert.deepEqual(codes(), refused ? ["ipset-member-refused"] : []);
-      await controller.stop();
-    }),
-    { numRuns: 150 },
-  );
 });

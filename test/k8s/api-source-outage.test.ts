@@ -1,0 +1,130 @@
+/** What the list and watch loop does when its version is gone, or the API server away. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { ApiNodeSource } from "../../src/k8s/api-source.ts";
+import { ApiError } from "../../src/k8s/api-transport.ts";
+import { silentLog } from "../../src/runtime/log.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { Bench, node3, seed, unreachable } from "./api-source-bench.ts";
+import { errorEvent, event, FakeTransport } from "./fake-transport.ts";
+import { nodeMap, nodeObject, SEED, snapshot } from "./node-objects.ts";
+
+describe("410 Gone", () => {
+  const ways: [string, (bench: Bench) => void][] = [
+    ["as ERROR event", (bench) => bench.transport.last.send(errorEvent(410, "too old"))],
+    ["as HTTP status", (bench) => bench.transport.last.fail(new ApiError("gone", "410"))],
+  ];
+  for (const [way, happen] of ways) {
+    test(`${way}: a new list at once; what is missing in it was deleted`, () => {
+      const bench = Bench.synced();
+      happen(bench);
+      assert.equal(bench.changes.length, 1, "nothing is withdrawn before the list is there");
+      assert.deepEqual(bench.transport.last.query, { limit: "500" });
+      bench.transport.last.list("900", [...seed.slice(0, 2), nodeObject("node4")]);
+      assert.deepEqual(bench.names, ["node1", "node2", "node4"]);
+      assert.ok(bench.transport.last.url.search.includes("resourceVersion=900"));
+      assert.deepEqual(bench.warnings, []);
+    });
+  }
+
+  test("an equal list after it is no change at all", () => {
+    const bench = Bench.synced();
+    bench.transport.last.send(errorEvent(410, "too old"));
+    bench.transport.last.list("900", seed);
+    assert.equal(bench.changes.length, 1);
+  });
+
+  test("again and again: no busy loop of lists", () => {
+    const bench = Bench.synced();
+    bench.transport.last.send(errorEvent(410, "too old"));
+    for (let i = 0; i < 3; i++) {
+      bench.transport.last.list("900", seed);
+      bench.transport.last.open();
+      bench.transport.last.send(errorEvent(410, "too old"));
+      const before = bench.transport.requests.length;
+      bench.clock.advance(100);
+      assert.equal(bench.transport.requests.length, before);
+      bench.clock.advance(15_000);
+      assert.equal(bench.transport.requests.length, before + 1);
+    }
+  });
+
+  test("a version of another server's life (restored backup): a new list", () => {
+    const bench = Bench.synced();
+    bench.transport.last.send(errorEvent(504, "Too large resource version: 100, current: 7"));
+    bench.clock.advance(200);
+    assert.deepEqual(bench.transport.last.query, { limit: "500" });
+  });
+});
+
+describe("the API is away", () => {
+  test("for a minute: nothing is withdrawn, tries spread out, and then it goes on", () => {
+    const bench = Bench.synced();
+    bench.clock.advance(10_000);
+    bench.transport.last.fail(unreachable());
+    const begun = bench.transport.requests.length;
+    for (let second = 0; second < 60; second++) {
+      const request = bench.transport.requests.at(-1)!;
+      if (!request.aborted && bench.transport.requests.length > 0) request.fail(unreachable());
+      bench.clock.advance(1000);
+    }
+    const tries = bench.transport.requests.length - begun;
+    assert.ok(tries >= 5 && tries <= 12, `${tries} tries`);
+    assert.equal(bench.changes.length, 1);
+    assert.equal(bench.warnings.length, 1, "one warning an outage");
+    assert.equal(bench.source.status().connected, false);
+    assert.match(bench.source.status().lastError!.reason, /ECONNREFUSED/);
+    bench.untilRequest();
+    const { query } = bench.transport.last;
+    assert.equal(query["resourceVersion"], "100");
+    bench.transport.last.open();
+    bench.transport.last.send(event("DELETED", node3, "150"));
+    assert.equal(bench.names.length, 2);
+    assert.equal(bench.source.status().connected, true);
+  });
+
+  test("from the start: tries go on, known Nodes stay", () => {
+    const bench = new Bench(nodeMap(snapshot("node1", SEED.node1)));
+    for (let i = 0; i < 20; i++) {
+      bench.transport.last.fail(unreachable());
+      bench.clock.advance(15_000);
+    }
+    assert.equal(bench.changes.length, 0);
+    assert.equal(bench.source.status().nodes, 1);
+    assert.equal(bench.source.status().synced, false);
+    bench.transport.last.list("100", seed);
+    assert.equal(bench.names.length, 3);
+  });
+
+  for (const [kind, expected] of [
+    ["unauthorized", "watch"],
+    ["forbidden", "watch"],
+    ["credentials", "watch"],
+    ["busy", "watch"],
+    ["refused", "list"],
+    ["version", "list"],
+  ] as const) {
+    test(`a watch refused as ${kind}: a ${expected} after a delay`, () => {
+      const bench = new Bench();
+      bench.transport.last.list("100", seed);
+      bench.transport.last.fail(new ApiError(kind, `refused: ${kind}`));
+      assert.equal(bench.transport.requests.length, 2);
+      bench.clock.advance(200);
+      assert.equal(bench.watching, expected === "watch");
+      assert.equal(bench.source.status().lastError!.reason, `refused: ${kind}`);
+      assert.equal(bench.changes.length, 1);
+    });
+  }
+
+  test("jitter: half of the delay is drawn", () => {
+    const clock = new FakeClock();
+    const transport = new FakeTransport();
+    const source = new ApiNodeSource({ transport, clock, log: silentLog, random: () => 0.999 });
+    source.start(() => {});
+    transport.last.fail(unreachable());
+    clock.advance(99);
+    assert.equal(transport.requests.length, 1);
+    clock.advance(2);
+    assert.equal(transport.requests.length, 2);
+  });
+});

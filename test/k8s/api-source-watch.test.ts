@@ -1,0 +1,159 @@
+/** The watch of the Nodes on a fake clock and a fake transport: every way in which it can break. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Bench, node3, seed, unreachable } from "./api-source-bench.ts";
+import { bookmark, event } from "./fake-transport.ts";
+import { nodeObject, SEED } from "./node-objects.ts";
+
+describe("watch", () => {
+  test("added, changed, deleted: at once, and untouched Nodes keep their object", () => {
+    const bench = Bench.synced();
+    const first = bench.changes[0]!;
+    bench.transport.last.send(event("ADDED", nodeObject("node4"), "101"));
+    assert.deepEqual(bench.names, ["node1", "node2", "node3", "node4"]);
+    const moved = nodeObject("node4", { internal: "192.168.50.53" });
+    bench.transport.last.send(event("MODIFIED", moved, "102"));
+    assert.equal(bench.changes[2]!.get("node4")!.addresses[0]!.address, "192.168.50.53");
+    bench.transport.last.send(event("DELETED", node3, "103"));
+    assert.deepEqual(bench.names, ["node1", "node2", "node4"]);
+    assert.equal(bench.changes[3]!.get("node1"), first.get("node1"));
+    assert.deepEqual(
+      [...first.keys()],
+      ["node1", "node2", "node3"],
+      "a map given is never changed",
+    );
+  });
+
+  test("a heartbeat and a bookmark change nothing", () => {
+    const bench = Bench.synced();
+    const beat = { ...node3, status: { ...(node3["status"] as object), conditions: [{}] } };
+    bench.transport.last.send(event("MODIFIED", beat, "101"), bookmark("102"));
+    assert.equal(bench.changes.length, 1);
+    bench.transport.last.end();
+    assert.equal(bench.transport.last.query["resourceVersion"], "102");
+  });
+
+  test("events of one piece come together", () => {
+    const bench = Bench.synced();
+    bench.transport.last.send(
+      event("DELETED", node3, "101"),
+      event("ADDED", nodeObject("node3", { ...SEED.node3, cidrs: ["10.233.68.0/24"] }), "102"),
+      event("ADDED", nodeObject("node4"), "103"),
+    );
+    assert.equal(bench.changes.length, 2);
+    assert.deepEqual(bench.changes[1]!.get("node3")!.podCidrs, ["10.233.68.0/24"]);
+  });
+
+  test("a line cut in the middle counts when it is whole, and not before", () => {
+    const bench = Bench.synced();
+    const line = `${JSON.stringify(event("DELETED", node3, "101"))}\n`;
+    bench.transport.last.raw(line.slice(0, 40));
+    assert.equal(bench.changes.length, 1);
+    bench.transport.last.raw(line.slice(40));
+    assert.equal(bench.names.length, 2);
+  });
+
+  test("a cut line at a break is forgotten; the event comes again", () => {
+    const bench = Bench.synced();
+    bench.transport.last.send(bookmark("101"));
+    bench.transport.last.raw('{"type":"DELETED","object":{"metadata":{"name":"no');
+    bench.transport.last.fail(unreachable());
+    assert.equal(bench.transport.last.query["resourceVersion"], "101");
+    bench.transport.last.open();
+    bench.transport.last.send(event("DELETED", node3, "102"));
+    assert.equal(bench.names.length, 2);
+  });
+
+  test("a proper end: on from the last version at once", () => {
+    const bench = Bench.synced();
+    bench.transport.last.send(event("ADDED", nodeObject("node4"), "105"));
+    bench.transport.last.end();
+    assert.equal(bench.transport.last.query["resourceVersion"], "105");
+    assert.equal(bench.transport.requests.length, 3);
+  });
+
+  test("ends without any good, again and again: no busy loop", () => {
+    const bench = Bench.synced();
+    bench.transport.last.end();
+    const delays: number[] = [];
+    for (let i = 0; i < 9; i++) {
+      bench.transport.last.end();
+      delays.push(bench.untilRequest());
+    }
+    assert.deepEqual(delays, [400, 800, 1600, 3200, 6400, 12_800, 15_000, 15_000, 15_000]);
+  });
+
+  test("90 s without a byte: the connection is dead, watch again from the last version", () => {
+    const bench = Bench.synced();
+    const first = bench.transport.last;
+    bench.clock.advance(60_000);
+    first.send(bookmark("107"));
+    bench.clock.advance(89_999);
+    assert.equal(first.aborted, false);
+    bench.clock.advance(1);
+    assert.equal(first.aborted, true);
+    assert.equal(bench.transport.last.query["resourceVersion"], "107");
+    assert.equal(bench.changes.length, 1);
+  });
+
+  test("a watch that is not accepted within 15 s", () => {
+    const bench = new Bench();
+    bench.transport.last.list("100", seed);
+    const first = bench.transport.last;
+    bench.clock.advance(15_000);
+    assert.equal(first.aborted, true);
+  });
+
+  test("an object beyond the bound is named, what was known stays, the watch goes on", () => {
+    const bench = Bench.synced();
+    const huge = { ...node3, status: { x: "y".repeat(5_000_000) } };
+    bench.transport.last.send(
+      event("MODIFIED", huge, "101"),
+      event("ADDED", nodeObject("n4"), "102"),
+    );
+    assert.deepEqual(bench.names, ["node1", "node2", "node3", "n4"]);
+    assert.match(bench.source.status().problems[0]!.message, /Node node3: is larger than/);
+  });
+
+  test("an event without a usable Node is named and changes nothing", () => {
+    const bench = Bench.synced();
+    bench.transport.last.send({ type: "MODIFIED", object: { metadata: { name: 5 } } });
+    assert.equal(bench.changes.length, 1);
+    assert.equal(bench.source.status().problems.length, 1);
+    assert.ok(bench.watching);
+  });
+
+  for (const garbage of [
+    "no json\n",
+    "5\n",
+    '{"type":"ADDED"}\n',
+    '{"type":"WHAT","object":{}}\n',
+  ]) {
+    test(`garbage ends the watch and withdraws nothing: ${JSON.stringify(garbage)}`, () => {
+      const bench = Bench.synced();
+      bench.transport.last.raw(garbage);
+      assert.equal(bench.changes.length, 1);
+      assert.equal(bench.source.status().connected, false);
+      bench.clock.advance(200);
+      assert.ok(bench.watching);
+      assert.equal(bench.transport.last.query["resourceVersion"], "100");
+    });
+  }
+
+  test("what stands before garbage in one piece still counts", () => {
+    const bench = Bench.synced();
+    const line = `${JSON.stringify(event("DELETED", node3, "101"))}\n`;
+    bench.transport.last.raw(`${line}garbage\n${line.replace("node3", "node2")}`);
+    assert.deepEqual(bench.names, ["node1", "node2"]);
+  });
+
+  test("garbage for ever: a list is tried instead", () => {
+    const bench = Bench.synced();
+    for (let i = 0; i < 4; i++) {
+      assert.ok(bench.watching);
+      bench.transport.last.raw("garbage\n");
+      bench.untilRequest();
+    }
+    assert.equal(bench.watching, false);
+  });
+});
