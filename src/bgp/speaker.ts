@@ -153,18 +153,20 @@ export class Speaker {
     for (const [address, peer] of this.#peers) {
       if (!wanted.has(address)) this.#remove(peer);
     }
-    const before = new Map(this.#peers);
+    const fresh: Peer[] = [];
+    const changed: [Peer, PeerConfig][] = [];
     for (const [address, config] of wanted) {
-      if (!before.has(address)) this.#peers.set(address, new Peer(config, this.#host));
+      const known = this.#peers.get(address);
+      if (known === undefined) fresh.push(new Peer(config, this.#host));
+      else if (known.config !== config) changed.push([known, config]);
     }
-    const dials = this.#peers.size - before.size;
+    for (const peer of fresh) this.#peers.set(peer.address, peer);
     // Keys stand before the first connection that needs them.
     this.#listen(wanted.values());
-    for (const [address, config] of wanted) {
-      const peer = this.#peers.get(address)!;
-      if (before.has(address)) this.#change(peer, config);
-      else if (this.#running) peer.start(this.#startDelay(peer, dials));
-      if (!before.has(address)) this.#noteChange(peer);
+    for (const [peer, config] of changed) this.#change(peer, config);
+    for (const peer of fresh) {
+      if (this.#running) peer.start(this.#startDelay(peer, fresh.length));
+      this.#noteChange(peer);
     }
     this.#peersKnown = true;
     this.#noteProgress();

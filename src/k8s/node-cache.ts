@@ -17,6 +17,9 @@ const VERSION = 1;
 /** Nodes that come and go all the time must not wear out the disk. */
 const SAVE_INTERVAL_MS = 5_000;
 
+/** What follows from a change comes first. */
+const SAVE_DELAY_MS = 500;
+
 export interface NodeCacheParts {
   /** `<stateDir>/nodes.json` */
   readonly path: string;
@@ -52,11 +55,11 @@ export class NodeCache {
     }
   }
 
-  /** Keeps these Nodes: soon, and at most every five seconds. Never fails, only warns. */
+  /** Keeps these Nodes: in half a second, and at most every five seconds. Never fails, only warns. */
   save(nodes: Nodes): void {
     this.#pending = nodes;
     if (this.#timer !== undefined) return;
-    const delay = Math.max(0, this.#lastWrite + SAVE_INTERVAL_MS - this.#clock.now());
+    const delay = Math.max(SAVE_DELAY_MS, this.#lastWrite + SAVE_INTERVAL_MS - this.#clock.now());
     this.#timer = this.#clock.after(delay, () => void this.flush());
   }
 
