@@ -19,6 +19,7 @@ interface Status {
   readonly conditions: readonly {
     readonly source: string;
     readonly name: string;
+    readonly severity: string;
     readonly message: string;
   }[];
 }
@@ -56,6 +57,43 @@ async function noCondition(cluster: Cluster, node: string): Promise<void> {
   }).catch((error: unknown) => {
     throw new Error(shown, { cause: error });
   });
+}
+
+/**
+ * Waits until that is the only condition about pods of a node, and sees that it is told everywhere
+ * in the same words: once in `podrouter status`, once on /readyz, once in the log.
+ */
+async function onlyCondition(
+  cluster: Cluster,
+  node: string,
+  name: string,
+  message: RegExp,
+): Promise<void> {
+  let shown = "";
+  const found = await until(`the only condition is ${name}`, async () => {
+    const { conditions } = await cluster.podrouterJson<Status>(node, "status");
+    shown = JSON.stringify(conditions);
+    const [one, ...more] = conditions.filter(({ source }) => source === "pods");
+    return more.length === 0 && one?.name === name && message.test(one.message) && one;
+  }).catch((error: unknown) => {
+    throw new Error(shown, { cause: error });
+  });
+  const page = (await readyz(cluster, node)).split("\n");
+  const isError = found.severity === "error";
+  assert.deepEqual(
+    page.filter((line) => /^\[[!-]\]pods /.test(line)),
+    [
+      ...(isError ? [`[-]pods not yet: ${found.message}`] : []),
+      `[!]pods ${name} (${found.severity}): ${found.message}`,
+    ],
+  );
+  assert.equal(page.includes("ready"), !isError);
+  const log = cluster.agents.get(node)!.output.split("\n");
+  const raised = log.filter((line) => line.includes(`"condition":"${name}"`));
+  assert.deepEqual(
+    raised.map((line) => (JSON.parse(line) as { reason?: string }).reason),
+    [found.message],
+  );
 }
 
 async function readyz(cluster: Cluster, node: string): Promise<string> {
@@ -216,13 +254,12 @@ test("each thing that is wrong is one condition, and running pods stay connected
 
   await t.test("a configuration that is not JSON", async () => {
     await writeFile(file, "{ bridge");
-    await condition(
+    await onlyCondition(
       cluster,
       "node1",
       "cni-conf-not-understood",
       /10-kuberouter\.conflist is not JSON: it is left as it is/,
     );
-    assert.match(await readyz(cluster, "node1"), /\[-\]pods not yet: .*is not JSON/);
     assert.equal(await readFile(file, "utf8"), "{ bridge");
     await connected();
     await writeFile(file, good);
@@ -232,7 +269,7 @@ test("each thing that is wrong is one condition, and running pods stay connected
   await t.test("another CNI's file that sorts first", async () => {
     const first = join(dirname(file), "05-cilium.conflist");
     await writeFile(first, "{}");
-    await condition(
+    await onlyCondition(
       cluster,
       "node1",
       "cni-conf-shadowed",
@@ -248,7 +285,7 @@ test("each thing that is wrong is one condition, and running pods stay connected
     await rename(join(bin, "portmap"), join(bin, "elsewhere"));
     // Looked for at the next look at the file.
     await writeFile(file, `${good} `);
-    await condition(
+    await onlyCondition(
       cluster,
       "node1",
       "cni-plugins-missing",
@@ -267,7 +304,7 @@ test("each thing that is wrong is one condition, and running pods stay connected
       "link add eth9 type vxlan id 9 dstport 4789 remote 192.168.50.51 dev enp1s0",
     );
     await ns.ip("node1", "link set eth9 master kube-bridge");
-    await condition(
+    await onlyCondition(
       cluster,
       "node1",
       "pod-bridge-foreign",
@@ -291,7 +328,7 @@ async function readOnlyFolder(cluster: Cluster, connected: () => Promise<void>):
   // In a mount namespace of its own, as all of `ip netns exec`.
   const mount = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"';
   cluster.startAgent("node1", [`--cni-conf-file=${file}`], ["sh", "-c", mount, folder]);
-  await condition(
+  await onlyCondition(
     cluster,
     "node1",
     "cni-conf-file",
@@ -310,7 +347,7 @@ async function withoutIptables(cluster: Cluster, connected: () => Promise<void>)
   }
   await cluster.agents.get("node1")!.stop();
   cluster.startAgent("node1", [], ["env", `PATH=${programs}`]);
-  await condition(
+  await onlyCondition(
     cluster,
     "node1",
     "iptables-missing",
