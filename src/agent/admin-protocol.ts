@@ -15,6 +15,7 @@
  * Every refusal is a JSON object {error} with a 4xx or 5xx code.
  */
 import type { ConditionStatus } from "./conditions.ts";
+import type { OverlaySummary } from "./overlay-part.ts";
 
 export type { PeerStatus, RibPath } from "../bgp/types.ts";
 export type { ConditionStatus } from "./conditions.ts";
@@ -33,6 +34,8 @@ export interface AgentStatus {
   readonly dryRun: boolean;
   readonly ready: boolean;
   readonly conditions: readonly ConditionStatus[];
+  /** Tunnels to Nodes in other subnets; left out when they are off. */
+  readonly overlay?: OverlaySummary | undefined;
   /** Dry run: what would be done to routes and ipsets; the first of it. */
   readonly planned: readonly string[];
   readonly plannedTotal: number;

@@ -3,8 +3,9 @@
  *
  *   admin socket ─ nobody else runs here
  *   routes, ipsets ─ look at the kernel; routes of an earlier run are adopted
- *   Nodes ─▶ topology ─▶ 1 ipsets  2 guards of the routes  3 BGP: peers, own pod CIDRs  4 pods
- *   BGP best routes ─▶ routes ─▶ kernel
+ *   Nodes ─▶ topology ─▶ 1 ipsets  2 guards of the routes  3 tunnels
+ *                        4 BGP: peers, own pod CIDRs  5 pods
+ *   BGP best routes ─▶ routes, through tunnels where there are some ─▶ kernel
  *
  * The Nodes are the only input that changes; each change runs the whole chain, and each part does
  * only the difference. What is wrong stands in one registry of conditions, refreshed from the
@@ -36,6 +37,7 @@ import { MeshMemo } from "./mesh.ts";
 import { Metrics } from "./metrics.ts";
 import { nodeConditions } from "./node-conditions.ts";
 import { checkNodeSource, nodeSourceOf, TopologyReader } from "./node-feed.ts";
+import { OverlayPart } from "./overlay-part.ts";
 import { PodsPart } from "./pods-part.ts";
 import { VERSION } from "./version.ts";
 
@@ -55,6 +57,7 @@ export class Agent {
   readonly #deps: AgentDeps;
   readonly #conditions: Conditions;
   readonly #bgp: BgpPart;
+  readonly #overlay: OverlayPart;
   readonly #routes: RouteController;
   readonly #sets: SetController;
   readonly #files: BgpFiles;
@@ -95,13 +98,23 @@ export class Agent {
         onConverged: () => this.#convergeIfKnown(),
       },
     );
+    this.#overlay = new OverlayPart(config, {
+      ...part("overlay"),
+      settled: () => this.#routes.settled(),
+      onWays: (nextHops) => this.#routes.tunnelsChanged(nextHops),
+    });
     this.#routes = new RouteController(
       {
         guards: { protectedAddresses: [], ownPodCidrs: [] },
         syncPeriodMs: config.routeSyncSeconds * 1000,
         dryRun: config.dryRun,
       },
-      { ...part("routes"), kernel: new NetlinkKernel(), desired: this.#bgp },
+      {
+        ...part("routes"),
+        kernel: new NetlinkKernel(),
+        desired: this.#bgp,
+        tunnels: this.#overlay.tunnels,
+      },
     );
     this.#sets = new SetController(
       { syncPeriodMs: config.ipsetSyncSeconds * 1000, dryRun: config.dryRun },
@@ -140,6 +153,7 @@ export class Agent {
   async start(): Promise<void> {
     const { adminSocket, dryRun } = this.#config;
     await checkNodeSource(this.#config, this.#deps);
+    await this.#overlay.check();
     await this.#admin.start(adminSocket);
     this.#lookAround();
     await this.#pages.start();
@@ -151,6 +165,7 @@ export class Agent {
     if (this.#stopped) return;
     await this.#pods?.start();
     if (this.#stopped) return;
+    this.#overlay.start();
     this.#nodes?.start((nodes) => this.#onNodes(nodes));
     this.#refreshConditions();
   }
@@ -166,6 +181,7 @@ export class Agent {
     this.#stopped = true;
     this.#refresh?.cancel();
     await Promise.all([this.#routes.stop(), this.#sets.stop(), this.#pods?.stop()]);
+    await this.#overlay.stop();
     this.#bgp.stop({ notify: this.#config.bgp.restartSeconds === undefined });
     this.#files.stop();
     await Promise.all([this.#nodes?.stop(), this.#admin.stop(), this.#pages.stop()]);
@@ -203,8 +219,9 @@ export class Agent {
     const topology = this.#topology;
     if (this.#stopped || topology === undefined || topology === before) return;
     this.#applied = topology;
+    this.#overlay.update(topology);
     this.#updateBgp();
-    this.#pods?.update(topology);
+    this.#pods?.update(topology, this.#overlay.overheadBytes(topology));
     const gone = goneSubnets(before, topology);
     if (gone.length > 0) this.#routes.markDirty(gone);
   }
@@ -260,6 +277,7 @@ export class Agent {
     this.#conditions.replace("config", this.#files.conditions());
     this.#conditions.replace("bgp", this.#bgp.conditions());
     this.#conditions.replace("routes", this.#routes.status().conditions);
+    this.#conditions.replace("overlay", this.#overlay.conditions());
     this.#conditions.replace("ipsets", this.#sets.status().conditions);
     this.#conditions.replace("pods", this.#pods?.conditions() ?? []);
   }
@@ -304,6 +322,7 @@ export class Agent {
       routesForeign: counters.foreignEvents,
       setMembersAdded: sets.added,
       setMembersRemoved: sets.removed,
+      overlay: this.#overlay.status(),
       ruleRepairs: this.#pods?.ruleRepairs ?? 0,
     };
   }
@@ -312,7 +331,7 @@ export class Agent {
   #planned() {
     const routes = this.#routes.status();
     const sets = this.#sets.status();
-    const pods = this.#pods?.planned() ?? [];
+    const pods = [...this.#overlay.planned(), ...(this.#pods?.planned() ?? [])];
     return {
       planned: [
         ...sets.planned.map((line) => `ipset ${line}`),
@@ -334,6 +353,7 @@ export class Agent {
         dryRun: this.#config.dryRun,
         ready: isReady(this.#checks),
         conditions: this.#conditions.list(),
+        overlay: this.#overlay.summary(),
         ...this.#planned(),
       }),
       peers: () => bgp.peers(),

@@ -6,6 +6,7 @@ import { isAbsolute, join } from "node:path";
 import { LEASES_FILE } from "../cni/plugin/wire.ts";
 import type { PodNetworkOptions } from "../cni/pod-network.ts";
 import type { IpAddress, IpFamily } from "../ip/address.ts";
+import type { OverlaySettings } from "../overlay/types.ts";
 import type { ExternalSettings } from "./external-peers.ts";
 import { externalSettings } from "./external-settings.ts";
 import type { Flag } from "./flag.ts";
@@ -68,6 +69,8 @@ export interface AgentConfig {
   readonly metrics: (ListenAt & { readonly path: string }) | undefined;
   readonly log: { readonly level: LogLevel; readonly format: "json" | "text" };
   readonly parts: { readonly router: boolean };
+  /** Undefined = off. */
+  readonly overlay: OverlaySettings | undefined;
   readonly pods: PodSettings;
 }
 
@@ -244,6 +247,7 @@ function agentConfig(
     metrics: metrics === undefined ? undefined : { ...metrics, path: flags.metricsPath },
     log: { level: logLevel(flags.verbosity), format: flags.logFormat },
     parts: { router: flags.runRouter },
+    overlay: overlaySettings(flags),
     pods: {
       cni,
       plugin: flags.cniPlugin,
@@ -285,6 +289,12 @@ function bgpSettings(flags: RunFlags, external: ExternalSettings): BgpSettings {
     advertisePodCidr: flags.advertisePodCidr,
     overrideNextHop: flags.overrideNexthop,
   };
+}
+
+function overlaySettings(flags: RunFlags): OverlaySettings | undefined {
+  if (!flags.enableOverlay) return undefined;
+  const { overlayType: type, overlayEncap: encap, overlayEncapPort: port, overlayVni: vni } = flags;
+  return { type, encap, port, vni };
 }
 
 function listenAt(address: IpAddress | "all", port: number): ListenAt | undefined {

@@ -16,12 +16,13 @@ import {
   nodeNameValue,
   pathValue,
   routerIdValue,
-  socketPathValue,
   secondsValue,
+  socketPathValue,
   textValue,
   urlPathValue,
   urlValue,
 } from "./flag-values.ts";
+import { OVERLAY_FLAGS } from "./overlay-flags.ts";
 import { POD_NETWORK_FLAGS } from "./pod-network-flags.ts";
 
 export type { Flag } from "./flag.ts";
@@ -289,6 +290,7 @@ export const RUN_FLAGS = {
     "route pods; false leaves nothing to do, and the agent ends at once",
   ),
   ...POD_NETWORK_FLAGS,
+  ...OVERLAY_FLAGS,
 } as const satisfies Readonly<Record<string, Flag<unknown>>>;
 
 /** The values of all flags, by the keys of the table. */
@@ -299,7 +301,7 @@ export type RunFlags = {
 /**
  * kube-router's flags for parts that podrouter does not have, all booleans. `false` is accepted, so
  * that a routing-only manifest of kube-router works as it stands; `true` is refused, because a
- * cluster whose NetworkPolicies, Services or tunnels silently stop working is worse than an agent
+ * cluster whose NetworkPolicies or Services silently stop working is worse than an agent
  * that says so.
  */
 export const ABSENT_PARTS: Readonly<Record<string, string>> = {
@@ -309,7 +311,6 @@ export const ABSENT_PARTS: Readonly<Record<string, string>> = {
   "advertise-cluster-ip": "announcing service addresses",
   "advertise-external-ip": "announcing service addresses",
   "advertise-loadbalancer-ip": "announcing service addresses",
-  "enable-overlay": "tunnels to Nodes in other subnets",
   "disable-source-dest-check": "the AWS source/destination check",
   "enable-bfd": "BFD",
   "enable-pprof": "Go profiling",
@@ -322,7 +323,6 @@ export const FOREIGN_FLAGS: readonly { readonly pattern: RegExp; readonly reason
     reason: "passwords do not belong on a command line; use --peer-router-passwords-file",
   },
   { pattern: /^gobgp-admin-/, reason: "use `podrouter peers` and `podrouter rib` instead" },
-  { pattern: /^overlay-/, reason: "podrouter makes no tunnels" },
   { pattern: /^bfd-/, reason: "podrouter has no BFD" },
   {
     pattern: /^(cleanup-config|cache-sync-timeout)$/,

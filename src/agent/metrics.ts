@@ -5,6 +5,7 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { PeerStatus } from "../bgp/types.ts";
+import type { OverlayStatus } from "../overlay/controller.ts";
 import type { ConditionStatus } from "./conditions.ts";
 import type { Page } from "./http-endpoint.ts";
 
@@ -26,6 +27,7 @@ export interface KernelCounts {
   readonly routesForeign: number;
   readonly setMembersAdded: number;
   readonly setMembersRemoved: number;
+  readonly overlay: Pick<OverlayStatus, "tunnels" | "missing" | "repairs" | "failed">;
   /** Times that packet rules which others had changed were put right. */
   readonly ruleRepairs: number;
 }
@@ -336,7 +338,29 @@ function addKernel(source: MetricsSource, registers: Registers): void {
     "Routes of ours in the kernel",
     read((counts) => counts.routesInstalled),
   );
+  gauge(
+    registers,
+    "podrouter_overlay_tunnels",
+    "Nodes that are reached by a tunnel, IPv4 and IPv6 counted by themselves",
+    read(({ overlay }) => overlay.tunnels[4] + overlay.tunnels[6]),
+  );
+  gauge(
+    registers,
+    "podrouter_overlay_tunnels_missing",
+    "Nodes whose tunnel is not whole",
+    read(({ overlay }) => overlay.missing),
+  );
   const counters: readonly [string, string, (counts: KernelCounts) => number][] = [
+    [
+      "podrouter_overlay_repairs_total",
+      "Changes to tunnels after others had changed them",
+      (counts) => counts.overlay.repairs,
+    ],
+    [
+      "podrouter_overlay_failed_total",
+      "Changes to tunnels that the kernel refused",
+      (counts) => counts.overlay.failed,
+    ],
     ["kube_router_host_routes_added", "Routes added", (counts) => counts.routesAdded],
     ["kube_router_host_routes_removed", "Routes removed", (counts) => counts.routesRemoved],
     ["podrouter_host_routes_replaced_total", "Routes replaced", (counts) => counts.routesReplaced],

@@ -7,6 +7,7 @@ import { systemClock } from "../runtime/system-clock.ts";
 import { Agent } from "./agent.ts";
 import type { AgentConfig } from "./config.ts";
 import { createLogger, type Logger } from "./logger.ts";
+import { OverlayUnsupportedError } from "./overlay-part.ts";
 import { VERSION } from "./version.ts";
 
 const STANDARD_ERROR = 2;
@@ -58,7 +59,8 @@ async function startFailure(agent: Agent, logger: Logger): Promise<1 | 2> {
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     logger.fatal({ reason }, "agent cannot start");
-    return error instanceof KubeConfigError ? 2 : 1;
+    const wrong = error instanceof KubeConfigError || error instanceof OverlayUnsupportedError;
+    return wrong ? 2 : 1;
   }
   return new Promise(() => undefined);
 }

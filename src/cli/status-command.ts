@@ -35,9 +35,25 @@ async function showStatus(io: CliIo, status: AgentStatus): Promise<void> {
       `podrouter ${status.version}${dryRun}, pid ${status.pid}, ` +
       `up for ${formatAge(now - status.startedAt)}\n`,
   );
+  if (status.overlay !== undefined) await write(io.stdout, overlayText(status.overlay));
   const count = await writeTable(io.stdout, conditionColumns(now), each(status.conditions));
   if (count === 0) await write(io.stdout, "No conditions\n");
   if (status.dryRun) await write(io.stdout, plannedText(status));
+}
+
+/** `Overlay vxlan, subnet: 3 nodes by tunnel (podrouter-vx4), 1 not yet`. */
+function overlayText(overlay: NonNullable<AgentStatus["overlay"]>): string {
+  const { encap, type, tunnels, missing, devices } = overlay;
+  const perFamily = [4, 6].flatMap((family) => {
+    const count = tunnels[family as 4 | 6];
+    return count > 0 ? [`${count} by IPv${family}`] : [];
+  });
+  const reached = perFamily.length === 0 ? "no node needs a tunnel" : perFamily.join(", ");
+  const names = devices.slice(0, 2).map(printable).join(", ");
+  const more = devices.length > 2 ? ` and ${devices.length - 2} more` : "";
+  const through = devices.length === 0 ? "" : ` (${names}${more})`;
+  const waiting = missing === 0 ? "" : `, ${missing} not yet`;
+  return `Overlay ${encap}, ${type}: ${reached}${waiting}${through}\n`;
 }
 
 function plannedText({ planned, plannedTotal }: AgentStatus): string {

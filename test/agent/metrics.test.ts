@@ -23,6 +23,7 @@ const source: MetricsSource = {
     setMembersAdded: 7,
     setMembersRemoved: 8,
     ruleRepairs: 9,
+    overlay: { tunnels: { 4: 10, 6: 11 }, missing: 12, repairs: 13, failed: 14 },
   }),
   conditions: () => [
     { source: "bgp", name: "listen", severity: "error", message: "m", since: 0 },

@@ -1,0 +1,114 @@
+/**
+ * The tunnels' side of the agent: which Nodes there are to reach, and what the routes, the pods,
+ * the conditions and `podrouter status` are told of it.
+ */
+import type { IpFamily } from "../ip/address.ts";
+import type { Topology } from "../k8s/topology.ts";
+import { OverlayController, type OverlayDeps, type OverlayStatus } from "../overlay/controller.ts";
+import type { OverlayProblem } from "../overlay/desired.ts";
+import { deviceKind } from "../overlay/names.ts";
+import { NetlinkOverlay } from "../overlay/netlink-overlay.ts";
+import { type OverlayKernel, OverlayKernelError } from "../overlay/ports.ts";
+import type { OverlaySettings } from "../overlay/types.ts";
+import type { Tunnels } from "../routes/ports.ts";
+import type { AgentConfig } from "./config.ts";
+
+/** This kernel cannot do what was asked for. */
+export class OverlayUnsupportedError extends Error {
+  override readonly name = "OverlayUnsupportedError";
+}
+
+/** What `podrouter status` shows. */
+export interface OverlaySummary extends OverlayStatus {
+  readonly encap: OverlaySettings["encap"];
+  readonly type: OverlaySettings["type"];
+}
+
+export class OverlayPart {
+  readonly #config: Pick<AgentConfig, "overlay" | "dryRun" | "families">;
+  readonly #kernel: OverlayKernel;
+  readonly #controller: OverlayController;
+
+  constructor(
+    config: Pick<AgentConfig, "overlay" | "dryRun" | "families">,
+    deps: Omit<OverlayDeps, "kernel">,
+    kernel: OverlayKernel = new NetlinkOverlay(),
+  ) {
+    this.#config = config;
+    this.#kernel = kernel;
+    const { overlay: settings, dryRun } = config;
+    this.#controller = new OverlayController({ settings, dryRun }, { ...deps, kernel });
+  }
+
+  /** For the routes; undefined = they are not to ask. */
+  get tunnels(): Tunnels | undefined {
+    return this.#config.overlay === undefined ? undefined : this.#controller;
+  }
+
+  /** @throws {OverlayUnsupportedError} one sentence that says what to do. */
+  async check(): Promise<void> {
+    const { overlay, dryRun, families } = this.#config;
+    if (overlay === undefined || dryRun) return;
+    const kind = deviceKind(overlay.encap, families[0] ?? 4);
+    let supported: boolean;
+    try {
+      supported = await this.#kernel.supports(kind);
+    } catch (error) {
+      // Whoever may not ask may not make one either, which is a condition by itself.
+      if (error instanceof OverlayKernelError) return;
+      throw error;
+    }
+    if (supported) return;
+    const other = overlay.encap === "ipip" ? "vxlan" : "ipip";
+    throw new OverlayUnsupportedError(
+      `--overlay-encap=${overlay.encap}: this kernel has no ${kind} devices: load its module ` +
+        `(modprobe ${kind === "ip6tnl" ? "ip6_tunnel" : kind}), or give ` +
+        `--overlay-encap=${other} on all Nodes`,
+    );
+  }
+
+  start(): void {
+    this.#controller.start();
+  }
+
+  /** Tunnels stay. */
+  stop(): Promise<void> {
+    return this.#controller.stop();
+  }
+
+  /** Without an own Node all stays as it is. */
+  update({ self, peers }: Topology): void {
+    if (self === undefined) return;
+    this.#controller.want({
+      own: self.nodeIps,
+      ownPodCidrs: self.podCidrs,
+      remotes: peers.map(({ nodeIps }) => nodeIps),
+    });
+  }
+
+  /** What tunnels take from the MTU of pods. */
+  overheadBytes({ self }: Topology): number {
+    const families = ([4, 6] as const).filter((family: IpFamily) => self?.nodeIps[family]);
+    return this.#controller.overheadBytes(families);
+  }
+
+  conditions(): readonly OverlayProblem[] {
+    return this.#controller.conditions();
+  }
+
+  /** What a dry run holds back. */
+  planned(): readonly string[] {
+    return this.#controller.planned().map((line) => `ip ${line}`);
+  }
+
+  status(): OverlayStatus {
+    return this.#controller.status();
+  }
+
+  /** Undefined = off. */
+  summary(): OverlaySummary | undefined {
+    const { overlay } = this.#config;
+    if (overlay === undefined) return undefined;
+    return { encap: overlay.encap, type: overlay.type, ...this.status() };
+  }
+}
