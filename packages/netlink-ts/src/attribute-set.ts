@@ -29,6 +29,9 @@ export const NESTED = 0x8000;
 export const NET_BYTEORDER = 0x4000;
 const TYPE_MASK = 0x3fff;
 
+/** Fields that are left out, or undefined, are not written. */
+type Fields<T> = { readonly [K in keyof T]: T[K] | undefined };
+
 interface Row {
   readonly field: string;
   readonly type: number;
@@ -47,7 +50,7 @@ export class AttributeSet<T extends object> {
     this.#byType = byType;
   }
 
-  encode(writer: MessageWriter, value: T): void {
+  encode(writer: MessageWriter, value: Fields<T>): void {
     const fields = value as Record<string, unknown>;
     for (const row of this.#rows) {
       const field = fields[row.field];

@@ -10,7 +10,7 @@
  * - the errno of a `.async` call is lost, hence -1 from `sendAsync`.
  */
 import koffi from "koffi";
-import type { Sys, Watch } from "./sys.ts";
+import { SocketLevel, SocketOption, type Sys, type Watch } from "./sys.ts";
 
 type Call<A extends unknown[]> = ((...args: A) => number) & {
   async(...args: [...A, (error: unknown, result: number) => void]): void;
@@ -26,10 +26,19 @@ interface Libc {
   getsockopt: Call<[number, number, number, Uint8Array, Uint8Array]>;
   close: Call<[number]>;
   setns: Call<[number, number]>;
+  attachFilter: Call<[number, number, number, SockFprog, number]>;
+}
+
+/** struct sock_fprog: a classic BPF program of `len` instructions of 8 bytes. */
+interface SockFprog {
+  readonly len: number;
+  readonly filter: Uint8Array;
 }
 
 /** MSG_NOSIGNAL: an error, never a signal. */
 const SEND_FLAGS = 0x4000;
+const FILTER_INSTRUCTION_BYTES = 8;
+const SOCK_FPROG_BYTES = 16;
 /** Refuses an fd that is of another kind of namespace, or of none. */
 const CLONE_NEWNET = 0x4000_0000;
 
@@ -39,6 +48,7 @@ let loaded: Libc | undefined;
 function libc(): Libc {
   if (loaded !== undefined) return loaded;
   const library = koffi.load(null);
+  koffi.struct("SockFprog", { len: "uint16_t", filter: "void *" });
   loaded = {
     socket: library.func("int socket(int, int, int)"),
     bind: library.func("int bind(int, void *, uint32_t)"),
@@ -49,6 +59,7 @@ function libc(): Libc {
     getsockopt: library.func("int getsockopt(int, int, int, void *, void *)"),
     close: library.func("int close(int)"),
     setns: library.func("int setns(int, int)"),
+    attachFilter: library.func("int setsockopt(int, int, int, SockFprog *, uint32_t)"),
   };
   return loaded;
 }
@@ -82,6 +93,12 @@ export const linuxSys: Sys = {
     const length = lengthCell(value.length);
     const result = checked(libc().getsockopt(fd, level, option, value, length));
     return result < 0 ? result : length.readUInt32LE(0);
+  },
+  attachFilter(fd, program) {
+    const { SOCKET } = SocketLevel;
+    const filter = { len: program.length / FILTER_INSTRUCTION_BYTES, filter: program };
+    const option = SocketOption.ATTACH_FILTER;
+    return checked(libc().attachFilter(fd, SOCKET, option, filter, SOCK_FPROG_BYTES));
   },
   close: (fd) => checked(libc().close(fd)),
   enterNetworkNamespace: (fd) => checked(libc().setns(fd, CLONE_NEWNET)),

@@ -50,15 +50,17 @@ export class MessageWriter {
   begin(type: number, flags: number): void {
     this.#begun = this.#length;
     this.#reserve(HEADER_BYTES);
-    this.#bytes.fill(0, this.#length, this.#length + HEADER_BYTES);
-    this.#bytes.writeUInt16LE(type, this.#length + 4);
-    this.#bytes.writeUInt16LE(flags, this.#length + FLAGS_OFFSET);
-    this.#length += HEADER_BYTES;
+    // Length and sequence number are filled in later.
+    this.u32(0);
+    this.u16(type);
+    this.u16(flags);
+    this.u32(0);
+    this.u32(0);
   }
 
   /** Completes the message begun last. */
   end(): void {
-    this.#bytes.writeUInt32LE(this.#length - this.#begun, this.#begun);
+    put32(this.#bytes, this.#begun, this.#length - this.#begun);
     this.#pad();
     this.#starts.push(this.#begun);
     this.#begun = -1;
@@ -76,7 +78,7 @@ export class MessageWriter {
   /** Numbers the messages from `first` on, and asks the last one to be acknowledged. */
   seal(first: number, ackFlag: number): void {
     for (let i = 0; i < this.#starts.length; i++) {
-      this.#bytes.writeUInt32LE((first + i) >>> 0, this.#starts[i]! + SEQUENCE_OFFSET);
+      put32(this.#bytes, this.#starts[i]! + SEQUENCE_OFFSET, (first + i) >>> 0);
     }
     const last = this.#starts.at(-1);
     if (last === undefined) return;
@@ -91,12 +93,12 @@ export class MessageWriter {
 
   u16(value: number): void {
     this.#reserve(2);
-    this.#length = this.#bytes.writeUInt16LE(value, this.#length);
+    this.#length = put16(this.#bytes, this.#length, value);
   }
 
   u32(value: number): void {
     this.#reserve(4);
-    this.#length = this.#bytes.writeUInt32LE(value, this.#length);
+    this.#length = put32(this.#bytes, this.#length, value);
   }
 
   i32(value: number): void {
@@ -116,14 +118,13 @@ export class MessageWriter {
 
   raw(bytes: Uint8Array): void {
     this.#reserve(bytes.length);
-    this.#bytes.set(bytes, this.#length);
-    this.#length += bytes.length;
+    // Mostly an address: four stores are quicker than a call.
+    for (let i = 0; i < bytes.length; i++) this.#bytes[this.#length++] = bytes[i]!;
   }
 
   zeros(count: number): void {
     this.#reserve(count);
-    this.#bytes.fill(0, this.#length, this.#length + count);
-    this.#length += count;
+    for (let i = 0; i < count; i++) this.#bytes[this.#length++] = 0;
   }
 
   /** A NUL terminated string. */
@@ -148,7 +149,7 @@ export class MessageWriter {
       const text = `an attribute of ${length} bytes; at most ${ATTRIBUTE_BYTES_MAX} fit`;
       throw new NetlinkError(Errno.EMSGSIZE, { text });
     }
-    this.#bytes.writeUInt16LE(length, start);
+    put16(this.#bytes, start, length);
     this.#pad();
   }
 
@@ -181,4 +182,16 @@ export class MessageWriter {
     this.#bytes.copy(grown, 0, 0, this.#length);
     this.#bytes = grown;
   }
+}
+
+/** Stores a number of known range in host order; gives the offset behind it. */
+function put16(bytes: Buffer, at: number, value: number): number {
+  bytes[at] = value;
+  bytes[at + 1] = value >>> 8;
+  return at + 2;
+}
+
+function put32(bytes: Buffer, at: number, value: number): number {
+  put16(bytes, at, value);
+  return put16(bytes, at + 2, value >>> 16);
 }

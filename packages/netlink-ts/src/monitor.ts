@@ -16,6 +16,9 @@ import { forEachMessage, type Message } from "./message.ts";
 import { NetlinkOption, openNetlink } from "./netlink-fd.ts";
 import { intOption, MessageFlag, SocketLevel, type Sys, type Watch } from "./sys.ts";
 
+/** In nlmsghdr. */
+const PORT_OFFSET = 12;
+
 /** Why events are missing: they came too fast, or one could not be understood. */
 export type OverrunReason = "overrun" | "malformed";
 
@@ -23,6 +26,8 @@ export interface MonitorOptions {
   readonly sys?: Sys;
   /** A wish, before the kernel doubles it. */
   readonly receiveBufferBytes?: number;
+  /** Leaves out what the socket with this port caused: see `NetlinkSocket.port`. */
+  readonly exceptPort?: number;
 }
 
 /** Listens to multicast groups of one netlink protocol. */
@@ -31,6 +36,7 @@ export class NetlinkMonitor {
   readonly #fd: number;
   readonly #watch: Watch;
   readonly #received: Buffer = Buffer.allocUnsafe(DATAGRAM_BYTES_MAX);
+  readonly #exceptPort: number | undefined;
   readonly #onMessage: (message: Message) => void;
   readonly #onOverrun: (reason: OverrunReason) => void;
   readonly #onFailure: (error: SystemCallError) => void;
@@ -52,11 +58,16 @@ export class NetlinkMonitor {
     options: MonitorOptions = {},
   ) {
     this.#sys = options.sys ?? linuxSys;
+    this.#exceptPort = options.exceptPort;
     this.#onMessage = listener.onMessage;
     this.#onOverrun = listener.onOverrun;
     this.#onFailure = listener.onFailure;
     const wish = options.receiveBufferBytes ?? MONITOR_RECEIVE_BUFFER_BYTES;
     this.#fd = openNetlink(this.#sys, protocol, wish, (fd) => {
+      // Without it they would still be left out, having cost a wake-up and a read each.
+      if (options.exceptPort !== undefined) {
+        this.#sys.attachFilter(fd, portFilter(options.exceptPort));
+      }
       for (const group of groups) {
         const join = intOption(group);
         check(
@@ -107,11 +118,36 @@ export class NetlinkMonitor {
   #deliver(length: number): void {
     try {
       forEachMessage(this.#received, length, (message) => {
-        if (!this.#closed) this.#onMessage(message);
+        if (!this.#closed && message.port !== this.#exceptPort) this.#onMessage(message);
       });
     } catch (error) {
       if (!(error instanceof MalformedMessageError)) throw error;
       if (!this.#closed) this.#onOverrun("malformed");
     }
   }
+}
+
+/**
+ * A classic BPF program that refuses messages of one port, of which there is one a datagram here:
+ *
+ *   | u16 code | u8 jump if true | u8 jump if false | u32 k |   load [12]; = port? drop : take
+ */
+function portFilter(port: number): Uint8Array {
+  const [LOAD_WORD, JUMP_EQUAL, RETURN] = [0x20, 0x15, 0x06];
+  // Loads are in network order, the port stands in host order.
+  const swapped = Buffer.alloc(4);
+  swapped.writeUInt32LE(port);
+  const program = [
+    { code: LOAD_WORD, no: 0, k: PORT_OFFSET },
+    { code: JUMP_EQUAL, no: 1, k: swapped.readUInt32BE() },
+    { code: RETURN, no: 0, k: 0 },
+    { code: RETURN, no: 0, k: 0xffff_ffff },
+  ];
+  const bytes = Buffer.alloc(program.length * 8);
+  for (const [i, { code, no, k }] of program.entries()) {
+    bytes.writeUInt16LE(code, i * 8);
+    bytes[i * 8 + 3] = no;
+    bytes.writeUInt32LE(k, i * 8 + 4);
+  }
+  return bytes;
 }

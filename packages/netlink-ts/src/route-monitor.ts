@@ -32,8 +32,6 @@ export type RouteEvent = EventOrigin &
 
 export interface RouteMonitorOptions extends MonitorOptions {
   readonly topics: readonly RouteTopic[];
-  /** Leaves out, unread, what the socket with this port caused: see `RouteNetlink.port`. */
-  readonly exceptPort?: number;
 }
 
 export interface RouteEventListener {
@@ -53,7 +51,6 @@ export class RouteMonitor {
       options.topics.flatMap((topic) => GROUPS[topic]),
       {
         onMessage(message) {
-          if (message.port === options.exceptPort) return;
           const event = decodeEvent(message);
           if (event !== undefined) listener.onEvent(event);
         },

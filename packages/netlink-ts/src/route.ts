@@ -279,19 +279,20 @@ function encode(
   u8.encode(writer, header.type);
   u32.encode(writer, route.flags ?? 0);
   const { interfaceIndex, priority, preferredSource, mtu, nextHopId } = route;
+  const { gateway, via } = splitGateway(route.gateway, family);
+  // Without spreads: a hundred thousand routes come by here at a time.
   attributes.encode(writer, {
-    ...(prefix.length === 0 ? {} : { destination: addressPart(route.destination) }),
-    ...(source === undefined ? {} : { source: addressPart(route.source as string) }),
-    ...splitGateway(route.gateway, family),
-    ...(preferredSource === undefined ? {} : { preferredSource }),
-    ...(interfaceIndex === undefined ? {} : { interfaceIndex }),
-    ...(table > 255 ? { table } : {}),
-    ...(mtu === undefined ? {} : { metrics: { mtu } }),
-    ...(priority === undefined ? {} : { priority }),
-    ...(route.nextHops === undefined
-      ? {}
-      : { nextHops: route.nextHops.map((hop) => wireNextHop(hop, family)) }),
-    ...(nextHopId === undefined ? {} : { nextHopId }),
+    destination: prefix.length === 0 ? undefined : addressPart(route.destination),
+    source: route.source === undefined ? undefined : addressPart(route.source),
+    gateway,
+    via,
+    preferredSource,
+    interfaceIndex,
+    table: table > 255 ? table : undefined,
+    metrics: mtu === undefined ? undefined : { mtu },
+    priority,
+    nextHops: route.nextHops?.map((hop) => wireNextHop(hop, family)),
+    nextHopId,
   });
 }
 

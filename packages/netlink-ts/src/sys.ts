@@ -24,6 +24,8 @@ export interface Sys {
   setsockopt(fd: number, level: number, option: number, value: Uint8Array): number;
   /** getsockopt(2) into `value`; returns the length that the kernel filled in. */
   getsockopt(fd: number, level: number, option: number, value: Uint8Array): number;
+  /** SO_ATTACH_FILTER with a classic BPF program: what it refuses never comes to the socket. */
+  attachFilter(fd: number, program: Uint8Array): number;
   close(fd: number): number;
   /** setns(2) of the calling thread into the network namespace that `fd` stands for. */
   enterNetworkNamespace(fd: number): number;
@@ -56,6 +58,7 @@ export const SocketOption = {
   SNDBUF: 7,
   RCVBUF: 8,
   BINDTODEVICE: 25,
+  ATTACH_FILTER: 26,
   RCVBUFFORCE: 33,
 } as const;
 

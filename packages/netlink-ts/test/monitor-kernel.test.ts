@@ -186,3 +186,35 @@ test("more than the buffer holds is reported, and the monitor goes on", async (t
     events.some((event) => event.kind === "route" && event.route.destination === "10.9.0.0/24"),
   );
 });
+
+test("what is left out takes no room: a flood of ours does not push others out", async (t) => {
+  const namespace = Namespace.make(t);
+  if (namespace === undefined) return;
+  namespace.veth("v0", "192.0.2.1/24");
+  const netlink = namespace.enter(() => new RouteNetlink());
+  const overruns: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const monitor = namespace.enter(() =>
+    netlink.monitor(
+      { topics: ["route"], exceptPort: netlink.port, receiveBufferBytes: 8_192 },
+      {
+        onEvent: (event) => {
+          if (event.kind === "route" && event.route.destination === "10.2.0.0/24") resolve();
+        },
+        onOverrun: (reason) => overruns.push(reason),
+      },
+    ),
+  );
+  t.after(() => {
+    monitor.close();
+    netlink.close();
+  });
+  const flood = Array.from({ length: 3_000 }, (_, i) => ({
+    kind: "add" as const,
+    route: { destination: `10.${100 + (i >> 8)}.${i & 255}.0/24`, gateway: "192.0.2.2" },
+  }));
+  await netlink.routes.apply(flood);
+  namespace.ip("route add 10.2.0.0/24 via 192.0.2.2");
+  await promise;
+  assert.deepEqual(overruns, []);
+});

@@ -83,6 +83,9 @@ export class ScriptedSys implements Sys {
     Buffer.from(value.buffer, value.byteOffset, 4).writeInt32LE(bytes);
     return 4;
   }
+  attachFilter(): number {
+    return 0;
+  }
   enterNetworkNamespace(fd: number): number {
     this.entered.push(fd);
     return this.enterResults.shift() ?? 0;
