@@ -184,17 +184,17 @@ test("fifty at once: fifty addresses, and few writings", async () => {
 const happening = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("add" as const), id: fc.nat(9) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("del" as const), id: fc.nat(9) }) },
-  { weight: 12, arbitrary: fc.record({ kind: fc.constant("step" as const), id: fc.nat(99) }) },
+  { weight: 30, arbitrary: fc.record({ kind: fc.constant("step" as const), id: fc.nat(99) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("die" as const), id: fc.nat(9) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("end" as const), id: fc.nat(9) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("gc" as const), id: fc.nat(9) }) },
 );
 
 test("property: with deaths at any point no two pods have one address, and none is lost", async () => {
-  // Ten containers, and thirteen addresses.
-  const cidrs = ["10.0.0.0/28"];
+  // Ten containers, and five addresses: they run out.
+  const cidrs = ["10.0.0.0/29"];
   await fc.assert(
-    fc.asyncProperty(fc.array(happening, { maxLength: 120 }), async (happenings) => {
+    fc.asyncProperty(fc.array(happening, { maxLength: 400, size: "max" }), async (happenings) => {
       const world = new PodWorld();
       world.immediate = false;
       let plugin: PodPlugin = world.boot(...cidrs);
@@ -237,8 +237,8 @@ test("property: with deaths at any point no two pods have one address, and none 
       }
       for (let i = 0; i < 10; i++) await last.handle(delOf(`c${i}`));
       const results = [];
-      for (let i = 0; i < 13; i++) results.push(await last.handle(addOf(`new${i}`)));
-      assert.equal(new Set(results.flatMap(addressesOf)).size, 13);
+      for (let i = 0; i < 5; i++) results.push(await last.handle(addOf(`new${i}`)));
+      assert.equal(new Set(results.flatMap(addressesOf)).size, 5);
     }),
     { numRuns: 300 },
   );

@@ -163,9 +163,15 @@ test("whatever comes, it is taken or refused with a code, never a crash", () => 
       name: mostly(fc.constant("mynet"), anything),
       mtu: mostly(fc.nat(9000), anything),
       socket: mostly(fc.constant("/a"), anything),
-      runtimeConfig: fc.oneof(fc.record({ mac: anything, ips: anything }), anything),
-      prevResult: fc.oneof(fc.record({ ips: anything, interfaces: anything }), anything),
-      "cni.dev/valid-attachments": anything,
+      runtimeConfig: mostly(
+        fc.constant({ mac: "02:00:00:00:00:01" }),
+        fc.oneof(fc.record({ mac: anything, ips: anything }), anything),
+      ),
+      prevResult: mostly(
+        fc.constant({ ips: [] }),
+        fc.oneof(fc.record({ ips: anything, interfaces: anything }), anything),
+      ),
+      "cni.dev/valid-attachments": mostly(fc.constant([]), anything),
     },
     { requiredKeys: ["cniVersion", "name"] },
   );
