@@ -6,11 +6,13 @@
 import { spawnSync } from "node:child_process";
 import { Cluster, clusterUnavailable } from "../test/support/cluster.ts";
 import { namespacesUnavailable, sweepDeadNamespaces } from "../test/support/namespaces.ts";
+import { bothFamilies, cleanUp, DUAL_STACK_NODES } from "./demo/dual-stack-steps.ts";
+import { twoRouters } from "./demo/multipath-step.ts";
 import { podsByPlugins } from "./demo/pods-step.ts";
 import { Report } from "./demo/report.ts";
 import { deleteAndReturn, lookAround, restartUnderTcpdump, startAll } from "./demo/steps.ts";
 
-const STEPS = 7;
+const STEPS = 10;
 
 async function main(): Promise<number> {
   const keep = process.argv.includes("--keep");
@@ -21,6 +23,7 @@ async function main(): Promise<number> {
   }
   const report = new Report(STEPS);
   const cluster = new Cluster();
+  const second = new Cluster(DUAL_STACK_NODES);
   const interrupted = Promise.withResolvers<never>();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => interrupted.reject(new Error(`${signal}: ended early`)));
@@ -29,37 +32,43 @@ async function main(): Promise<number> {
   try {
     const swept = await sweepDeadNamespaces();
     if (swept.length > 0) report.note(`removed what a killed run had left: ${swept.join(" ")}`);
-    await Promise.race([perform(cluster, report), interrupted.promise]);
+    await Promise.race([perform(cluster, second, report), interrupted.promise]);
     ended = "complete";
   } catch (error) {
     report.check(describe(error), false);
-    for (const agent of cluster.agents.values()) {
+    for (const agent of [...cluster.agents.values(), ...second.agents.values()]) {
       report.print(`\nlast output of ${agent.name}:\n${agent.output.slice(-3000)}`);
     }
   }
+  await second.remove();
   if (keep && ended === "complete") {
     report.summary();
     howToLookAround(cluster, report);
     await interrupted.promise.catch(() => report.note("ending"));
   }
+  if (!keep) report.step("ending the cluster");
   await cluster.remove();
   if (!keep) {
-    report.check("nothing is left behind", (await leftovers(cluster)).length === 0);
+    const left = [cluster, second].flatMap(leftovers);
+    report.check("nothing is left behind", left.length === 0, left.join(" "));
     report.summary();
   }
   return report.failed === 0 ? 0 : 1;
 }
 
-async function perform(cluster: Cluster, report: Report): Promise<void> {
+async function perform(cluster: Cluster, second: Cluster, report: Report): Promise<void> {
   await startAll(cluster, report);
   await lookAround(cluster, report);
   await podsByPlugins(cluster, report);
   await deleteAndReturn(cluster, report);
   await restartUnderTcpdump(cluster, report);
+  await bothFamilies(second, report);
+  await twoRouters(second, report);
+  await cleanUp(second, report);
 }
 
 /** Namespaces of this run that are still there. */
-async function leftovers(cluster: Cluster): Promise<readonly string[]> {
+function leftovers(cluster: Cluster): readonly string[] {
   const listed = spawnSync("ip", ["netns", "list"], { encoding: "utf8" }).stdout;
   return listed.split("\n").filter((line) => line.startsWith(cluster.namespaces.group));
 }

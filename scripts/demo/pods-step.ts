@@ -2,12 +2,11 @@
 import { readFile } from "node:fs/promises";
 import type { Cluster } from "../../test/support/cluster.ts";
 import { configured, type Pod, Pods, pluginsUnavailable } from "../../test/support/pods.ts";
-import { startServer, TRANSFER_BYTES, transfer } from "../../test/support/tcp-transfer.ts";
+import { startServer, transfer } from "../../test/support/tcp-transfer.ts";
 import type { Report } from "./report.ts";
+import { carries, OUTSIDE, PORT, throughTcp } from "./traffic.ts";
 
-/** A host of the nodes' network that is no node. */
-const OUTSIDE = "192.168.50.1";
-const PORT = 8080;
+const HOST_PORT = 8888;
 
 /** Pods as a container runtime makes them: they talk, get out, and leave nothing. */
 export async function podsByPlugins(cluster: Cluster, report: Report): Promise<void> {
@@ -26,7 +25,8 @@ export async function podsByPlugins(cluster: Cluster, report: Report): Promise<v
   const text = await readFile(cluster.cniConfFile("node1"), "utf8");
   report.terminal("node1", "cat /etc/cni/net.d/10-kuberouter.conflist", text);
   const pods = new Pods(cluster);
-  const one = await pods.add("node1");
+  const ports = [{ hostPort: HOST_PORT, containerPort: PORT, protocol: "tcp" as const }];
+  const one = await pods.add("node1", ports);
   const two = await pods.add("node1");
   const far = await pods.add("node2");
   const addresses = [one, two, far].map((pod) => pod.addresses[0]!);
@@ -35,25 +35,14 @@ export async function podsByPlugins(cluster: Cluster, report: Report): Promise<v
     addresses.join(" ") === "10.233.64.3 10.233.64.4 10.233.65.3",
     addresses.join(", "),
   );
-  await carries(cluster, report, "a pod to a pod of its node", one, two);
-  await carries(cluster, report, "a pod to a pod of another node", one, far);
+  await carries(cluster, report, "a pod to a pod of its node", [one, two]);
+  await carries(cluster, report, "a pod to a pod of another node", [one, far]);
   await getsOut(cluster, report, one);
+  await isReached(cluster, report, one);
   for (const pod of [one, two, far]) await pods.del(pod);
-  const ports = await cluster.namespaces.ip("node1", "-br link show master kube-bridge");
-  const left = ports.trim().split("\n").length;
+  const links = await cluster.namespaces.ip("node1", "-br link show master kube-bridge");
+  const left = links.trim().split("\n").length;
   report.check("CNI DEL leaves only the pod that was made by hand", left === 1);
-}
-
-async function carries(
-  cluster: Cluster,
-  report: Report,
-  what: string,
-  from: Pod,
-  to: Pod,
-): Promise<void> {
-  const source = await throughTcp(cluster, from.label, to.label, to.addresses[0]!);
-  const name = `${what}: ${TRANSFER_BYTES} bytes over TCP, seen from the pod's own address`;
-  report.check(name, source === from.addresses[0], source);
 }
 
 async function getsOut(cluster: Cluster, report: Report, pod: Pod): Promise<void> {
@@ -67,16 +56,14 @@ async function getsOut(cluster: Cluster, report: Report, pod: Pod): Promise<void
   report.check("an outside host sees the node's address", source === node1?.address, source);
 }
 
-/** The source address as the server saw it, or why it did not work. */
-async function throughTcp(
-  cluster: Cluster,
-  from: string,
-  to: string,
-  address: string,
-): Promise<string> {
-  const server = await startServer(cluster.namespaces, to, address, PORT);
+/** From outside, by the port of the node that the portmap plugin gives to the pod. */
+async function isReached(cluster: Cluster, report: Report, pod: Pod): Promise<void> {
+  const [node1] = cluster.nodes;
+  const server = await startServer(cluster.namespaces, pod.label, "0.0.0.0", PORT);
   try {
-    return await transfer(cluster.namespaces, from, address, PORT);
+    const source = await transfer(cluster.namespaces, "fabric", node1!.address, HOST_PORT);
+    const name = `host port: ${node1!.address}:${HOST_PORT} leads an outside host to the pod`;
+    report.check(name, source === OUTSIDE, `${source} → ${pod.addresses[0]}:${PORT}`);
   } finally {
     await server.stop();
   }

@@ -219,5 +219,4 @@ export async function restartUnderTcpdump(cluster: Cluster, report: Report): Pro
     await capture.stop();
     await watch.stop();
   }
-  report.step("ending the cluster");
 }
