@@ -54,7 +54,8 @@ export function evaluate(
   if (hops.length === 0) {
     return { wanted: { kind: "held", nextHops: waiting ? "any" : nextHops }, condition };
   }
-  return { wanted: { kind: "route", hops, source }, condition };
+  const ways = hops.length === 1 ? topology.alone(hops[0]!) : hops;
+  return { wanted: { kind: "route", hops: ways, source }, condition };
 }
 
 type Way = Resolution & { readonly source?: IpAddress };

@@ -41,6 +41,7 @@ export class Topology {
   readonly #own = new Set<IpAddress>();
   readonly #subnets: Subnet[] = [];
   readonly #resolved = new Map<IpAddress, Resolution>();
+  readonly #alone = new WeakMap<Hop, readonly Hop[]>();
 
   constructor(links: Iterable<Link>, addresses: Iterable<LocalAddress>) {
     for (const link of links) this.#links.set(link.index, link);
@@ -96,6 +97,16 @@ export class Topology {
     if (isUncounted(rangeOf(address.subnet))) return false;
     const known = this.#addresses.get(addressKey(address));
     return change === "delete" || known?.subnet !== address.subnet;
+  }
+
+  /** The hop as a list of one, the same list each time: most routes have one, and many the same. */
+  alone(hop: Hop): readonly Hop[] {
+    let list = this.#alone.get(hop);
+    if (list === undefined) {
+      list = [hop];
+      this.#alone.set(hop, list);
+    }
+    return list;
   }
 
   #resolve(nextHop: IpAddress): Resolution {

@@ -5,9 +5,11 @@
  * All routes of ours are in it. Those of others only where they could be in the way of one, so that
  * a full Internet table of another daemon costs nothing here.
  */
+import type { IpAddress } from "../ip/address.ts";
 import { type Prefix, prefixFamily } from "../ip/prefix.ts";
 import type { RouteEvent } from "./ports.ts";
 import {
+  type Hop,
   hasOurKey,
   isOurs,
   type KernelRoute,
@@ -20,7 +22,9 @@ import {
 const NONE: readonly KernelRoute[] = [];
 
 export class RouteView {
-  readonly #routes = new Map<Prefix, readonly KernelRoute[]>();
+  readonly #routes = new Map<Prefix, Entry>();
+  /** By the list of hops itself, which routes that go the same way share. */
+  readonly #usual = new WeakMap<readonly Hop[], Usual>();
   #installed = 0;
 
   /** Routes of ours where ours belong. */
@@ -29,7 +33,9 @@ export class RouteView {
   }
 
   at(prefix: Prefix): readonly KernelRoute[] {
-    return this.#routes.get(prefix) ?? NONE;
+    const entry = this.#routes.get(prefix);
+    if (entry === undefined) return NONE;
+    return entry instanceof Usual ? [entry.at(prefix)] : entry;
   }
 
   has(prefix: Prefix): boolean {
@@ -44,7 +50,9 @@ export class RouteView {
   /** How many routes of ours there are, at whatever metric. */
   countOurs(): number {
     let count = 0;
-    for (const routes of this.#routes.values()) count += routes.filter(isOurs).length;
+    for (const entry of this.#routes.values()) {
+      count += entry instanceof Usual ? 1 : entry.filter(isOurs).length;
+    }
     return count;
   }
 
@@ -68,15 +76,7 @@ export class RouteView {
       return;
     }
     const family = prefixFamily(prefix);
-    const made: KernelRoute = {
-      prefix,
-      protocol: OUR_PROTOCOL,
-      tos: 0,
-      metric: ourMetric(family),
-      hops: operation.hops,
-      source: operation.source,
-      plain: true,
-    };
+    const made = new Usual(operation.hops, operation.source).at(prefix);
     if (operation.kind === "create") {
       this.#put(prefix, routes, [...routes, made]);
       return;
@@ -120,7 +120,41 @@ export class RouteView {
   #put(prefix: Prefix, before: readonly KernelRoute[], after: readonly KernelRoute[]): void {
     this.#installed += installedIn(after) - installedIn(before);
     if (after.length === 0) this.#routes.delete(prefix);
-    else this.#routes.set(prefix, after);
+    else this.#routes.set(prefix, this.#usualOf(after) ?? after);
+  }
+
+  /** The short form of what is known of a prefix, if there is one. */
+  #usualOf([route, ...more]: readonly KernelRoute[]): Usual | undefined {
+    if (route === undefined || more.length > 0) return undefined;
+    const { hops, source } = route;
+    const ours = isOurs(route) && hasOurKey(route, prefixFamily(route.prefix)) && route.plain;
+    if (!ours) return undefined;
+    let usual = this.#usual.get(hops);
+    if (usual === undefined) {
+      usual = new Usual(hops, source);
+      this.#usual.set(hops, usual);
+    }
+    return usual.source === source ? usual : undefined;
+  }
+}
+
+/** Routes of a prefix in the kernel's order, or the usual one. */
+type Entry = readonly KernelRoute[] | Usual;
+
+/** A route of ours and nothing else, as almost all are: so one costs a key and a reference. */
+class Usual {
+  readonly hops: readonly Hop[];
+  readonly source: IpAddress | undefined;
+
+  constructor(hops: readonly Hop[], source: IpAddress | undefined) {
+    this.hops = hops;
+    this.source = source;
+  }
+
+  at(prefix: Prefix): KernelRoute {
+    const { hops, source } = this;
+    const metric = ourMetric(prefixFamily(prefix));
+    return { prefix, protocol: OUR_PROTOCOL, tos: 0, metric, hops, source, plain: true };
   }
 }
 
