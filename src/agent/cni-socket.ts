@@ -20,15 +20,16 @@ import type { Log } from "../runtime/log.ts";
 import { listenPrivately } from "./admin-socket.ts";
 
 export class CniSocket {
-  readonly #plugin: Pick<PodPlugin, "handle" | "drained">;
+  readonly #plugin: Pick<PodPlugin, "handle">;
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #server: Server;
   readonly #connections = new Set<Socket>();
-  #stopped = false;
+  readonly #answering = new Set<Promise<void>>();
+  #stopping: Promise<void> | undefined;
 
   constructor(
-    plugin: Pick<PodPlugin, "handle" | "drained">,
+    plugin: Pick<PodPlugin, "handle">,
     deps: { readonly log: Log; readonly clock: Clock },
   ) {
     this.#plugin = plugin;
@@ -45,15 +46,19 @@ export class CniSocket {
   }
 
   /** Calls under way come to their end, within reason; no further ones are taken. */
-  async stop(): Promise<void> {
-    this.#stopped = true;
+  stop(): Promise<void> {
+    this.#stopping ??= this.#drain();
+    return this.#stopping;
+  }
+
+  async #drain(): Promise<void> {
     this.#server.close();
     let cancel = (): void => {};
     const late = new Promise<void>((resolve) => {
       const timer = this.#clock.after(DRAIN_MS_MAX, resolve);
       cancel = () => timer.cancel();
     });
-    await Promise.race([this.#plugin.drained(), late]);
+    await Promise.race([Promise.all(this.#answering), late]);
     cancel();
     for (const socket of this.#connections) socket.destroySoon();
   }
@@ -74,7 +79,9 @@ export class CniSocket {
       socket.off("data", onData);
       socket.setTimeout(0);
       socket.resume();
-      void this.#answer(socket, Buffer.concat(chunks).toString("utf8"));
+      const answering = this.#answer(socket, Buffer.concat(chunks).toString("utf8"));
+      this.#answering.add(answering);
+      void answering.then(() => this.#answering.delete(answering));
     };
     socket.on("data", onData);
   }
@@ -87,7 +94,7 @@ export class CniSocket {
   /** Undefined for what is no call. */
   async #carryOut(line: string): Promise<Answer | undefined> {
     const call = decodeCall(line);
-    if (call === undefined || this.#stopped) return undefined;
+    if (call === undefined || this.#stopping !== undefined) return undefined;
     try {
       const request = readRequest(call.environment, call.config);
       const result = await this.#plugin.handle(request);

@@ -84,11 +84,6 @@ export class PodPlugin {
     this.#haveRanges = podCidrs.length > 0;
   }
 
-  /** Resolves when no call is under way. */
-  async drained(): Promise<void> {
-    await Promise.all(this.#turns.values());
-  }
-
   conditions(): readonly CniCondition[] {
     const full = this.#haveRanges ? this.#book.refusal() : undefined;
     return [
