@@ -30,6 +30,7 @@ const TITLES: Readonly<Record<string, string>> = {
   "src/ipset": "ipsets",
   "src/cni": "CNI configuration, bridge, packet rules",
   "src/cni/plugin": "The plugin podrouter-cni",
+  "src/overlay": "Tunnels to Nodes in other subnets",
   "packages/netlink-ts/src": "netlink",
   "packages/ipset-js/src": "ipset requests",
 };

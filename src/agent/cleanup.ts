@@ -5,6 +5,7 @@
  *   CNI configuration   only when it was made here, and not taken over from others
  *   packet rules        the masquerade rule and the accepts, in both back ends of iptables
  *   routes              protocol 17, main table
+ *   tunnels             our devices, and what of protocol 17 is in table 77 or leads to it
  *   ipsets              the two and their IPv6 twins; last, because rules refer to them
  *
  * The bridge and the kernel's settings stay: pods that run still need them, and others may.
@@ -25,6 +26,9 @@ import { NetlinkSets } from "../ipset/netlink-sets.ts";
 import { SetsError, type SetsKernel } from "../ipset/ports.ts";
 import { removeAllSets } from "../ipset/remove-all.ts";
 import { OUR_SETS, TEMPORARY } from "../ipset/types.ts";
+import { NetlinkOverlay } from "../overlay/netlink-overlay.ts";
+import { type OverlayKernel, OverlayKernelError } from "../overlay/ports.ts";
+import { findOwnOverlay, type OwnOverlay, removeOwnOverlay } from "../overlay/remove-all.ts";
 import { describeRoute } from "../routes/conditions.ts";
 import { NetlinkKernel } from "../routes/netlink-kernel.ts";
 import { KernelUnavailableError, type RouteKernel } from "../routes/ports.ts";
@@ -36,6 +40,7 @@ import { FileError, removeFile } from "../runtime/files.ts";
 export interface CleanupPorts {
   readonly routes: Pick<RouteKernel, "dumpRoutes" | "dumpTopology" | "apply">;
   readonly sets: Pick<SetsKernel, "header" | "destroy">;
+  readonly overlay: Pick<OverlayKernel, "read" | "apply">;
   readonly filters: () => Promise<readonly PacketFilter[]>;
   readonly files: Pick<ConflistFiles, "read">;
   readonly removeFile: (path: string) => Promise<void>;
@@ -50,6 +55,7 @@ export interface CleanupPlan {
   readonly conflist: string | undefined;
   readonly rules: readonly OwnRules[];
   readonly routes: number;
+  readonly overlay: OwnOverlay;
   readonly sets: readonly string[];
 }
 
@@ -61,11 +67,14 @@ export interface CleanupResult {
 
 /** Routes described one by one. Beyond: counted. */
 const ROUTES_NAMED_MAX = 20;
+/** Tunnels, and what belongs to them, described one by one. Beyond: counted. */
+const OVERLAY_NAMED_MAX = 20;
 
 export function systemCleanupPorts(): CleanupPorts {
   return {
     routes: new NetlinkKernel(),
     sets: new NetlinkSets(),
+    overlay: new NetlinkOverlay(),
     filters: () =>
       iptablesInUse({ run: runProgram, nftGeneration: () => Promise.resolve(undefined) }),
     files: conflistDisk,
@@ -83,9 +92,13 @@ export async function planCleanup(confFile: string, ports: CleanupPorts): Promis
   lines.push(...rules.flatMap(describeOwnRules));
   const routes = await lookForRoutes(ports, notes);
   lines.push(...routes.lines);
+  const overlay = await lookForOverlay(ports, notes);
+  lines.push(...overlay.lines.slice(0, OVERLAY_NAMED_MAX));
+  const more = overlay.lines.length - OVERLAY_NAMED_MAX;
+  if (more > 0) lines.push(`and ${more} more tunnels, and routes and rules of table 77`);
   const sets = await lookForSets(ports, notes);
   lines.push(...sets.map((name) => `ipset ${name}`));
-  return { lines, notes, conflist, rules, routes: routes.count, sets };
+  return { lines, notes, conflist, rules, routes: routes.count, overlay, sets };
 }
 
 /** Removes what was found. Never rejects for what is in the way: that is in the result. */
@@ -107,6 +120,7 @@ export async function carryOutCleanup(
     else left.push(`${count} packet rules (IPv${own.family}): ${why}`);
   }
   if (plan.routes > 0) await removeRoutes(ports, removed, left);
+  if (plan.overlay.operations.length > 0) await removeOverlay(plan.overlay, ports, removed, left);
   if (plan.sets.length > 0) await removeSets(ports, removed, left);
   return { removed, left };
 }
@@ -149,6 +163,33 @@ async function lookForRoutes(
   }
   if (count > lines.length) lines.push(`and ${count - lines.length} more routes of protocol 17`);
   return { lines, count };
+}
+
+async function lookForOverlay(ports: CleanupPorts, notes: string[]): Promise<OwnOverlay> {
+  try {
+    return await findOwnOverlay(ports.overlay);
+  } catch (error) {
+    if (!(error instanceof OverlayKernelError)) throw error;
+    notes.push(`the tunnels cannot be listed: ${error.message}`);
+    return { lines: [], operations: [] };
+  }
+}
+
+async function removeOverlay(
+  overlay: OwnOverlay,
+  ports: CleanupPorts,
+  removed: string[],
+  left: string[],
+): Promise<void> {
+  try {
+    const why = await removeOwnOverlay(ports.overlay, overlay);
+    left.push(...why);
+    const count = overlay.lines.length - why.length;
+    if (count > 0) removed.push(`${count} tunnels, and routes and rules of table 77`);
+  } catch (error) {
+    if (!(error instanceof OverlayKernelError)) throw error;
+    left.push(`tunnels: ${error.message}`);
+  }
 }
 
 async function lookForSets(ports: CleanupPorts, notes: string[]): Promise<readonly string[]> {

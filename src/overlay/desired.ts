@@ -94,10 +94,12 @@ export function desiredOverlay(
       continue;
     }
     const made = new Maker(settings, own, mtu, host, problems);
+    const before = devices.size;
     for (const node of nodes) {
       const target = made.target(node, devices);
       if (target !== undefined) targets.push(target);
     }
+    if (devices.size === before) continue;
     podCidrs.push(...wanted.ownPodCidrs.filter((cidr) => prefixFamily(cidr) === family));
   }
   return { targets, devices, podCidrs, problems };
@@ -157,6 +159,8 @@ class Maker {
   /** Who has a MAC or a device name already. */
   readonly #taken = new Map<string, IpAddress>();
   readonly #refused = new Set<string>();
+  /** Tunnels of others, by kind and ends. */
+  readonly #foreign = new Map<string, HostLink>();
 
   constructor(
     settings: OverlaySettings,
@@ -171,6 +175,11 @@ class Maker {
     this.#host = host;
     this.#problems = problems;
     if (settings.encap === "vxlan") this.#taken.set(vtepMac(own), own);
+    for (const link of host.links.values()) {
+      const { kind, local, remote } = link;
+      if (remote === undefined || isOurDevice(link)) continue;
+      this.#foreign.set(`${kind} ${local} ${remote}`, link);
+    }
   }
 
   target(node: IpAddress, devices: Map<string, Device>): Target | undefined {
@@ -184,7 +193,8 @@ class Maker {
     this.#taken.set(unique, node);
     const device = this.#device(node);
     if (!devices.has(device.name)) {
-      const problem = this.#refused.has(device.name) ? undefined : whyForeign(device, this.#host);
+      const checked = device.borrowed || this.#refused.has(device.name);
+      const problem = checked ? undefined : whyForeign(device, this.#host);
       if (problem !== undefined) {
         this.#refused.add(device.name);
         this.#problems.push(problem);
@@ -199,9 +209,11 @@ class Maker {
     const { encap, vni, port } = this.#settings;
     const family = node.includes(":") ? 6 : 4;
     const kind = deviceKind(encap, family);
-    const common = { kind, mtu: this.#mtu, local: this.#own };
+    const common = { kind, mtu: this.#mtu, local: this.#own, borrowed: false };
     if (encap === "ipip") {
-      return { ...common, name: tunnelName(node), remote: node, vxlan: undefined };
+      const twin = this.#foreign.get(`${kind} ${this.#own} ${node}`);
+      const name = twin?.name ?? tunnelName(node);
+      return { ...common, name, remote: node, vxlan: undefined, borrowed: twin !== undefined };
     }
     const mac = vtepMac(this.#own);
     return { ...common, name: vxlanName(family), remote: undefined, vxlan: { vni, port, mac } };

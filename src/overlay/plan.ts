@@ -9,7 +9,8 @@
  *
  * Devices and items that are not ours are never touched; see {@link isOurDevice}.
  */
-import { prefixAddress } from "../ip/prefix.ts";
+import { familyOf, type IpFamily } from "../ip/address.ts";
+import { prefixAddress, prefixFamily } from "../ip/prefix.ts";
 import { type DesiredOverlay, itemsOf, type OverlayProblem } from "./desired.ts";
 import type { HostState } from "./host-state.ts";
 import { isOurDevice, vtepMac } from "./names.ts";
@@ -49,7 +50,7 @@ export function planOverlay(
     const link = host.byName.get(device.name);
     if (link !== undefined && sameTunnel(link, device)) {
       usable.set(device.name, link);
-      operations.push(...adjust(link, device));
+      if (!device.borrowed) operations.push(...adjust(link, device));
     } else {
       if (link !== undefined) operations.push({ kind: "delete-device", link });
       operations.push({ kind: "create-device", device });
@@ -58,8 +59,9 @@ export function planOverlay(
   const items = desiredItems(desired, usable);
   for (const [key, item] of items) {
     const there = host.items.get(key);
-    if (there?.foreign === true) problems.push(foreignItem(item));
-    else if (there === undefined || !sameContent(there.item, item)) {
+    if (there?.foreign === true) {
+      if (!sameContent(there.item, item)) problems.push(foreignItem(item));
+    } else if (there === undefined || !sameContent(there.item, item)) {
       operations.push({ kind: "put", item, replaces: there !== undefined });
     }
   }
@@ -78,14 +80,18 @@ function desiredItems(
 ): ReadonlyMap<string, Item> {
   const items = new Map<string, Item>();
   const add = (item: Item) => items.set(itemKey(item), item);
+  const families = new Set<IpFamily>();
   for (const target of desired.targets) {
     const device = desired.devices.get(target.device);
     const link = usable.get(target.device);
     // A device that is down takes no route.
     if (device === undefined || link === undefined || !link.up) continue;
     for (const item of itemsOf(target, link.index)) add(item);
+    families.add(familyOf(target.node));
   }
-  for (const from of desired.podCidrs) add({ kind: "rule", from });
+  for (const from of desired.podCidrs) {
+    if (families.has(prefixFamily(from))) add({ kind: "rule", from });
+  }
   return items;
 }
 
@@ -131,6 +137,7 @@ const DROP_ORDER = { rule: 0, route: 1, neighbour: 2, forwarding: 3 } as const;
 
 /** Its device is only down or being made again: the item will be wanted in a moment. */
 function awaited(item: Item, desired: DesiredOverlay, host: HostState): boolean {
+  if (item.kind === "rule") return desired.podCidrs.includes(item.from);
   const index = linkOf(item);
   const link = index === undefined ? undefined : host.links.get(index);
   if (link === undefined || link.up) return false;

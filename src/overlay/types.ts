@@ -55,6 +55,11 @@ export interface Device {
   readonly local: IpAddress;
   /** IP in IP only: the one node that it leads to. */
   readonly remote: IpAddress | undefined;
+  /**
+   * Somebody else's with the same ends, which the kernel allows one of: it is used, and neither
+   * changed nor removed. kube-router leaves such behind.
+   */
+  readonly borrowed: boolean;
   /** VXLAN only. */
   readonly vxlan: { readonly vni: number; readonly port: number; readonly mac: string } | undefined;
 }

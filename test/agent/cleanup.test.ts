@@ -8,9 +8,12 @@ import { parseRules, type Rule } from "../../src/cni/rules.ts";
 import { prefix } from "../../src/ip/prefix.ts";
 import { SetsError } from "../../src/ipset/ports.ts";
 import type { ActualHeader } from "../../src/ipset/types.ts";
+import { OverlayKernelError } from "../../src/overlay/ports.ts";
+import { DEVICE_ALIAS } from "../../src/overlay/types.ts";
 import { KernelUnavailableError } from "../../src/routes/ports.ts";
 import type { KernelRoute } from "../../src/routes/types.ts";
 import { FileError } from "../../src/runtime/files.ts";
+import { FakeOverlay, FOREIGN_VXLAN } from "../overlay/fake-overlay.ts";
 import { address } from "../routes/fake-kernel.ts";
 
 const PATH = "/etc/cni/net.d/10-kuberouter.conflist";
@@ -68,6 +71,13 @@ function machine() {
     },
     generation: async () => undefined,
   };
+  const overlay = new FakeOverlay();
+  overlay.addLink({ ...FOREIGN_VXLAN, index: 8 });
+  overlay.addLink({ ...FOREIGN_VXLAN, index: 9, name: "podrouter-vx4", alias: DEVICE_ALIAS });
+  overlay.put({ kind: "rule", from: prefix("10.233.64.0/24") });
+  const to = prefix("192.168.51.50/32");
+  overlay.put({ kind: "route", prefix: to, link: 9, gateway: address("192.168.51.50") });
+  overlay.put({ kind: "route", prefix: prefix("192.0.2.1/32"), link: 2, gateway: undefined }, true);
   const ports: CleanupPorts = {
     routes: {
       dumpTopology: async () => ({
@@ -94,11 +104,12 @@ function machine() {
         sets.delete(name);
       },
     },
+    overlay,
     filters: async () => [filter],
     files: { read: async (path) => files.get(path) },
     removeFile: async (path) => void files.delete(path),
   };
-  return { ports, files, routes, sets, changed };
+  return { ports, files, routes, sets, changed, overlay };
 }
 
 test("what is ours is listed, and only that", async () => {
@@ -108,6 +119,9 @@ test("what is ours is listed, and only that", async () => {
     `file ${PATH}`,
     `iptables -t filter -D FORWARD ${OUT}`,
     "route 10.233.65.0/24 via 192.168.50.51 dev enp1s0 proto 17",
+    "rule from 10.233.64.0/24 lookup 77",
+    "route 192.168.51.50/32 via 192.168.51.50 dev podrouter-vx4 table 77 proto 17",
+    "tunnel podrouter-vx4 (vxlan)",
     "ipset kube-router-pod-subnets",
     "ipset kube-router-node-ips",
   ]);
@@ -123,6 +137,7 @@ test("what is listed is removed, the rest stays, and what is in the way is said"
     `file ${PATH}`,
     "1 packet rules (IPv4)",
     "1 routes of protocol 17",
+    "3 tunnels, and routes and rules of table 77",
     "ipset kube-router-node-ips",
   ]);
   assert.deepEqual(
@@ -150,7 +165,8 @@ test("many routes are counted, not all named", async () => {
   const { ports, routes } = machine();
   for (let i = 0; i < 100; i++) routes.push(route(`10.234.${i}.0/24`, 17));
   const plan = await planCleanup(PATH, ports);
-  assert.equal(plan.lines.filter((line) => line.startsWith("route ")).length, 20);
+  const named = plan.lines.filter((line) => /^route .*(?<!table 77 )proto 17$/.test(line));
+  assert.equal(named.length, 20);
   assert.ok(plan.lines.includes("and 81 more routes of protocol 17"));
 });
 
@@ -164,12 +180,17 @@ test("what cannot be looked at is said, and the rest is done", async () => {
       dumpTopology: async () => Promise.reject(new KernelUnavailableError("EPERM", "no")),
     },
     sets: { ...ports.sets, header: async () => Promise.reject(new SetsError("unavailable", "no")) },
+    overlay: {
+      apply: async () => [],
+      read: () => Promise.reject(new OverlayKernelError("EPERM", "no")),
+    },
   };
   const plan = await planCleanup(PATH, broken);
   assert.equal(plan.lines.length, 1);
   assert.deepEqual(plan.notes, [
     `${PATH}: permission denied`,
     "the routes cannot be listed: no",
+    "the tunnels cannot be listed: no",
     "the ipsets cannot be listed: no",
   ]);
 });

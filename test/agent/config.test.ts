@@ -49,6 +49,7 @@ test("defaults are what the help says", () => {
     metrics: undefined,
     log: { level: "info", format: "json" },
     parts: { router: true },
+    overlay: undefined,
     pods: {
       cni: true,
       plugin: "bridge",

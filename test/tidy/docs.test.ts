@@ -33,7 +33,7 @@ test("the page of flags has each flag, and says what becomes of each of kube-rou
   assert.equal(treatment("bgp-port", "179"), "taken");
   assert.equal(treatment("bgp-port", "1"), "taken; default `179`");
   assert.match(treatment("run-firewall", "true"), /no part for NetworkPolicies/);
-  assert.match(treatment("overlay-type", "subnet"), /^refused: /);
+  assert.match(treatment("bfd-port", "3784"), /^refused: /);
   assert.throws(() => treatment("made-up", ""), /nothing is said of/);
 });
 

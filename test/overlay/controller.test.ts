@@ -1,0 +1,216 @@
+/** The keeper of the tunnels on a kernel in memory, with a clock that tests move. */
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import type { IpAddress } from "../../src/ip/address.ts";
+import { prefix } from "../../src/ip/prefix.ts";
+import { OverlayController } from "../../src/overlay/controller.ts";
+import {
+  OVERLAY_GAP_MS,
+  OVERLAY_PERIOD_MS,
+  OVERLAY_SETTLE_MS,
+  RETRY_MAX_MS,
+} from "../../src/overlay/limits.ts";
+import type { OverlaySettings, OverlayWanted } from "../../src/overlay/types.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { recordingLog } from "../support/recording-log.ts";
+import { FakeOverlay, ip } from "./fake-overlay.ts";
+
+const VXLAN: OverlaySettings = { type: "subnet", encap: "vxlan", vni: 77, port: 4789 };
+const FAR = ip("192.168.51.50");
+
+function wanted(...remotes: readonly string[]): OverlayWanted {
+  return {
+    own: { 4: ip("192.168.50.50"), 6: undefined },
+    ownPodCidrs: [prefix("10.233.64.0/24")],
+    remotes: remotes.map((text) => ({ 4: ip(text), 6: undefined })),
+  };
+}
+
+interface Lab {
+  readonly kernel: FakeOverlay;
+  readonly clock: FakeClock;
+  readonly overlay: OverlayController;
+  readonly told: (readonly IpAddress[] | "all")[];
+  settled: boolean;
+}
+
+function lab(
+  t: TestContext,
+  settings: OverlaySettings | "off" = VXLAN,
+  options: { readonly kernel?: FakeOverlay; readonly dryRun?: boolean } = {},
+): Lab {
+  const kernel = options.kernel ?? new FakeOverlay();
+  const clock = new FakeClock();
+  const told: Lab["told"] = [];
+  const made = { kernel, clock, told, settled: true };
+  const overlay = new OverlayController(
+    { settings: settings === "off" ? undefined : settings, dryRun: options.dryRun ?? false },
+    {
+      ...{ kernel, clock, random: () => 0.5, log: recordingLog().log },
+      settled: () => result.settled,
+      onWays: (nextHops) => told.push(nextHops === "all" ? "all" : [...nextHops]),
+    },
+  );
+  const result: Lab = Object.assign(made, { overlay });
+  overlay.start();
+  t.after(() => overlay.stop());
+  return result;
+}
+
+/** Gives the Nodes, and the time that a pass takes. */
+async function want(one: Lab, ...remotes: readonly string[]): Promise<void> {
+  one.overlay.want(wanted(...remotes));
+  await one.clock.advanceAsync(1);
+}
+
+test("a way is not ready before the first look, and ready when the tunnel is whole", async (t) => {
+  const one = lab(t);
+  one.overlay.want(wanted("192.168.51.50"));
+  assert.deepEqual(one.overlay.way(FAR), { ready: false, why: "which is not made yet" });
+  assert.equal(one.overlay.way(ip("192.168.52.1")), undefined);
+  await one.clock.advanceAsync(1);
+  assert.deepEqual(one.overlay.way(FAR), {
+    ready: true,
+    hop: { gateway: FAR, link: 100, weight: 1, onLink: true },
+    source: "192.168.50.50",
+  });
+  assert.deepEqual(one.told, [[FAR], "all"]);
+  assert.deepEqual(one.overlay.status(), {
+    tunnels: { 4: 1, 6: 0 },
+    missing: 0,
+    devices: ["podrouter-vx4"],
+    repairs: 0,
+    failed: 0,
+  });
+});
+
+test("a Node more or less costs its own operations and no reading", async (t) => {
+  const one = lab(t);
+  const many = Array.from({ length: 1000 }, (_, i) => `10.1.${i >> 8}.${i & 255}`);
+  await want(one, ...many);
+  assert.equal(one.overlay.status().tunnels[4], 1000);
+  const { reads } = one.kernel;
+  one.kernel.log = [];
+  await want(one, ...many, "10.9.9.9");
+  assert.equal(one.kernel.log.length, 3);
+  await want(one, ...many);
+  assert.equal(one.kernel.log.length, 6);
+  assert.equal(one.kernel.reads, reads);
+  assert.equal(one.overlay.way(ip("10.9.9.9")), undefined);
+  assert.deepEqual(one.told.at(-1), [ip("10.9.9.9")]);
+});
+
+test("what others change is put right, soon by events and in a minute without", async (t) => {
+  const one = lab(t);
+  await want(one, "192.168.51.50");
+  one.kernel.items.delete("rule 10.233.64.0/24");
+  one.kernel.listener?.onEvent({ kind: "table" });
+  await one.clock.advanceAsync(OVERLAY_GAP_MS);
+  assert.ok(one.kernel.items.has("rule 10.233.64.0/24"));
+  assert.equal(one.overlay.status().repairs, 1);
+  one.kernel.remove("podrouter-vx4");
+  one.told.length = 0;
+  one.kernel.listener?.onEvent({ kind: "link", index: 100, name: "podrouter-vx4" });
+  await one.clock.advanceAsync(OVERLAY_GAP_MS);
+  assert.equal(one.kernel.itemsOf("forwarding").length, 1);
+  const way = one.overlay.way(FAR);
+  assert.ok(way?.ready && way.hop.link === 101);
+  assert.ok(one.told.includes("all"));
+  one.kernel.items.delete("rule 10.233.64.0/24");
+  await one.clock.advanceAsync(OVERLAY_PERIOD_MS);
+  assert.ok(one.kernel.items.has("rule 10.233.64.0/24"));
+});
+
+test("pods that come and go are not looked at; lost events are", async (t) => {
+  const one = lab(t);
+  await want(one, "192.168.51.50");
+  const { reads } = one.kernel;
+  one.kernel.listener?.onEvent({ kind: "link", index: 50, name: "veth1" });
+  one.kernel.listener?.onEvent({ kind: "address", address: ip("fe80::1") });
+  one.kernel.listener?.onEvent({ kind: "entry", link: 2 });
+  await one.clock.advanceAsync(OVERLAY_GAP_MS * 2);
+  assert.equal(one.kernel.reads, reads);
+  one.kernel.listener?.onOverrun();
+  await one.clock.advanceAsync(OVERLAY_GAP_MS);
+  assert.equal(one.kernel.reads, reads + 1);
+});
+
+test("a node in a local subnet now: the routes are told first, then the tunnel goes", async (t) => {
+  const one = lab(t);
+  await want(one, "192.168.51.50");
+  one.told.length = 0;
+  one.kernel.addresses = new FakeOverlay(["192.168.50.50/24", "192.168.51.1/24"]).addresses;
+  one.kernel.listener?.onEvent({ kind: "address", address: ip("192.168.51.1") });
+  await one.clock.advanceAsync(OVERLAY_GAP_MS);
+  assert.equal(one.overlay.way(FAR), undefined);
+  assert.deepEqual(one.told, ["all"]);
+  assert.ok(one.kernel.link("podrouter-vx4"));
+  one.settled = false;
+  await one.clock.advanceAsync(OVERLAY_SETTLE_MS * 3);
+  assert.ok(one.kernel.link("podrouter-vx4"));
+  one.settled = true;
+  await one.clock.advanceAsync(OVERLAY_SETTLE_MS);
+  assert.equal(one.kernel.link("podrouter-vx4"), undefined);
+});
+
+test("off: what an earlier run left goes once the routes have left it", async (t) => {
+  const kernel = new FakeOverlay();
+  const before = lab(t, VXLAN, { kernel });
+  await want(before, "192.168.51.50");
+  const one = lab(t, "off", { kernel });
+  one.settled = false;
+  await want(one, "192.168.51.50");
+  assert.equal(one.overlay.way(FAR), undefined);
+  await one.clock.advanceAsync(OVERLAY_SETTLE_MS * 3);
+  assert.ok(kernel.link("podrouter-vx4"));
+  one.settled = true;
+  await one.clock.advanceAsync(OVERLAY_SETTLE_MS);
+  assert.equal(kernel.link("podrouter-vx4"), undefined);
+  assert.equal(kernel.items.size, 0);
+  assert.equal(one.overlay.overheadBytes([4, 6]), 0);
+});
+
+test("what the kernel refuses is one condition, tried again, and no way", async (t) => {
+  const one = lab(t);
+  one.kernel.refuses = ({ kind }) => kind === "create-device";
+  await want(one, "192.168.51.50");
+  assert.deepEqual(
+    one.overlay.conditions().map(({ name }) => name),
+    ["overlay-refused create-device podrouter-vx4"],
+  );
+  assert.equal(one.overlay.way(FAR)?.ready, false);
+  assert.equal(one.overlay.status().missing, 1);
+  one.kernel.refuses = () => false;
+  await one.clock.advanceAsync(RETRY_MAX_MS);
+  assert.deepEqual(one.overlay.conditions(), []);
+  assert.equal(one.overlay.way(FAR)?.ready, true);
+});
+
+test("without the right to change anything: one condition, and again later", async (t) => {
+  const one = lab(t);
+  one.kernel.broken = true;
+  await want(one, "192.168.51.50");
+  assert.match(one.overlay.conditions()[0]?.message ?? "", /CAP_NET_ADMIN missing/);
+  one.kernel.broken = false;
+  await one.clock.advanceAsync(RETRY_MAX_MS);
+  assert.deepEqual(one.overlay.conditions(), []);
+  assert.equal(one.overlay.way(FAR)?.ready, true);
+});
+
+test("a dry run says what it would do and does nothing", async (t) => {
+  const one = lab(t, VXLAN, { dryRun: true });
+  await want(one, "192.168.51.50");
+  assert.match(one.overlay.planned()[0] ?? "", /^link add podrouter-vx4 mtu 1450 type vxlan/);
+  assert.deepEqual(one.kernel.log, []);
+  assert.equal(one.overlay.way(FAR)?.ready, false);
+});
+
+test("the overhead is that of the largest family, needed now or not", (t) => {
+  const one = lab(t);
+  assert.equal(one.overlay.overheadBytes([4]), 50);
+  assert.equal(one.overlay.overheadBytes([4, 6]), 70);
+  assert.equal(one.overlay.overheadBytes([]), 0);
+  const ipip = lab(t, { ...VXLAN, encap: "ipip", type: "full" });
+  assert.equal(ipip.overlay.overheadBytes([4]), 20);
+  assert.ok(ipip.overlay.first);
+});

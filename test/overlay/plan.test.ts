@@ -1,0 +1,325 @@
+/** From Nodes and kernel to operations: names, subnets, ends, what is never touched. Pure. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import type { IpAddress } from "../../src/ip/address.ts";
+import { prefix } from "../../src/ip/prefix.ts";
+import { describeOperation } from "../../src/overlay/describe.ts";
+import { desiredOverlay } from "../../src/overlay/desired.ts";
+import { HostState } from "../../src/overlay/host-state.ts";
+import {
+  isOurDevice,
+  overheadBytes,
+  tunnelName,
+  vtepGateway,
+  vtepMac,
+} from "../../src/overlay/names.ts";
+import { planOverlay } from "../../src/overlay/plan.ts";
+import {
+  DEVICE_ALIAS,
+  type HostLink,
+  itemKey,
+  type OverlaySettings,
+  type OverlayWanted,
+} from "../../src/overlay/types.ts";
+import { Topology } from "../../src/routes/topology.ts";
+import { FakeOverlay, FOREIGN_VXLAN, ip, NIC } from "./fake-overlay.ts";
+
+const VXLAN: OverlaySettings = { type: "subnet", encap: "vxlan", vni: 77, port: 4789 };
+const IPIP: OverlaySettings = { ...VXLAN, encap: "ipip" };
+const wanted = (...remotes: readonly string[]): OverlayWanted => ({
+  own: { 4: ip("192.168.50.50"), 6: undefined },
+  ownPodCidrs: [prefix("10.233.64.0/24")],
+  remotes: remotes.map((text) => ({ 4: ip(text), 6: undefined })),
+});
+
+/** Rounds until nothing is left to do; every operation, in words. */
+async function settle(
+  kernel: FakeOverlay,
+  settings: OverlaySettings,
+  want: OverlayWanted,
+  settled = true,
+): Promise<readonly string[]> {
+  const begun = kernel.log.length;
+  for (let round = 0; round < 5; round++) {
+    const host = new HostState(await kernel.read());
+    const desired = desiredOverlay(settings, want, host);
+    const { operations } = planOverlay(desired, want, host, settled);
+    if (operations.length === 0) return kernel.log.slice(begun).map(describeOperation);
+    await kernel.apply(operations);
+  }
+  throw new Error("it never comes to rest");
+}
+
+test("VXLAN: one device, and three entries a node in another subnet", async () => {
+  const kernel = new FakeOverlay();
+  const words = await settle(kernel, VXLAN, wanted("192.168.50.51", "192.168.51.50"));
+  assert.deepEqual(words, [
+    "link add podrouter-vx4 mtu 1450 type vxlan local 192.168.50.50 id 77 dstport 4789 nolearning",
+    'link set podrouter-vx4 alias "podrouter overlay"',
+    "fdb add 0e:58:c0:a8:33:32 dev if100 dst 192.168.51.50",
+    "neigh add 192.168.51.50 lladdr 0e:58:c0:a8:33:32 dev if100",
+    "route add 192.168.51.50/32 via 192.168.51.50 dev if100 table 77 proto 17",
+    "rule add from 10.233.64.0/24 lookup 77",
+  ]);
+  assert.equal(kernel.link("podrouter-vx4")?.mac, "0e:58:c0:a8:32:32");
+});
+
+test("IP in IP: a device a node, named by its address", async () => {
+  const kernel = new FakeOverlay();
+  const words = await settle(kernel, IPIP, wanted("192.168.50.51", "10.0.2.10"));
+  assert.deepEqual(words, [
+    "link add tun-0a00020a mtu 1480 type ipip local 192.168.50.50 remote 10.0.2.10",
+    'link set tun-0a00020a alias "podrouter overlay"',
+    "route add 10.0.2.10/32 dev if100 table 77 proto 17",
+    "rule add from 10.233.64.0/24 lookup 77",
+  ]);
+});
+
+test("full: nodes of the own subnet as well, but not ourselves", async () => {
+  const kernel = new FakeOverlay();
+  const want = wanted("192.168.50.50", "192.168.50.51", "192.168.51.50");
+  await settle(kernel, { ...VXLAN, type: "full" }, want);
+  assert.deepEqual(
+    kernel.itemsOf("forwarding").map(({ remote }) => remote),
+    ["192.168.50.51", "192.168.51.50"],
+  );
+});
+
+test("dual stack: a device a family, the outer family that of the node's address", async () => {
+  const kernel = new FakeOverlay(["192.168.50.50/24", "fd00:50::50/64"]);
+  await settle(kernel, VXLAN, {
+    own: { 4: ip("192.168.50.50"), 6: ip("fd00:50::50") },
+    ownPodCidrs: [prefix("10.233.64.0/24"), prefix("fd00:10:64::/64")],
+    remotes: [{ 4: ip("192.168.51.50"), 6: ip("fd00:51::50") }],
+  });
+  assert.equal(kernel.link("podrouter-vx4")?.mtu, 1450);
+  assert.equal(kernel.link("podrouter-vx6")?.mtu, 1430);
+  assert.equal(kernel.itemsOf("rule").length, 2);
+  const route = kernel.itemsOf("route").find((one) => one.prefix === "fd00:51::50/128");
+  assert.match(route?.gateway ?? "", /^fe80::/);
+});
+
+test("nothing is made where nothing is needed, and nothing without an own address", async () => {
+  assert.deepEqual(await settle(new FakeOverlay(), VXLAN, wanted("192.168.50.51")), []);
+  const kernel = new FakeOverlay(["192.168.99.1/24"]);
+  assert.deepEqual(await settle(kernel, VXLAN, wanted("192.168.51.50")), []);
+  const host = new HostState(await kernel.read());
+  const { problems } = desiredOverlay(VXLAN, wanted("192.168.51.50"), host);
+  assert.match(problems[0]?.message ?? "", /no interface of this machine has .* 192\.168\.50\.50/);
+});
+
+test("a node that is gone loses its entries at once, others only when the routes left", async () => {
+  const kernel = new FakeOverlay();
+  await settle(kernel, VXLAN, wanted("192.168.51.50", "192.168.51.51"));
+  const gone = await settle(kernel, VXLAN, wanted("192.168.51.51"), false);
+  assert.deepEqual(gone, [
+    "route delete 192.168.51.50/32 via 192.168.51.50 dev if100 table 77 proto 17",
+    "neigh delete 192.168.51.50 lladdr 0e:58:c0:a8:33:32 dev if100",
+    "fdb delete 0e:58:c0:a8:33:32 dev if100 dst 192.168.51.50",
+  ]);
+  // The node's subnet is ours now.
+  kernel.addresses = new FakeOverlay(["192.168.50.50/24", "192.168.51.1/24"]).addresses;
+  assert.deepEqual(await settle(kernel, VXLAN, wanted("192.168.51.51"), false), []);
+  assert.deepEqual(await settle(kernel, VXLAN, wanted("192.168.51.51")), [
+    "rule delete from 10.233.64.0/24 lookup 77",
+    "link delete podrouter-vx4",
+  ]);
+  assert.equal(kernel.items.size, 0);
+});
+
+test("other flags: the new tunnel first, the old one when the routes have left it", async () => {
+  const kernel = new FakeOverlay();
+  await settle(kernel, VXLAN, wanted("192.168.51.50"));
+  const before = await settle(kernel, IPIP, wanted("192.168.51.50"), false);
+  assert.ok(before.includes("route replace 192.168.51.50/32 dev if101 table 77 proto 17"));
+  assert.ok(kernel.link("podrouter-vx4"));
+  assert.deepEqual(await settle(kernel, IPIP, wanted("192.168.51.50")), [
+    "link delete podrouter-vx4",
+  ]);
+  const vni = await settle(kernel, { ...VXLAN, vni: 78 }, wanted("192.168.51.50"));
+  assert.match(vni[0] ?? "", /^link add podrouter-vx4 .* id 78/);
+  const again = await settle(kernel, { ...VXLAN, vni: 79 }, wanted("192.168.51.50"));
+  assert.deepEqual(again.slice(0, 1), ["link delete podrouter-vx4"]);
+  assert.match(again[1] ?? "", /^link add podrouter-vx4 .* id 79/);
+});
+
+test("a foreign device with our name, or with our VNI and port, is left and named", async () => {
+  for (const [link, said] of [
+    [{ ...FOREIGN_VXLAN, name: "podrouter-vx4", vni: 1 }, /podrouter-vx4 is somebody else's vxlan/],
+    [{ ...FOREIGN_VXLAN }, /flannel\.1 of somebody else has VNI 77 and UDP port 4789/],
+    [{ ...NIC, index: 9, name: "podrouter-vx4" }, /podrouter-vx4 is somebody else's device/],
+  ] as const) {
+    const kernel = new FakeOverlay();
+    kernel.addLink(link);
+    const want = wanted("192.168.51.50", "192.168.51.51");
+    assert.deepEqual(await settle(kernel, VXLAN, want), []);
+    const { problems } = desiredOverlay(VXLAN, want, new HostState(await kernel.read()));
+    assert.equal(problems.length, 1);
+    assert.match(problems[0]?.message ?? "", said);
+  }
+  for (const link of [
+    { ...FOREIGN_VXLAN, vni: 78 },
+    { ...FOREIGN_VXLAN, port: 8472 },
+    { ...FOREIGN_VXLAN, local: ip("fd00::1") },
+  ]) {
+    const kernel = new FakeOverlay();
+    kernel.addLink(link);
+    await settle(kernel, VXLAN, wanted("192.168.51.50"));
+    assert.ok(kernel.link("podrouter-vx4"));
+  }
+});
+
+test("kube-router's tunnel with the same ends is used, and neither changed nor removed", async () => {
+  const kernel = new FakeOverlay();
+  const ends = { local: ip("192.168.50.50"), remote: ip("192.168.51.50") };
+  kernel.addLink({ ...NIC, index: 7, name: "tun-5a1c0f3e2b4", kind: "ipip", mtu: 1480, ...ends });
+  const to = prefix("192.168.51.50/32");
+  kernel.put({ kind: "route", prefix: to, link: 7, gateway: undefined }, true);
+  const words = await settle(kernel, IPIP, wanted("192.168.51.50", "192.168.51.51"));
+  assert.ok(!words.some((line) => line.includes("tun-5a1c0f3e2b4") || line.includes("c0a83332")));
+  await settle(kernel, IPIP, wanted());
+  assert.ok(kernel.link("tun-5a1c0f3e2b4"));
+  assert.equal(kernel.link("tun-c0a83333"), undefined);
+  assert.deepEqual([...kernel.items.keys()], ["route 192.168.51.50/32"]);
+});
+
+test("a foreign route in table 77 stays and is named", async () => {
+  const kernel = new FakeOverlay();
+  const to = prefix("192.168.51.50/32");
+  kernel.put({ kind: "route", prefix: to, link: 2, gateway: undefined }, true);
+  await settle(kernel, VXLAN, wanted("192.168.51.50"));
+  assert.equal(kernel.items.get(`route ${to}`)?.foreign, true);
+  const host = new HostState(await kernel.read());
+  const desired = desiredOverlay(VXLAN, wanted("192.168.51.50"), host);
+  const { problems } = planOverlay(desired, wanted("192.168.51.50"), host, true);
+  assert.match(problems[0]?.message ?? "", /table 77 has a route for 192\.168\.51\.50\/32/);
+});
+
+test("two IPv6 nodes with one short name: the second is refused and named", async () => {
+  // Found by search: their SHA-256 begin with the same ten digits.
+  const [first, second] = [ip("fd00:51::5:5ac2"), ip("fd00:51::9:bfaa")];
+  const want = {
+    own: { 4: undefined, 6: ip("fd00:50::50") },
+    ownPodCidrs: [prefix("fd00:10:64::/64")],
+    remotes: [first, second, first].map((node) => ({ 4: undefined, 6: node })),
+  };
+  for (const settings of [VXLAN, IPIP]) {
+    const kernel = new FakeOverlay(["fd00:50::50/64"]);
+    await settle(kernel, settings, want);
+    const { targets, problems } = desiredOverlay(
+      settings,
+      want,
+      new HostState(await kernel.read()),
+    );
+    assert.deepEqual(
+      targets.map((target) => target.node),
+      [first],
+    );
+    assert.equal(problems.length, 1);
+    assert.match(problems[0]?.message ?? "", /have the same short name for their tunnels/);
+  }
+});
+
+test("which devices are ours", () => {
+  const made: HostLink = { ...FOREIGN_VXLAN, name: "podrouter-vx4", mac: "0e:58:c0:a8:32:32" };
+  const tunnel = { ...NIC, kind: "ipip", local: ip("10.0.1.10"), remote: ip("10.0.2.10") };
+  for (const [link, ours] of [
+    [made, true],
+    [{ ...made, mac: "0e:58:c0:a8:32:33" }, false],
+    [{ ...made, mac: undefined, alias: DEVICE_ALIAS }, true],
+    [{ ...made, name: "vx", alias: DEVICE_ALIAS }, false],
+    [{ ...made, kind: "bridge", alias: DEVICE_ALIAS }, false],
+    [{ ...tunnel, name: "tun-0a00020a" }, true],
+    [{ ...tunnel, name: "tun-0a00020b" }, false],
+    [{ ...tunnel, name: "tun-0a00020b", alias: DEVICE_ALIAS }, true],
+    // kube-router's form.
+    [{ ...tunnel, name: "tun-5a1c0f3e2b4", alias: undefined }, false],
+    [{ ...tunnel, name: "tun0", kind: "tun" }, false],
+  ] as const) {
+    assert.equal(isOurDevice(link), ours, JSON.stringify(link));
+  }
+});
+
+test("names fit, differ for different IPv4 nodes, and overheads are those of the headers", () => {
+  assert.notEqual(tunnelName(ip("21.3.0.4")), tunnelName(ip("2.13.0.4")));
+  assert.equal(vtepGateway(ip("10.0.2.10")), "10.0.2.10");
+  assert.match(vtepGateway(ip("fd00:51::50")), /^fe80::[0-9a-f:]+$/);
+  fc.assert(
+    fc.property(fc.ipV4(), fc.ipV4(), fc.ipV6(), (a, b, c) => {
+      const same = ip(a) === ip(b);
+      assert.equal(tunnelName(ip(a)) === tunnelName(ip(b)), same);
+      assert.equal(vtepMac(ip(a)) === vtepMac(ip(b)), same);
+      for (const one of [a, c]) {
+        assert.ok(tunnelName(ip(one)).length <= 15);
+        // Locally administered, and of one station.
+        assert.match(vtepMac(ip(one)), /^0e(?::[0-9a-f]{2}){5}$/);
+      }
+    }),
+  );
+  assert.deepEqual([overheadBytes("vxlan", 4), overheadBytes("vxlan", 6)], [50, 70]);
+  assert.deepEqual([overheadBytes("ipip", 4), overheadBytes("ipip", 6)], [20, 40]);
+});
+
+/** Addresses in a few subnets, so that some are local and some are not. */
+const node = fc
+  .tuple(fc.integer({ min: 48, max: 53 }), fc.integer({ min: 1, max: 20 }))
+  .map(([subnet, host]) => `192.168.${subnet}.${host}`);
+
+test("what is tunnelled is what the routes find in no subnet", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.uniqueArray(node), fc.uniqueArray(node), async (remotes, others) => {
+      const kernel = new FakeOverlay(["192.168.50.50/24", ...others.map((one) => `${one}/24`)]);
+      const { links, addresses } = await kernel.read();
+      const topology = new Topology(links, addresses);
+      const host = new HostState(await kernel.read());
+      const { targets } = desiredOverlay(VXLAN, wanted(...remotes), host);
+      const tunnelled = new Set<IpAddress>(targets.map((target) => target.node));
+      for (const remote of remotes) {
+        const way = topology.resolve(prefix("10.233.99.0/24"), ip(remote));
+        const own = others.includes(remote);
+        const lost = !way.ok && way.why.reason === "no-subnet";
+        if (!own) assert.equal(tunnelled.has(ip(remote)), lost, remote);
+      }
+    }),
+  );
+});
+
+test("from any state to any other: exactly what is wanted is there, nothing foreign moved", async () => {
+  const settings = fc.record({
+    type: fc.constantFrom("subnet" as const, "full" as const),
+    encap: fc.constantFrom("vxlan" as const, "ipip" as const),
+    vni: fc.integer({ min: 77, max: 78 }),
+    port: fc.constant(4789),
+  });
+  const stage = fc.tuple(settings, fc.uniqueArray(node, { maxLength: 8 }));
+  await fc.assert(
+    fc.asyncProperty(fc.array(stage, { minLength: 1, maxLength: 4 }), async (stages) => {
+      const kernel = new FakeOverlay();
+      kernel.addLink({ ...FOREIGN_VXLAN, vni: 5 });
+      kernel.put(
+        { kind: "route", prefix: prefix("192.0.2.0/24"), link: 2, gateway: undefined },
+        true,
+      );
+      for (const [flags, remotes] of stages) {
+        const want = wanted(...remotes.filter((one) => one !== "192.168.50.50"));
+        await settle(kernel, flags, want);
+        assert.deepEqual(await settle(kernel, flags, want), []);
+        const host = new HostState(await kernel.read());
+        const { targets, devices } = desiredOverlay(flags, want, host);
+        const ours = [...kernel.links.values()].filter(isOurDevice).map(({ name }) => name);
+        assert.deepEqual(ours.sort(), [...devices.keys()].sort());
+        const routes = kernel.itemsOf("route").filter(({ prefix: to }) => to !== "192.0.2.0/24");
+        assert.equal(routes.length, targets.length);
+        assert.equal(kernel.itemsOf("rule").length, targets.length > 0 ? 1 : 0);
+        const each = flags.encap === "vxlan" ? targets.length : 0;
+        assert.equal(kernel.itemsOf("forwarding").length, each);
+        assert.equal(kernel.itemsOf("neighbour").length, each);
+        assert.ok(kernel.link("flannel.1"));
+        const foreign = { kind: "route", prefix: prefix("192.0.2.0/24"), link: 2 } as const;
+        assert.equal(kernel.items.get(itemKey({ ...foreign, gateway: undefined }))?.foreign, true);
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
