@@ -1,7 +1,7 @@
 /** Every bound of this folder, and what happens beyond it. */
 
 /** Prefixes planned before the event loop gets its turn, and operations in one send. */
-export const SLICE_PREFIXES_MAX = 1000;
+export const SLICE_PREFIXES_MAX = 400;
 /** Sends under way at once; the next slice is planned when the first of them has been answered. */
 export const BATCHES_MAX = 2;
 /** Next hops of one route. Beyond: the lowest addresses are used, the others are left out. */

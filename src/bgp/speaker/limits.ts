@@ -7,7 +7,7 @@ export const PEERS_MAX = 8_192;
 export const OUTPUT_BATCH_BYTES = 64 * 1024;
 
 /** Best routes told in one call of a listener; more come in the next. */
-export const BEST_BATCH_ROUTES = 4096;
+export const BEST_BATCH_ROUTES = 1024;
 
 /** Units of postponed RIB work between two looks at the clock. */
 export const RIB_WORK_UNITS = 2048;
