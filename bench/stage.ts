@@ -46,6 +46,7 @@ export interface DaemonOptions {
   readonly neighbors: readonly Neighbor[];
   readonly holdSeconds?: number;
   readonly kernel?: boolean;
+  readonly watchLoop?: boolean;
 }
 
 export interface Started {
@@ -114,6 +115,7 @@ export class Stage {
       holdSeconds: options.holdSeconds ?? 90,
       neighbors: options.neighbors,
       kernel: options.kernel ?? false,
+      watchLoop: options.watchLoop ?? false,
     };
     const startedAt = now();
     const daemon = await kind.start(setup);

@@ -25,6 +25,8 @@ export interface DaemonSetup {
   readonly neighbors: readonly Neighbor[];
   /** Best routes go into the kernel. */
   readonly kernel: boolean;
+  /** Its event loop is looked at, where it has one: see measure/loop-delay.ts. */
+  readonly watchLoop: boolean;
 }
 
 export interface DaemonKind {

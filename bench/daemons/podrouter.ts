@@ -2,11 +2,10 @@
 import { dirname, join } from "node:path";
 import { writeConfig } from "../../test/support/peers/process.ts";
 import { must } from "../../test/support/shell.ts";
+import { LOOP_DELAY_PRELOAD, LOOP_DELAY_VARIABLE, loopDelayFile } from "../measure/loop-delay.ts";
 import { type DaemonKind, type DaemonSetup, launch, RunningDaemon, versionOf } from "./daemon.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
-
-export const METRICS_PORT = 9179;
 
 export interface PodrouterOptions {
   /** The bundled file. */
@@ -36,14 +35,19 @@ export function podrouter(options: PodrouterOptions): DaemonKind {
     start: async (setup) => {
       const { folder } = setup;
       const config = await writeConfig(folder, "bgp.yaml", podrouterConfig(setup));
+      const preload = setup.watchLoop ? ["--import", LOOP_DELAY_PRELOAD] : [];
       const words = [
-        ...[process.execPath, ...options.nodeArguments, bundle, "run", `--config=${config}`],
+        ...[process.execPath, ...options.nodeArguments, ...preload],
+        ...[bundle, "run", `--config=${config}`],
         ...[`--admin-socket=${adminSocket(folder)}`, `--state-dir=${join(folder, "state")}`],
         ...["--enable-cni=false", "--bgp-graceful-restart=false", "--health-port=0"],
-        ...[`--metrics-port=${METRICS_PORT}`, `--dry-run=${!setup.kernel}`],
+        `--dry-run=${!setup.kernel}`,
       ];
       // The image sets nothing else; the bench's own NODE_OPTIONS are not the agent's.
-      const env = { NODE_ENV: "production", NODE_OPTIONS: "" };
+      const env = {
+        ...{ NODE_ENV: "production", NODE_OPTIONS: "" },
+        [LOOP_DELAY_VARIABLE]: loopDelayFile(folder),
+      };
       return new RunningDaemon(launch(setup, "podrouter", words, env));
     },
   };

@@ -9,8 +9,8 @@ export interface ChangeOrder {
   readonly as: number | undefined;
   /** What the receiver has before. */
   readonly live: number;
-  /** Between a change that has come through and the next one. */
-  readonly pauseMs: number;
+  /** Then it is enough, however few there were. */
+  readonly millisecondsMax: number;
 }
 
 /** Outside of all other prefixes of the plan: see `marker` of a feed. */
@@ -24,13 +24,13 @@ export async function changes(peers: Peers, order: ChangeOrder): Promise<readonl
     ...{ nextHop, as, marker: MARKER },
   });
   const took: number[] = [];
+  const end = performance.now() + order.millisecondsMax;
   for (let i = 0; i < order.count; i++) {
     const announcing = i % 2 === 0;
+    if (announcing && performance.now() > end) break;
     const reached = peers.reach({ live: order.live + (announcing ? 1 : 0) });
     const at = peers.sendBytes(announcing ? announce : withdraw);
     took.push((await reached) - at);
-    if (order.pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, order.pauseMs));
-    else await new Promise((resolve) => setImmediate(resolve));
   }
   return took;
 }

@@ -17,6 +17,12 @@ export const PEERS_MAX = 2000;
 /** Until a refused connection is tried again. */
 const RETRY_MS = 10;
 const BACKLOG = 2048;
+/**
+ * Between KEEPALIVEs of the receivers while routes are waited for. BIRD 2.0 may go to sleep over
+ * full output queues until something wakes it; a receiver that says nothing would measure that.
+ * The same for every daemon.
+ */
+const NUDGE_MS = 5;
 
 export interface PeerSpec {
   readonly address: string;
@@ -81,6 +87,7 @@ export class Peers {
   readonly #waiting: Peer[] = [];
   #server: Server | undefined;
   #keepalives: NodeJS.Timeout | undefined;
+  #nudges: NodeJS.Timeout | undefined;
   #established = 0;
   #dialling = 0;
   #window = 0;
@@ -119,9 +126,15 @@ export class Peers {
 
   /** When the goal is reached: ms since the epoch. */
   reach(goal: Goal): Promise<number> {
+    clearInterval(this.#nudges);
     return new Promise((resolve) => {
       this.#goal = goal;
       this.#reached = resolve;
+      if (goal.live !== undefined) {
+        this.#nudges = setInterval(() => {
+          for (const each of this.#receivers) each.established?.write(KEEPALIVE);
+        }, NUDGE_MS);
+      }
       this.#check();
     });
   }
@@ -168,7 +181,8 @@ export class Peers {
   }
 
   stop(): void {
-    clearTimeout(this.#keepalives);
+    clearInterval(this.#keepalives);
+    clearInterval(this.#nudges);
     this.#dropping = true;
     this.#server?.close();
     for (const peer of this.#peers) for (const each of peer.connections) each.drop();
@@ -257,6 +271,7 @@ export class Peers {
       for (const { table } of this.#receivers) if (table!.live !== goal.live) return;
     }
     this.#goal = undefined;
+    clearInterval(this.#nudges);
     this.#reached(now());
   }
 

@@ -18,15 +18,23 @@ const neighbors = new Map(setup.neighbors.map((each) => [each.address, each]));
 const OPEN = encodeOpen(setup.as, addressWord(setup.address), setup.holdSeconds);
 const established = new Set<BgpConnection>();
 const receivers = new Set<BgpConnection>();
+/** For receivers that come after the senders: what there was so far, up to a bound. */
+const history: Uint8Array[] = [];
+const HISTORY_MAX = 10_000;
 
 function eventsOf(address: string, connection: () => BgpConnection, onClosed: () => void) {
   return {
     established: () => {
       established.add(connection());
-      if (neighbors.get(address)?.export === true) receivers.add(connection());
+      if (neighbors.get(address)?.export !== true) return;
+      receivers.add(connection());
+      for (const each of history) connection().write(each);
     },
     updates: (bytes: Uint8Array, from: number, to: number) => {
-      for (const each of receivers) each.write(bytes.slice(from, to));
+      // Buffer.slice would be a view of what is read over.
+      const copy = new Uint8Array(bytes.subarray(from, to));
+      if (history.length < HISTORY_MAX) history.push(copy);
+      for (const each of receivers) each.write(copy);
     },
     closed: () => {
       established.delete(connection());

@@ -24,14 +24,25 @@ export interface RunOptions {
   readonly say: (line: string) => void;
 }
 
+/** Bars of some measures for each daemon, or a measure `${measure}@${size}` against the size. */
+export type Chart =
+  | { readonly kind: "bars"; readonly measures: readonly string[] }
+  | {
+      readonly kind: "lines";
+      readonly sizes: readonly number[];
+      readonly of: string;
+      readonly measure: string;
+      /** What is drawn upwards. */
+      readonly axis: string;
+    };
+
 export interface Scenario {
   readonly key: string;
   readonly title: string;
   /** How it is done, one paragraph. */
   readonly text: string;
   readonly measures: readonly Measure[];
-  /** In the chart: keys of measures. */
-  readonly chart: readonly string[];
+  readonly chart: Chart;
   /** Whether the daemon takes part. */
   takes(kind: DaemonKind): boolean;
   /** One run of one daemon. */

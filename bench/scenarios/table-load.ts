@@ -61,7 +61,7 @@ function tableLoad(key: string, title: string, size: Size): Scenario {
       "UPDATE; one external receiver. From the first octet written until the receiver's table " +
       `is complete, or empty.${size.overlapping ? " One more prefix of each sender's own ends its stream." : ""}`,
     measures: MEASURES,
-    chart: ["load", "withdraw", "drop"],
+    chart: { kind: "bars", measures: ["load", "withdraw", "drop"] },
     takes: () => true,
     run: (kind, options) => run(kind, scaled(size, options.scale), options),
   };
