@@ -322,7 +322,7 @@ export class Agent {
       routesForeign: counters.foreignEvents,
       setMembersAdded: sets.added,
       setMembersRemoved: sets.removed,
-      overlay: this.#overlay.status(),
+      ...this.#overlay.counts(),
       ruleRepairs: this.#pods?.ruleRepairs ?? 0,
     };
   }

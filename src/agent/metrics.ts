@@ -5,7 +5,6 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { PeerStatus } from "../bgp/types.ts";
-import type { OverlayStatus } from "../overlay/controller.ts";
 import type { ConditionStatus } from "./conditions.ts";
 import type { Page } from "./http-endpoint.ts";
 
@@ -27,7 +26,11 @@ export interface KernelCounts {
   readonly routesForeign: number;
   readonly setMembersAdded: number;
   readonly setMembersRemoved: number;
-  readonly overlay: Pick<OverlayStatus, "tunnels" | "missing" | "repairs" | "failed">;
+  /** Nodes that are reached by a tunnel, both families. */
+  readonly tunnels: number;
+  readonly tunnelsMissing: number;
+  readonly tunnelsRepaired: number;
+  readonly tunnelsFailed: number;
   /** Times that packet rules which others had changed were put right. */
   readonly ruleRepairs: number;
 }
@@ -342,24 +345,24 @@ function addKernel(source: MetricsSource, registers: Registers): void {
     registers,
     "podrouter_overlay_tunnels",
     "Nodes that are reached by a tunnel, IPv4 and IPv6 counted by themselves",
-    read(({ overlay }) => overlay.tunnels[4] + overlay.tunnels[6]),
+    read((counts) => counts.tunnels),
   );
   gauge(
     registers,
     "podrouter_overlay_tunnels_missing",
     "Nodes whose tunnel is not whole",
-    read(({ overlay }) => overlay.missing),
+    read((counts) => counts.tunnelsMissing),
   );
   const counters: readonly [string, string, (counts: KernelCounts) => number][] = [
     [
       "podrouter_overlay_repairs_total",
       "Changes to tunnels after others had changed them",
-      (counts) => counts.overlay.repairs,
+      (counts) => counts.tunnelsRepaired,
     ],
     [
       "podrouter_overlay_failed_total",
       "Changes to tunnels that the kernel refused",
-      (counts) => counts.overlay.failed,
+      (counts) => counts.tunnelsFailed,
     ],
     ["kube_router_host_routes_added", "Routes added", (counts) => counts.routesAdded],
     ["kube_router_host_routes_removed", "Routes removed", (counts) => counts.routesRemoved],

@@ -101,14 +101,21 @@ export class OverlayPart {
     return this.#controller.planned().map((line) => `ip ${line}`);
   }
 
-  status(): OverlayStatus {
-    return this.#controller.status();
+  /** For the metrics. */
+  counts() {
+    const { tunnels, missing, repairs, failed } = this.#controller.status();
+    return {
+      tunnels: tunnels[4] + tunnels[6],
+      tunnelsMissing: missing,
+      tunnelsRepaired: repairs,
+      tunnelsFailed: failed,
+    };
   }
 
   /** Undefined = off. */
   summary(): OverlaySummary | undefined {
     const { overlay } = this.#config;
     if (overlay === undefined) return undefined;
-    return { encap: overlay.encap, type: overlay.type, ...this.status() };
+    return { encap: overlay.encap, type: overlay.type, ...this.#controller.status() };
   }
 }

@@ -241,7 +241,8 @@ function whyForeign(device: Device, host: HostState): OverlayProblem | undefined
     severity: "error",
     message:
       `the VXLAN device ${rival.name} of somebody else has VNI ${vxlan.vni} and UDP port ` +
-      `${vxlan.port}: nodes in other subnets are not reached; take another --overlay-vni on all nodes`,
+      `${vxlan.port}: nodes in other subnets are not reached; take another --overlay-vni on all ` +
+      "nodes",
   };
 }
 

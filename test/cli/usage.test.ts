@@ -62,6 +62,10 @@ test("wrong usage is one sentence for each fault and exit code 2", async () => {
     [["run", "--bgp-port"], "option '--bgp-port <number>' argument missing"],
     [["run", "now"], "too many arguments for 'run'. Expected 0 arguments but got 1."],
     [["run", "--bgp-port=0"], "--bgp-port=0: expected a whole number from 1 to 65535"],
+    [
+      ["run", "--overlay-encap=fou"],
+      "--overlay-encap=fou: expected ipip or vxlan (there is no fou: vxlan runs over UDP, too)",
+    ],
     [["run", "--run-firewall"], "--run-firewall=true: podrouter has no part for NetworkPolicies"],
     [
       ["run", "--gobgp-admin-port=0"],
