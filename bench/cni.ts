@@ -125,6 +125,7 @@ async function startAgent(folder: string, node: string, cidrs: readonly string[]
     ],
   };
   writeFileSync(join(folder, "nodes.json"), JSON.stringify(nodes));
+  rmSync(join(folder, "cni"), { recursive: true, force: true });
   const agent = new Daemon("agent", "ip", [
     ...["netns", "exec", node, process.execPath, join(ROOT, "dist", "podrouter.mjs"), "run"],
     `--nodes-file=${join(folder, "nodes.json")}`,
