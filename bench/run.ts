@@ -118,7 +118,8 @@ function daemonOf(key: string): DaemonKind {
 async function measure(scenario: Scenario, kinds: readonly DaemonKind[]): Promise<void> {
   say(`\n== ${scenario.title}`);
   const out = resolve(values.out);
-  for (const kind of kinds.filter((each) => scenario.takes(each))) {
+  const taking = kinds.filter((each) => scenario.takes(each));
+  for (const kind of [...taking, ...(scenario.contestants ?? [])]) {
     const reason = await kind.unavailable();
     if (reason !== undefined) {
       say(`${kind.label}: left out, ${reason}`);

@@ -38,6 +38,8 @@ export interface DaemonKind {
   /** Why it cannot be measured here, or undefined. */
   unavailable(): Promise<string | undefined>;
   version(): Promise<string>;
+  /** How it is started with arguments of a scenario's own; the agent alone has this. */
+  readonly command?: () => readonly string[];
   /** Starts it without waiting for anything. */
   start(setup: DaemonSetup): Promise<RunningDaemon>;
 }

@@ -31,6 +31,7 @@ export function podrouter(options: PodrouterOptions): DaemonKind {
     label: "podrouter",
     kernel: true,
     unavailable: async () => undefined,
+    command: () => [process.execPath, ...options.nodeArguments, bundle],
     version: () => versionOf([process.execPath, bundle, "--version"]),
     start: async (setup) => {
       const { folder } = setup;

@@ -43,6 +43,8 @@ export interface Scenario {
   readonly text: string;
   readonly measures: readonly Measure[];
   readonly chart: Chart;
+  /** Who takes part besides daemons, or in their place. */
+  readonly contestants?: readonly DaemonKind[];
   /** Whether the daemon takes part. */
   takes(kind: DaemonKind): boolean;
   /** One run of one daemon. */
