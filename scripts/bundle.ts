@@ -10,6 +10,7 @@ import { copyFileSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { build, type Plugin } from "esbuild";
+import { loadedWhenUsed } from "./lazy-modules.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const MODULES = join(ROOT, "node_modules");
@@ -58,6 +59,16 @@ const credentialsOnly: Plugin = {
   },
 };
 
+/**
+ * What an agent may never use: credentials of clouds, proxies, files in YAML, programs to run, TLS.
+ * None of it is loaded before.
+ */
+const lazyModules = loadedWhenUsed(
+  ["child_process", "crypto", "dns", "http", "https", "readline", "readline/promises", "tls"],
+  ["hpagent", "js-yaml", "jsonpath-plus", "openid-client", "socks", "socks-proxy-agent", "yaml"],
+  ROOT,
+);
+
 const outfile = join(values.out, "podrouter.mjs");
 mkdirSync(values.out, { recursive: true });
 const result = await build({
@@ -74,7 +85,7 @@ const result = await build({
   legalComments: "none",
   metafile: true,
   logLevel: "warning",
-  plugins: [koffiBeside, credentialsOnly],
+  plugins: [koffiBeside, credentialsOnly, lazyModules],
   banner: {
     // Packages in CommonJS form that are bundled still call require() for Node's own modules.
     js:
@@ -94,6 +105,10 @@ await build({
   legalComments: "none",
   logLevel: "warning",
 });
+// One letter beyond ASCII, and the engine keeps the text in twice the memory.
+if (/[^\0-\x7f]/.test(readFileSync(outfile, "utf8"))) {
+  throw new Error(`${outfile} is not ASCII alone: write it as an escape (\\u....)`);
+}
 const arch = process.arch;
 copyFileSync(
   join(MODULES, "@koromix", `koffi-linux-${arch}`, `linux_${arch}`, "koffi.node"),

@@ -40,8 +40,8 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   m: 60_000,
   h: 3_600_000,
 };
-const DURATION = /^(?:\d+(?:\.\d*)?(?:ns|us|µs|ms|s|m|h))+$/;
-const DURATION_PART = /(\d+(?:\.\d*)?)(ns|us|µs|ms|s|m|h)/g;
+const DURATION = /^(?:\d+(?:\.\d*)?(?:ns|us|\u00b5s|ms|s|m|h))+$/;
+const DURATION_PART = /(\d+(?:\.\d*)?)(ns|us|\u00b5s|ms|s|m|h)/g;
 
 /** Milliseconds of a Go duration (`1m30s`, `1.5h`, `0`); undefined when it is none or negative. */
 export function parseDurationMs(text: string): number | undefined {
