@@ -240,7 +240,8 @@ export class FakeKernel implements RouteKernel {
     if (!operation.hops.every((hop) => this.#reaches(hop, operation.prefix))) {
       return failure("ENETUNREACH");
     }
-    const made = { ...route(operation.prefix), hops: operation.hops };
+    const { prefix: to, hops, source } = operation;
+    const made = { ...route(to), hops, ...(source === undefined ? {} : { source }) };
     const at = this.routes.findIndex((entry) => sameKey(entry, made));
     if (operation.kind === "create") {
       if (at >= 0) return failure("EEXIST");
@@ -256,7 +257,7 @@ export class FakeKernel implements RouteKernel {
   }
 
   #reaches(hop: Hop, destination: Prefix): boolean {
-    if (hop.gateway === undefined) return true;
+    if (hop.gateway === undefined || hop.onLink === true) return true;
     const { gateway } = hop;
     if (prefixFamily(destination) !== (gateway.includes(":") ? 6 : 4)) return false;
     const up = this.links.some((link) => link.index === hop.link && link.up);

@@ -6,6 +6,7 @@ import type {
   DesiredRoute,
   DesiredRoutes,
   RouteControllerOptions,
+  Tunnels,
 } from "../../src/routes/ports.ts";
 import { silentLog } from "../../src/runtime/log.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -29,7 +30,7 @@ export class Harness {
   readonly desired = new FakeDesired();
   readonly controller: RouteController;
 
-  constructor(options: Partial<RouteControllerOptions> = {}) {
+  constructor(options: Partial<RouteControllerOptions> = {}, tunnels?: Tunnels) {
     const guards = {
       protectedAddresses: ["192.168.50.50", "192.168.50.51", "192.168.50.52"].map(address),
       ownPodCidrs: [prefix("10.233.64.0/24")],
@@ -39,6 +40,7 @@ export class Harness {
       {
         kernel: this.kernel,
         desired: this.desired,
+        tunnels,
         clock: this.clock,
         random: () => 0,
         log: silentLog,
