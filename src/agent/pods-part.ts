@@ -103,7 +103,6 @@ export class PodsPart {
 /** The agent's half of podrouter-cni, with the socket on which it is asked. */
 class OwnPlugin {
   readonly plugin: PodPlugin;
-  readonly #wiring = new NetlinkWiring();
   readonly #socket: CniSocket;
   readonly #path: string;
   readonly #log: Log;
@@ -114,7 +113,7 @@ class OwnPlugin {
   ) {
     const file = leaseFile(leases);
     this.plugin = new PodPlugin({
-      ...{ wiring: this.#wiring, file, foreign: hostLocalLeases(), log },
+      ...{ wiring: new NetlinkWiring(), file, foreign: hostLocalLeases(), log },
     });
     this.#socket = new CniSocket(this.plugin, { log, clock });
     this.#path = socket;
@@ -129,9 +128,8 @@ class OwnPlugin {
     await this.#socket.start(this.#path);
   }
 
-  async stop(): Promise<void> {
-    await this.#socket.stop();
-    this.#wiring.close();
+  stop(): Promise<void> {
+    return this.#socket.stop();
   }
 }
 

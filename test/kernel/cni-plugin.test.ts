@@ -23,7 +23,6 @@ function setUp(t: TestContext) {
   t.after(() => rmSync(folder, { recursive: true }));
   const boot = (): PodPlugin => {
     const wiring = new NetlinkWiring({ around: (make) => node.enter(make) });
-    t.after(() => wiring.close());
     const plugin = new PodPlugin({
       wiring,
       file: leaseFile(join(folder, "leases.json")),

@@ -130,7 +130,6 @@ export class PodWorld {
         return [...missing, ...(found === undefined ? [] : [found])];
       },
       bridgeProblem: () => Promise.resolve(this.bridge),
-      close() {},
     };
   }
 

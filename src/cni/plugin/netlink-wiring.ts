@@ -40,7 +40,6 @@ export interface NetlinkWiringOptions {
 
 export class NetlinkWiring implements PodWiring {
   readonly #around: <T>(make: () => T) => T;
-  #netlink: RouteNetlink | undefined;
 
   constructor(options: NetlinkWiringOptions = {}) {
     this.#around = options.around ?? ((make) => make());
@@ -123,15 +122,18 @@ export class NetlinkWiring implements PodWiring {
     });
   }
 
-  close(): void {
-    this.#netlink?.close();
-    this.#netlink = undefined;
-  }
-
+  /**
+   * Each call has a socket of its own, which costs next to nothing: the kernel waits long after it
+   * has removed a link, and pods that go at once must not wait for each other.
+   */
   #asking<T>(task: (node: RouteNetlink) => Promise<T>): Promise<T> {
-    return translatingErrors(() => {
-      this.#netlink ??= this.#around(() => new RouteNetlink());
-      return task(this.#netlink);
+    return translatingErrors(async () => {
+      const node = this.#around(() => new RouteNetlink());
+      try {
+        return await task(node);
+      } finally {
+        node.close();
+      }
     });
   }
 

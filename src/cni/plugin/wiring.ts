@@ -73,5 +73,4 @@ export interface PodWiring {
   inspect(spec: Pick<ConnectSpec, "lease" | "addresses" | "netns">): Promise<readonly string[]>;
   /** Why no pod can be connected; undefined when they can. */
   bridgeProblem(): Promise<string | undefined>;
-  close(): void;
 }
