@@ -2,12 +2,14 @@
 import assert from "node:assert/strict";
 import {
   cpSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
   symlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -34,15 +36,47 @@ function podrouter(...args: string[]): Promise<CommandResult> {
 }
 
 test("it is one file and one native module, and no more than is used", () => {
-  assert.deepEqual(readdirSync(join(image, "dist")).sort(), ["koffi.node", "podrouter.mjs"]);
+  assert.deepEqual(readdirSync(join(image, "dist")).sort(), [
+    "koffi.node",
+    "podrouter-cni.cjs",
+    "podrouter.mjs",
+  ]);
   const megabytes = statSync(join(image, "dist", "podrouter.mjs")).size / 1e6;
   // With the Kubernetes client's whole generated API it would be twice as much.
   assert.ok(megabytes < 2.6, `${megabytes} MB`);
 });
 
+test("the plugin is one small file, which works laid out as on a node", async () => {
+  const kilobytes = statSync(join(image, "dist", "podrouter-cni.cjs")).size / 1000;
+  // Node.js takes a millisecond for each 50 of them.
+  assert.ok(kilobytes < 30, `${kilobytes} kB`);
+  const host = join(image, "host");
+  const reference = join(image, "reference");
+  for (const folder of [host, reference]) mkdirSync(folder);
+  for (const name of ["bridge", "host-local", "loopback", "portmap", "ptp"]) {
+    writeFileSync(join(reference, name), "");
+  }
+  const script = join(image, "bin", "install-cni-plugins");
+  const env = { PATH: `${NODE_FOLDER}:${process.env["PATH"]}` };
+  const installed = await run(script, [reference, host, image], { env });
+  assert.deepEqual([installed.status, installed.stderr], [0, ""]);
+  assert.match(installed.stdout, /\nnode: installed\n.*\npodrouter-cni: installed\n$/);
+  // A second time there is nothing to do, and an earlier version is replaced.
+  assert.doesNotMatch((await run(script, [reference, host, image], { env })).stdout, /: installed/);
+  writeFileSync(join(host, "podrouter-cni"), "earlier");
+  const again = await run(script, [reference, host, image], { env });
+  assert.match(again.stdout, /ptp: is there already\npodrouter-cni: installed\n$/);
+  const say = (command: string) =>
+    run("sh", ["-c", `CNI_COMMAND=${command} ${join(host, "podrouter-cni")} < /dev/null`]);
+  assert.match((await say("VERSION")).stdout, /"supportedVersions":\["0\.3\.0"/);
+  const add = await say("ADD");
+  assert.deepEqual([add.status, JSON.parse(add.stdout).code], [1, 4]);
+});
+
 test("it names no folder of the machine that built it", () => {
-  const text = readFileSync(join(image, "dist", "podrouter.mjs"), "utf8");
-  assert.ok(!text.includes(ROOT));
+  for (const name of ["podrouter.mjs", "podrouter-cni.cjs"]) {
+    assert.ok(!readFileSync(join(image, "dist", name), "utf8").includes(ROOT), name);
+  }
 });
 
 test("the image runs it by name, also through a symlink", async () => {

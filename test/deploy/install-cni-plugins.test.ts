@@ -15,6 +15,7 @@ import { after, test } from "node:test";
 import { run } from "../support/shell.ts";
 
 const SCRIPT = join(import.meta.dirname, "..", "..", "bin", "install-cni-plugins");
+/** By the reference plugins alone; podrouter-cni is looked at in bundle.test.ts. */
 const PLUGINS = ["bridge", "host-local", "loopback", "portmap", "ptp"];
 const root = mkdtempSync(join(tmpdir(), "podrouter-plugins-"));
 after(() => rmSync(root, { recursive: true }));

@@ -7,6 +7,8 @@ import { parse, parseAllDocuments } from "yaml";
 import { configure } from "../../src/agent/config.ts";
 import { ADMIN_SOCKET_DEFAULT, RUN_FLAGS } from "../../src/agent/flags.ts";
 import { CNI_CONF_FILE_DEFAULT } from "../../src/agent/pod-network-flags.ts";
+import { HOST_LOCAL_FOLDERS } from "../../src/cni/plugin/lease-disk.ts";
+import { CNI_SOCKET_DEFAULT, LEASES_FILE } from "../../src/cni/plugin/wire.ts";
 import { kubernetesValidator } from "../support/kubernetes-schema.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
@@ -220,4 +222,68 @@ test("the image has one tag everywhere, this version's", () => {
   };
   assert.deepEqual(kustomization.images, [{ name: "podrouter", newTag: version }]);
   assert.deepEqual(kustomization.resources, ["podrouter.yaml"]);
+});
+
+/** Lists of objects that a strategic merge patch joins, each by what names its entries. */
+const MERGE_KEYS: Readonly<Record<string, string>> = {
+  containers: "name",
+  initContainers: "name",
+  volumes: "name",
+  volumeMounts: "mountPath",
+};
+
+/** As kustomize applies a patch; lists that are not named above are replaced. */
+function patched(base: unknown, patch: unknown, key = ""): unknown {
+  if (Array.isArray(base) && Array.isArray(patch) && MERGE_KEYS[key] !== undefined) {
+    const by = MERGE_KEYS[key];
+    const keyOf = (entry: unknown) => (entry as Record<string, unknown>)[by];
+    const rest = patch.filter((entry) => !base.some((one) => keyOf(one) === keyOf(entry)));
+    const joined = base.map((one) =>
+      patched(one, patch.find((entry) => keyOf(entry) === keyOf(one)) ?? {}),
+    );
+    return [...joined, ...rest];
+  }
+  if (!isRecord(base) || !isRecord(patch)) return patch;
+  const changed = Object.entries(patch).map(([name, value]) => [
+    name,
+    name in base ? patched(base[name], value, name) : value,
+  ]);
+  return { ...base, ...Object.fromEntries(changed) };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+test("with the own plugin the agent sees and enters the pods' namespaces, and no more", async () => {
+  const folder = join(ROOT, "deploy", "own-plugin");
+  const kustomization = parse(readFileSync(join(folder, "kustomization.yaml"), "utf8")) as unknown;
+  assert.deepEqual(kustomization, { resources: [".."], patches: [{ path: "daemonset.yaml" }] });
+  const patch = documents(readFileSync(join(folder, "daemonset.yaml"), "utf8"))[0]!;
+  const whole = patched(documents(TEXT).at(-1), patch);
+  assert.deepEqual(await problemsOf(whole as Manifest), []);
+  const { spec } = (whole as DaemonSet).spec.template;
+  const [agent, ...others] = spec.containers as readonly Container[];
+  assert.deepEqual(others, []);
+  assert.deepEqual(agent?.args, [...container.args, "--cni-plugin=podrouter"]);
+  const { capabilities, ...security } = container.securityContext as {
+    readonly capabilities: { readonly add: readonly string[] };
+  };
+  assert.deepEqual(agent?.securityContext, {
+    ...security,
+    capabilities: { drop: ["ALL"], add: [...capabilities.add, "SYS_ADMIN"] },
+  });
+  assert.deepEqual(spec.initContainers[0].command, [
+    ...pod.initContainers[0].command,
+    "/opt/podrouter",
+  ]);
+  assert.deepEqual(agent?.volumeMounts.slice(container.volumeMounts.length), [
+    { name: "netns", mountPath: "/run/netns", mountPropagation: "HostToContainer" },
+    { name: "cni-state", mountPath: HOST_LOCAL_FOLDERS[0].replace(/\/networks$/, "") },
+  ]);
+  // The socket and the leases lie in folders that are the host's, where podrouter-cni finds them.
+  const mounts = agent?.volumeMounts.map(({ mountPath }) => mountPath) ?? [];
+  for (const path of [CNI_SOCKET_DEFAULT, join(RUN_FLAGS.stateDir.default, LEASES_FILE)]) {
+    assert.ok(mounts.includes(path.replace(/\/[^/]*$/, "")), path);
+  }
 });
