@@ -1,7 +1,15 @@
-/** Kernel settings by the files below /proc/sys: the adapter behind {@link Sysctls}. */
+/**
+ * Kernel settings by the files below /proc/sys: the adapter behind {@link Sysctls}. A container that
+ * is not privileged has them read-only; the manifest gives it the host's a second time, writable,
+ * which the kernel still allows only for the network namespace that the process has rights over.
+ */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Sysctls } from "./sysctls.ts";
+
+const SYSCTLS = "/proc/sys";
+/** Where the manifest mounts /proc/sys/net of the host. */
+const SYSCTLS_OF_HOST = "/host/proc/sys";
 
 const REASONS: Readonly<Record<string, string>> = {
   EROFS: "/proc/sys is read-only here",
@@ -12,24 +20,33 @@ const REASONS: Readonly<Record<string, string>> = {
 export const procSysctls: Sysctls = {
   async read(name) {
     try {
-      return (await readFile(pathOf(name), "utf8")).trim();
+      return (await readFile(pathOf(SYSCTLS, name), "utf8")).trim();
     } catch {
       return undefined;
     }
   },
   async write(name, value) {
-    try {
-      await writeFile(pathOf(name), value);
-      return undefined;
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? "unknown error";
-      return REASONS[code] ?? code;
-    }
+    const problem = await write(pathOf(SYSCTLS, name), value);
+    if (problem === undefined) return undefined;
+    if (problem !== "EROFS") return REASONS[problem] ?? problem;
+    const again = await write(pathOf(SYSCTLS_OF_HOST, name), value);
+    if (again === undefined) return undefined;
+    return REASONS[again === "ENOENT" ? problem : again] ?? again;
   },
 };
 
+/** The error's code, or undefined when it is written. Nothing is made that is not there. */
+async function write(path: string, value: string): Promise<string | undefined> {
+  try {
+    await writeFile(path, value, { flag: "r+" });
+    return undefined;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? "unknown error";
+  }
+}
+
 /** `net.ipv6.conf.eth0/1.accept_ra` → /proc/sys/net/ipv6/conf/eth0.1/accept_ra, as sysctl(8). */
-function pathOf(name: string): string {
+function pathOf(root: string, name: string): string {
   const swapped = name.replace(/[./]/g, (mark) => (mark === "." ? "/" : "."));
-  return join("/proc/sys", swapped);
+  return join(root, swapped);
 }
