@@ -1,6 +1,6 @@
 /**
- * Runs the tests in groups: `node scripts/test.ts [group …]`; without names all but `apiserver`,
- * whose real kube-apiserver has to be built first (scripts/kube-apiserver.sh). Unit
+ * Runs the tests in groups: `node scripts/test.ts [group …]`; without names all but
+ * `kubernetes`, whose programs have to be built first (scripts/kubernetes-programs.sh). Unit
  * tests run side by side; those that measure real kernels, clusters and daemons run one by one,
  * so that the machine's load is not what they see. Ends with one line that counts everything.
  */
@@ -18,7 +18,7 @@ interface Group {
 }
 
 const inFolder = (name: string) => (file: string) => file.startsWith(`test/${name}/`);
-const SPECIAL = ["fuzz", "sim", "kernel", "cluster", "interop", "apiserver"] as const;
+const SPECIAL = ["fuzz", "sim", "kernel", "cluster", "interop", "kubernetes"] as const;
 
 /** In the order in which they run: what fails fastest first. */
 const GROUPS: Readonly<Record<string, Group>> = {
@@ -28,7 +28,8 @@ const GROUPS: Readonly<Record<string, Group>> = {
   kernel: { concurrency: 1, owns: inFolder("kernel") },
   cluster: { concurrency: 1, owns: inFolder("cluster") },
   interop: { concurrency: 1, owns: inFolder("interop") },
-  apiserver: { concurrency: 1, owns: inFolder("apiserver"), onDemand: true },
+  bench: { concurrency: 1, owns: inFolder("bench") },
+  kubernetes: { concurrency: 1, owns: inFolder("kubernetes"), onDemand: true },
 };
 
 /** A test file that takes longer hangs. */

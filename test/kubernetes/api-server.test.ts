@@ -2,7 +2,7 @@
  * The agents against a real kube-apiserver and etcd, with the shipped manifest applied and the
  * rights that it gives, nothing more: what the embedded API server of the other cluster tests
  * stands for. Not among the groups that run by default, since the server must be built first:
- * `scripts/kube-apiserver.sh && npm test apiserver`.
+ * `scripts/kubernetes-programs.sh && npm test kubernetes`.
  */
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
@@ -26,7 +26,8 @@ import {
   routeLine,
   sessionCounts,
 } from "../support/cluster-checks.ts";
-import { findKubeApiserver, KubeApiserver } from "../support/kube-apiserver.ts";
+import { ControlPlane } from "../support/kubernetes/control-plane.ts";
+import { debianProgramsMissing, kubernetesPrograms } from "../support/kubernetes/programs.ts";
 import { namespacesUnavailable } from "../support/namespaces.ts";
 import { requireReal } from "../support/real.ts";
 import { Daemon, until } from "../support/shell.ts";
@@ -45,21 +46,25 @@ const COLLECTIONS: Readonly<Record<string, string>> = {
 
 interface Real {
   readonly cluster: Cluster;
-  readonly api: KubeApiserver;
+  readonly api: ControlPlane;
   readonly token: string;
 }
 
 /** Namespaces, server, manifest, Nodes; the kubeconfig has the ServiceAccount's rights. */
 async function realCluster(t: TestContext): Promise<Real | undefined> {
   const reason = (await namespacesUnavailable()) ?? (await clusterUnavailable());
-  const found = await findKubeApiserver();
-  const missing = reason ?? ("missing" in found ? found.missing : undefined);
-  if (!requireReal(t, missing === undefined, missing ?? "") || "missing" in found) return undefined;
+  const programs = await kubernetesPrograms(["kube-apiserver"]);
+  const missing =
+    reason ??
+    (await debianProgramsMissing({ etcd: "etcd-server" })) ??
+    (typeof programs === "string" ? programs : undefined);
+  if (!requireReal(t, missing === undefined, missing ?? "")) return undefined;
+  if (typeof programs === "string") return undefined;
   const cluster = new Cluster();
   t.after(() => cluster.remove());
   await cluster.build();
-  const api = new KubeApiserver({
-    program: found.program,
+  const api = new ControlPlane({
+    programs,
     namespaces: cluster.namespaces,
     label: "fabric",
     address: "192.168.50.1",
@@ -78,7 +83,7 @@ async function realCluster(t: TestContext): Promise<Real | undefined> {
 }
 
 /** As `kubectl apply` would, with unknown and duplicate fields refused. */
-async function applyManifest(api: KubeApiserver): Promise<void> {
+async function applyManifest(api: ControlPlane): Promise<void> {
   for (const document of parseAllDocuments(await readFile(MANIFEST, "utf8"))) {
     const object = document.toJS() as { kind: string };
     const path = COLLECTIONS[object.kind];

@@ -1,26 +1,24 @@
 /**
  * A real kube-apiserver with a real etcd, in a namespace, with RBAC: what the embedded server of
- * the other cluster tests is held against. Certificates are the server's own self-signed ones, so
- * its certificate is also the clients' authority.
- *
- * The programs come from PATH, or from the folder where `scripts/kube-apiserver.sh` puts them.
+ * the other cluster tests is held against; with controllers and scheduler where a test asks for
+ * them. Certificates are the server's own self-signed ones, so its certificate is also the
+ * clients' authority.
  */
 import { generateKeyPairSync, randomBytes } from "node:crypto";
-import { access, mkdir, writeFile } from "node:fs/promises";
-import { homedir } from "node:os";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Namespaces } from "./namespaces.ts";
-import { Daemon, hasProgram, must, run, until } from "./shell.ts";
+import type { Namespaces } from "../namespaces.ts";
+import { Daemon, must, run, until } from "../shell.ts";
+import type { KubernetesProgram } from "./programs.ts";
 
-const ROOT = join(import.meta.dirname, "..", "..");
+const ROOT = join(import.meta.dirname, "..", "..", "..");
 const NODE = join(ROOT, "node_modules", "node", "bin", "node");
 const ETCD = "http://127.0.0.1:2379";
 /** A first start makes certificates and its own objects, on a machine with other work to do. */
 const START_MS_MAX = 120_000;
 
-/** Runs inside the namespace: argv = URL, method, content type; the body comes by standard input. */
+/** Runs inside the namespace: argv = URL, method, content type; token and body come by environment variables. */
 const CLIENT = `
-import { readFileSync } from "node:fs";
 const [url, method, type] = process.argv.slice(1);
 const headers = { "content-type": type, accept: "application/json" };
 if (process.env.API_TOKEN) headers.authorization = "Bearer " + process.env.API_TOKEN;
@@ -38,22 +36,8 @@ export interface KubeAnswer {
   readonly body: unknown;
 }
 
-/** Where the server's program is, or the sentence that says why there is none. */
-export async function findKubeApiserver(): Promise<{ program: string } | { missing: string }> {
-  const cache = process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache");
-  const built = join(cache, "podrouter", "kube-apiserver");
-  if (!(await hasProgram("etcd"))) return { missing: "etcd is missing (Debian: etcd-server)" };
-  if (await hasProgram("kube-apiserver")) return { program: "kube-apiserver" };
-  const found = await access(built).then(
-    () => true,
-    () => false,
-  );
-  if (found) return { program: built };
-  return { missing: "kube-apiserver is missing; scripts/kube-apiserver.sh builds it" };
-}
-
-export interface KubeApiserverOptions {
-  readonly program: string;
+export interface ControlPlaneOptions {
+  readonly programs: ReadonlyMap<KubernetesProgram, string>;
   readonly namespaces: Namespaces;
   /** Label of the namespace; its loopback must be up and hold or reach `address`. */
   readonly label: string;
@@ -62,16 +46,18 @@ export interface KubeApiserverOptions {
   readonly folder: string;
 }
 
-export class KubeApiserver {
-  readonly #options: KubeApiserverOptions;
+export class ControlPlane {
+  readonly #options: ControlPlaneOptions;
   readonly #folder: string;
   readonly #adminToken = randomBytes(24).toString("hex");
   #etcd: Daemon | undefined;
+  #controllers: Daemon | undefined;
+  #scheduler: Daemon | undefined;
   #server: Daemon | undefined;
 
-  constructor(options: KubeApiserverOptions) {
+  constructor(options: ControlPlaneOptions) {
     this.#options = options;
-    this.#folder = join(options.folder, "kube-apiserver");
+    this.#folder = join(options.folder, "control-plane");
   }
 
   get url(): string {
@@ -105,8 +91,8 @@ export class KubeApiserver {
 
   /** The server alone, again after {@link stopServer}: its etcd kept everything. */
   async startServer(): Promise<void> {
-    const { address, program } = this.#options;
-    const server = this.#spawn("kube-apiserver", program, [
+    const { address } = this.#options;
+    const server = this.#spawn("kube-apiserver", this.#program("kube-apiserver"), [
       `--etcd-servers=${ETCD}`,
       `--bind-address=${address}`,
       `--advertise-address=${address}`,
@@ -118,6 +104,7 @@ export class KubeApiserver {
       `--service-account-signing-key-file=${join(this.#folder, "accounts.key")}`,
       `--token-auth-file=${join(this.#folder, "tokens.csv")}`,
       "--authorization-mode=Node,RBAC",
+      "--kubelet-preferred-address-types=InternalIP",
       // Watches end after 5 to 10 s, so that a test sees them renewed.
       "--min-request-timeout=5",
     ]);
@@ -130,11 +117,47 @@ export class KubeApiserver {
     await until("kube-apiserver is ready", ready, START_MS_MAX, 500);
   }
 
+  /**
+   * Controllers, which also give each Node its pod CIDR, a /24 of `clusterCidr`, and the scheduler.
+   * Both are administrators here.
+   */
+  async startControllers(clusterCidr: string): Promise<void> {
+    const kubeconfig = await this.adminKubeconfig();
+    const common = [`--kubeconfig=${kubeconfig}`, "--leader-elect=false"];
+    this.#controllers = this.#spawn("controllers", this.#program("kube-controller-manager"), [
+      ...common,
+      "--allocate-node-cidrs=true",
+      `--cluster-cidr=${clusterCidr}`,
+      `--root-ca-file=${this.authority}`,
+      `--service-account-private-key-file=${join(this.#folder, "accounts.key")}`,
+    ]);
+    this.#scheduler = this.#spawn("scheduler", this.#program("kube-scheduler"), common);
+  }
+
+  /** A kubeconfig of the administrator; the file's path. */
+  async adminKubeconfig(): Promise<string> {
+    const token = join(this.#folder, "admin.token");
+    await writeFile(token, this.#adminToken, { mode: 0o600 });
+    const file = join(this.#folder, "admin.kubeconfig");
+    await this.writeKubeconfig(file, token);
+    return file;
+  }
+
+  /** Runs kubectl as the administrator; its output. */
+  async kubectl(...args: string[]): Promise<string> {
+    const kubeconfig = `--kubeconfig=${join(this.#folder, "admin.kubeconfig")}`;
+    const name = this.#options.namespaces.name(this.#options.label);
+    const command = [this.#program("kubectl"), kubeconfig, ...args];
+    return must("ip", ["netns", "exec", name, ...command], { timeoutMs: 120_000 });
+  }
+
   async stopServer(): Promise<void> {
     await this.#server?.stop("SIGTERM", 1000);
   }
 
   async stop(): Promise<void> {
+    await this.#scheduler?.stop("SIGTERM", 1000);
+    await this.#controllers?.stop("SIGTERM", 1000);
     await this.stopServer();
     await this.#etcd?.stop();
   }
@@ -200,6 +223,12 @@ export class KubeApiserver {
     const { gitVersion } = (await this.must("GET", "/version")) as { gitVersion: string };
     const etcd = (await run("etcd", ["--version"])).stdout.split("\n")[0] ?? "";
     return `kube-apiserver ${gitVersion}, ${etcd}`;
+  }
+
+  #program(name: KubernetesProgram): string {
+    const program = this.#options.programs.get(name);
+    if (program === undefined) throw new Error(`${name} was not looked for`);
+    return program;
   }
 
   #spawn(name: string, program: string, args: readonly string[]): Daemon {

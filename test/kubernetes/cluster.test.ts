@@ -1,0 +1,286 @@
+/**
+ * A real cluster of two machines: kube-apiserver, controllers and scheduler, and on each machine
+ * containerd and kubelet, with the shipped manifest applied and the image's files in containerd.
+ * Nothing else connects pods: what is seen here is what an operator gets. On demand, see
+ * scripts/kubernetes-programs.sh.
+ */
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { ControlPlane } from "../support/kubernetes/control-plane.ts";
+import { writeImage, writeToolbox } from "../support/kubernetes/image.ts";
+import { Machine } from "../support/kubernetes/machine.ts";
+import { debianProgramsMissing, kubernetesPrograms } from "../support/kubernetes/programs.ts";
+import { Namespaces, namespacesUnavailable } from "../support/namespaces.ts";
+import { requireReal } from "../support/real.ts";
+import { must, until } from "../support/shell.ts";
+
+const ROOT = join(import.meta.dirname, "..", "..");
+const MANIFEST = join(ROOT, "deploy", "podrouter.yaml");
+const API = "192.168.50.1";
+const MACHINES = [
+  { name: "node1", address: "192.168.50.50" },
+  { name: "node2", address: "192.168.50.51" },
+] as const;
+const CLUSTER_CIDR = "10.233.64.0/18";
+const TOOLBOX = "docker.io/library/toolbox:1";
+const PODROUTER = "docker.io/library/podrouter:0.1.0";
+const SLOW = 120_000;
+
+const PACKAGES = {
+  etcd: "etcd-server",
+  containerd: "containerd",
+  runc: "runc",
+  busybox: "busybox-static",
+  debootstrap: "debootstrap",
+};
+
+interface Real {
+  readonly api: ControlPlane;
+  readonly machines: ReadonlyMap<string, Machine>;
+}
+
+async function realCluster(t: TestContext): Promise<Real | undefined> {
+  const programs = await kubernetesPrograms([
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kubectl",
+  ]);
+  const missing =
+    (await namespacesUnavailable()) ??
+    (await debianProgramsMissing(PACKAGES)) ??
+    (typeof programs === "string" ? programs : undefined);
+  if (!requireReal(t, missing === undefined, missing ?? "")) return undefined;
+  if (typeof programs === "string") return undefined;
+
+  const folder = await mkdtemp(join(tmpdir(), "podrouter-"));
+  const namespaces = new Namespaces();
+  const machines = new Map<string, Machine>();
+  const api = new ControlPlane({ programs, namespaces, label: "fabric", address: API, folder });
+  t.after(async () => {
+    await Promise.all([...machines.values()].map((machine) => machine.stop()));
+    await api.stop();
+    await namespaces.remove();
+    await rm(folder, { recursive: true, force: true });
+  });
+  await buildNetwork(namespaces);
+
+  const images = [join(folder, "toolbox.tar"), join(folder, "podrouter.tar")] as const;
+  await writeToolbox(images[0], TOOLBOX);
+  await writePodrouter(images[1], join(folder, "image"));
+
+  await api.start();
+  await api.startControllers(CLUSTER_CIDR);
+  const kubeconfig = await api.adminKubeconfig();
+  for (const { name, address } of MACHINES) {
+    const machine = new Machine({
+      name,
+      address,
+      namespace: namespaces.name(name),
+      folder: join(folder, name),
+      kubelet: programs.get("kubelet") ?? "",
+      kubeconfig,
+      sandboxImage: TOOLBOX,
+    });
+    machines.set(name, machine);
+    await machine.start();
+    for (const image of images) await machine.importImage(image);
+    await machine.startKubelet();
+  }
+  t.diagnostic(await api.version());
+  return { api, machines };
+}
+
+async function buildNetwork(ns: Namespaces): Promise<void> {
+  await ns.add("fabric");
+  await ns.ip("fabric", "link add br0 type bridge");
+  await ns.ip("fabric", `addr add ${API}/24 dev br0`);
+  await ns.ip("fabric", "link set br0 up");
+  for (const [index, { name, address }] of MACHINES.entries()) {
+    await ns.add(name);
+    await ns.veth(name, "enp1s0", "fabric", `port${index}`);
+    await ns.ip("fabric", `link set port${index} master br0`);
+    await ns.ip(name, `addr add ${address}/24 dev enp1s0`);
+    await ns.ip(name, `route add default via ${API}`);
+    // The one Service that agents use; on a real cluster kube-proxy does this.
+    const to = ["-j", "DNAT", "--to-destination", `${API}:6443`];
+    const from = ["-A", "OUTPUT", "-p", "tcp", "-d", "10.96.0.1", "--dport", "443"];
+    await ns.exec(name, "iptables", "-t", "nat", ...from, ...to);
+  }
+}
+
+async function writePodrouter(archive: string, folder: string): Promise<void> {
+  const script = join(ROOT, "scripts", "image-folder.sh");
+  await must(script, [folder], { timeoutMs: 600_000 });
+  await writeImage(archive, PODROUTER, folder, {
+    Entrypoint: ["/usr/local/bin/node", "/opt/podrouter/dist/podrouter.mjs"],
+    Cmd: ["run"],
+    Env: [
+      "NODE_ENV=production",
+      "PATH=/opt/podrouter/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    ],
+  });
+  await rm(folder, { recursive: true });
+}
+
+interface NodeList {
+  readonly items: readonly {
+    readonly metadata: { readonly name: string };
+    readonly spec: { readonly podCIDR?: string };
+    readonly status: {
+      readonly conditions: readonly {
+        readonly type: string;
+        readonly status: string;
+        readonly message: string;
+      }[];
+    };
+  }[];
+}
+
+async function readiness(api: ControlPlane): Promise<ReadonlyMap<string, string>> {
+  const { items } = (await api.must("GET", "/api/v1/nodes")) as NodeList;
+  return new Map(
+    items.map(({ metadata, status }) => {
+      const ready = status.conditions.find(({ type }) => type === "Ready");
+      return [metadata.name, ready?.status === "True" ? "Ready" : (ready?.message ?? "")];
+    }),
+  );
+}
+
+/** Waits until each agent is ready; a failure quotes what Kubernetes and the agents say. */
+async function rolledOut(api: ControlPlane): Promise<void> {
+  const system = ["-n", "kube-system"];
+  const rollout = ["rollout", "status", "daemonset/podrouter", ...system, "--timeout=110s"];
+  await api.kubectl(...rollout).catch(async (error: Error) => {
+    const pods = await api.kubectl("describe", "pods", ...system);
+    const logs = await api.kubectl("logs", ...system, "ds/podrouter").catch(String);
+    assert.fail(`${error.message}\n${pods}\n${logs}`);
+  });
+}
+
+/** A pod of the toolbox on one machine; its address once it runs. */
+async function startPod(api: ControlPlane, name: string, nodeName: string): Promise<string> {
+  const path = "/api/v1/namespaces/default/pods";
+  await api.must("POST", path, {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name },
+    spec: {
+      nodeName,
+      terminationGracePeriodSeconds: 0,
+      containers: [{ name: "toolbox", image: TOOLBOX, imagePullPolicy: "Never" }],
+    },
+  });
+  return until(
+    `the pod ${name} runs`,
+    async () => {
+      const pod = (await api.must("GET", `${path}/${name}`)) as {
+        status: { phase: string; podIP?: string };
+      };
+      return pod.status.phase === "Running" ? pod.status.podIP : undefined;
+    },
+    SLOW,
+    500,
+  );
+}
+
+test("a real cluster that has podrouter alone", async (t) => {
+  const real = await realCluster(t);
+  if (real === undefined) return;
+  const { api, machines } = real;
+  const said = () => [...machines.values()].map((machine) => machine.said()).join("\n");
+
+  await t.test("without it, nodes say that the CNI plugin is missing", async () => {
+    await until(
+      "two Nodes that are not ready",
+      async () => {
+        const nodes = await readiness(api);
+        return (
+          [...nodes.values()].filter((text) => /cni plugin not initialized/.test(text)).length === 2
+        );
+      },
+      SLOW,
+      500,
+    ).catch((error: Error) => assert.fail(`${error.message}\n${said()}`));
+  });
+
+  await t.test("kubectl apply makes both Nodes ready", async () => {
+    await api.kubectl("apply", "-f", MANIFEST);
+    await rolledOut(api);
+    await until(
+      "both Nodes are ready",
+      async () => [...(await readiness(api)).values()].every((text) => text === "Ready"),
+      SLOW,
+      500,
+    );
+  });
+
+  await t.test("the agents say that nothing is wrong, and route to each other", async () => {
+    for (const machine of machines.values()) {
+      const routes = await machine.exec("ip", "route", "show", "proto", "17");
+      assert.match(routes, /^10\.233\.\d+\.0\/24 via 192\.168\.50\.5[01] dev enp1s0 *$/m);
+    }
+    const inAgent = ["exec", "-n", "kube-system", "ds/podrouter", "--", "podrouter"];
+    assert.match(await api.kubectl(...inAgent, "status"), /^node[12]: ready, /);
+    assert.match(await api.kubectl(...inAgent, "peers"), /Established/);
+  });
+
+  await t.test("pods of both machines reach each other and the API server", async () => {
+    const [a, b, c] = [
+      await startPod(api, "a", "node1"),
+      await startPod(api, "b", "node2"),
+      await startPod(api, "c", "node2"),
+    ];
+    const exec = (pod: string, ...command: string[]) => api.kubectl("exec", pod, "--", ...command);
+    for (const [pod, target] of [
+      ["a", b],
+      ["b", a],
+      ["b", c],
+      ["a", "192.168.50.51"],
+      ["a", API],
+    ] as const) {
+      assert.match(await exec(pod, "ping", "-c", "1", "-W", "5", target), /1 packets received/);
+    }
+    await exec("b", "sh", "-c", "dd if=/dev/zero of=/www/file bs=1024 count=1024 && httpd -h /www");
+    const size = await exec("a", "sh", "-c", `wget -q -O - http://${b}/file | wc -c`);
+    assert.equal(size.trim(), "1048576");
+  });
+
+  await t.test("pods that go free their addresses and interfaces", async () => {
+    const machine = machines.get("node2") as Machine;
+    const kept = async () => {
+      const veths = await machine.exec("ip", "-br", "link", "show", "type", "veth");
+      const leases = await machine.exec("find", "/var/lib/cni/networks", "-name", "10.*");
+      return [
+        ...veths.split("\n").filter((line) => line.startsWith("veth")),
+        ...leases.split("\n").filter((line) => line !== ""),
+      ];
+    };
+    assert.notDeepEqual(await kept(), []);
+    await api.kubectl("delete", "pod", "a", "b", "c", "--wait=true", "--timeout=60s");
+    await until("nothing of them is left", async () => (await kept()).length === 0, SLOW, 500);
+  });
+
+  await t.test("a rolling restart of the agents takes no route away", async () => {
+    const machine = machines.get("node1") as Machine;
+    const monitor = machine.daemon("monitor", "ip", ["monitor", "route"]);
+    await api.kubectl("rollout", "restart", "daemonset/podrouter", "-n", "kube-system");
+    await rolledOut(api);
+    await monitor.stop();
+    assert.doesNotMatch(monitor.output, /^Deleted 10\.233\..* proto 17/m);
+  });
+
+  await t.test("a deleted Node is withdrawn on the other", async () => {
+    const machine = machines.get("node1") as Machine;
+    await machines.get("node2")?.stop();
+    await api.kubectl("delete", "node", "node2");
+    const gone = async () => (await machine.exec("ip", "route", "show", "proto", "17")) === "";
+    await until("its route is gone", gone);
+    const sets = await machine.exec("ipset", "list", "kube-router-node-ips");
+    assert.doesNotMatch(sets, /192\.168\.50\.51/);
+  });
+});
