@@ -1,0 +1,90 @@
+/** The speaker's whole configuration: what goes before what where several say the same. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type BgpPlan, planBgp } from "../../src/agent/bgp-plan.ts";
+import { configure } from "../../src/agent/config.ts";
+import { parseConfigFile } from "../../src/agent/config-file/parse.ts";
+import type { LoadedConfig } from "../../src/agent/config-file/source.ts";
+import { TopologyReader } from "../../src/agent/node-feed.ts";
+import { nodeSnapshot } from "../../src/k8s/node-snapshot.ts";
+import type { Topology } from "../../src/k8s/topology.ts";
+
+interface Given {
+  readonly flags?: Readonly<Record<string, string>>;
+  readonly file?: string;
+  /** Undefined = without Nodes. */
+  readonly addresses?: readonly string[];
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+function plan({ flags = {}, file, addresses, annotations = {} }: Given): BgpPlan {
+  const surroundings = { nodeName: "node1", hostName: "", inCluster: true };
+  const configured = configure(new Map(Object.entries(flags)), surroundings);
+  assert.ok(configured.ok);
+  const topology = addresses === undefined ? undefined : topologyOf(addresses, annotations);
+  const loaded = file === undefined ? undefined : loadedFrom(file);
+  const made = planBgp({ topology, config: configured.value, loaded, restarted: false });
+  assert.ok(made.ok, made.ok ? "" : made.reason);
+  return made.plan;
+}
+
+function topologyOf(
+  addresses: readonly string[],
+  annotations: Readonly<Record<string, string>>,
+): Topology {
+  const read = nodeSnapshot({
+    metadata: { name: "node1", uid: "1", annotations },
+    spec: { podCIDRs: [] },
+    status: { addresses: addresses.map((address) => ({ type: "InternalIP", address })) },
+  });
+  assert.ok(!("rejected" in read));
+  return new TopologyReader("node1", [4, 6]).read(new Map([["node1", read]]));
+}
+
+function loadedFrom(text: string): LoadedConfig {
+  const parsed = parseConfigFile(text, "bgp.yaml");
+  assert.ok(parsed.ok);
+  return {
+    file: parsed.file,
+    readSecret: () => {
+      throw new Error("there is none");
+    },
+  };
+}
+
+test("maximum paths: the file, then the flag, then one", () => {
+  const flags = { "maximum-paths": "4" };
+  const alone = "global: { routerId: 192.0.2.1";
+  const cases: readonly (readonly [Given, number])[] = [
+    [{ addresses: ["192.0.2.1"] }, 1],
+    [{ addresses: ["192.0.2.1"], flags }, 4],
+    [{ addresses: ["192.0.2.1"], flags, file: "global: { maximumPaths: 2 }" }, 2],
+    [{ addresses: ["192.0.2.1"], flags, file: "global: {}" }, 4],
+    [{ file: `${alone} }` }, 1],
+    [{ file: `${alone} }`, flags }, 4],
+    [{ file: `${alone}, maximumPaths: 8 }`, flags }, 8],
+  ];
+  for (const [given, expected] of cases) {
+    assert.equal(plan(given).speaker.maximumPaths, expected, JSON.stringify(given));
+  }
+});
+
+test("a Node with IPv6 only: it listens there, and has a router id all the same", () => {
+  const { speaker } = plan({ addresses: ["fd00:192:168:50::50"] });
+  assert.deepEqual(speaker.listen, [{ address: "fd00:192:168:50::50", port: 179 }]);
+  assert.match(speaker.routerId, /^\d+\.\d+\.\d+\.\d+$/);
+  const flags = { "router-id": "192.0.2.7" };
+  assert.equal(plan({ addresses: ["fd00::50"], flags }).speaker.routerId, "192.0.2.7");
+});
+
+test("BFD of the annotation is a warning, not a problem", () => {
+  const peers = "- remoteip: 192.0.2.9\n  remoteasn: 65001\n  bfd: { enabled: true }\n";
+  const annotations = { "kube-router.io/peers": peers };
+  const made = plan({ addresses: ["192.0.2.1"], annotations });
+  assert.deepEqual(made.problems, []);
+  assert.deepEqual(
+    made.warnings.map(({ name, severity }) => [name, severity]),
+    [["bfd", "warning"]],
+  );
+  assert.deepEqual(plan({ addresses: ["192.0.2.1"] }).warnings, []);
+});
