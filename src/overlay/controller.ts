@@ -30,9 +30,9 @@ import {
 import { isOurDevice, overheadBytes } from "./names.ts";
 import { isWhole, type OverlayPlan, planOverlay } from "./plan.ts";
 import { type OverlayEvent, type OverlayKernel, OverlayKernelError } from "./ports.ts";
+import { refusedProblem, unavailableProblem } from "./problems.ts";
 import {
   FAMILIES,
-  itemKey,
   type OverlayOperation,
   type OverlaySettings,
   type OverlayWanted,
@@ -84,6 +84,8 @@ export class OverlayController {
   readonly #deps: OverlayDeps;
   readonly #loop: PassLoop;
   #wanted: OverlayWanted | undefined;
+  /** For which the ways are told. */
+  #decided: OverlayWanted | undefined;
   /** Addresses of all other Nodes. */
   #remotes: ReadonlySet<IpAddress> = new Set();
   /** Undefined = to be read. */
@@ -134,8 +136,8 @@ export class OverlayController {
   /** Undefined: no tunnel leads there, and none will. */
   way(nextHop: IpAddress): OverlayWay | undefined {
     const way = this.#ways.get(nextHop);
-    if (way !== undefined || this.#host !== undefined || this.#settings === undefined) return way;
-    return this.#remotes.has(nextHop) ? NOT_YET : undefined;
+    const decided = this.#decided === this.#wanted || this.#settings === undefined;
+    return way === undefined && !decided && this.#remotes.has(nextHop) ? NOT_YET : way;
   }
 
   /** What to take off the MTU of pods, whether or not a tunnel is needed at the moment. */
@@ -183,7 +185,7 @@ export class OverlayController {
     } catch (error) {
       if (!(error instanceof OverlayKernelError)) throw error;
       this.#close();
-      this.#problems = [unavailable(error)];
+      this.#problems = [unavailableProblem(error)];
       this.#failures++;
       return this.#backoff();
     }
@@ -212,6 +214,7 @@ export class OverlayController {
       if (idle || refused.length > 0 || round === OVERLAY_ROUNDS_MAX) {
         this.#finish(plan, [...desired.problems, ...plan.problems, ...refused]);
         this.#renewWays(desired.targets, (target) => isWhole(desired, target, host));
+        this.#decided = wanted;
         if (devicesChanged) this.#deps.onWays("all");
         return { failed: !idle, waiting: plan.waiting };
       }
@@ -303,6 +306,10 @@ export class OverlayController {
       ways.set(target.node, same ? before : way);
       if (!same) changed.add(target.node);
     }
+    // Where tunnels go first, routes have waited for those as well that get none.
+    if (this.first && this.#decided !== this.#wanted) {
+      for (const node of this.#remotes) if (!ways.has(node)) changed.add(node);
+    }
     // One that is gone takes its routes with it.
     const direct = this.#leaves(targets);
     this.#ways = ways;
@@ -364,32 +371,4 @@ function wayOf({ source, vtep }: Target, link: number | undefined): OverlayWay {
 function sameWay(a: OverlayWay, b: OverlayWay): boolean {
   if (!a.ready || !b.ready) return a.ready === b.ready;
   return a.source === b.source && a.hop.link === b.hop.link && a.hop.gateway === b.hop.gateway;
-}
-
-function unavailable(error: OverlayKernelError): OverlayProblem {
-  const hint = error.code === "EPERM" ? " (is CAP_NET_ADMIN missing?)" : "";
-  return {
-    name: "overlay-unavailable",
-    severity: "error",
-    message: `tunnels cannot be kept: ${error.message}${hint}`,
-  };
-}
-
-function refusedProblem(
-  operation: OverlayOperation,
-  code: string,
-  message: string,
-): OverlayProblem {
-  const subject =
-    operation.kind === "put" || operation.kind === "drop"
-      ? itemKey(operation.item)
-      : operation.kind === "create-device"
-        ? operation.device.name
-        : operation.link.name;
-  const hint = code === "EPERM" ? " (is CAP_NET_ADMIN missing?)" : "";
-  return {
-    name: `overlay-refused ${operation.kind} ${subject}`,
-    severity: "error",
-    message: `the kernel refuses \`${describeOperation(operation)}\`: ${message}${hint}`,
-  };
 }

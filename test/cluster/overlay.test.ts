@@ -4,15 +4,19 @@
  * families, and a strict reverse path filter, so that a reply that took another way would be lost.
  */
 import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Cluster, type ClusterNode, clusterUnavailable, nodeObject } from "../support/cluster.ts";
 import { meshUp } from "../support/cluster-checks.ts";
-import { namespacesUnavailable } from "../support/namespaces.ts";
+import { Namespaces, namespacesUnavailable } from "../support/namespaces.ts";
 import { configured, Pods, pluginsUnavailable } from "../support/pods.ts";
 import { requireReal } from "../support/real.ts";
 import { Daemon, run, until } from "../support/shell.ts";
 import { startServer, transfer } from "../support/tcp-transfer.ts";
 
+const PODROUTER = join(import.meta.dirname, "..", "..", "bin", "podrouter");
 const PORT = 8080;
 const OVERLAY = ["--enable-overlay=true", "--overlay-encap=vxlan"];
 
@@ -253,6 +257,17 @@ test("nodes in two subnets, through VXLAN", { timeout: 180_000 }, async (t: Test
     await until("a ping again", () => pods.ping(one.label, three.addresses[0]!));
   });
 
+  await t.test("an agent that starts again cuts nobody off", async () => {
+    const inside = ["netns", "exec", ns.name(one.label)];
+    const pings = run("ip", [
+      ...inside,
+      ...["ping", "-q", "-i", "0.05", "-c", "60", "-W", "2", three.addresses[0]!],
+    ]);
+    await restarted(cluster, OVERLAY);
+    assert.match((await pings).stdout, /60 packets transmitted, 60 received, 0% packet loss/);
+    await routed(cluster, "node1", [...plain(node2), ...tunnelled(node1, node3)]);
+  });
+
   await t.test("type full: all nodes by tunnel", async (t) => {
     await restarted(cluster, [...OVERLAY, "--overlay-type=full"]);
     await routed(cluster, "node1", [...tunnelled(node1, node2), ...tunnelled(node1, node3)]);
@@ -305,6 +320,40 @@ test("nodes in two subnets, through VXLAN", { timeout: 180_000 }, async (t: Test
     // IPv6 has a socket of its own and was not in its way.
     assert.match(await ns.ip("node1", "link show type vxlan"), /podrouter-vx6/);
   });
+});
+
+test("an encapsulation that the kernel lacks ends the start in one sentence", async (t) => {
+  const reason = await namespacesUnavailable();
+  if (!requireReal(t, reason === undefined, reason ?? "")) return;
+  const ns = new Namespaces();
+  const folder = await mkdtemp(join(tmpdir(), "podrouter-overlay-"));
+  t.after(async () => {
+    await ns.remove();
+    await rm(folder, { recursive: true });
+  });
+  await ns.add("node");
+  const inside = ["netns", "exec", ns.name("node")];
+  const probe = ["ip", "link", "add", "probe", "type", "ipip", "remote", "192.0.2.1"];
+  if ((await run("ip", [...inside, ...probe])).status === 0) {
+    t.skip("this kernel has ipip");
+    return;
+  }
+  const file = join(folder, "nodes.json");
+  await writeFile(file, JSON.stringify({ kind: "List", apiVersion: "v1", items: [] }));
+  const result = await run("ip", [
+    ...inside,
+    PODROUTER,
+    ...["run", "--enable-overlay", "--hostname-override=node1", `--nodes-file=${file}`],
+    ...[`--admin-socket=${join(folder, "admin.sock")}`, `--state-dir=${join(folder, "state")}`],
+    "--log-format=text",
+  ]);
+  assert.equal(result.status, 2);
+  assert.match(
+    result.stderr,
+    /--overlay-encap=ipip: this kernel has no ipip devices: load its module \(modprobe ipip\), or/,
+  );
+  // Asking has made nothing.
+  assert.doesNotMatch(await ns.ip("node", "link"), /probe/);
 });
 
 /** Of a node's VXLAN device. */

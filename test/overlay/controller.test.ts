@@ -214,3 +214,20 @@ test("the overhead is that of the largest family, needed now or not", (t) => {
   assert.equal(ipip.overlay.overheadBytes([4]), 20);
   assert.ok(ipip.overlay.first);
 });
+
+test("full: a node that is not looked at yet is waited for, one without a tunnel is not", async (t) => {
+  const one = lab(t, { ...VXLAN, type: "full" });
+  await want(one, "192.168.50.51");
+  one.overlay.want(wanted("192.168.50.51", "192.168.50.52"));
+  assert.equal(one.overlay.way(ip("192.168.50.51"))?.ready, true);
+  assert.equal(one.overlay.way(ip("192.168.50.52"))?.ready, false);
+  await one.clock.advanceAsync(1);
+  assert.equal(one.overlay.way(ip("192.168.50.52"))?.ready, true);
+  // Without an own address on this machine no tunnel starts: the plain way is taken, and told.
+  const bare = lab(t, { ...VXLAN, type: "full" }, { kernel: new FakeOverlay(["192.168.50.9/24"]) });
+  bare.overlay.want(wanted("192.168.50.51"));
+  assert.equal(bare.overlay.way(ip("192.168.50.51"))?.ready, false);
+  await bare.clock.advanceAsync(1);
+  assert.equal(bare.overlay.way(ip("192.168.50.51")), undefined);
+  assert.deepEqual(bare.told, [[ip("192.168.50.51")]]);
+});

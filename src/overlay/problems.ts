@@ -1,0 +1,36 @@
+/** What keeps tunnels from being right, where the kernel has a say, in words for an operator. */
+
+import { describeOperation } from "./describe.ts";
+import type { OverlayProblem } from "./desired.ts";
+import type { OverlayKernelError } from "./ports.ts";
+import { itemKey, type OverlayOperation } from "./types.ts";
+
+/** About all tunnels. */
+export function unavailableProblem(error: OverlayKernelError): OverlayProblem {
+  const hint = error.code === "EPERM" ? " (is CAP_NET_ADMIN missing?)" : "";
+  return {
+    name: "overlay-unavailable",
+    severity: "error",
+    message: `tunnels cannot be kept: ${error.message}${hint}`,
+  };
+}
+
+/** What the kernel refused, in its own words and ours. */
+export function refusedProblem(
+  operation: OverlayOperation,
+  code: string,
+  message: string,
+): OverlayProblem {
+  const subject =
+    operation.kind === "put" || operation.kind === "drop"
+      ? itemKey(operation.item)
+      : operation.kind === "create-device"
+        ? operation.device.name
+        : operation.link.name;
+  const hint = code === "EPERM" ? " (is CAP_NET_ADMIN missing?)" : "";
+  return {
+    name: `overlay-refused ${operation.kind} ${subject}`,
+    severity: "error",
+    message: `the kernel refuses \`${describeOperation(operation)}\`: ${message}${hint}`,
+  };
+}
