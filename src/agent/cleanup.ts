@@ -3,6 +3,8 @@
  * everything is looked for and described; what is then removed is exactly that.
  *
  *   CNI configuration   only when it was made here, and not taken over from others
+ *   leases, CNI socket  of the plugin podrouter-cni, where the CNI configuration has them; an agent
+ *                       that starts later learns from the links of running pods who has what
  *   packet rules        the masquerade rule and the accepts, in both back ends of iptables
  *   routes              protocol 17, main table
  *   tunnels             our devices, and what of protocol 17 is in table 77 or leads to it
@@ -10,9 +12,12 @@
  *
  * The bridge and the kernel's settings stay: pods that run still need them, and others may.
  */
+import { join } from "node:path";
+import { type OwnPluginPaths, ownPluginPaths } from "../cni/conflist.ts";
 import { conflistDisk } from "../cni/conflist-disk.ts";
 import type { ConflistFiles } from "../cni/conflist-file.ts";
 import { iptablesInUse } from "../cni/iptables.ts";
+import { CNI_SOCKET_DEFAULT, LEASES_FILE } from "../cni/plugin/wire.ts";
 import type { PacketFilter } from "../cni/pod-rules.ts";
 import {
   describeOwnRules,
@@ -34,7 +39,8 @@ import { NetlinkKernel } from "../routes/netlink-kernel.ts";
 import { KernelUnavailableError, type RouteKernel } from "../routes/ports.ts";
 import { removeAllRoutes } from "../routes/remove-all.ts";
 import { isOurs } from "../routes/types.ts";
-import { FileError, removeFile } from "../runtime/files.ts";
+import { FileError, fileExists, removeFile } from "../runtime/files.ts";
+import { RUN_FLAGS } from "./flags.ts";
 
 /** The machine, for tests to stand in. */
 export interface CleanupPorts {
@@ -44,6 +50,7 @@ export interface CleanupPorts {
   readonly filters: () => Promise<readonly PacketFilter[]>;
   readonly files: Pick<ConflistFiles, "read">;
   readonly removeFile: (path: string) => Promise<void>;
+  readonly fileExists: (path: string) => boolean;
 }
 
 /** What was found. */
@@ -53,6 +60,8 @@ export interface CleanupPlan {
   /** What is left alone although it looks like ours, and why; and what could not be looked at. */
   readonly notes: readonly string[];
   readonly conflist: string | undefined;
+  /** Of the plugin podrouter-cni. */
+  readonly pluginFiles: readonly string[];
   readonly rules: readonly OwnRules[];
   readonly routes: number;
   readonly overlay: OwnOverlay;
@@ -65,6 +74,11 @@ export interface CleanupResult {
   readonly left: readonly string[];
 }
 
+/** Where they are when the configuration that says so is gone. */
+const PLUGIN_PATHS_DEFAULT: OwnPluginPaths = {
+  socket: CNI_SOCKET_DEFAULT,
+  leases: join(RUN_FLAGS.stateDir.default, LEASES_FILE),
+};
 /** Routes described one by one. Beyond: counted. */
 const ROUTES_NAMED_MAX = 20;
 /** Tunnels, and what belongs to them, described one by one. Beyond: counted. */
@@ -79,6 +93,7 @@ export function systemCleanupPorts(): CleanupPorts {
       iptablesInUse({ run: runProgram, nftGeneration: () => Promise.resolve(undefined) }),
     files: conflistDisk,
     removeFile,
+    fileExists,
   };
 }
 
@@ -88,6 +103,8 @@ export async function planCleanup(confFile: string, ports: CleanupPorts): Promis
   const notes: string[] = [];
   const conflist = await lookForConflist(confFile, ports, notes);
   if (conflist !== undefined) lines.push(`file ${conflist}`);
+  const pluginFiles = await lookForPluginFiles(confFile, ports);
+  lines.push(...pluginFiles.map((path) => `file ${path}`));
   const rules = await findOwnRules(await ports.filters());
   lines.push(...rules.flatMap(describeOwnRules));
   const routes = await lookForRoutes(ports, notes);
@@ -98,7 +115,7 @@ export async function planCleanup(confFile: string, ports: CleanupPorts): Promis
   if (more > 0) lines.push(`and ${more} more tunnels, and routes and rules of table 77`);
   const sets = await lookForSets(ports, notes);
   lines.push(...sets.map((name) => `ipset ${name}`));
-  return { lines, notes, conflist, rules, routes: routes.count, overlay, sets };
+  return { lines, notes, conflist, pluginFiles, rules, routes: routes.count, overlay, sets };
 }
 
 /** Removes what was found. Never rejects for what is in the way: that is in the result. */
@@ -108,10 +125,11 @@ export async function carryOutCleanup(
 ): Promise<CleanupResult> {
   const removed: string[] = [];
   const left: string[] = [];
-  if (plan.conflist !== undefined) {
-    const why = await outcome(() => ports.removeFile(plan.conflist!));
-    if (why === undefined) removed.push(`file ${plan.conflist}`);
-    else left.push(`file ${plan.conflist}: ${why}`);
+  const conflist = plan.conflist === undefined ? [] : [plan.conflist];
+  for (const path of [...conflist, ...plan.pluginFiles]) {
+    const why = await outcome(() => ports.removeFile(path));
+    if (why === undefined) removed.push(`file ${path}`);
+    else left.push(`file ${path}: ${why}`);
   }
   for (const own of plan.rules) {
     const why = await removeOwnRules(own);
@@ -139,6 +157,16 @@ async function lookForConflist(
     notes.push(error.message);
     return undefined;
   }
+}
+
+/** A configuration that cannot be read has been told of already. */
+async function lookForPluginFiles(
+  confFile: string,
+  ports: CleanupPorts,
+): Promise<readonly string[]> {
+  const text = await ports.files.read(confFile).catch(() => undefined);
+  const { socket, leases } = (text && ownPluginPaths(text)) || PLUGIN_PATHS_DEFAULT;
+  return [leases, `${leases}.damaged`, socket].filter((path) => ports.fileExists(path));
 }
 
 async function lookForRoutes(

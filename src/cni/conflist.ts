@@ -146,6 +146,15 @@ export function isOwnConflist(text: string): boolean {
   return typeof parsed !== "string" && parsed.list[CREATED_BY] === CREATOR;
 }
 
+/** Where our own plugin is told to find the agent; undefined when the list does not name it. */
+export function ownPluginPaths(text: string): OwnPluginPaths | undefined {
+  const parsed = parseList(text);
+  if (typeof parsed === "string") return undefined;
+  const own = parsed.plugins.find((plugin) => plugin["type"] === PLUGIN_TYPE);
+  const { socket, leases } = own ?? {};
+  return typeof socket === "string" && typeof leases === "string" ? { socket, leases } : undefined;
+}
+
 function newList(wanted: ConflistWanted, notes: string[]): JsonObject {
   return {
     cniVersion: VERSION_NEW,

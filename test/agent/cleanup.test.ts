@@ -108,6 +108,7 @@ function machine() {
     filters: async () => [filter],
     files: { read: async (path) => files.get(path) },
     removeFile: async (path) => void files.delete(path),
+    fileExists: (path) => files.has(path),
   };
   return { ports, files, routes, sets, changed, overlay };
 }
@@ -193,4 +194,25 @@ test("what cannot be looked at is said, and the rest is done", async () => {
     "the tunnels cannot be listed: no",
     "the ipsets cannot be listed: no",
   ]);
+});
+
+test("leases and socket of the own plugin go, where the configuration has them", async () => {
+  const { ports, files } = machine();
+  const own = { socket: "/run/x/cni.sock", leases: "/var/lib/x/pod-leases.json" };
+  const podCidrs = [prefix("10.233.64.0/24")];
+  const list = planConflist(undefined, { kind: "podrouter", own, podCidrs, mtu: 1500 });
+  assert.ok(list.ok);
+  files.set(PATH, list.text!);
+  for (const path of [own.socket, own.leases, "/run/podrouter/cni.sock"]) files.set(path, "");
+  const plan = await planCleanup(PATH, ports);
+  assert.deepEqual(plan.lines.slice(0, 3), [
+    `file ${PATH}`,
+    `file ${own.leases}`,
+    `file ${own.socket}`,
+  ]);
+  await carryOutCleanup(plan, ports);
+  assert.deepEqual([...files.keys()], ["/run/podrouter/cni.sock"]);
+  // Without the configuration they are looked for where they are by default.
+  const again = await planCleanup(PATH, ports);
+  assert.deepEqual(again.pluginFiles, ["/run/podrouter/cni.sock"]);
 });
