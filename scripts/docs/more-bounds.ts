@@ -10,6 +10,15 @@ const RESTARTS_GROW = "Pauses before the next try grow from the first to the las
 
 export const MORE_BOUNDS: readonly BoundsOfFile[] = [
   {
+    path: "src/agent/mesh.ts",
+    bounds: {
+      MESH_PREFIXES_MAX:
+        "Prefixes of one family from another Node; at 75 % a warning. Beyond: the session ends " +
+        "(Cease), its routes go, the others stay.",
+      MESH_RESTART_SECONDS: "A session that ended so begins again after this.",
+    },
+  },
+  {
     path: "src/k8s/node-list.ts",
     bounds: {
       LIST_SILENCE_MS:

@@ -135,6 +135,19 @@ function meshPeer(session: MeshSession, peer: PeerNode, local: IpAddress): PeerC
 
 const FAMILIES: readonly IpFamily[] = [4, 6];
 
+/**
+ * Prefixes of one family that another Node may announce: far more than pod CIDRs and services come
+ * to, also through a reflector, and few enough to bear.
+ */
+export const MESH_PREFIXES_MAX = 20_000;
+export const MESH_RESTART_SECONDS = 60;
+
+const MESH_LIMITS = {
+  limit: MESH_PREFIXES_MAX,
+  warningPercent: 75,
+  restartSeconds: MESH_RESTART_SECONDS,
+} as const;
+
 /** What is not part of a session between Nodes. */
 const NOTHING_OPTIONAL = {
   enhancedRouteRefresh: false,
@@ -146,7 +159,7 @@ const NOTHING_OPTIONAL = {
   bindInterface: undefined,
   nextHopSelf: false,
   exportPolicy: undefined,
-  maximumPrefixes: undefined,
+  maximumPrefixes: MESH_LIMITS,
   shutdown: undefined,
 } as const;
 

@@ -106,7 +106,7 @@ test("a session between Nodes is plain: what kube-router offers and nothing more
       nextHopSelf: false,
       importPolicy: nodeImport([]),
       exportPolicy: undefined,
-      maximumPrefixes: undefined,
+      maximumPrefixes: { limit: 20_000, warningPercent: 75, restartSeconds: 60 },
       shutdown: undefined,
     },
   ]);

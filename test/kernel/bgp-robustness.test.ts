@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { MESH_PREFIXES_MAX } from "../../src/agent/mesh.ts";
 import type { Capability } from "../../src/bgp/message/types.ts";
 import { QUEUE_BYTES_HIGH } from "../../src/bgp/session/transport.ts";
 import { announce, hex, message, openOf, type RawPeer } from "../support/raw-peer.ts";
@@ -235,6 +236,32 @@ test("a wrong password says so: where we dial, and where the peer does", async (
   assert.ok(missing >= 1, `${missing} segments without a key`);
   assert.match(await lab.client("peers", "dials"), /password is set: .* dropped without a word/);
   assert.ok(!(lab.log + (await lab.metrics())).includes(PASSWORD));
+});
+
+test("a hundred thousand routes of their own attributes where a Node is expected", async (t) => {
+  const limits = `{ limit: ${MESH_PREFIXES_MAX}, warningPercent: 75, restart: 60 }`;
+  const lab = await RobustnessLab.make(t, [
+    { name: "greedy", holdSeconds: 90, extra: `, maximumPrefixes: ${limits}` },
+    { name: "fine", holdSeconds: 3 },
+  ]);
+  if (lab === undefined) return;
+  await lab.established("greedy", "fine");
+  const before = lab.memory("VmRSS");
+  const greedy = lab.raw("greedy");
+  const routes = fatUpdates(ROUTES);
+  for (let i = 0; i < routes.length && greedy.notification === undefined; i += 200) {
+    greedy.send(new Uint8Array(Buffer.concat(routes.slice(i, i + 200))));
+    await sleep(1);
+  }
+  await until("the cease", () => greedy.notification === "6/1");
+  assert.match(lab.log, /prefix limit nearly reached/);
+  const grown = lab.memory("VmHWM") - before;
+  t.diagnostic(`grown by ${Math.round(grown / MB)} MB`);
+  assert.ok(grown < 100 * MB, `${grown} bytes`);
+  assert.equal((await lab.ask("greedy")).status.adminState, "prefix-limit");
+  const { state, established } = (await lab.ask("fine")).status;
+  assert.equal(`${state} ${established}`, "Established 1");
+  assert.ok(longestSilence(lab.raw("fine")) < 2_000);
 });
 
 test("too many prefixes: warning, cease 6/1, back after its time; the others see nothing", async (t) => {
