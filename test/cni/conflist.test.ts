@@ -6,6 +6,7 @@ import {
   type ConflistPlan,
   type ConflistWanted,
   isOwnConflist,
+  ownPluginPaths,
   planConflist,
 } from "../../src/cni/conflist.ts";
 import { prefix } from "../../src/ip/prefix.ts";
@@ -218,6 +219,53 @@ test("ptp: default routes follow the families, other routes stay", () => {
   assert.deepEqual(after.plugins[0]?.ipam?.["routes"], [{ dst: "0.0.0.0/0" }, routes[0]]);
 });
 
+const own = { socket: "/run/podrouter/cni.sock", leases: "/var/lib/podrouter/pod-leases.json" };
+
+test("a new configuration of our own plugin", () => {
+  const after = written(undefined, { kind: "podrouter", own, podCidrs: [V4, V6], mtu: 1450 });
+  assert.deepEqual(after, {
+    cniVersion: "1.0.0",
+    name: "podrouter",
+    createdBy: "podrouter",
+    plugins: [
+      { type: "podrouter-cni", ...own, capabilities: { ips: true, mac: true }, mtu: 1450 },
+      { type: "portmap", capabilities: { portMappings: true }, snat: true },
+    ],
+  });
+  assert.deepEqual(ownPluginPaths(JSON.stringify(after)), own);
+  assert.equal(ownPluginPaths(JSON.stringify(kubeRouter())), undefined);
+  assert.equal(ownPluginPaths("{"), undefined);
+  const plan = good(planConflist(undefined, { ...wanted, kind: "podrouter", own }));
+  assert.deepEqual(plan.programs, ["podrouter-cni", "portmap"]);
+});
+
+test("from bridge to our own plugin and back: the name stays, what is the other's goes", () => {
+  const bridge = { ...kubeRouter(), plugins: [{ ...kubeRouter().plugins[0], strange: 1 }] };
+  const after = written(bridge, { kind: "podrouter", own });
+  assert.equal(after.name, "mynet");
+  assert.deepEqual(after.plugins[0], {
+    type: "podrouter-cni",
+    ...own,
+    capabilities: { ips: true, mac: true },
+    name: "kubernetes",
+    strange: 1,
+    mtu: 1500,
+  });
+  const back = written(after);
+  assert.equal(back.name, "mynet");
+  assert.deepEqual(back.plugins[0], {
+    type: "bridge",
+    bridge: "kube-bridge",
+    isDefaultGateway: true,
+    forceAddress: true,
+    hairpinMode: true,
+    name: "kubernetes",
+    strange: 1,
+    ipam: { type: "host-local", ranges: [[{ subnet: V4 }]] },
+    mtu: 1500,
+  });
+});
+
 test("several pod CIDRs of a family: ptp uses all, the bridge the first and says so", () => {
   const second = prefix("10.233.80.0/24");
   const podCidrs = [V4, V6, second];
@@ -306,12 +354,16 @@ test("ranges and routes of any shape give a valid plan that is settled in one st
     },
     { requiredKeys: [] },
   );
-  const plugin = fc.record({ type: fc.constantFrom("bridge", "ptp"), ipam: fc.option(ipam) });
+  const plugin = fc.record({
+    type: fc.constantFrom("bridge", "ptp", "podrouter-cni"),
+    ipam: fc.option(ipam),
+  });
+  const kinds = fc.constantFrom(...(["bridge", "ptp", "podrouter"] as const));
   fc.assert(
-    fc.property(plugin, fc.constantFrom("bridge" as const, "ptp" as const), (before, kind) => {
+    fc.property(plugin, kinds, (before, kind) => {
       const text = JSON.stringify({ plugins: [before] });
-      const first = good(planConflist(text, { ...wanted, kind }));
-      assert.equal(good(planConflist(first.text, { ...wanted, kind })).text, undefined);
+      const first = good(planConflist(text, { ...wanted, kind, own }));
+      assert.equal(good(planConflist(first.text, { ...wanted, kind, own })).text, undefined);
     }),
   );
 });
