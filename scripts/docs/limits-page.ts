@@ -64,7 +64,8 @@ export function allBounds(): ReadonlyMap<string, readonly Bound[]> {
   const files = globSync(["src/**/limits.ts", "packages/*/src/limits.ts"], { cwd: ROOT });
   const byFolder = new Map<string, Bound[]>(Object.keys(TITLES).map((folder) => [folder, []]));
   const add = (path: string, bounds: readonly Bound[]) => {
-    const folder = Object.keys(TITLES).find((known) => path.startsWith(`${known}/`));
+    // A folder within another stands behind it.
+    const folder = Object.keys(TITLES).findLast((known) => path.startsWith(`${known}/`));
     if (folder === undefined) throw new Error(`${path} has limits and no title in limits.md`);
     byFolder.get(folder)!.push(...bounds);
   };
