@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Namespaces } from "../test/support/namespaces.ts";
 import { must } from "../test/support/shell.ts";
+import { imageRuntime } from "./node-events/image.ts";
 import { API_ADDRESS, SELF_ADDRESS, SUBNET_LENGTH } from "./node-events/lab-cluster.ts";
 import type { DriverOptions, DriverResult, EventTimes, IdleMemory } from "./node-events/types.ts";
 
@@ -46,7 +47,7 @@ export interface StartFigures {
   readonly allRoutesMs: number;
 }
 
-/** What runs; the bundle, made for the purpose, unless told. */
+/** What runs, with the options of the image first; the bundle, made for the purpose, unless told. */
 export interface AgentProgram {
   readonly program?: string;
   readonly nodeFlags?: readonly string[];
@@ -100,6 +101,7 @@ async function drive(sizes: Sizes, agent: AgentProgram): Promise<DriverResult> {
   const namespaces = new Namespaces();
   const folder = await mkdtemp(join(tmpdir(), "podrouter-bench-"));
   try {
+    const image = imageRuntime();
     const program = agent.program ?? (await bundled(folder));
     const own = await namespaces.add("own");
     const others = await namespaces.add("others");
@@ -113,7 +115,8 @@ async function drive(sizes: Sizes, agent: AgentProgram): Promise<DriverResult> {
       namespace: own,
       folder,
       program,
-      nodeFlags: agent.nodeFlags ?? [],
+      nodeFlags: [...image.nodeFlags, ...(agent.nodeFlags ?? [])],
+      env: image.env,
       agentFlags: agent.agentFlags ?? [],
     };
     const args = ["netns", "exec", others, process.execPath, DRIVER, JSON.stringify(options)];

@@ -9,6 +9,9 @@
  *   npm run bench -- s1 --daemons podrouter --bundle OTHER.mjs    another build than the checkout's
  *   npm run bench -- report                    tables, charts and page again from the JSON files
  *
+ * Beside it, for work on one part: bench/rib.ts (the RIB alone, in one process), bench/node-events.ts
+ * (start, rest and Node events of one agent), bench/cni.ts (pods).
+ *
  * A scenario's JSON file is written after each daemon: what was measured stays when the next one
  * fails or is interrupted. Every wait has a time limit; Ctrl-C removes all that was made.
  */
@@ -24,7 +27,7 @@ import { makeBundle } from "./daemons/podrouter.ts";
 import { writeReport } from "./report/page.ts";
 import { plainTable, tableOf } from "./report/table.ts";
 import { machineFacts, mergeResult, readResult } from "./results.ts";
-import type { Figures, RunOptions, Scenario } from "./scenarios/scenario.ts";
+import { type Figures, PartialRun, type RunOptions, type Scenario } from "./scenarios/scenario.ts";
 import { SCENARIOS } from "./scenarios/scenarios.ts";
 import { removeStages } from "./stage.ts";
 
@@ -162,6 +165,7 @@ async function runsOf(
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
       say(`${kind.label}: ${problem}`);
+      if (error instanceof PartialRun) runs.push(error.figures);
       return { runs, problem: problem.split("\n")[0]!.slice(0, 300) };
     }
   }

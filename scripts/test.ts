@@ -18,7 +18,7 @@ interface Group {
 }
 
 const inFolder = (name: string) => (file: string) => file.startsWith(`test/${name}/`);
-const SPECIAL = ["fuzz", "sim", "kernel", "cluster", "interop", "kubernetes"] as const;
+const SPECIAL = ["fuzz", "sim", "kernel", "cluster", "interop", "bench", "kubernetes"] as const;
 
 /** In the order in which they run: what fails fastest first. */
 const GROUPS: Readonly<Record<string, Group>> = {

@@ -60,7 +60,7 @@ process.exit(code);
 
 function startAgent(): Daemon {
   const file = (name: string) => join(options.folder, name);
-  return new Daemon("agent", "ip", [
+  const args = [
     ...["netns", "exec", options.namespace, process.execPath, ...options.nodeFlags],
     ...[options.program, "run", `--hostname-override=${SELF_NAME}`],
     `--kubeconfig=${file("kubeconfig")}`,
@@ -68,7 +68,8 @@ function startAgent(): Daemon {
     `--state-dir=${file("state")}`,
     `--cni-conf-file=${file("10-kuberouter.conflist")}`,
     ...options.agentFlags,
-  ]);
+  ];
+  return new Daemon("agent", "ip", args, { env: { ...options.env } });
 }
 
 async function measured(): Promise<DriverResult> {

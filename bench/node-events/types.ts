@@ -13,6 +13,7 @@ export interface DriverOptions {
   /** What Node.js is to run: the bundle, or src/main.ts. */
   readonly program: string;
   readonly nodeFlags: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
   readonly agentFlags: readonly string[];
 }
 

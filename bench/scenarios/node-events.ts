@@ -10,7 +10,6 @@ import { PrefixPlan } from "../generator/feed.ts";
 import { addressText } from "../generator/messages.ts";
 import type { PeerSpec } from "../generator/peers.ts";
 import type { NodeEvent, Seen } from "../measure/node-events-main.ts";
-import { routeCount } from "../measure/processes.ts";
 import { DAEMON_ADDRESS, DAEMON_AS, linkAddress, Stage } from "../stage.ts";
 import type { Figures, Measure, Scenario } from "./scenario.ts";
 
@@ -113,9 +112,11 @@ async function run(
     await stage.generator.listen();
     const kubeconfig = await startApi(stage, all.slice(0, count));
     const agent = await startAgent(stage, command, kubeconfig);
-    const pid = agent.daemon.child.pid!;
-    const whole = () => agent.running && routeCount(pid) >= count;
-    await until("the kernel has all routes", whole, UP_MS_MAX).catch((error: Error) => {
+    await until(
+      "the kernel has all routes and sets",
+      () => complete(stage, agent, count),
+      UP_MS_MAX,
+    ).catch((error: Error) => {
       throw new Error(`${error.message}: ${agent.output.slice(-1000)}`);
     });
     const helper = new JsonProcess("events", stage.namespaces.name("daemon"), EVENTS_PROGRAM);
@@ -134,6 +135,14 @@ async function run(
   } finally {
     await stage.remove();
   }
+}
+
+async function complete(stage: Stage, agent: NamespaceProcess, count: number): Promise<boolean> {
+  if (!agent.running) throw new Error("the agent ended");
+  const routes = await stage.namespaces.ip("daemon", "route show proto 17");
+  if (routes.trim().split("\n").length !== count) return false;
+  const sets = await stage.namespaces.exec("daemon", "ipset", "list", "-n");
+  return ["kube-router-pod-subnets", "kube-router-node-ips"].every((set) => sets.includes(set));
 }
 
 /**

@@ -51,6 +51,16 @@ export interface Scenario {
   run(kind: DaemonKind, options: RunOptions): Promise<Figures>;
 }
 
+/** A run that ended early, with what it had measured by then. */
+export class PartialRun extends Error {
+  readonly figures: Figures;
+
+  constructor(figures: Figures, cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+    this.figures = figures;
+  }
+}
+
 export function seconds(from: number, to: number): number {
   return Math.max(0, to - from) / 1000;
 }

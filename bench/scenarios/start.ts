@@ -21,7 +21,7 @@ export const S8: Scenario = {
   ],
   chart: { kind: "bars", measures: ["open"] },
   takes: () => true,
-  run: async (kind) => {
+  run: async (kind, options) => {
     const stage = await Stage.build(1);
     try {
       const peer = { address: linkAddress(0), as: 65_001, receives: false, announceAtOnce: false };
@@ -35,7 +35,7 @@ export const S8: Scenario = {
       const { totals } = await reached;
       const pids = await daemon.pids();
       const cpu = await cpuSeconds(pids);
-      await sleep(IDLE_MS);
+      await sleep(Math.min(IDLE_MS, options.idleSeconds * 1000));
       return {
         open: seconds(startedAt, totals.firstOpenAt),
         listen: seconds(startedAt, listensAt),

@@ -7,12 +7,20 @@
 import type { DaemonKind, Neighbor } from "../daemons/daemon.ts";
 import { adminSocket } from "../daemons/podrouter.ts";
 import { RELAY_KEY } from "../daemons/relay.ts";
+import { LateError } from "../generator/client.ts";
 import type { FeedOrder } from "../generator/feed.ts";
 import type { PeerSpec } from "../generator/peers.ts";
 import { AdminProbe } from "../measure/admin-probe.ts";
 import { cpuSeconds, megabytes } from "../measure/processes.ts";
-import { linkAddress, Stage } from "../stage.ts";
-import { type Figures, type Measure, type RunOptions, type Scenario, seconds } from "./scenario.ts";
+import { linkAddress, Stage, type Started } from "../stage.ts";
+import {
+  type Figures,
+  type Measure,
+  PartialRun,
+  type RunOptions,
+  type Scenario,
+  seconds,
+} from "./scenario.ts";
 
 interface Size {
   readonly senders: number;
@@ -100,49 +108,57 @@ function peersOf(size: Size): readonly PeerSpec[] {
 
 async function run(kind: DaemonKind, size: Size, options: RunOptions): Promise<Figures> {
   const stage = await Stage.build(size.senders + 1);
+  const figures: Record<string, number> = {};
   try {
     const peers = peersOf(size);
     await stage.peers(peers);
     const neighbors = peers.map(
       ({ address, as, receives }): Neighbor => ({ address, as, passive: true, export: receives }),
     );
-    const { daemon, folder } = await stage.start(kind, { neighbors });
-    const { generator } = stage;
+    const started = await stage.start(kind, { neighbors });
+    const up = stage.generator.reach({ established: peers.length }, UP_MS_MAX);
+    up.catch(() => undefined);
+    await stage.generator.dial(peers.length);
+    await up;
     const total = size.overlapping ? size.prefixes + size.senders : size.prefixes * size.senders;
-    const up = async () => {
-      const all = generator.reach({ established: peers.length }, UP_MS_MAX);
-      await generator.dial(peers.length);
-      await all;
-    };
-    await up();
-    const probe = kind.key === "podrouter" ? new AdminProbe(adminSocket(folder)) : undefined;
-    const phase = async (live: number, act: () => Promise<number>) => {
-      const reached = generator.reach({ live }, options.timeoutMs);
-      const from = await act();
-      const { at, totals } = await reached;
-      return { took: seconds(from, at), totals };
-    };
-    const pids = await daemon.pids();
-    const before = await cpuSeconds(pids);
-    const load = await phase(total, () => generator.send("announce"));
-    const loadCpu = (await cpuSeconds(pids)) - before;
-    const withdraw = await phase(0, () => generator.send("withdraw"));
-    const again = await phase(total, () => generator.send("announce"));
-    // The relay keeps no table: it has nothing to withdraw when a sender is gone.
-    const drop = kind.key === RELAY_KEY ? undefined : await phase(0, () => generator.drop());
-    const slowest = await probe?.stop();
-    return {
-      load: load.took,
-      withdraw: withdraw.took,
-      again: again.took,
-      ...(drop === undefined ? {} : { drop: drop.took }),
-      loadCpu,
-      cpu: await cpuSeconds(pids),
-      rss: await megabytes(pids, "VmHWM"),
-      updatesOut: load.totals.updates,
-      ...(slowest === undefined ? {} : { adminMs: slowest }),
-    };
+    await phases(stage, kind, started, total, options, figures);
+    return figures;
+  } catch (error) {
+    if (error instanceof LateError) throw new PartialRun(figures, error);
+    throw error;
   } finally {
     await stage.remove();
   }
+}
+
+/** Load, withdraw, load, drop; figures are there as soon as they are known. */
+async function phases(
+  { generator }: Stage,
+  kind: DaemonKind,
+  { daemon, folder }: Started,
+  total: number,
+  options: RunOptions,
+  figures: Record<string, number>,
+): Promise<void> {
+  const probe = kind.key === "podrouter" ? new AdminProbe(adminSocket(folder)) : undefined;
+  const phase = async (live: number, act: () => Promise<number>) => {
+    const reached = generator.reach({ live }, options.timeoutMs);
+    reached.catch(() => undefined);
+    const from = await act();
+    const { at, totals } = await reached;
+    figures["cpu"] = await cpuSeconds(pids);
+    figures["rss"] = await megabytes(pids, "VmHWM");
+    return { took: seconds(from, at), totals };
+  };
+  const pids = await daemon.pids();
+  const before = await cpuSeconds(pids);
+  const load = await phase(total, () => generator.send("announce"));
+  figures["load"] = load.took;
+  figures["loadCpu"] = figures["cpu"]! - before;
+  figures["updatesOut"] = load.totals.updates;
+  figures["withdraw"] = (await phase(0, () => generator.send("withdraw"))).took;
+  figures["again"] = (await phase(total, () => generator.send("announce"))).took;
+  // The relay keeps no table: it has nothing to withdraw when a sender is gone.
+  if (kind.key !== RELAY_KEY) figures["drop"] = (await phase(0, () => generator.drop())).took;
+  if (probe !== undefined) figures["adminMs"] = await probe.stop();
 }
