@@ -8,11 +8,12 @@ import { Cluster, clusterUnavailable } from "../test/support/cluster.ts";
 import { namespacesUnavailable, sweepDeadNamespaces } from "../test/support/namespaces.ts";
 import { bothFamilies, cleanUp, DUAL_STACK_NODES } from "./demo/dual-stack-steps.ts";
 import { twoRouters } from "./demo/multipath-step.ts";
+import { nodesInTwoSubnets, TWO_SUBNETS } from "./demo/overlay-step.ts";
 import { podsByPlugins } from "./demo/pods-step.ts";
 import { Report } from "./demo/report.ts";
 import { deleteAndReturn, lookAround, restartUnderTcpdump, startAll } from "./demo/steps.ts";
 
-const STEPS = 10;
+const STEPS = 11;
 
 async function main(): Promise<number> {
   const keep = process.argv.includes("--keep");
@@ -24,6 +25,8 @@ async function main(): Promise<number> {
   const report = new Report(STEPS);
   const cluster = new Cluster();
   const second = new Cluster(DUAL_STACK_NODES);
+  const third = new Cluster(TWO_SUBNETS);
+  const clusters = [cluster, second, third];
   const interrupted = Promise.withResolvers<never>();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => interrupted.reject(new Error(`${signal}: ended early`)));
@@ -32,15 +35,16 @@ async function main(): Promise<number> {
   try {
     const swept = await sweepDeadNamespaces();
     if (swept.length > 0) report.note(`removed what a killed run had left: ${swept.join(" ")}`);
-    await Promise.race([perform(cluster, second, report), interrupted.promise]);
+    await Promise.race([perform(cluster, second, third, report), interrupted.promise]);
     ended = "complete";
   } catch (error) {
     report.check(describe(error), false);
-    for (const agent of [...cluster.agents.values(), ...second.agents.values()]) {
+    for (const agent of clusters.flatMap(({ agents }) => [...agents.values()])) {
       report.print(`\nlast output of ${agent.name}:\n${agent.output.slice(-3000)}`);
     }
   }
   await second.remove();
+  await third.remove();
   if (keep && ended === "complete") {
     report.summary();
     howToLookAround(cluster, report);
@@ -49,14 +53,19 @@ async function main(): Promise<number> {
   if (!keep) report.step("ending the cluster");
   await cluster.remove();
   if (!keep) {
-    const left = [cluster, second].flatMap(leftovers);
+    const left = clusters.flatMap(leftovers);
     report.check("nothing is left behind", left.length === 0, left.join(" "));
     report.summary();
   }
   return report.failed === 0 ? 0 : 1;
 }
 
-async function perform(cluster: Cluster, second: Cluster, report: Report): Promise<void> {
+async function perform(
+  cluster: Cluster,
+  second: Cluster,
+  third: Cluster,
+  report: Report,
+): Promise<void> {
   await startAll(cluster, report);
   await lookAround(cluster, report);
   await podsByPlugins(cluster, report);
@@ -65,6 +74,7 @@ async function perform(cluster: Cluster, second: Cluster, report: Report): Promi
   await bothFamilies(second, report);
   await twoRouters(second, report);
   await cleanUp(second, report);
+  await nodesInTwoSubnets(third, report);
 }
 
 /** Namespaces of this run that are still there. */
