@@ -14,7 +14,7 @@ import { VERSION } from "./version.ts";
 const STANDARD_ERROR = 2;
 /**
  * The collector of young garbage has helpers, for which the event loop waits; on a node whose cores
- * are busy with something else it waited up to 100 ms for 1 ms of work. Case: `npm run bench -- s1`.
+ * are busy with something else it waited up to 100 ms for 1 ms of work. Case: `npm run bench -- s1`
  */
 const COLLECT_ALONE = "--no-parallel-scavenge";
 /** Half of the manifest's terminationGracePeriodSeconds. */

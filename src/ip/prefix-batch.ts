@@ -113,7 +113,7 @@ const TEXT4_BYTES_MAX = "255.255.255.255/32".length;
 const [DOT, SLASH, ZERO] = [46, 47, 48];
 const scratch = Buffer.alloc(TEXT4_BYTES_MAX);
 
-/** By way of bytes: a third of the time that joining strings takes, and the result is a flat one. */
+/** By way of bytes: a third of the time that joining strings takes, and the result is flat. */
 function formatPrefix4(word: number, length: number): Prefix {
   let at = putDecimal(0, word >>> 24);
   scratch[at++] = DOT;

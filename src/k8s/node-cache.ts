@@ -55,7 +55,7 @@ export class NodeCache {
     }
   }
 
-  /** Keeps these Nodes: in half a second, and at most every five seconds. Never fails, only warns. */
+  /** Keeps these Nodes: in half a second, at most every five seconds. Never fails, only warns. */
   save(nodes: Nodes): void {
     this.#pending = nodes;
     if (this.#timer !== undefined) return;

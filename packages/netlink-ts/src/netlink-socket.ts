@@ -3,10 +3,10 @@
  *
  * The kernel works a request off inside send(2), so a send of many messages is one call, made off
  * the event loop, and its answers are there when it returns. Without that detour go the start of
- * a listing, since its parts are made inside recv(2) anyway, and what a caller knows to be short. Only the last message asks for an
- * acknowledgement: failing ones are answered in any case, in order, so when the last is
- * acknowledged, whatever was not heard of has succeeded. That needs room for as many errors as
- * there are messages; `batchMessagesMax` says how many that is.
+ * a listing, since its parts are made inside recv(2) anyway, and what a caller knows to be short.
+ * Only the last message asks for an acknowledgement: failing ones are answered in any case, in
+ * order, so when the last is acknowledged, whatever was not heard of has succeeded. That needs
+ * room for as many errors as there are messages; `batchMessagesMax` says how many that is.
  *
  * One request is under way at a time, the others wait in line. Answers are matched by sequence
  * number; those of nobody are dropped.
