@@ -95,7 +95,7 @@ test("the Dockerfile lays it out so", () => {
   assert.match(text, /^COPY bin\/podrouter \/opt\/podrouter\/bin\/podrouter$/m);
   assert.match(
     text,
-    /^ENTRYPOINT \["\/usr\/local\/bin\/node", "\/opt\/podrouter\/dist\/podrouter.mjs"\]$/m,
+    /^ENTRYPOINT \["\/usr\/local\/bin\/node", "--[-\w=]+", "\/opt\/podrouter\/dist\/podrouter.mjs"\]$/m,
   );
   // Everything that the build stage copies is let through to it.
   const ignored = readFileSync(join(ROOT, "deploy", "Dockerfile.dockerignore"), "utf8").split("\n");
