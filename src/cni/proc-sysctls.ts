@@ -1,7 +1,8 @@
 /**
  * Kernel settings by the files below /proc/sys: the adapter behind {@link Sysctls}. A container
  * that is not privileged has them read-only; the manifest gives it the host's a second time,
- * writable, which the kernel still allows only for the network namespace that the process has rights over.
+ * writable, which the kernel still allows only for the network namespace that the process has
+ * rights over.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
