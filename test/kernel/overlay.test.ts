@@ -1,0 +1,239 @@
+/**
+ * The tunnels' keeper and the routes through tunnels on the running kernel, in namespaces of their
+ * own; checked with `ip` and `bridge`. Nothing is sent here: test/cluster/overlay.test.ts does.
+ */
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { Namespace } from "../../packages/netlink-ts/test/support/namespace.ts";
+import { prefix } from "../../src/ip/prefix.ts";
+import { OverlayController } from "../../src/overlay/controller.ts";
+import { NetlinkOverlay } from "../../src/overlay/netlink-overlay.ts";
+import type { OverlayKernel } from "../../src/overlay/ports.ts";
+import type { DeviceKind, OverlaySettings, OverlayWanted } from "../../src/overlay/types.ts";
+import { RouteController } from "../../src/routes/controller.ts";
+import { NetlinkKernel } from "../../src/routes/netlink-kernel.ts";
+import { silentLog } from "../../src/runtime/log.ts";
+import { systemClock } from "../../src/runtime/system-clock.ts";
+import { ip } from "../overlay/fake-overlay.ts";
+import { FakeDesired } from "../routes/harness.ts";
+import { requireReal } from "../support/real.ts";
+import { until } from "../support/shell.ts";
+
+const VXLAN: OverlaySettings = { type: "subnet", encap: "vxlan", vni: 77, port: 4789 };
+const OWN = { 4: ip("192.168.50.50"), 6: ip("fd00:50::50") };
+const NODES = 300;
+
+/** Nodes 1 to `count`, each in a subnet of its own. */
+function wanted(count: number): OverlayWanted {
+  const remotes = Array.from({ length: count }, (_, index) => ({
+    4: ip(`10.1.${index >> 8}.${index & 255}`),
+    6: ip(`fd00:1::${(index + 1).toString(16)}`),
+  }));
+  const ownPodCidrs = [prefix("10.233.64.0/24"), prefix("fd00:10:64::/64")];
+  return { own: OWN, ownPodCidrs, remotes };
+}
+
+/** A namespace with the node's addresses; undefined when there can be none. */
+async function machine(t: TestContext) {
+  const namespace = Namespace.make(t);
+  if (namespace === undefined) return undefined;
+  namespace.veth("enp1s0", "192.168.50.50/24");
+  namespace.ip("address add fd00:50::50/64 dev enp1s0 nodad");
+  const kernel = new NetlinkOverlay({ around: (make) => namespace.enter(make) });
+  t.after(() => kernel.close());
+  const vxlan = await kernel.supports("vxlan");
+  return requireReal(t, vxlan, "this kernel has no vxlan") ? { namespace, kernel } : undefined;
+}
+
+function keeper(t: TestContext, kernel: OverlayKernel, settings?: OverlaySettings) {
+  const told: unknown[] = [];
+  let operations = 0;
+  const counting: OverlayKernel = {
+    open: (listener) => kernel.open(listener),
+    read: () => kernel.read(),
+    apply(list) {
+      operations += list.length;
+      return kernel.apply(list);
+    },
+    supports: (kind) => kernel.supports(kind),
+    close: () => kernel.close(),
+  };
+  const overlay = new OverlayController(
+    { settings },
+    {
+      ...{ kernel: counting, clock: systemClock, random: () => 0.5, log: silentLog },
+      settled: () => true,
+      onWays: (nextHops) => told.push(nextHops),
+    },
+  );
+  t.after(() => overlay.stop());
+  overlay.start();
+  return { overlay, told, operations: () => operations };
+}
+
+const count = (text: string, pattern: RegExp): number =>
+  text.split("\n").filter((line) => pattern.test(line)).length;
+
+/** What there is of each kind of item. */
+function items(namespace: Namespace) {
+  const all = (words: string) =>
+    namespace.ip("link").includes("podrouter") ? namespace.ip(words) : "";
+  const table = (family: string) => {
+    try {
+      return namespace.ip(`${family} route show table 77`);
+    } catch {
+      return "";
+    }
+  };
+  return {
+    forwarding: count(namespace.run("bridge", "fdb", "show"), /^0e:.* dst .* self permanent/),
+    neighbours: count(all("neigh show dev podrouter-vx4"), /PERMANENT/),
+    neighbours6: count(all("-6 neigh show dev podrouter-vx6"), /^fe80.*PERMANENT/),
+    routes: count(table("-4"), /dev podrouter-vx4 proto 17/),
+    routes6: count(table("-6"), /via fe80.* dev podrouter-vx6 proto 17/),
+    rules: count(namespace.ip("rule") + namespace.ip("-6 rule"), /lookup 77 proto 17/),
+  };
+}
+
+const full = (nodes: number) => ({
+  forwarding: nodes * 2,
+  neighbours: nodes,
+  neighbours6: nodes,
+  routes: nodes,
+  routes6: nodes,
+  rules: 2,
+});
+const NONE = { ...full(0), rules: 0 };
+
+test("hundreds of nodes, a restart that finds all right, and nothing left at the end", async (t) => {
+  const on = await machine(t);
+  if (on === undefined) return;
+  const { namespace, kernel } = on;
+  const first = keeper(t, kernel, VXLAN);
+  first.overlay.want(wanted(NODES));
+  await until("all tunnels", () => first.overlay.status().tunnels[6] === NODES);
+  assert.deepEqual(items(namespace), full(NODES));
+  assert.match(namespace.ip("-d link show podrouter-vx4"), /alias podrouter overlay/);
+  assert.match(
+    namespace.ip("-d link show podrouter-vx6"),
+    /mtu 1430 [\s\S]*vxlan id 77 local fd00:50::50 .*dstport 4789 .*nolearning/,
+  );
+  const before = first.operations();
+  first.overlay.want(wanted(NODES - 1));
+  await until("one less", () => first.overlay.status().tunnels[6] === NODES - 1);
+  await until("its entries are gone", () => items(namespace).routes6 === NODES - 1);
+  assert.equal(first.operations() - before, 6);
+  await first.overlay.stop();
+
+  const second = keeper(t, kernel, VXLAN);
+  second.overlay.want(wanted(NODES - 1));
+  await until("all tunnels", () => second.overlay.status().tunnels[6] === NODES - 1);
+  assert.equal(second.operations(), 0);
+  await second.overlay.stop();
+
+  const off = keeper(t, kernel);
+  off.overlay.want(wanted(NODES - 1));
+  await until("nothing left", () => !namespace.ip("link").includes("podrouter"));
+  await until("no rule left", () => items(namespace).rules === 0);
+  assert.deepEqual(items(namespace), NONE);
+});
+
+test("whatever somebody removes is back", async (t) => {
+  const on = await machine(t);
+  if (on === undefined) return;
+  const { namespace, kernel } = on;
+  const { overlay } = keeper(t, kernel, VXLAN);
+  overlay.want(wanted(3));
+  await until("all tunnels", () => overlay.status().tunnels[6] === 3);
+  for (const words of [
+    "rule delete priority 32000",
+    "-6 rule delete priority 32000",
+    "route flush table 77",
+    "neigh flush dev podrouter-vx4 nud permanent",
+    "-6 route delete fd00:1::1 table 77",
+    "link set podrouter-vx6 down",
+    "link delete podrouter-vx4",
+    "link set podrouter-vx4 mtu 1300",
+  ]) {
+    namespace.ip(words);
+    await until(`all is right after: ip ${words}`, () => {
+      const links = namespace.ip("link");
+      const right = JSON.stringify(items(namespace)) === JSON.stringify(full(3));
+      return right && /vx4: .*,UP.* mtu 1450/.test(links) && /vx6: .*,UP.* mtu 1430/.test(links);
+    });
+  }
+  namespace.run("bridge", "fdb", "del", "0e:58:0a:01:00:01", "dev", "podrouter-vx4");
+  await until("the forwarding entry", () => items(namespace).forwarding === 6);
+  assert.ok(overlay.status().repairs >= 9);
+  assert.deepEqual(overlay.conditions(), []);
+});
+
+test("what the kernel can make is found out without making it", async (t) => {
+  const on = await machine(t);
+  if (on === undefined) return;
+  const { namespace, kernel } = on;
+  for (const kind of ["ipip", "ip6tnl"] as const satisfies readonly DeviceKind[]) {
+    const real = (() => {
+      try {
+        namespace.ip(
+          `link add real type ${kind} remote ${kind === "ipip" ? "192.0.2.1" : "fd00::1"}`,
+        );
+        namespace.ip("link delete real");
+        return true;
+      } catch {
+        return false;
+      }
+    })();
+    assert.equal(await kernel.supports(kind), real, kind);
+  }
+  assert.doesNotMatch(namespace.ip("link"), /podrouter/);
+});
+
+test("a route through tunnels is read back as it was written: alone, shared, of both families", async (t) => {
+  const on = await machine(t);
+  if (on === undefined) return;
+  const { namespace, kernel } = on;
+  const { overlay } = keeper(t, kernel, VXLAN);
+  overlay.want(wanted(3));
+  await until("all tunnels", () => overlay.status().tunnels[6] === 3);
+  const desired = new FakeDesired();
+  const want = (destination: string, ...nextHops: readonly string[]) => {
+    const to = prefix(destination);
+    desired.routes.set(to, { prefix: to, nextHops: nextHops.map(ip), stale: false });
+  };
+  want("10.233.65.0/24", "10.1.0.0");
+  want("10.233.66.0/24", "10.1.0.1", "10.1.0.2");
+  want("10.233.67.0/24", "10.1.0.1", "192.168.50.51");
+  want("fd00:10:65::/64", "fd00:1::1");
+  want("fd00:10:66::/64", "fd00:1::1", "fd00:1::2");
+  const routes = new RouteController(
+    { guards: { protectedAddresses: [], ownPodCidrs: [] } },
+    {
+      ...{ kernel: new NetlinkKernel({ around: (make) => namespace.enter(make) }), desired },
+      ...{ tunnels: overlay, clock: systemClock, random: () => 0.5, log: silentLog },
+    },
+  );
+  t.after(() => routes.stop());
+  await routes.start();
+  await until("all routes", () => routes.status().installed === 5);
+  assert.deepEqual(routes.status().conditions, []);
+  const text = `${namespace.ip("route")}${namespace.ip("-6 route")}`.replace(/\s+/g, " ");
+  for (const line of [
+    /10\.233\.65\.0\/24 via 10\.1\.0\.0 dev podrouter-vx4 proto 17 src 192\.168\.50\.50 onlink/,
+    /10\.233\.66\.0\/24 proto 17 src 192\.168\.50\.50 nexthop via 10\.1\.0\.1 dev podrouter-vx4 weight 1 onlink/,
+    /10\.233\.67\.0\/24 .*nexthop via 192\.168\.50\.51 dev enp1s0 weight 1 /,
+    /fd00:10:65::\/64 via fe80::\S+ dev podrouter-vx6 proto 17 src fd00:50::50/,
+  ]) {
+    assert.match(text, line);
+  }
+  const { created, replaced } = routes.status().counters;
+  const { resyncs } = routes.status().counters;
+  routes.tunnelsChanged("all");
+  await until("looked at again", () => routes.status().counters.resyncs > resyncs);
+  await until("at rest", () => routes.status().pending === 0);
+  assert.deepEqual(
+    [routes.status().counters.created, routes.status().counters.replaced],
+    [created, replaced],
+  );
+  assert.equal(replaced, 0);
+});
