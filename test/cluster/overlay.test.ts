@@ -305,6 +305,28 @@ test("nodes in two subnets, through VXLAN", { timeout: 180_000 }, async (t: Test
     assert.ok(await pods.ping(one.label, two.addresses[0]!));
   });
 
+  await t.test("off, and a router that knows the pods: nothing is tunnelled", async (t) => {
+    for (const { podCidr, podCidr6, address, address6 } of NODES) {
+      await ns.ip("fabric", `route add ${podCidr} via ${address}`);
+      await ns.ip("fabric", `route add ${podCidr6} via ${address6}`);
+    }
+    const tunnelPackets = await watched(t, cluster, "br1", "udp port 4789");
+    const podPackets = await watched(
+      t,
+      cluster,
+      "br1",
+      "net 10.233.0.0/16 or net fd00:10:233::/48",
+    );
+    for (const address of three.addresses) assert.ok(await pods.ping(one.label, address), address);
+    await until("the router sees pods", () => podPackets().length >= 4);
+    assert.deepEqual(tunnelPackets(), []);
+    assert.deepEqual(await leftovers(cluster, "node1"), []);
+    for (const { podCidr, podCidr6 } of NODES) {
+      await ns.ip("fabric", `route del ${podCidr}`);
+      await ns.ip("fabric", `route del ${podCidr6}`);
+    }
+  });
+
   await t.test("somebody else's VXLAN with our VNI and port is one clear condition", async () => {
     const words = "link add vx type vxlan id 77 dstport 4789 local 192.168.50.50 nolearning";
     await ns.ip("node1", words);
@@ -319,6 +341,21 @@ test("nodes in two subnets, through VXLAN", { timeout: 180_000 }, async (t: Test
     await until("a ping again", () => pods.ping(one.label, three.addresses[0]!));
     // IPv6 has a socket of its own and was not in its way.
     assert.match(await ns.ip("node1", "link show type vxlan"), /podrouter-vx6/);
+  });
+
+  await t.test("cleanup removes tunnels, rules and table, and nothing of others", async () => {
+    await ns.ip("node1", "link add vx type vxlan id 5 dstport 8472 nolearning");
+    await ns.ip("node1", "rule add from 192.0.2.0/24 lookup 77");
+    await cluster.agents.get("node1")!.stop();
+    assert.ok((await leftovers(cluster, "node1")).length > 4);
+    const file = `--cni-conf-file=${cluster.cniConfFile("node1")}`;
+    const { status, stdout } = await cluster.podrouter("node1", "cleanup", "--yes", file);
+    assert.equal(status, 0);
+    assert.match(stdout, /tunnel podrouter-vx4 \(vxlan\)/);
+    const left = await leftovers(cluster, "node1");
+    assert.equal(left.length, 2, left.join("\n"));
+    assert.match(left[0]!, /: vx: /);
+    assert.match(left[1]!, /from 192\.0\.2\.0\/24 lookup 77/);
   });
 });
 
