@@ -42,13 +42,14 @@ async function showStatus(io: CliIo, status: AgentStatus): Promise<void> {
 }
 
 /** `Overlay vxlan, subnet: 3 nodes by tunnel (podrouter-vx4), 1 not yet`. */
-function overlayText(overlay: NonNullable<AgentStatus["overlay"]>): string {
+export function overlayText(overlay: NonNullable<AgentStatus["overlay"]>): string {
   const { encap, type, tunnels, missing, devices } = overlay;
   const perFamily = [4, 6].flatMap((family) => {
     const count = tunnels[family as 4 | 6];
     return count > 0 ? [`${count} by IPv${family}`] : [];
   });
-  const reached = perFamily.length === 0 ? "no node needs a tunnel" : perFamily.join(", ");
+  const none = missing > 0 ? "no tunnel works" : "no node needs a tunnel";
+  const reached = perFamily.length === 0 ? none : perFamily.join(", ");
   const names = devices.slice(0, 2).map(printable).join(", ");
   const more = devices.length > 2 ? ` and ${devices.length - 2} more` : "";
   const through = devices.length === 0 ? "" : ` (${names}${more})`;
