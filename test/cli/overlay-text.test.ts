@@ -1,12 +1,13 @@
 /** The line of `podrouter status` about tunnels. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { OverlaySummary } from "../../src/agent/overlay-part.ts";
 import { overlayText } from "../../src/cli/status-command.ts";
 
 const NONE = { tunnels: { 4: 0, 6: 0 }, missing: 0, devices: [], repairs: 0, failed: 0 };
 
 test("tunnels are counted by family, and at most two devices named", () => {
-  for (const [overlay, text] of [
+  const cases: readonly (readonly [OverlaySummary, string])[] = [
     [{ ...NONE, encap: "vxlan", type: "subnet" }, "vxlan, subnet: no node needs a tunnel"],
     [
       {
@@ -26,7 +27,8 @@ test("tunnels are counted by family, and at most two devices named", () => {
       { ...NONE, encap: "ipip", type: "subnet", missing: 1 },
       "ipip, subnet: no tunnel works, 1 not yet",
     ],
-  ] as const) {
+  ];
+  for (const [overlay, text] of cases) {
     assert.equal(overlayText(overlay), `Overlay ${text}\n`);
   }
 });
