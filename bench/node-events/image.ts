@@ -8,11 +8,14 @@ export interface ImageRuntime {
   /** Options of Node.js before the program. */
   readonly nodeFlags: readonly string[];
   /** Variables other than the PATH. */
-  readonly env: Readonly<Record<string, string>>;
+  readonly env: Record<string, string>;
 }
 
-/** Throws when the recipe has another form than is expected here. */
-export function imageRuntime(): ImageRuntime {
+/**
+ * `cache`: the folder in place of the image's for compiled code. Throws when the recipe has another
+ * form than is expected here.
+ */
+export function imageRuntime(cache: string): ImageRuntime {
   const text = readFileSync(DOCKERFILE, "utf8");
   const entry = /^ENTRYPOINT (\[.*\])$/m.exec(text)?.[1];
   const variables = /^ENV ((?:.*\\\n)*.*)$/m.exec(text)?.[1];
@@ -20,5 +23,5 @@ export function imageRuntime(): ImageRuntime {
   const words = JSON.parse(entry) as readonly string[];
   const settings = variables.split(/[\s\\]+/).map((setting) => setting.split("="));
   const env = Object.fromEntries(settings.filter(([name]) => name !== "PATH"));
-  return { nodeFlags: words.slice(1, -1), env };
+  return { nodeFlags: words.slice(1, -1), env: { ...env, NODE_COMPILE_CACHE: cache } };
 }

@@ -36,6 +36,9 @@ export interface IdleMemory {
 export interface DriverResult {
   /** From before the process was made. */
   readonly firstOpenMs: number;
+  /** What of that the agent's main thread worked, and what it waited for a processor. */
+  readonly firstOpenCpuMs: number;
+  readonly firstOpenQueuedMs: number;
   readonly allRoutesMs: number;
   readonly events: readonly EventTimes[];
   readonly idle: IdleMemory | undefined;

@@ -97,6 +97,10 @@ test("the Dockerfile lays it out so", () => {
     text,
     /^ENTRYPOINT \["\/usr\/local\/bin\/node", "--[-\w=]+", "\/opt\/podrouter\/dist\/podrouter.mjs"\]$/m,
   );
+  // The engine keeps apart what it made under other options.
+  const entry = /^ENTRYPOINT \[(.+)\]$/m.exec(text)?.[1] ?? "";
+  assert.ok(text.includes(`\nRUN [${entry}, "version"]\n`));
+  assert.match(text, /^ +NODE_COMPILE_CACHE=\/opt\/podrouter\/cache\b/m);
   // Everything that the build stage copies is let through to it.
   const ignored = readFileSync(join(ROOT, "deploy", "Dockerfile.dockerignore"), "utf8").split("\n");
   const copied = [...text.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap((match) =>
