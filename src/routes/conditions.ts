@@ -2,7 +2,7 @@
 import type { IpAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import { describeRefusal, type GuardRefusal } from "./guards.ts";
-import { CONDITIONS_LISTED_MAX, FOREIGN_NAMED_MAX } from "./limits.ts";
+import { CONDITIONS_KEPT_MAX, CONDITIONS_LISTED_MAX, FOREIGN_NAMED_MAX } from "./limits.ts";
 import type { KernelFailure } from "./ports.ts";
 import { describeUnreachable, type Unreachable } from "./topology.ts";
 import type { Hop, KernelRoute } from "./types.ts";
@@ -120,13 +120,17 @@ function about(
   return { name: `${code} ${prefix}`, code, severity, message, prefix, nextHops };
 }
 
-/** The conditions that stand, by prefix. */
+/**
+ * The conditions that stand, by prefix. Of a full table none of which can be installed a bounded
+ * number is kept whole, of the others the prefix: these count, and are looked at like the rest.
+ */
 export class ConditionBook {
-  readonly #byPrefix = new Map<Prefix, RouteCondition>();
+  readonly #whole = new Map<Prefix, RouteCondition>();
+  readonly #others = new Set<Prefix>();
   #version = 0;
 
   get total(): number {
-    return this.#byPrefix.size;
+    return this.#whole.size + this.#others.size;
   }
 
   /** Another number whenever something changed. */
@@ -137,33 +141,46 @@ export class ConditionBook {
   /** Sets the condition of a prefix, or removes it. */
   set(prefix: Prefix, condition: RouteCondition | undefined): void {
     if (condition === undefined) {
-      if (this.#byPrefix.delete(prefix)) this.#version++;
-    } else if (this.#byPrefix.get(prefix)?.message !== condition.message) {
-      this.#byPrefix.set(prefix, condition);
-      this.#version++;
+      if (this.total > 0 && (this.#whole.delete(prefix) || this.#others.delete(prefix))) {
+        this.#version++;
+      }
+      return;
     }
+    const known = this.#whole.get(prefix);
+    if (known?.message === condition.message) return;
+    if (known === undefined && this.#whole.size >= CONDITIONS_KEPT_MAX) {
+      if (this.#others.has(prefix)) return;
+      this.#others.add(prefix);
+    } else {
+      this.#others.delete(prefix);
+      this.#whole.set(prefix, condition);
+    }
+    this.#version++;
   }
 
+  /** Undefined also for one that is not kept whole. */
   get(prefix: Prefix): RouteCondition | undefined {
-    return this.#byPrefix.get(prefix);
+    return this.#whole.get(prefix);
   }
 
   /** The prefixes that have one. */
-  prefixes(): Iterable<Prefix> {
-    return this.#byPrefix.keys();
+  *prefixes(): Generator<Prefix, void> {
+    yield* this.#whole.keys();
+    yield* this.#others;
   }
 
-  /** Those whose next hop is not reachable, and among these. */
+  /** Those whose next hop is not reachable, and among these; and those of which it is not known. */
   *waitingFor(nextHops: ReadonlySet<IpAddress>): Generator<Prefix, void> {
-    for (const [prefix, { code, nextHops: own }] of this.#byPrefix) {
+    for (const [prefix, { code, nextHops: own }] of this.#whole) {
       if (code === "next-hop-not-reachable" && own.some((one) => nextHops.has(one))) yield prefix;
     }
+    yield* this.#others;
   }
 
   /** The first ones, oldest first. */
   list(): RouteCondition[] {
     const listed: RouteCondition[] = [];
-    for (const condition of this.#byPrefix.values()) {
+    for (const condition of this.#whole.values()) {
       if (listed.length === CONDITIONS_LISTED_MAX) break;
       listed.push(condition);
     }

@@ -6,6 +6,8 @@ export const SLICE_PREFIXES_MAX = 400;
 export const BATCHES_MAX = 2;
 /** Next hops of one route. Beyond: the lowest addresses are used, the others are left out. */
 export const NEXT_HOPS_MAX = 64;
+/** Conditions kept with their text. Beyond: the prefix is kept, and counted. */
+export const CONDITIONS_KEPT_MAX = 4_000;
 /** Conditions listed by `status()`. Beyond: counted in `conditionsTotal`, not listed. */
 export const CONDITIONS_LISTED_MAX = 200;
 /** A dry run looks at all routes again when so long, and as long as they changed, nothing did. */
