@@ -16,8 +16,12 @@ const [node1, node2] = NODES as readonly [ClusterNode, ClusterNode];
 const OUTSIDE6 = "fd00:192:168:50::1";
 const PORT = 8080;
 
-test("dual stack pods", async (t: TestContext) => {
-  const started = await startedPodCluster(t, { nodes: NODES });
+for (const plugin of ["bridge", "podrouter"]) {
+  test(`dual stack pods by ${plugin}`, (t) => dualStack(t, plugin));
+}
+
+async function dualStack(t: TestContext, plugin: string): Promise<void> {
+  const started = await startedPodCluster(t, { nodes: NODES, extra: [`--cni-plugin=${plugin}`] });
   if (started === undefined) return;
   const { cluster, pods } = started;
   const ns = cluster.namespaces;
@@ -93,4 +97,4 @@ test("dual stack pods", async (t: TestContext) => {
       await server.stop();
     }
   });
-});
+}

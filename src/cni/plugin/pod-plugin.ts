@@ -204,7 +204,10 @@ export class PodPlugin {
     const lease = this.#book.find(request);
     const addresses = lease === undefined ? [] : this.#book.describe(lease);
     if (lease === undefined || !addresses.every((one) => one !== undefined)) {
-      const text = lease === undefined ? "no address is known of it" : "its addresses are in no pod CIDR of this node any more";
+      const text =
+        lease === undefined
+          ? "no address is known of it"
+          : "its addresses are in no pod CIDR of this node any more";
       throw new CniSpecError(Code.CHECK_FAILED, `${request.interfaceName}: ${text}`);
     }
     const said = new Set(
