@@ -98,7 +98,8 @@ export class OverlayPart {
 
   /** What a dry run holds back. */
   planned(): readonly string[] {
-    return this.#controller.planned().map((line) => `ip ${line}`);
+    const program = (line: string) => (line.startsWith("fdb ") ? "bridge" : "ip");
+    return this.#controller.planned().map((line) => `${program(line)} ${line}`);
   }
 
   /** For the metrics. */

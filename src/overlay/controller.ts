@@ -299,12 +299,14 @@ export class OverlayController {
   ): void {
     const ways = new Map<IpAddress, OverlayWay>();
     const changed = new Set<IpAddress>();
+    let lost = false;
     for (const target of targets) {
       const before = this.#ways.get(target.node);
       const way = wayOf(target, wholeOn(target)?.index);
       const same = before !== undefined && sameWay(before, way);
       ways.set(target.node, same ? before : way);
       if (!same) changed.add(target.node);
+      lost ||= before?.ready === true && !way.ready;
     }
     // Where tunnels go first, routes have waited for those as well that get none.
     if (this.first && this.#decided !== this.#wanted) {
@@ -313,7 +315,8 @@ export class OverlayController {
     // One that is gone takes its routes with it.
     const direct = this.#leaves(targets);
     this.#ways = ways;
-    if (direct) this.#deps.onWays("all");
+    // What is lost may have taken its routes with it, without a word from the kernel.
+    if (direct || lost) this.#deps.onWays("all");
     else if (changed.size > 0) this.#deps.onWays(changed);
   }
 

@@ -186,6 +186,7 @@ export class RouteController {
     const due = this.#resyncAt ?? Number.NEGATIVE_INFINITY;
     return (
       this.#converged &&
+      this.#unavailable === undefined &&
       this.#busy === undefined &&
       this.#agenda.marked === 0 &&
       !this.#agenda.scans &&

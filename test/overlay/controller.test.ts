@@ -13,7 +13,7 @@ import {
 import type { OverlaySettings, OverlayWanted } from "../../src/overlay/types.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { recordingLog } from "../support/recording-log.ts";
-import { FakeOverlay, ip } from "./fake-overlay.ts";
+import { FakeOverlay, FOREIGN_VXLAN, ip } from "./fake-overlay.ts";
 
 const VXLAN: OverlaySettings = { type: "subnet", encap: "vxlan", vni: 77, port: 4789 };
 const FAR = ip("192.168.51.50");
@@ -230,4 +230,17 @@ test("full: a node that is not looked at yet is waited for, one without a tunnel
   await bare.clock.advanceAsync(1);
   assert.equal(bare.overlay.way(ip("192.168.50.51")), undefined);
   assert.deepEqual(bare.told, [[ip("192.168.50.51")]]);
+});
+
+test("a device that somebody puts his own in the place of: the routes are told", async (t) => {
+  const one = lab(t);
+  await want(one, "192.168.51.50");
+  one.told.length = 0;
+  one.kernel.remove("podrouter-vx4");
+  one.kernel.addLink({ ...FOREIGN_VXLAN, index: 50, name: "podrouter-vx4", vni: 5 });
+  one.kernel.listener?.onEvent({ kind: "link", index: 50, name: "podrouter-vx4" });
+  await one.clock.advanceAsync(OVERLAY_GAP_MS);
+  assert.equal(one.overlay.way(FAR)?.ready, false);
+  assert.deepEqual(one.told, ["all"]);
+  assert.equal(one.overlay.conditions().length, 1);
 });
