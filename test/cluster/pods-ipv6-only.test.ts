@@ -17,8 +17,12 @@ const [node1, node2] = NODES as readonly [ClusterNode, ClusterNode];
 const OUTSIDE = "fd00:192:168:50::1";
 const PORT = 8080;
 
-test("nodes and pods with IPv6 only", async (t: TestContext) => {
-  const started = await startedPodCluster(t, { nodes: NODES });
+for (const plugin of ["bridge", "podrouter"]) {
+  test(`nodes and pods with IPv6 only, by ${plugin}`, (t) => ipv6Only(t, plugin));
+}
+
+async function ipv6Only(t: TestContext, plugin: string): Promise<void> {
+  const started = await startedPodCluster(t, { nodes: NODES, extra: [`--cni-plugin=${plugin}`] });
   if (started === undefined) return;
   const { cluster, pods } = started;
   const ns = cluster.namespaces;
@@ -70,7 +74,7 @@ test("nodes and pods with IPv6 only", async (t: TestContext) => {
     assert.match(rules, /match-set inet6:kube-router-pod-subnets src .* -j MASQUERADE/);
     assert.equal(await ns.exec("node1", "cat", "/proc/sys/net/ipv6/conf/all/forwarding"), "1\n");
     const conflist = await readFile(cluster.cniConfFile("node1"), "utf8");
-    assert.match(conflist, /"subnet": "fd00:10:233:40::\/64"/);
+    if (plugin === "bridge") assert.match(conflist, /"subnet": "fd00:10:233:40::\/64"/);
     assert.doesNotMatch(conflist, /\d+\.\d+\.\d+\.\d+\//);
   });
 
@@ -108,7 +112,7 @@ test("nodes and pods with IPv6 only", async (t: TestContext) => {
     assert.equal(await transfer(ns, "node2", node1.address, 8888), node2.address);
     await server.stop();
   });
-});
+}
 
 /** FNV-1a of 32 bits over the address's 16 octets, as the flag's help promises kube-router users. */
 function hashOf(address: string): string {
