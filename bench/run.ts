@@ -9,8 +9,8 @@
  *   npm run bench -- s1 --daemons podrouter --bundle OTHER.mjs    another build than the checkout's
  *   npm run bench -- report                    tables, charts and page again from the JSON files
  *
- * Beside it, for work on one part: bench/rib.ts (the RIB alone, in one process), bench/node-events.ts
- * (start, rest and Node events of one agent), bench/cni.ts (pods).
+ * Beside it, for work on one part: bench/rib.ts (the RIB alone, in one process),
+ * bench/node-events.ts (start, rest and Node events of one agent), bench/cni.ts (pods).
  *
  * A scenario's JSON file is written after each daemon: what was measured stays when the next one
  * fails or is interrupted. Every wait has a time limit; Ctrl-C removes all that was made.

@@ -4,7 +4,8 @@
  */
 
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { chmod } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { writeConfig } from "../../test/support/peers/process.ts";
 import { until } from "../../test/support/shell.ts";
 import { type DaemonKind, type DaemonSetup, launch, RunningDaemon, versionOf } from "./daemon.ts";
@@ -26,21 +27,32 @@ export function frr(install: Install): DaemonKind {
       const seen = install.seen(setup.folder);
       const common = (name: string) => [
         ...["-f", `${seen}/${name}.conf`, "-i", `${seen}/${name}.pid`, "--vty_socket", seen],
-        ...["-u", "root", "-g", "root", "-z", `${seen}/zserv.api`],
+        ...["-z", `${seen}/zserv.api`],
       ];
       const command = (words: readonly string[]) => install.command(setup.folder, words);
       const alone = ["--no_kernel", "--no_zebra"];
       const bgpd = command([
-        ...[BGPD, ...common("bgpd"), "--skip_runas", "-l", setup.address],
+        ...[BGPD, ...common("bgpd"), "--skip_runas", "-u", "root", "-g", "root"],
+        ...["-l", setup.address],
         ...["-p", `${setup.port}`, ...(setup.kernel ? [] : alone)],
       ]);
       if (!setup.kernel) return new RunningDaemon(launch(setup, "bgpd", bgpd));
-      await writeConfig(setup.folder, "zebra.conf", "hostname zebra\nlog stdout errors\n");
+      await prepareZebra(setup.folder);
       const zebra = launch(setup, "zebra", command([ZEBRA, ...common("zebra")]));
-      await until("zebra listens", () => existsSync(join(setup.folder, "zserv.api")));
+      const listens = () => !zebra.running || existsSync(join(setup.folder, "zserv.api"));
+      await until("zebra listens", listens);
+      if (!zebra.running) throw new Error(`zebra ended: ${zebra.output}`);
       return new RunningDaemon(zebra, launch(setup, "bgpd", bgpd));
     },
   };
+}
+
+/** It gives up being root for a user of its own, which must get at its files. */
+async function prepareZebra(folder: string): Promise<void> {
+  const config = await writeConfig(folder, "zebra.conf", "hostname zebra\nlog stdout errors\n");
+  await chmod(config, 0o644);
+  await chmod(folder, 0o777);
+  await chmod(dirname(folder), 0o711);
 }
 
 function frrConfig({ as, routerId, neighbors, holdSeconds, address: own }: DaemonSetup): string {

@@ -15,7 +15,11 @@ const PACKAGES = ["bird3", "frr", "gobgpd"] as const;
 const MAKE_MS_MAX = 1_200_000;
 /** A mirror that was frozen has an old Release file; what it signs is checked all the same. */
 const APT = "-q -o Acquire::Check-Valid-Until=false";
-const INSTALL = `export DEBIAN_FRONTEND=noninteractive; apt-get ${APT} update && apt-get ${APT} install -y --no-install-recommends ${PACKAGES.join(" ")}`;
+const INSTALL = [
+  "export DEBIAN_FRONTEND=noninteractive",
+  `apt-get ${APT} update`,
+  `apt-get ${APT} install -y --no-install-recommends ${PACKAGES.join(" ")}`,
+].join(" && ");
 
 function folder(): string {
   const cache = process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache");

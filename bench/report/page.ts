@@ -8,7 +8,7 @@ import { chartOf } from "./chart.ts";
 import { goalRows } from "./goals.ts";
 import { markdownTable, tableOf } from "./table.ts";
 
-const HEAD = `<!-- Made by \`npm run bench\` from the JSON files beside it: change bench/, not this. -->
+const HEAD = `<!-- Made by \`npm run bench\` from its JSON files: change bench/, not this. -->
 
 # Performance
 

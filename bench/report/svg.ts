@@ -1,4 +1,4 @@
-/** Charts by hand: plain SVG text, no fonts or scripts from elsewhere. Both axes are logarithmic. */
+/** Charts by hand: plain SVG text, no fonts or scripts from elsewhere; axes are logarithmic. */
 import { number } from "./table.ts";
 
 export interface Bar {
@@ -92,7 +92,8 @@ export function barChart(title: string, panels: readonly Panel[]): string {
       const colour = bar.own ? OWN_COLOUR : "#9aa5b1";
       body.push(text(LABEL_WIDTH - 8, y + 13, bar.label, ' text-anchor="end"'));
       body.push(
-        `<rect x="${LABEL_WIDTH}" y="${y}" width="${width.toFixed(1)}" height="${BAR_HEIGHT}" fill="${colour}"/>`,
+        `<rect x="${LABEL_WIDTH}" y="${y}" width="${width.toFixed(1)}"` +
+          ` height="${BAR_HEIGHT}" fill="${colour}"/>`,
       );
       body.push(text(LABEL_WIDTH + width + 6, y + 13, number(bar.value)));
     });

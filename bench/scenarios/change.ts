@@ -55,8 +55,8 @@ function sweep(
 export const CHANGE_PEERS = sweep(
   "change-peers",
   "peers",
-  "Internal peers with one /24 each, one external receiver of all. One of the peers announces and " +
-    "withdraws one more prefix, a thousand times one after another.",
+  "Internal peers with one /24 each, one external receiver of all. One of the peers announces " +
+    "and withdraws one more prefix, a thousand times one after another.",
   [10, 30, 100, 300, 1000],
   (count) => ({
     peers: meshPeers({ count, announceAtOnce: true, receiver: true }),

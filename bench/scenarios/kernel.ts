@@ -65,7 +65,7 @@ export const S4: Scenario = {
   key: "s4",
   title: "S4: a thousand peers withdraw, or are gone, at once",
   text:
-    "1,000 internal peers with one /24 each, all in the kernel. Each withdraws its own; later all " +
+    "1,000 internal peers with one /24 each, all in the kernel. Each withdraws its own; then all " +
     "sessions are dropped: until the kernel has none of the routes.",
   measures: [
     { key: "withdraw", label: "withdraw → kernel clean", unit: "s", ratio: true },

@@ -1,4 +1,4 @@
-/** S6: a Node is made, or deleted, at the API server: until the kernel has its route and members. */
+/** S6: a Node is made, or deleted, at the API server: until the kernel is as it must be. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { nodeObject } from "../../test/support/cluster.ts";
@@ -32,7 +32,7 @@ export const S6: Scenario = {
   key: "s6",
   title: "S6: a Node event until the kernel is right",
   text:
-    "The agent in a cluster of so many Nodes, each a peer with its pod CIDR. One more Node is made " +
+    "The agent in a cluster of so many Nodes, each a peer with its pod CIDR. One more is made " +
     `at the API server and deleted again, ${EVENTS} times each: from the request's beginning ` +
     "until the kernel has the route (over a new BGP session) and the sets have both members, or " +
     "none of them. The API server is the tests' own.",

@@ -59,15 +59,17 @@ export const S2O: Scenario = tableLoad("s2o", "S2o: thirty senders of the same p
 
 function tableLoad(key: string, title: string, size: Size): Scenario {
   const of = `${size.prefixes.toLocaleString("en")} prefixes`;
+  const senders = `${size.senders} external sender${size.senders > 1 ? "s" : ""}`;
+  const last = size.overlapping ? " One more prefix of each sender's own ends its stream." : "";
   const each = size.senders > 1 ? ` each${size.overlapping ? ", the same ones" : ""}` : "";
   return {
     key,
     title,
     text:
-      `${size.senders} external sender${size.senders > 1 ? "s" : ""} of ${of}${each}, /16 to /24, ` +
+      `${senders} of ${of}${each}, /16 to /24, ` +
       `in ${size.sets.toLocaleString("en")} attribute sets, at most ${PREFIXES_PER_UPDATE} an ` +
       "UPDATE; one external receiver. From the first octet written until the receiver's table " +
-      `is complete, or empty.${size.overlapping ? " One more prefix of each sender's own ends its stream." : ""}`,
+      `is complete, or empty.${last}`,
     measures: MEASURES,
     chart: { kind: "bars", measures: ["load", "withdraw", "drop"] },
     takes: () => true,
