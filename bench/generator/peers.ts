@@ -4,7 +4,7 @@
  * ends when the receiver's table (or the number of sessions) is what was asked for.
  *
  * The bound: one receiver counts about 10 million prefixes a second, all senders together write
- * about 300 MB a second, a session costs about 0.2 ms of CPU. The bench prints, in each run, what the
+ * about 300 MB a second, a session costs about 0.2 ms of CPU. Each run of the bench prints what the
  * generator reaches against a relay that does no routing: a daemon is never faster than that.
  */
 import { createServer, type Server, type Socket } from "node:net";
