@@ -59,6 +59,32 @@ const credentialsOnly: Plugin = {
   },
 };
 
+/** Files of packages that are loaded with them and never used here; importer and what it imports. */
+const NEVER_USED = [
+  ["pino/lib/transport.js", "thread-stream"],
+  ["prom-client/index.js", "./lib/cluster"],
+  ["prom-client/index.js", "./lib/pushgateway"],
+  ["zod/v4/core/index.js", "../locales/index.js"],
+  ["zod/v4/classic/external.js", "../locales/index.js"],
+] as const;
+
+/** Worker threads for logs, metrics that are pushed over TLS, errors in fifty languages. */
+const neverUsed: Plugin = {
+  name: "never-used",
+  setup({ onLoad, onResolve }) {
+    onResolve({ filter: /^(thread-stream|\.\/lib\/.+|\.\.\/locales\/index\.js)$/ }, (args) =>
+      NEVER_USED.some(([file, path]) => path === args.path && args.importer.endsWith(`/${file}`))
+        ? { path: args.path, namespace: "never-used" }
+        : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: "never-used" }, ({ path }) => ({
+      contents: `module.exports = class {
+        constructor() { throw new Error("bug: ${path} is not in the bundle"); }
+      };`,
+    }));
+  },
+};
+
 /**
  * What an agent may never use: credentials of clouds, proxies, files in YAML, programs to run, TLS.
  * None of it is loaded before.
@@ -85,7 +111,7 @@ const result = await build({
   legalComments: "none",
   metafile: true,
   logLevel: "warning",
-  plugins: [koffiBeside, credentialsOnly, lazyModules],
+  plugins: [koffiBeside, credentialsOnly, neverUsed, lazyModules],
   banner: {
     // Packages in CommonJS form that are bundled still call require() for Node's own modules.
     js:
