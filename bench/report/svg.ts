@@ -21,7 +21,7 @@ export interface Line {
 }
 
 const WIDTH = 820;
-const LABEL_WIDTH = 170;
+const LABEL_WIDTH = 195;
 const VALUE_WIDTH = 80;
 const BAR_HEIGHT = 18;
 const BAR_STEP = 24;
