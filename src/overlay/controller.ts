@@ -13,7 +13,7 @@ import { backoffMs } from "../runtime/backoff.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { PassLoop } from "../runtime/pass-loop.ts";
-import { describeOperation } from "./describe.ts";
+import { describeOperation, subjectOf } from "./describe.ts";
 import { desiredOverlay, NOTHING_DESIRED, type OverlayProblem, type Target } from "./desired.ts";
 import { HostState } from "./host-state.ts";
 import {
@@ -33,6 +33,7 @@ import { type OverlayEvent, type OverlayKernel, OverlayKernelError } from "./por
 import { refusedProblem, unavailableProblem } from "./problems.ts";
 import {
   FAMILIES,
+  itemKey,
   type OverlayOperation,
   type OverlaySettings,
   type OverlayWanted,
@@ -98,6 +99,8 @@ export class OverlayController {
   #failures = 0;
   #repairs = 0;
   #failed = 0;
+  /** Keys of the items, and names of the devices, that the kernel is changing for us. */
+  readonly #underWay = new Set<string>();
   /** Somebody else changed something; the next operations put it right. */
   #meddled = false;
 
@@ -261,7 +264,8 @@ export class OverlayController {
     const refused: OverlayProblem[] = [];
     for (let at = 0; at < operations.length; at += OPERATIONS_MAX) {
       const slice = operations.slice(at, at + OPERATIONS_MAX);
-      const outcomes = await this.#deps.kernel.apply(slice);
+      for (const one of slice) this.#underWay.add(subjectOf(one));
+      const outcomes = await this.#deps.kernel.apply(slice).finally(() => this.#underWay.clear());
       slice.forEach((operation, index) => {
         const outcome = outcomes[index];
         if (outcome?.ok === true) {
@@ -279,7 +283,8 @@ export class OverlayController {
         refused.push(refusedProblem(operation, code, outcome?.message ?? "no answer"));
       });
     }
-    if (this.#meddled) this.#repairs += operations.length;
+    // With other Nodes it cannot be told what was meddled with and what is new.
+    if (this.#meddled && this.#decided === this.#wanted) this.#repairs += operations.length;
     this.#meddled = false;
     return refused;
   }
@@ -323,14 +328,22 @@ export class OverlayController {
   #onEvent(event: OverlayEvent): void {
     const host = this.#host;
     if (host === undefined) return;
-    if (event.kind === "entry" && !isOursAt(host, event.link)) return;
+    if (event.kind === "entry") {
+      const { link, item, change } = event;
+      if (!isOursAt(host, link)) return;
+      // Ours, under way or done: the kernel does not say whose it is.
+      if (item !== undefined && this.#underWay.has(itemKey(item))) return;
+      if (item !== undefined && host.agrees(change, item)) return;
+    }
     // Pods come and go: their ends have link-local addresses only, and no tunnel depends on them.
     if (event.kind === "address" && event.address.startsWith("fe80:")) return;
     if (event.kind === "link") {
-      const known = host.links.get(event.index);
-      const bears = host.addresses.some(({ link }) => link === event.index);
-      const tunnel = known?.kind === "vxlan" || isOursAt(host, event.index);
-      if (!bears && !tunnel && !TUNNEL_LIKE.test(event.name)) return;
+      const { index, name } = event.link;
+      if (this.#underWay.has(name)) return;
+      if (event.change === "new" && host.knows(event.link)) return;
+      const bears = host.addresses.some(({ link }) => link === index);
+      const tunnel = host.links.get(index)?.kind === "vxlan" || isOursAt(host, index);
+      if (!bears && !tunnel && !TUNNEL_LIKE.test(name)) return;
     }
     this.#meddled = true;
     this.#doubt();

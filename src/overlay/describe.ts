@@ -1,5 +1,5 @@
 /** Operations in the words of `ip` and `bridge`, for the log, a dry run and cleanup. */
-import type { Device, Item, OverlayOperation } from "./types.ts";
+import { type Device, type Item, itemKey, type OverlayOperation } from "./types.ts";
 
 export function describeOperation(operation: OverlayOperation): string {
   switch (operation.kind) {
@@ -43,4 +43,10 @@ function describeDevice({ name, kind, mtu, local, remote, vxlan }: Device): stri
   const end = remote === undefined ? "" : ` remote ${remote}`;
   const own = vxlan === undefined ? "" : ` id ${vxlan.vni} dstport ${vxlan.port} nolearning`;
   return `${name} mtu ${mtu} type ${kind} local ${local}${end}${own}`;
+}
+
+/** What an operation is about: the key of an item, or the name of a device. */
+export function subjectOf(operation: OverlayOperation): string {
+  if (operation.kind === "put" || operation.kind === "drop") return itemKey(operation.item);
+  return operation.kind === "create-device" ? operation.device.name : operation.link.name;
 }

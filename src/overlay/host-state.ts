@@ -7,9 +7,11 @@ import {
   type HostDump,
   type HostItem,
   type HostLink,
+  type Item,
   itemKey,
   linkOf,
   type OverlayOperation,
+  sameContent,
 } from "./types.ts";
 
 export class HostState {
@@ -47,6 +49,20 @@ export class HostState {
         this.items.delete(itemKey(operation.item));
         return;
     }
+  }
+
+  /** Whether an event says nothing new about a link. */
+  knows(link: HostLink): boolean {
+    const there = this.links.get(link.index);
+    if (there === undefined) return false;
+    return (Object.keys(link) as (keyof HostLink)[]).every((key) => there[key] === link[key]);
+  }
+
+  /** Whether an event says nothing new: the item is there with that content, or is not there. */
+  agrees(change: "new" | "delete", item: Item): boolean {
+    const there = this.items.get(itemKey(item));
+    if (change === "delete") return there === undefined;
+    return there !== undefined && sameContent(there.item, item);
   }
 
   #setLink(link: HostLink): void {

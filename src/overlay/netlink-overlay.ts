@@ -232,7 +232,7 @@ function outcomeOf(error: NetlinkError | undefined): OverlayOutcome {
 function deliver(event: NetlinkEvent, listener: OverlayListener): void {
   switch (event.kind) {
     case "link":
-      listener.onEvent({ kind: "link", index: event.link.index, name: event.link.name });
+      listener.onEvent({ kind: "link", change: event.change, link: linkOf(event.link) });
       return;
     case "address":
       for (const { address } of addressOf(event.address)) {
@@ -240,7 +240,12 @@ function deliver(event: NetlinkEvent, listener: OverlayListener): void {
       }
       return;
     case "neighbour":
-      listener.onEvent({ kind: "entry", link: event.neighbour.interfaceIndex });
+      listener.onEvent({
+        kind: "entry",
+        link: event.neighbour.interfaceIndex,
+        change: event.change,
+        item: entryOf(event.neighbour)[0]?.item,
+      });
       return;
     case "route":
       if (event.route.table === OVERLAY_TABLE) listener.onEvent({ kind: "table" });

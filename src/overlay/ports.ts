@@ -1,13 +1,22 @@
 /** What the keeper of the tunnels needs from the kernel. */
 import type { IpAddress } from "../ip/address.ts";
-import type { DeviceKind, HostDump, HostLink, OverlayOperation } from "./types.ts";
+import type { DeviceKind, HostDump, HostLink, Item, OverlayOperation } from "./types.ts";
 
 /** Something changed that was not done through this port. */
 export type OverlayEvent =
-  | { readonly kind: "link"; readonly index: number; readonly name: string }
+  /** The kernel speaks of our own changes to a link again when its carrier comes. */
+  | { readonly kind: "link"; readonly change: "new" | "delete"; readonly link: HostLink }
   | { readonly kind: "address"; readonly address: IpAddress }
-  /** A neighbour or a forwarding entry on that link. */
-  | { readonly kind: "entry"; readonly link: number }
+  /**
+   * A neighbour or a forwarding entry on that link. The kernel does not say who changed forwarding
+   * entries, so what was done through this port comes, too. `item`: undefined when it cannot be told.
+   */
+  | {
+      readonly kind: "entry";
+      readonly link: number;
+      readonly change: "new" | "delete";
+      readonly item: Item | undefined;
+    }
   /** A rule or a route of our table. */
   | { readonly kind: "table" };
 

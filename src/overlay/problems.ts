@@ -1,9 +1,9 @@
 /** What keeps tunnels from being right, where the kernel has a say, in words for an operator. */
 
-import { describeOperation } from "./describe.ts";
+import { describeOperation, subjectOf } from "./describe.ts";
 import type { OverlayProblem } from "./desired.ts";
 import type { OverlayKernelError } from "./ports.ts";
-import { itemKey, type OverlayOperation } from "./types.ts";
+import type { OverlayOperation } from "./types.ts";
 
 /** About all tunnels. */
 export function unavailableProblem(error: OverlayKernelError): OverlayProblem {
@@ -21,15 +21,9 @@ export function refusedProblem(
   code: string,
   message: string,
 ): OverlayProblem {
-  const subject =
-    operation.kind === "put" || operation.kind === "drop"
-      ? itemKey(operation.item)
-      : operation.kind === "create-device"
-        ? operation.device.name
-        : operation.link.name;
   const hint = code === "EPERM" ? " (is CAP_NET_ADMIN missing?)" : "";
   return {
-    name: `overlay-refused ${operation.kind} ${subject}`,
+    name: `overlay-refused ${operation.kind} ${subjectOf(operation)}`,
     severity: "error",
     message: `the kernel refuses \`${describeOperation(operation)}\`: ${message}${hint}`,
   };

@@ -13,7 +13,7 @@ import {
 import type { OverlaySettings, OverlayWanted } from "../../src/overlay/types.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { recordingLog } from "../support/recording-log.ts";
-import { FakeOverlay, FOREIGN_VXLAN, ip } from "./fake-overlay.ts";
+import { FakeOverlay, FOREIGN_VXLAN, ip, NIC } from "./fake-overlay.ts";
 
 const VXLAN: OverlaySettings = { type: "subnet", encap: "vxlan", vni: 77, port: 4789 };
 const FAR = ip("192.168.51.50");
@@ -110,7 +110,7 @@ test("what others change is put right, soon by events and in a minute without", 
   assert.equal(one.overlay.status().repairs, 1);
   one.kernel.remove("podrouter-vx4");
   one.told.length = 0;
-  one.kernel.listener?.onEvent({ kind: "link", index: 100, name: "podrouter-vx4" });
+  one.kernel.listener?.onEvent({ kind: "link", change: "delete", link: { ...NIC, index: 100 } });
   await one.clock.advanceAsync(OVERLAY_GAP_MS);
   assert.equal(one.kernel.itemsOf("forwarding").length, 1);
   const way = one.overlay.way(FAR);
@@ -125,14 +125,32 @@ test("pods that come and go are not looked at; lost events are", async (t) => {
   const one = lab(t);
   await want(one, "192.168.51.50");
   const { reads } = one.kernel;
-  one.kernel.listener?.onEvent({ kind: "link", index: 50, name: "veth1" });
+  one.kernel.listener?.onEvent({
+    kind: "link",
+    change: "new",
+    link: { ...NIC, index: 50, name: "veth1" },
+  });
   one.kernel.listener?.onEvent({ kind: "address", address: ip("fe80::1") });
-  one.kernel.listener?.onEvent({ kind: "entry", link: 2 });
+  const item = one.kernel.itemsOf("forwarding")[0]!;
+  const entry = { kind: "entry", link: 100, change: "new", item } as const;
+  one.kernel.listener?.onEvent({ ...entry, link: 2, item: { ...item, link: 2 } });
+  one.kernel.listener?.onEvent(entry);
+  const vxlan = one.kernel.link("podrouter-vx4")!;
+  one.kernel.listener?.onEvent({ kind: "link", change: "new", link: { ...vxlan } });
   await one.clock.advanceAsync(OVERLAY_GAP_MS * 2);
   assert.equal(one.kernel.reads, reads);
   one.kernel.listener?.onOverrun();
   await one.clock.advanceAsync(OVERLAY_GAP_MS);
   assert.equal(one.kernel.reads, reads + 1);
+  one.kernel.listener?.onEvent({ ...entry, change: "delete" });
+  await one.clock.advanceAsync(OVERLAY_GAP_MS);
+  assert.equal(one.kernel.reads, reads + 2);
+  one.kernel.listener?.onEvent({ ...entry, item: undefined });
+  await one.clock.advanceAsync(OVERLAY_GAP_MS);
+  assert.equal(one.kernel.reads, reads + 3);
+  one.kernel.listener?.onEvent({ kind: "link", change: "new", link: { ...vxlan, mtu: 1300 } });
+  await one.clock.advanceAsync(OVERLAY_GAP_MS);
+  assert.equal(one.kernel.reads, reads + 4);
 });
 
 test("a node in a local subnet now: the routes are told first, then the tunnel goes", async (t) => {
@@ -237,8 +255,9 @@ test("a device that somebody puts his own in the place of: the routes are told",
   await want(one, "192.168.51.50");
   one.told.length = 0;
   one.kernel.remove("podrouter-vx4");
-  one.kernel.addLink({ ...FOREIGN_VXLAN, index: 50, name: "podrouter-vx4", vni: 5 });
-  one.kernel.listener?.onEvent({ kind: "link", index: 50, name: "podrouter-vx4" });
+  const link = { ...FOREIGN_VXLAN, index: 50, name: "podrouter-vx4", vni: 5 };
+  one.kernel.addLink(link);
+  one.kernel.listener?.onEvent({ kind: "link", change: "new", link });
   await one.clock.advanceAsync(OVERLAY_GAP_MS);
   assert.equal(one.overlay.way(FAR)?.ready, false);
   assert.deepEqual(one.told, ["all"]);
