@@ -53,6 +53,7 @@ test("defaults are what the help says", () => {
     pods: {
       cni: true,
       plugin: "bridge",
+      own: undefined,
       confFile: "/etc/cni/net.d/10-kuberouter.conflist",
       binFolder: "/opt/cni/bin",
       autoMtu: true,
@@ -338,6 +339,27 @@ test("the CNI configuration's path: flag, then environment, then kube-router's",
   assert.deepEqual(pathOf({ "cni-conf-file": "/x.json" }), [
     "--cni-conf-file=/x.json: expected a path that ends in .conflist",
   ]);
+});
+
+test("the own plugin is told where socket and leases are, which takes absolute paths", () => {
+  const own = (flags: Readonly<Record<string, string>>) => {
+    const given = new Map(Object.entries({ "cni-plugin": "podrouter", ...flags }));
+    const result = configure(given, { nodeName: "node1", hostName: "", inCluster: true });
+    return result.ok ? result.value.pods.own : result.problems;
+  };
+  assert.deepEqual(own({}), {
+    socket: "/run/podrouter/cni.sock",
+    leases: "/var/lib/podrouter/pod-leases.json",
+  });
+  assert.deepEqual(own({ "cni-socket": "/x/y.sock", "state-dir": "/x" }), {
+    socket: "/x/y.sock",
+    leases: "/x/pod-leases.json",
+  });
+  assert.deepEqual(own({ "cni-socket": "y.sock", "state-dir": "state" }), [
+    "--cni-socket=y.sock: expected an absolute path with --cni-plugin=podrouter",
+    "--state-dir=state: expected an absolute path with --cni-plugin=podrouter",
+  ]);
+  assert.equal(own({ "cni-plugin": "bridge", "state-dir": "state" }), undefined);
 });
 
 test("wrong values about pods are named", () => {
