@@ -141,6 +141,12 @@ export class Peer implements SessionHooks, Task {
     this.#bind(undefined);
   }
 
+  /** Takes equal settings in another object, so that they are told to be the same at a glance. */
+  adopt(config: PeerConfig): void {
+    this.#config = config;
+    this.session.config = config;
+  }
+
   /** Takes settings that need no new session; the caller has dealt with those that do. */
   reconfigure(config: PeerConfig): void {
     const before = this.#config;
