@@ -5,10 +5,11 @@
  * scripts/kubernetes-programs.sh.
  */
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { appendFile, cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { stringify } from "yaml";
 import { ControlPlane } from "../support/kubernetes/control-plane.ts";
 import { writeImage, writeToolbox } from "../support/kubernetes/image.ts";
 import { Machine } from "../support/kubernetes/machine.ts";
@@ -18,11 +19,11 @@ import { requireReal } from "../support/real.ts";
 import { must, until } from "../support/shell.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
-/** What is applied, with the CNI plugins that then connect pods. */
-const VARIANTS = {
-  "the reference plugins": ["-f", join(ROOT, "deploy", "podrouter.yaml")],
-  "podrouter-cni": ["-k", join(ROOT, "deploy", "own-plugin")],
-} as const;
+/** Components of the kustomization that are applied, by the CNI plugins that then connect pods. */
+const VARIANTS: Readonly<Record<string, readonly string[]>> = {
+  "the reference plugins": [],
+  "podrouter-cni": ["own-plugin"],
+};
 const API = "192.168.50.1";
 const MACHINES = [
   { name: "node1", address: "192.168.50.50" },
@@ -194,11 +195,11 @@ async function startPod(api: ControlPlane, name: string, nodeName: string): Prom
   );
 }
 
-for (const [plugins, variant] of Object.entries(VARIANTS)) {
-  test(`a real cluster that has podrouter alone, with ${plugins}`, (t) => tried(t, variant));
+for (const [plugins, components] of Object.entries(VARIANTS)) {
+  test(`a real cluster that has podrouter alone, with ${plugins}`, (t) => tried(t, components));
 }
 
-async function tried(t: TestContext, variant: readonly string[]): Promise<void> {
+async function tried(t: TestContext, components: readonly string[]): Promise<void> {
   const real = await realCluster(t);
   if (real === undefined) return;
   const { api, machines } = real;
@@ -219,7 +220,11 @@ async function tried(t: TestContext, variant: readonly string[]): Promise<void> 
   });
 
   await t.test("kubectl apply makes both Nodes ready", async () => {
-    await api.kubectl("apply", ...variant);
+    const copy = await mkdtemp(join(tmpdir(), "podrouter-deploy-"));
+    t.after(() => rm(copy, { recursive: true }));
+    await cp(join(ROOT, "deploy"), copy, { recursive: true });
+    await appendFile(join(copy, "kustomization.yaml"), stringify({ components }));
+    await api.kubectl("apply", "-k", copy);
     await rolledOut(api);
     await until(
       "both Nodes are ready",
