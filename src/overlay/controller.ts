@@ -14,7 +14,13 @@ import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { PassLoop } from "../runtime/pass-loop.ts";
 import { describeOperation, subjectOf } from "./describe.ts";
-import { desiredOverlay, NOTHING_DESIRED, type OverlayProblem, type Target } from "./desired.ts";
+import {
+  desiredOverlay,
+  NOTHING_DESIRED,
+  type OverlayProblem,
+  type Target,
+  TargetMemo,
+} from "./desired.ts";
 import { HostState } from "./host-state.ts";
 import {
   CONDITIONS_MAX,
@@ -38,20 +44,7 @@ import {
   type OverlaySettings,
   type OverlayWanted,
 } from "./types.ts";
-
-/** How a next hop is reached; the form that src/routes asks for. */
-export type OverlayWay =
-  | {
-      readonly ready: true;
-      readonly hop: {
-        readonly gateway: IpAddress | undefined;
-        readonly link: number;
-        readonly weight: number;
-        readonly onLink?: true;
-      };
-      readonly source: IpAddress;
-    }
-  | { readonly ready: false; readonly why: string };
+import { NOT_YET, type OverlayWay, sameWay, wayOf } from "./ways.ts";
 
 export interface OverlayStatus {
   /** Nodes that are reached by a tunnel now. */
@@ -97,6 +90,7 @@ export class OverlayController {
   #problems: readonly OverlayProblem[] = [];
   #planned: readonly string[] = [];
   #failures = 0;
+  readonly #memo = new TargetMemo();
   #repairs = 0;
   #failed = 0;
   /** Keys of the items, and names of the devices, that the kernel is changing for us. */
@@ -210,19 +204,26 @@ export class OverlayController {
       const desired =
         this.#settings === undefined
           ? NOTHING_DESIRED
-          : desiredOverlay(this.#settings, wanted, host);
+          : desiredOverlay(this.#settings, wanted, host, this.#memo);
       const settled = this.#deps.settled() && !this.#leaves(desired.targets);
-      const plan = planOverlay(desired, wanted, host, settled);
+      const plan = planOverlay(desired, wanted, host, settled, this.#memo);
       const idle = plan.operations.length === 0 || this.#dryRun;
-      if (idle || refused.length > 0 || round === OVERLAY_ROUNDS_MAX) {
+      const last = idle || refused.length > 0 || round === OVERLAY_ROUNDS_MAX;
+      let complete = idle;
+      if (!last) {
+        const devices = plan.operations.some(isAboutDevice);
+        devicesChanged ||= devices;
+        refused.push(...(await this.#apply(plan.operations, host)));
+        // Nothing follows from items: there is no need to look again.
+        complete = !devices && refused.length === 0 && this.#host === host;
+      }
+      if (last || complete) {
         this.#finish(plan, [...desired.problems, ...plan.problems, ...refused]);
-        this.#renewWays(desired.targets, (target) => isWhole(desired, target, host));
+        this.#renewWays(desired.targets, (target) => isWhole(desired, target, host, this.#memo));
         this.#decided = wanted;
         if (devicesChanged) this.#deps.onWays("all");
-        return { failed: !idle, waiting: plan.waiting };
+        return { failed: !complete, waiting: plan.waiting };
       }
-      devicesChanged = plan.operations.some(isAboutDevice) || devicesChanged;
-      refused.push(...(await this.#apply(plan.operations, host)));
     }
   }
 
@@ -361,7 +362,6 @@ export class OverlayController {
   }
 }
 
-const NOT_YET: OverlayWay = { ready: false, why: "which is not made yet" };
 /** Names that a tunnel of ours may have. */
 const TUNNEL_LIKE = /^(?:podrouter-vx|tun6?-)/;
 /** What was to be removed is not there. */
@@ -374,17 +374,4 @@ function isAboutDevice({ kind }: OverlayOperation): boolean {
 function isOursAt(host: HostState, index: number): boolean {
   const link = host.links.get(index);
   return link !== undefined && isOurDevice(link);
-}
-
-function wayOf({ source, vtep }: Target, link: number | undefined): OverlayWay {
-  if (link === undefined) return NOT_YET;
-  const gateway = vtep?.gateway;
-  const onLink = gateway !== undefined && !gateway.includes(":");
-  const hop = { gateway, link, weight: 1, ...(onLink ? { onLink } : {}) } as const;
-  return { ready: true, hop, source };
-}
-
-function sameWay(a: OverlayWay, b: OverlayWay): boolean {
-  if (!a.ready || !b.ready) return a.ready === b.ready;
-  return a.source === b.source && a.hop.link === b.hop.link && a.hop.gateway === b.hop.gateway;
 }

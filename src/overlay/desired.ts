@@ -31,6 +31,7 @@ import {
   FAMILIES,
   type HostLink,
   type Item,
+  itemKey,
   type OverlaySettings,
   type OverlayWanted,
 } from "./types.ts";
@@ -50,6 +51,21 @@ export interface Target {
   readonly device: string;
   /** VXLAN only. */
   readonly vtep: { readonly mac: string; readonly gateway: IpAddress } | undefined;
+}
+
+/** An item and its key. */
+export type KeyedItem = readonly [key: string, item: Item];
+
+/**
+ * What one keeper remembers between calls: names, keys and items that follow from a node's address.
+ * Nothing in it changes an answer; without it each Node event would make all of them anew.
+ */
+export class TargetMemo {
+  targets = new Map<IpAddress, Target>();
+  readonly items = new WeakMap<
+    Target,
+    { readonly link: number; readonly list: readonly KeyedItem[] }
+  >();
 }
 
 export interface DesiredOverlay {
@@ -78,6 +94,7 @@ export function desiredOverlay(
   settings: OverlaySettings,
   wanted: OverlayWanted,
   host: HostState,
+  memo: TargetMemo = new TargetMemo(),
 ): DesiredOverlay {
   const targets: Target[] = [];
   const devices = new Map<string, Device>();
@@ -93,7 +110,7 @@ export function desiredOverlay(
       problems.push(ownAddressMissing(own));
       continue;
     }
-    const made = new Maker(settings, own, mtu, host, problems);
+    const made = new Maker(settings, own, mtu, host, problems, memo.targets);
     const before = devices.size;
     for (const node of nodes) {
       const target = made.target(node, devices);
@@ -102,11 +119,20 @@ export function desiredOverlay(
     if (devices.size === before) continue;
     podCidrs.push(...wanted.ownPodCidrs.filter((cidr) => prefixFamily(cidr) === family));
   }
+  memo.targets = new Map(targets.map((target) => [target.node, target]));
   return { targets, devices, podCidrs, problems };
 }
 
 /** What the device of a target must hold, once it has an index. */
-export function itemsOf(target: Target, link: number): readonly Item[] {
+export function itemsOf(target: Target, link: number, memo: TargetMemo): readonly KeyedItem[] {
+  const known = memo.items.get(target);
+  if (known?.link === link) return known.list;
+  const list = makeItems(target, link).map((item) => [itemKey(item), item] as const);
+  memo.items.set(target, { link, list });
+  return list;
+}
+
+function makeItems(target: Target, link: number): readonly Item[] {
   const { node, vtep } = target;
   const prefix = hostPrefix(node);
   if (vtep === undefined) return [{ kind: "route", prefix, link, gateway: undefined }];
@@ -159,6 +185,7 @@ class Maker {
   /** Who has a MAC or a device name already. */
   readonly #taken = new Map<string, IpAddress>();
   readonly #refused = new Set<string>();
+  readonly #known: ReadonlyMap<IpAddress, Target>;
   /** Tunnels of others, by kind and ends. */
   readonly #foreign = new Map<string, HostLink>();
 
@@ -168,7 +195,9 @@ class Maker {
     mtu: number,
     host: HostState,
     problems: OverlayProblem[],
+    known: ReadonlyMap<IpAddress, Target>,
   ) {
+    this.#known = known;
     this.#settings = settings;
     this.#own = own;
     this.#mtu = mtu;
@@ -184,7 +213,8 @@ class Maker {
 
   target(node: IpAddress, devices: Map<string, Device>): Target | undefined {
     const vxlan = this.#settings.encap === "vxlan";
-    const unique = vxlan ? vtepMac(node) : tunnelName(node);
+    const known = this.#known.get(node);
+    const unique = vxlan ? (known?.vtep?.mac ?? vtepMac(node)) : tunnelName(node);
     const rival = this.#taken.get(unique);
     if (rival !== undefined) {
       this.#problems.push(collision(node, rival));
@@ -201,6 +231,8 @@ class Maker {
       }
       if (!this.#refused.has(device.name)) devices.set(device.name, device);
     }
+    const same = known?.source === this.#own && known.device === device.name;
+    if (same && vxlan === (known.vtep !== undefined)) return known;
     const vtep = vxlan ? { mac: unique, gateway: vtepGateway(node) } : undefined;
     return { node, source: this.#own, device: device.name, vtep };
   }

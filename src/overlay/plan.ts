@@ -11,7 +11,7 @@
  */
 import { familyOf, type IpFamily } from "../ip/address.ts";
 import { prefixAddress, prefixFamily } from "../ip/prefix.ts";
-import { type DesiredOverlay, itemsOf, type OverlayProblem } from "./desired.ts";
+import { type DesiredOverlay, itemsOf, type OverlayProblem, TargetMemo } from "./desired.ts";
 import type { HostState } from "./host-state.ts";
 import { isOurDevice, vtepMac } from "./names.ts";
 import {
@@ -42,6 +42,7 @@ export function planOverlay(
   wanted: OverlayWanted,
   host: HostState,
   settled: boolean,
+  memo: TargetMemo = new TargetMemo(),
 ): OverlayPlan {
   const operations: OverlayOperation[] = [];
   const problems: OverlayProblem[] = [];
@@ -56,7 +57,7 @@ export function planOverlay(
       operations.push({ kind: "create-device", device });
     }
   }
-  const items = desiredItems(desired, usable);
+  const items = desiredItems(desired, usable, memo);
   for (const [key, item] of items) {
     const there = host.items.get(key);
     if (there?.foreign === true) {
@@ -77,20 +78,22 @@ export function planOverlay(
 function desiredItems(
   desired: DesiredOverlay,
   usable: ReadonlyMap<string, HostLink>,
+  memo: TargetMemo,
 ): ReadonlyMap<string, Item> {
   const items = new Map<string, Item>();
-  const add = (item: Item) => items.set(itemKey(item), item);
   const families = new Set<IpFamily>();
   for (const target of desired.targets) {
     const device = desired.devices.get(target.device);
     const link = usable.get(target.device);
     // A device that is down takes no route.
     if (device === undefined || link === undefined || !link.up) continue;
-    for (const item of itemsOf(target, link.index)) add(item);
+    for (const [key, item] of itemsOf(target, link.index, memo)) items.set(key, item);
     families.add(familyOf(target.node));
   }
   for (const from of desired.podCidrs) {
-    if (families.has(prefixFamily(from))) add({ kind: "rule", from });
+    if (!families.has(prefixFamily(from))) continue;
+    const rule = { kind: "rule", from } as const;
+    items.set(itemKey(rule), rule);
   }
   return items;
 }
@@ -210,16 +213,17 @@ export function isWhole(
   desired: DesiredOverlay,
   target: DesiredOverlay["targets"][number],
   host: HostState,
+  memo: TargetMemo,
 ): HostLink | undefined {
   const device = desired.devices.get(target.device);
   const link = device === undefined ? undefined : host.byName.get(target.device);
   if (device === undefined || link === undefined || !link.up || !sameTunnel(link, device)) {
     return undefined;
   }
-  const whole = itemsOf(target, link.index).every((item) => {
+  const whole = itemsOf(target, link.index, memo).every(([key, item]) => {
     // Table 77 is for answers: without it the way there is still open.
     if (item.kind === "route") return true;
-    const there: HostItem | undefined = host.items.get(itemKey(item));
+    const there: HostItem | undefined = host.items.get(key);
     return there !== undefined && !there.foreign && sameContent(there.item, item);
   });
   return whole ? link : undefined;
