@@ -31,6 +31,8 @@ export interface RibCore {
   importOptions(peer: PeerId, family: RouteFamily): ImportOptions;
   /** A group has work that its members should fetch. */
   groupWoke(group: UpdateGroup): void;
+  /** The last path of the peer in a family is going. */
+  peerEmptied(peer: PeerId): void;
   /** Best routes have changed. */
   bestChanged(): void;
   /** Wall clock, seconds. */
@@ -286,6 +288,7 @@ export class FamilyRib {
     const { paths, table } = this;
     const row = paths.row(path);
     from.received--;
+    if (from.received === 0) this.core.peerEmptied(from.peer);
     if (paths.epoch(path) !== from.epoch) from.stale--;
     const accepted = paths.verdict(path) === Verdict.accepted;
     if (accepted) from.accepted--;

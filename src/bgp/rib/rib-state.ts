@@ -67,8 +67,11 @@ export class RibState implements ViewInputs {
   readonly store: AttributeStore;
   readonly registry: PeerRegistry;
   readonly ribs: { readonly 4: FamilyRib; readonly 6: FamilyRib };
-  /** Peers that are down, until the last of their paths has gone. */
-  readonly leaving = new Set<PeerState>();
+  /**
+   * Peers to be looked at when the call ends: who is down and has lost its last path is forgotten.
+   * So a thousand that are down, their paths kept, cost a change nothing.
+   */
+  private readonly emptied: PeerId[] = [];
   private readonly options: RibOptions;
   private readonly groups: GroupRegistry;
   private woken: UpdateGroup[] = [];
@@ -91,6 +94,9 @@ export class RibState implements ViewInputs {
       importOptions: (id, family) =>
         id === LOCAL_PEER ? LOCAL_IMPORT : peers.get(id).imports[family],
       groupWoke: (group) => this.woken.push(group),
+      peerEmptied: (id) => {
+        this.emptied.push(id);
+      },
       bestChanged: () => {
         this.bestDirty = true;
       },
@@ -120,6 +126,12 @@ export class RibState implements ViewInputs {
     }
   }
 
+  /** The peer is down: it is forgotten once it has no paths, which may be now. */
+  leave(peer: PeerState): void {
+    this.unseat(peer);
+    this.emptied.push(peer.id);
+  }
+
   /** Puts a peer that came up into its update groups. */
   seat(peer: PeerState): void {
     peer.seats = peer.config.negotiated.families.map((family) => {
@@ -128,7 +140,7 @@ export class RibState implements ViewInputs {
     });
   }
 
-  unseat(peer: PeerState): void {
+  private unseat(peer: PeerState): void {
     for (const { group, member, family } of peer.seats) {
       group.leave(member);
       this.groups.releaseIfEmpty(group, this.ribs[family]);
@@ -160,7 +172,7 @@ export class RibState implements ViewInputs {
         this.options.onWork();
       }
     }
-    if (this.leaving.size > 0) this.forgetGonePeers();
+    this.forgetGonePeers();
     this.wake();
   }
 
@@ -213,11 +225,10 @@ export class RibState implements ViewInputs {
   }
 
   private forgetGonePeers(): void {
-    for (const peer of this.leaving) {
-      const gone = FAMILIES.every((family) => this.ribs[family].adjRibIn(peer.id).received === 0);
-      if (!peer.up && !gone) continue;
-      this.leaving.delete(peer);
-      if (peer.up) continue;
+    for (let id = this.emptied.pop(); id !== undefined; id = this.emptied.pop()) {
+      const peer = id === LOCAL_PEER ? undefined : this.peers.find(id);
+      if (peer === undefined || peer.up) continue;
+      if (FAMILIES.some((family) => this.ribs[family].adjRibIn(peer.id).received > 0)) continue;
       for (const family of FAMILIES) this.ribs[family].forget(peer.id);
       this.registry.forget(peer);
     }

@@ -91,8 +91,7 @@ export class Rib {
   peerDown(id: PeerId, options: { readonly retainStale: readonly RouteFamily[] }): void {
     const peer = this.state.registry.upPeer(id);
     peer.up = false;
-    this.state.unseat(peer);
-    this.state.leaving.add(peer);
+    this.state.leave(peer);
     for (const family of FAMILIES) {
       const into = this.ribs[family].adjRibIn(id);
       // What a route refresh under way had not confirmed yet is no staler than the rest.
