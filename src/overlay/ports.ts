@@ -9,7 +9,8 @@ export type OverlayEvent =
   | { readonly kind: "address"; readonly address: IpAddress }
   /**
    * A neighbour or a forwarding entry on that link. The kernel does not say who changed forwarding
-   * entries, so what was done through this port comes, too. `item`: undefined when it cannot be told.
+   * entries, so what was done through this port comes, too. `item`: undefined when it cannot be
+   * told.
    */
   | {
       readonly kind: "entry";
