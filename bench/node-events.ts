@@ -13,9 +13,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { imageRuntime } from "../test/support/image-recipe.ts";
 import { Namespaces } from "../test/support/namespaces.ts";
 import { must } from "../test/support/shell.ts";
-import { imageRuntime } from "./node-events/image.ts";
 import { API_ADDRESS, SELF_ADDRESS, SUBNET_LENGTH } from "./node-events/lab-cluster.ts";
 import type { DriverOptions, DriverResult, EventTimes, IdleMemory } from "./node-events/types.ts";
 

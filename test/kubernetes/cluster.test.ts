@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { stringify } from "yaml";
+import { imageRecipe } from "../support/image-recipe.ts";
 import { ControlPlane } from "../support/kubernetes/control-plane.ts";
 import { writeImage, writeToolbox } from "../support/kubernetes/image.ts";
 import { Machine } from "../support/kubernetes/machine.ts";
@@ -123,14 +124,9 @@ async function buildNetwork(ns: Namespaces): Promise<void> {
 async function writePodrouter(archive: string, folder: string): Promise<void> {
   const script = join(ROOT, "scripts", "image-folder.sh");
   await must(script, [folder], { timeoutMs: 600_000 });
-  await writeImage(archive, PODROUTER, folder, {
-    Entrypoint: ["/usr/local/bin/node", "/opt/podrouter/dist/podrouter.mjs"],
-    Cmd: ["run"],
-    Env: [
-      "NODE_ENV=production",
-      "PATH=/opt/podrouter/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    ],
-  });
+  const { entrypoint, command, environment } = imageRecipe();
+  const config = { Entrypoint: entrypoint, Cmd: command, Env: environment };
+  await writeImage(archive, PODROUTER, folder, config);
   await rm(folder, { recursive: true });
 }
 
