@@ -47,6 +47,7 @@ export function podrouter(options: PodrouterOptions): DaemonKind {
       // The image sets nothing else; the bench's own NODE_OPTIONS are not the agent's.
       const env = {
         ...{ NODE_ENV: "production", NODE_OPTIONS: "" },
+        ...{ MALLOC_ARENA_MAX: "1", MALLOC_MMAP_THRESHOLD_: "131072" },
         [LOOP_DELAY_VARIABLE]: loopDelayFile(folder),
       };
       return new RunningDaemon(launch(setup, "podrouter", words, env));
