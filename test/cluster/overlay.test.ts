@@ -13,8 +13,9 @@ import { meshUp } from "../support/cluster-checks.ts";
 import { Namespaces, namespacesUnavailable } from "../support/namespaces.ts";
 import { configured, Pods, pluginsUnavailable } from "../support/pods.ts";
 import { requireReal } from "../support/real.ts";
-import { Daemon, run, until } from "../support/shell.ts";
+import { run, until } from "../support/shell.ts";
 import { startServer, transfer } from "../support/tcp-transfer.ts";
+import { watched } from "../support/watched-link.ts";
 
 const PODROUTER = join(import.meta.dirname, "..", "..", "bin", "podrouter");
 const PORT = 8080;
@@ -88,23 +89,6 @@ const tunnelled = (from: ClusterNode, to: ClusterNode): readonly RegExp[] => [
   new RegExp(`^${to.podCidr} via ${to.address} dev podrouter-vx4 src ${from.address} onlink$`),
   new RegExp(`^${to.podCidr6} via fe80::\\S+ dev podrouter-vx6 src ${from.address6}$`),
 ];
-
-/** Listens on a link of the router; gives the packets that matched so far. */
-async function watched(
-  t: TestContext,
-  cluster: Cluster,
-  link: string,
-  filter: string,
-): Promise<() => readonly string[]> {
-  const inside = ["netns", "exec", cluster.namespaces.name("fabric")];
-  const tcpdump = new Daemon("tcpdump", "ip", [
-    ...inside,
-    ...["tcpdump", "-n", "-l", "--immediate-mode", "-i", link, filter],
-  ]);
-  t.after(() => tcpdump.stop("SIGINT"));
-  await until("tcpdump listens", () => tcpdump.output.includes("listening on"));
-  return () => lines(tcpdump.output).filter((line) => /^\d\d:\d\d:\d\d/.test(line));
-}
 
 /** Ours, in a namespace: devices, rules and what table 77 has. */
 async function leftovers(cluster: Cluster, name: string): Promise<readonly string[]> {
