@@ -6,14 +6,10 @@
 import { pino } from "pino";
 import type { Log, LogFields } from "../runtime/log.ts";
 import type { LogLevel } from "./config.ts";
+import { withoutSecrets } from "./log-fields.ts";
 import { LogSink } from "./log-sink.ts";
 
 const DRAIN_MS_MAX = 500;
-const CAUSES_MAX = 5;
-
-/** Fields that never appear in a log, wherever in a line they stand. */
-const SECRET_FIELDS = ["password", "passwords", "token", "authorization", "headers", "key", "cert"];
-const REDACTED = SECRET_FIELDS.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
 
 export interface Logger extends Log {
   fatal(fields: LogFields, message: string): void;
@@ -42,36 +38,25 @@ export function createLogger(options: LoggerOptions): Logger {
       level: options.level,
       base: options.base,
       timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: REDACTED, censor: "[redacted]" },
-      serializers: { err: describeError, error: describeError, cause: describeError },
+      formatters: {
+        level: (label) => ({ level: label }),
+        bindings: withoutSecrets,
+        log: withoutSecrets,
+      },
+      // In place of pino's own: errors are described by then.
+      serializers: { err: (shown: unknown) => shown },
     },
     stream,
   );
+  const makeChild = logger.child;
   return Object.assign(logger, {
+    // Children inherit this one; pino would take their fields as they are.
+    child(this: typeof logger, fields: LogFields) {
+      return makeChild.call(this, withoutSecrets(fields));
+    },
     dropped: () => sink.dropped,
     drain: () => sink.drain(DRAIN_MS_MAX),
   });
-}
-
-/** An error without what may hold secrets: HTTP headers, bodies, options. */
-function describeError(error: unknown): unknown {
-  if (!(error instanceof Error)) return typeof error === "string" ? error : typeof error;
-  const causes: string[] = [];
-  let cause = error.cause;
-  while (cause instanceof Error && causes.length < CAUSES_MAX) {
-    causes.push(cause.message);
-    cause = cause.cause;
-  }
-  const { code } = error as NodeJS.ErrnoException;
-  return {
-    type: error.name,
-    message: error.message,
-    ...(code === undefined ? {} : { code }),
-    ...(causes.length === 0 ? {} : { causes }),
-    // Only a bug's stack helps anybody; an operating error is told by its message.
-    ...(code === undefined ? { stack: error.stack } : {}),
-  };
 }
 
 /** `2023-07-27T08:11:50.770Z INFO  state changed peer=node2 to=Established`. */

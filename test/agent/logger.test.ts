@@ -82,6 +82,43 @@ test("secrets never reach it, wherever they stand", (t) => {
   });
 });
 
+test("no depth, list, child or form of an object hides a secret", (t) => {
+  const secret = { password: "hunter2", kept: 1 };
+  const odd = Object.assign(new Error("odd"), { headers: "hunter2" });
+  const lines = logged(t, {}, (logger) => {
+    logger.info({ a: { b: { c: { d: { e: secret } } } } }, "deep");
+    logger.info({ list: [1, [secret, "x"]] }, "list");
+    logger.info({ made: { hidden: 1, toJSON: () => ({ now: secret }) } }, "made");
+    logger
+      .child({ peer: secret, token: "hunter2" })
+      .child({ two: [secret] })
+      .info({}, "child");
+    logger.info({ odd, list: [odd] }, "error under another name");
+    logger.info({ err: { token: "hunter2" }, cause: "text" }, "thrown, but no error");
+  });
+  assert.ok(!lines.join("\n").includes("hunter2"), lines.join("\n"));
+  const shown = { password: "[redacted]", kept: 1 };
+  const fields = lines.map((line) => {
+    const { time: _, level: _l, node: _n, msg: _m, ...rest } = JSON.parse(line);
+    return rest as Record<string, unknown>;
+  });
+  assert.deepEqual(fields[0], { a: { b: { c: { d: { e: shown } } } } });
+  assert.deepEqual(fields[1], { list: [1, [shown, "x"]] });
+  assert.deepEqual(fields[2], { made: { now: shown } });
+  assert.deepEqual(fields[3], { peer: shown, token: "[redacted]", two: [shown] });
+  assert.equal((fields[4]?.["odd"] as { message?: unknown } | undefined)?.message, "odd");
+  assert.deepEqual(fields[5], { err: "object", cause: "text" });
+  assert.deepEqual(secret, { password: "hunter2", kept: 1 });
+});
+
+test("what refers to itself is cut, not followed", (t) => {
+  const knot: Record<string, unknown> = { token: "hunter2", kept: 1 };
+  knot["self"] = knot;
+  const [line] = logged(t, {}, (logger) => logger.info({ knot }, "a"));
+  assert.match(line!, /"kept":1/);
+  assert.ok(!line!.includes("hunter2"), line);
+});
+
 test("what nobody reads is dropped and counted, and nothing waits for it", async () => {
   const logger = new URL("../../src/agent/logger.ts", import.meta.url).href;
   const code = `
