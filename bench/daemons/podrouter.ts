@@ -1,6 +1,6 @@
 /** The agent as its image runs it: Node, the bundled file, a configuration file, no cluster. */
 import { dirname, join } from "node:path";
-import { writeConfig } from "../../test/support/peers/process.ts";
+import { type NamespaceProcess, writeConfig } from "../../test/support/peers/process.ts";
 import { must } from "../../test/support/shell.ts";
 import { LOOP_DELAY_PRELOAD, LOOP_DELAY_VARIABLE, loopDelayFile } from "../measure/loop-delay.ts";
 import { type DaemonKind, type DaemonSetup, launch, RunningDaemon, versionOf } from "./daemon.ts";
@@ -50,9 +50,26 @@ export function podrouter(options: PodrouterOptions): DaemonKind {
         ...{ MALLOC_ARENA_MAX: "1", MALLOC_MMAP_THRESHOLD_: "131072" },
         [LOOP_DELAY_VARIABLE]: loopDelayFile(folder),
       };
-      return new RunningDaemon(launch(setup, "podrouter", words, env));
+      const started = launch(setup, "podrouter", words, env);
+      return options.nodeArguments.length === 0
+        ? new RunningDaemon(started)
+        : new ProfiledDaemon(started);
     },
   };
+}
+
+/** Node writes a profile only when the process ends of itself. */
+class ProfiledDaemon extends RunningDaemon {
+  readonly #process: NamespaceProcess;
+
+  constructor(process: NamespaceProcess) {
+    super(process);
+    this.#process = process;
+  }
+
+  override stop(): Promise<void> {
+    return this.#process.stop();
+  }
 }
 
 /** JSON is YAML. */
