@@ -33,6 +33,8 @@ export interface AgentStatus {
   readonly startedAt: number;
   readonly dryRun: boolean;
   readonly ready: boolean;
+  /** What it waits for until it is ready, as /readyz says it: `bgp: not listening yet`. */
+  readonly waitingFor?: readonly string[] | undefined;
   readonly conditions: readonly ConditionStatus[];
   /** Tunnels to Nodes in other subnets; left out when they are off. */
   readonly overlay?: OverlaySummary | undefined;

@@ -29,7 +29,7 @@ import { planBgp } from "./bgp-plan.ts";
 import { hasNetAdmin } from "./capabilities.ts";
 import { Conditions } from "./conditions.ts";
 import type { AgentConfig } from "./config.ts";
-import { isReady, type ReadinessCheck } from "./health.ts";
+import { isReady, type ReadinessCheck, waitingFor } from "./health.ts";
 import { HttpPages } from "./http-pages.ts";
 import { makeFolder } from "./make-folder.ts";
 import { readMd5Drops } from "./md5-drops.ts";
@@ -352,6 +352,7 @@ export class Agent {
         startedAt: this.#startedAt,
         dryRun: this.#config.dryRun,
         ready: isReady(this.#checks),
+        waitingFor: waitingFor(this.#checks),
         conditions: this.#conditions.list(),
         overlay: this.#overlay.summary(),
         ...this.#planned(),

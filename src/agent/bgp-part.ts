@@ -54,7 +54,7 @@ export class BgpPart implements DesiredRoutes {
   update(planned: BgpPlanned): void {
     if (!planned.ok) {
       this.#idle = planned.reason;
-      this.#problems = [];
+      this.#problems = planned.fault === true ? [`BGP does nothing: ${planned.reason}`] : [];
       this.#warnings = [];
       this.#speaker?.setPeers([]);
       this.#speaker?.originate([]);

@@ -31,7 +31,8 @@ export interface BgpPlan {
 /** The plan, or why there can be none yet. */
 export type BgpPlanned =
   | { readonly ok: true; readonly plan: BgpPlan }
-  | { readonly ok: false; readonly reason: string };
+  /** `fault`: nothing but a change of the configuration helps. */
+  | { readonly ok: false; readonly reason: string; readonly fault?: true };
 
 export interface BgpInputs {
   /** Undefined = the agent runs without Nodes, from its configuration file alone. */
@@ -62,7 +63,8 @@ function planAlone(inputs: BgpInputs): BgpPlanned {
   const { global } = loaded.file;
   const routerId = global.routerId ?? addressChoice(config);
   if (routerId === undefined) {
-    return { ok: false, reason: "global.routerId is needed in the configuration file" };
+    const reason = "global.routerId is needed in the configuration file, or --router-id";
+    return { ok: false, reason, fault: true };
   }
   const listen = global.listen ?? EVERYWHERE.map((address) => ({ address, port: config.bgp.port }));
   // The router id is an address of ours by custom: the next hop where we listen on no single one.
@@ -107,6 +109,7 @@ function planNode(inputs: BgpInputs, topology: Topology): BgpPlanned {
       reason:
         `${node} has no annotation kube-router.io/node.asn, ` +
         "which --nodes-full-mesh=false needs",
+      fault: true,
     };
   }
   const { values: annotations, problems } = readNodeAnnotations(self.name, self.annotations);

@@ -20,6 +20,14 @@ export function isReady(checks: readonly ReadinessCheck[]): boolean {
   return checks.every((check) => check.problem() === undefined);
 }
 
+/** What each check that fails waits for, its name before it; empty when all hold. */
+export function waitingFor(checks: readonly ReadinessCheck[]): readonly string[] {
+  return checks.flatMap((check) => {
+    const reason = check.problem();
+    return reason === undefined ? [] : [`${check.name}: ${reason}`];
+  });
+}
+
 /** 200 or 503, with a line for each check and each condition, as the API server writes its own. */
 export function readyPage(
   checks: readonly ReadinessCheck[],

@@ -35,6 +35,9 @@ async function showStatus(io: CliIo, status: AgentStatus): Promise<void> {
       `podrouter ${status.version}${dryRun}, pid ${status.pid}, ` +
       `up for ${formatAge(now - status.startedAt)}\n`,
   );
+  for (const reason of status.waitingFor ?? []) {
+    await write(io.stdout, `Not yet: ${printable(reason)}\n`);
+  }
   if (status.overlay !== undefined) await write(io.stdout, overlayText(status.overlay));
   const count = await writeTable(io.stdout, conditionColumns(now), each(status.conditions));
   if (count === 0) await write(io.stdout, "No conditions\n");

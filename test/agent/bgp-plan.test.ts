@@ -1,7 +1,7 @@
 /** The speaker's whole configuration: what goes before what where several say the same. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type BgpPlan, planBgp } from "../../src/agent/bgp-plan.ts";
+import { type BgpPlan, type BgpPlanned, planBgp } from "../../src/agent/bgp-plan.ts";
 import { configure } from "../../src/agent/config.ts";
 import { parseConfigFile } from "../../src/agent/config-file/parse.ts";
 import type { LoadedConfig } from "../../src/agent/config-file/source.ts";
@@ -17,15 +17,19 @@ interface Given {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-function plan({ flags = {}, file, addresses, annotations = {} }: Given): BgpPlan {
+function plan(given: Given): BgpPlan {
+  const made = planned(given);
+  assert.ok(made.ok, made.ok ? "" : made.reason);
+  return made.plan;
+}
+
+function planned({ flags = {}, file, addresses, annotations = {} }: Given): BgpPlanned {
   const surroundings = { nodeName: "node1", hostName: "", inCluster: true };
   const configured = configure(new Map(Object.entries(flags)), surroundings);
   assert.ok(configured.ok);
   const topology = addresses === undefined ? undefined : topologyOf(addresses, annotations);
   const loaded = file === undefined ? undefined : loadedFrom(file);
-  const made = planBgp({ topology, config: configured.value, loaded, restarted: false });
-  assert.ok(made.ok, made.ok ? "" : made.reason);
-  return made.plan;
+  return planBgp({ topology, config: configured.value, loaded, restarted: false });
 }
 
 function topologyOf(
@@ -87,4 +91,24 @@ test("BFD of the annotation is a warning, not a problem", () => {
     [["bfd", "warning"]],
   );
   assert.deepEqual(plan({ addresses: ["192.0.2.1"] }).warnings, []);
+});
+
+test("what is missing for BGP to do anything is a fault, unless it comes by itself", () => {
+  const fault = (given: Given) => {
+    const made = planned(given);
+    assert.ok(!made.ok);
+    return { fault: made.fault === true, reason: made.reason };
+  };
+  assert.deepEqual(fault({ file: "global: { as: 64512 }" }), {
+    fault: true,
+    reason: "global.routerId is needed in the configuration file, or --router-id",
+  });
+  assert.ok(planned({ file: "", flags: { "router-id": "192.0.2.1" } }).ok);
+  const flags = { "nodes-full-mesh": "false" };
+  assert.deepEqual(fault({ addresses: ["192.0.2.1"], flags }), {
+    fault: true,
+    reason:
+      "Node node1 has no annotation kube-router.io/node.asn, which --nodes-full-mesh=false needs",
+  });
+  assert.equal(fault({ addresses: [] }).fault, false);
 });

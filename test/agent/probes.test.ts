@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
 import { Conditions } from "../../src/agent/conditions.ts";
-import { healthPage, type ReadinessCheck, readyPage } from "../../src/agent/health.ts";
+import { healthPage, type ReadinessCheck, readyPage, waitingFor } from "../../src/agent/health.ts";
 import { HttpEndpoint, type Page } from "../../src/agent/http-endpoint.ts";
 import { silentLog } from "../../src/runtime/log.ts";
 import { address } from "../cli/fixtures.ts";
@@ -66,7 +66,9 @@ test("readyz names each check and each condition, and turns with the checks", as
     "503 [+]nodes ok\n[-]bgp not yet: no session yet with node2\n" +
       "[!]routes foreign (warning): 10.233.65.0/24 is the administrator's\nnot ready\n",
   );
+  assert.deepEqual(waitingFor(checks), ["bgp: no session yet with node2"]);
   problem = undefined;
+  assert.deepEqual(waitingFor(checks), []);
   assert.match(await fetchPage(server.port, "/readyz"), /^200 (?:.|\n)*\nready\n$/);
 });
 

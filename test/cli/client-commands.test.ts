@@ -24,6 +24,7 @@ const STATUS = {
   startedAt: NOW - 90_061_000,
   dryRun: true,
   ready: false,
+  waitingFor: ["bgp: no complete table yet from node2"],
   planned: ["route create 10.233.65.0/24 via 192.168.50.51 dev enp1s0 proto 17"],
   plannedTotal: 3,
   conditions: [
@@ -49,7 +50,7 @@ const fullSource: AdminSource = {
       : PATHS.filter((row) => row.peer?.address === wanted && row.family === 4),
 };
 const emptySource: AdminSource = {
-  status: () => ({ ...STATUS, dryRun: false, ready: true, conditions: [] }),
+  status: () => ({ ...STATUS, dryRun: false, ready: true, waitingFor: [], conditions: [] }),
   peers: () => [],
   paths: () => [],
   pathsOf: () => [],
