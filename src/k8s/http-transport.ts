@@ -10,8 +10,8 @@ import {
 } from "./api-transport.ts";
 import { credentialProblem, type KubeAccess } from "./kube-config.ts";
 import { ERROR_BODY_BYTES_MAX } from "./limits.ts";
+import { networkWords } from "./network-words.ts";
 import { isJsonObject } from "./node-snapshot.ts";
-import { printable } from "./problem.ts";
 
 export class HttpApiTransport implements ApiTransport {
   readonly origin: string;
@@ -120,11 +120,8 @@ function refusalError(status: number, body: string): ApiError {
   return statusError({ code: status, message: message ?? "without a reason" });
 }
 
-/** Socket and TLS errors: their texts hold addresses and certificate names, no secrets. */
 function networkError(error: Error): ApiError {
-  const { code } = error as NodeJS.ErrnoException;
-  const message = printable((error.message || code || "connection failed").slice(0, 200));
-  return new ApiError("unreachable", message, { cause: error });
+  return new ApiError("unreachable", networkWords(error), { cause: error });
 }
 
 /** Connections for requests one after another, kept alive by TCP so that a dead one is noticed. */

@@ -1,0 +1,41 @@
+/**
+ * A socket or TLS error on the way to the API server as a sentence for an operator: what Node.js
+ * and OpenSSL say of certificates leaves out which certificate, and what to do about it. Pure.
+ */
+import { printable } from "./problem.ts";
+
+const WORDS_MAX = 200;
+
+const NOT_OUR_CA =
+  "the API server's certificate is not signed by the CA that this agent was given " +
+  "(certificate-authority of the kubeconfig, ca.crt of the service account)";
+
+const CERTIFICATE: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED:
+    "the API server's certificate has expired, or the clock of this machine is ahead",
+  CERT_NOT_YET_VALID:
+    "the API server's certificate is not valid yet, or the clock of this machine is behind",
+  DEPTH_ZERO_SELF_SIGNED_CERT: NOT_OUR_CA,
+  SELF_SIGNED_CERT_IN_CHAIN: NOT_OUR_CA,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: NOT_OUR_CA,
+  UNABLE_TO_GET_ISSUER_CERT: NOT_OUR_CA,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: NOT_OUR_CA,
+  CERT_SIGNATURE_FAILURE: NOT_OUR_CA,
+};
+
+const NO_TLS = "the server does not speak TLS: should its URL begin with http://?";
+
+/** One sentence; these texts hold addresses and certificate names, no secrets. */
+export function networkWords(error: Error): string {
+  const { code = "" } = error as NodeJS.ErrnoException;
+  const certificate =
+    code === "ERR_TLS_CERT_ALTNAME_INVALID" ? otherName(error) : CERTIFICATE[code];
+  if (certificate !== undefined) return `${certificate} (${code})`;
+  if (code === "EPROTO" && /wrong version number/.test(error.message)) return NO_TLS;
+  return printable((error.message || code || "connection failed").slice(0, WORDS_MAX));
+}
+
+function otherName(error: Error & { readonly host?: unknown }): string {
+  const host = typeof error.host === "string" ? printable(error.host.slice(0, WORDS_MAX)) : "";
+  return `the API server's certificate does not name ${host || "the host of its URL"}`;
+}

@@ -1,0 +1,56 @@
+/** What an operator reads when the connection to the API server fails: real TLS, wrong each way. */
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo, Server } from "node:net";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { HttpApiTransport } from "../../src/k8s/http-transport.ts";
+import { networkWords } from "../../src/k8s/network-words.ts";
+
+const TLS = join(import.meta.dirname, "..", "fixtures", "tls");
+const pem = (name: string) => readFile(join(TLS, `${name}.pem`), "utf8");
+
+/** What is said when `server` is asked over TLS by somebody who trusts that CA. */
+async function said(t: TestContext, server: Server, authority: string): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const ca = await pem(authority);
+  const transport = new HttpApiTransport({
+    server: new URL(`https://127.0.0.1:${port}`),
+    requestOptions: async () => ({ headers: {}, ca }),
+  });
+  const nothing = () => undefined;
+  return new Promise((resolve) => {
+    const failed = (error: Error) => resolve(error.message);
+    transport.get("/", { open: nothing, data: nothing, end: nothing, failed });
+  });
+}
+
+for (const [name, certificate, authority, words] of [
+  ["expired", "expired", "expired", /certificate has expired, or the clock .* ahead \(CERT_HAS_/],
+  ["not valid yet", "future", "future", /not valid yet, or the clock .* behind \(CERT_NOT_YET/],
+  ["another name", "other-name", "other-name", /does not name 127\.0\.0\.1 \(ERR_TLS_CERT_ALT/],
+  ["another CA", "other-name", "ca", /not signed by the CA that this agent was given .*\(DEPTH_/],
+] as const) {
+  test(`a certificate of the API server that is wrong: ${name}`, async (t) => {
+    const server = createTlsServer({ key: await pem("server-key"), cert: await pem(certificate) });
+    const text = await said(t, server, authority);
+    assert.match(text, words);
+    assert.doesNotMatch(text, /Node\.js|altnames/);
+  });
+}
+
+test("other errors keep their words, without what could steer a terminal", () => {
+  assert.equal(
+    networkWords(new Error("connect ECONNREFUSED \u001b[2J127.0.0.1:1")),
+    "connect ECONNREFUSED ?[2J127.0.0.1:1",
+  );
+  assert.equal(networkWords(Object.assign(new Error(""), { code: "EPIPE" })), "EPIPE");
+});
+
+test("TLS asked of a server without it", async (t) => {
+  assert.match(await said(t, createServer(), "ca"), /does not speak TLS: should its URL begin/);
+});
