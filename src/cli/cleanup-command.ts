@@ -2,6 +2,7 @@
 import { createInterface } from "node:readline/promises";
 import { Command, Option } from "commander";
 import { STATUS_PATH } from "../agent/admin-protocol.ts";
+import { hasNetAdmin } from "../agent/capabilities.ts";
 import { cniConfFile } from "../agent/config.ts";
 import { ADMIN_SOCKET_DEFAULT } from "../agent/flags.ts";
 import { AgentRefusal, askAgent } from "./agent-client.ts";
@@ -11,8 +12,8 @@ import { adminSocketOption } from "./client-options.ts";
 import { printable } from "./table.ts";
 
 const DESCRIPTION =
-  "Removes what podrouter has made on this node: its CNI configuration, its packet rules, its " +
-  "routes and ipsets. Shows first what that is, and asks. Pods of this node are then no longer " +
+  "Removes what podrouter has made on this node: its CNI configuration, leases and socket of its " +
+  "own CNI plugin, packet rules, routes, tunnels and what belongs to them, ipsets. Shows first what that is, and asks. Pods of this node are then no longer " +
   "reached from other nodes. The bridge and the kernel's settings stay.";
 
 export function cleanupCommand(io: CliIo): Command {
@@ -29,6 +30,8 @@ export function cleanupCommand(io: CliIo): Command {
       ),
     )
     .action(async (raw: Record<string, unknown>) => {
+      // Half of it would not even be seen.
+      if (!hasNetAdmin()) throw new CliError("cleanup needs root: CAP_NET_ADMIN is missing", 1);
       await refuseWhileRunning(adminSocketOption(raw));
       await clean(io, confFileOf(io, raw), raw["yes"] === true);
     });

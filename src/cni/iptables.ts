@@ -112,7 +112,7 @@ export async function chooseIptables(
     return { used: used.iptables, other: other.rules > 0 ? other.iptables : undefined };
   }
   const only = nft ?? legacy ?? (await candidate("", deps));
-  if (only === undefined) throw new PacketFilterError("missing", "iptables is not installed");
+  if (only === undefined) throw await whyNone(deps);
   return { used: only.iptables, other: undefined };
 }
 
@@ -125,6 +125,13 @@ export async function iptablesInUse(deps: IptablesDeps): Promise<readonly Iptabl
   return [...found, ...(plain === undefined ? [] : [plain])]
     .filter(({ rules }) => rules > 0)
     .map(({ iptables }) => iptables);
+}
+
+/** It is not there, or it is and cannot work: no rights, no support in the kernel. */
+async function whyNone({ run }: IptablesDeps): Promise<PacketFilterError> {
+  const { status } = await run("iptables", ["--version"]);
+  if (status !== 0) return new PacketFilterError("missing", "iptables is not installed");
+  return refusal("iptables-save", await run("iptables-save", []));
 }
 
 interface Candidate {

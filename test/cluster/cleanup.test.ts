@@ -35,6 +35,18 @@ test("cleanup removes exactly what the agent made", async (t) => {
   });
   await cluster.agents.get("node1")!.stop();
 
+  await t.test("not by somebody who may not", async () => {
+    const before = await state(cluster);
+    const without = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"];
+    const inside = ["netns", "exec", ns.name("node1"), ...without];
+    const program = `${process.cwd()}/bin/podrouter`;
+    const result = await run("ip", [...inside, program, "cleanup", "--yes"]);
+    assert.equal(result.status, 1);
+    assert.equal(result.stderr, "podrouter: cleanup needs root: CAP_NET_ADMIN is missing\n");
+    assert.equal(result.stdout, "");
+    assert.equal(await state(cluster), before);
+  });
+
   await t.test("not without being asked for: nobody there, or a no", async () => {
     const before = await state(cluster);
     const alone = await cleanup();

@@ -278,6 +278,15 @@ test("the back end that the machine uses is chosen", async () => {
   const plain = { "iptables --version": "iptables v1.4.21\n", "iptables-save": "" };
   assert.deepEqual(await choose(plain), ["iptables v1.4.21", undefined]);
   await assert.rejects(choose({}), { name: "PacketFilterError", code: "missing" });
+  // There, and not allowed: nothing that is to be installed.
+  const run: RunProgram = async (program, args) =>
+    args[0] === "--version"
+      ? { status: 0, stdout: NFT, stderr: "" }
+      : { status: 4, stdout: "", stderr: `${program}: Permission denied (you must be root)\n` };
+  await assert.rejects(chooseIptables({ run, nftGeneration: async () => undefined }), {
+    code: "failed",
+    message: /^iptables-save: .*Permission denied \(you must be root\)$/,
+  });
 });
 
 test("--random-fully is used from iptables 1.6.2 on", async () => {
