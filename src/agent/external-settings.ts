@@ -1,5 +1,5 @@
 /** `--peer-router-*`: parallel lists into peers, and their passwords from a file. Pure. */
-import { type IpAddress, parseAddress } from "../ip/address.ts";
+import { parseAddress } from "../ip/address.ts";
 import { parseAs, parseUint } from "../k8s/annotation-values.ts";
 import type { ExternalPeer, ExternalSettings } from "./external-peers.ts";
 import type { RunFlags } from "./flags.ts";
@@ -16,8 +16,11 @@ export function externalSettings(
   const addresses = entries("peer-router-ips", flags.peerRouterIps, parseAddress, problems);
   const asns = entries("peer-router-asns", flags.peerRouterAsns, parseAs, problems);
   const ports = entries("peer-router-ports", flags.peerRouterPorts, parsePort, problems);
-  inStep("peer-router-asns", asns, addresses, problems);
-  if (ports.length > 0) inStep("peer-router-ports", ports, addresses, problems);
+  // What was given counts, not what was understood: that is said already.
+  inStep("peer-router-asns", flags.peerRouterAsns, flags.peerRouterIps, problems);
+  if (flags.peerRouterPorts.length > 0) {
+    inStep("peer-router-ports", flags.peerRouterPorts, flags.peerRouterIps, problems);
+  }
   if (new Set(addresses).size < addresses.length) {
     problems.push("--peer-router-ips: expected each address once");
   }
@@ -95,13 +98,13 @@ function parsePort(text: string): number | undefined {
 
 function inStep(
   flag: string,
-  list: readonly unknown[],
-  addresses: readonly IpAddress[],
+  list: readonly string[],
+  addresses: readonly string[],
   problems: string[],
 ): void {
   if (list.length === addresses.length) return;
   problems.push(
-    `--${flag}: expected ${addresses.length} entries, one for each of --peer-router-ips, ` +
+    `--${flag}: expected ${addresses.length} ${addresses.length === 1 ? "entry" : "entries"}, one for each of --peer-router-ips, ` +
       `not ${list.length}`,
   );
 }

@@ -288,7 +288,10 @@ test("peers outside the cluster: parallel lists that must be in step", () => {
     passwordsFile: undefined,
   });
   const wrong: readonly (readonly [Record<string, string>, RegExp])[] = [
-    [{ "peer-router-ips": "192.0.2.1" }, /--peer-router-asns: expected 1 entries/],
+    [
+      { "peer-router-ips": "192.0.2.1" },
+      /--peer-router-asns: expected 1 entry, one for each of --peer-router-ips, not 0/,
+    ],
     [{ ...two, "peer-router-ports": "179" }, /--peer-router-ports: expected 2 entries/],
     [{ ...two, "peer-router-asns": "65001,0" }, /--peer-router-asns: "0" is no AS number/],
     [
@@ -299,6 +302,7 @@ test("peers outside the cluster: parallel lists that must be in step", () => {
   for (const [flags, expected] of wrong) {
     const said = external(flags);
     assert.ok(Array.isArray(said) && said.some((line) => expected.test(line)), String(said));
+    assert.equal(said.length, 1, "one mistake, one sentence");
   }
 });
 
