@@ -11,7 +11,17 @@ export function nodeConditions(
 ): readonly Condition[] {
   const problems = [...status.problems, ...(topology?.problems ?? [])];
   const source = sourceCondition(status);
-  return [...(source === undefined ? [] : [source]), ...named(problems)];
+  return [
+    ...(source === undefined ? [] : [source]),
+    ...notSaved(status.notSaved),
+    ...named(problems),
+  ];
+}
+
+function notSaved(reason: string | undefined): readonly Condition[] {
+  if (reason === undefined) return [];
+  const message = `the Nodes cannot be saved for a start without their source: ${reason}`;
+  return [{ name: "not-saved", severity: "warning", message }];
 }
 
 function sourceCondition(status: NodeSourceStatus): Condition | undefined {

@@ -29,10 +29,10 @@ export class CachedNodeSource implements NodeSource {
     this.#stopped = true;
     await this.#starting;
     await this.#source.stop();
-    await this.#cache.flush();
+    await this.#cache.close();
   }
 
   status(): NodeSourceStatus {
-    return this.#source.status();
+    return { ...this.#source.status(), notSaved: this.#cache.problem };
   }
 }

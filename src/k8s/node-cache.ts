@@ -11,11 +11,15 @@ import { NODES_FILE_BYTES_MAX } from "./limits.ts";
 import { ANNOTATION_PREFIX, isJsonObject, type NodeSnapshot } from "./node-snapshot.ts";
 import type { Nodes } from "./node-source.ts";
 import { NodeStore } from "./node-store.ts";
+import { printable } from "./problem.ts";
 
 const VERSION = 1;
 
 /** Nodes that come and go all the time must not wear out the disk. */
 const SAVE_INTERVAL_MS = 5_000;
+
+/** A disk that was full may have room again without a Node that changes. */
+const RETRY_MS = 60_000;
 
 /** What follows from a change comes first. */
 const SAVE_DELAY_MS = 500;
@@ -33,9 +37,12 @@ export class NodeCache {
   readonly #log: Log;
   #pending: Nodes | undefined;
   #timer: Timer | undefined;
+  /** The timer is that of another try: news need not wait for it. */
+  #retrying = false;
+  #closed = false;
   #writing: Promise<void> = Promise.resolve();
   #lastWrite = Number.NEGATIVE_INFINITY;
-  #failed = false;
+  #problem: string | undefined;
 
   constructor(parts: NodeCacheParts) {
     this.#path = parts.path;
@@ -55,12 +62,41 @@ export class NodeCache {
     }
   }
 
-  /** Keeps these Nodes: in half a second, at most every five seconds. Never fails, only warns. */
+  /** Why the last writing failed; undefined when it did not. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
+  /**
+   * Keeps these Nodes: in half a second, at most every five seconds. Never fails, only warns, and
+   * tries again.
+   */
   save(nodes: Nodes): void {
     this.#pending = nodes;
-    if (this.#timer !== undefined) return;
     const delay = Math.max(SAVE_DELAY_MS, this.#lastWrite + SAVE_INTERVAL_MS - this.#clock.now());
-    this.#timer = this.#clock.after(delay, () => void this.flush());
+    if (this.#timer !== undefined && !this.#retrying) return;
+    this.#writeAfter(delay);
+  }
+
+  #writeAfter(delay: number): void {
+    this.#timer?.cancel();
+    this.#retrying = false;
+    this.#timer = this.#clock.after(delay, () => void this.#writeUntilItIs());
+  }
+
+  async #writeUntilItIs(): Promise<void> {
+    const nodes = this.#pending;
+    await this.flush();
+    if (this.#problem === undefined || this.#timer !== undefined || this.#closed) return;
+    this.#pending ??= nodes;
+    this.#writeAfter(RETRY_MS);
+    this.#retrying = true;
+  }
+
+  /** Writes what is not written yet, for the last time. */
+  close(): Promise<void> {
+    this.#closed = true;
+    return this.flush();
   }
 
   /** Writes what is not written yet, and resolves when it is on disk. */
@@ -78,13 +114,13 @@ export class NodeCache {
     this.#lastWrite = this.#clock.now();
     try {
       await writeAtomically(this.#path, encodeNodes(nodes, this.#clock.wall()));
-      this.#failed = false;
+      this.#problem = undefined;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      if (!this.#failed) {
+      if (this.#problem === undefined) {
         this.#log.warn({ reason }, "the Nodes cannot be saved for the next start");
       }
-      this.#failed = true;
+      this.#problem = printable(reason);
     }
   }
 }

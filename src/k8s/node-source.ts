@@ -17,6 +17,8 @@ export interface NodeSourceStatus {
   readonly lastSync: number | undefined;
   /** Why it could not be read last, sanitised; stays after it recovers. */
   readonly lastError: { readonly at: number; readonly reason: string } | undefined;
+  /** Why the Nodes are not on disk for the next start, sanitised; left out when they are. */
+  readonly notSaved?: string | undefined;
   readonly nodes: number;
   /** Objects that could not be used at all. */
   readonly problems: readonly NodeProblem[];

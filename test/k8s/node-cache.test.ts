@@ -102,6 +102,25 @@ test("a place that cannot be written is one warning, not one a save", async (t) 
     await cache.flush();
   }
   assert.equal(warnings.length, 1);
+  assert.match(cache.problem ?? "", /\/proc\/self\/status\/nodes\.json: /);
+});
+
+test("a disk that has room again gets the Nodes without news", async (t) => {
+  const { path, clock } = await bench(t);
+  const folder = join(path, "..");
+  const cache = new NodeCache({ path, clock, log: silentLog });
+  await writeFile(folder, "in the way");
+  cache.save(nodes);
+  clock.advance(500);
+  await until("tried", () => cache.problem !== undefined);
+  await until("to be tried again", () => clock.pendingCount > 0);
+  await rm(folder);
+  clock.advance(59_000);
+  assert.notEqual(cache.problem, undefined);
+  clock.advance(1_000);
+  await until("written", () => cache.problem === undefined);
+  assert.deepEqual([...(await cache.load())!.keys()], [...nodes.keys()]);
+  assert.equal(clock.pendingCount, 0);
 });
 
 class FakeSource implements NodeSource {
