@@ -17,6 +17,7 @@ import {
   RouteFlag,
   type RouteMonitor,
   RouteNetlink,
+  type RouteSpec,
   RouteType,
   SystemCallError,
 } from "netlink-ts";
@@ -48,6 +49,8 @@ export interface NetlinkKernelOptions {
 
 export class NetlinkKernel implements RouteKernel {
   readonly #around: <T>(make: () => T) => T;
+  readonly #translator = new Translator();
+  readonly #translate = (operation: RouteOperation) => this.#translator.operation(operation);
   #netlink: RouteNetlink | undefined;
   #monitor: RouteMonitor | undefined;
 
@@ -99,7 +102,7 @@ export class NetlinkKernel implements RouteKernel {
 
   apply(operations: readonly RouteOperation[]) {
     return translatingErrors(async () => {
-      const outcomes = await this.#asking().routes.apply(operations.map(netlinkOperation));
+      const outcomes = await this.#asking().routes.apply(operations.map(this.#translate));
       return outcomes.map(failureOf);
     });
   }
@@ -156,33 +159,53 @@ function deliver(event: NetlinkEvent, listener: KernelListener): void {
   }
 }
 
-/** `create` and `replace` name everything; `delete` no less, and our mark above all. */
-function netlinkOperation(operation: RouteOperation): NetlinkOperation {
-  if (operation.kind !== "delete") {
-    const { kind, prefix, hops, source } = operation;
+/**
+ * Our operations in netlink's words. Routes that go the same way have one list of hops, and so get
+ * one object here, of which netlink-ts encodes the first only.
+ */
+class Translator {
+  readonly #making = new WeakMap<readonly Hop[], RouteSpec>();
+  readonly #removing = new WeakMap<readonly Hop[], RouteSpec>();
+
+  /** `create` and `replace` name everything; `delete` no less, and our mark above all. */
+  operation(operation: RouteOperation): NetlinkOperation {
+    const { kind, prefix } = operation;
+    if (kind === "delete") {
+      return { kind, destination: prefix, route: this.#toRemove(operation.route) };
+    }
+    const route = this.#toMake(operation.hops, operation.source);
+    return { kind: kind === "create" ? "add" : "change", destination: prefix, route };
+  }
+
+  #toMake(hops: readonly Hop[], source: IpAddress | undefined): RouteSpec {
+    const known = this.#making.get(hops);
+    if (known !== undefined && known.preferredSource === source) return known;
     const route = {
-      destination: prefix,
-      table: MAIN_TABLE,
-      protocol: OUR_PROTOCOL,
+      ...OURS,
       ...hopFields(hops),
       ...(source === undefined ? {} : { preferredSource: source }),
     };
-    return { kind: kind === "create" ? "add" : "change", route };
+    this.#making.set(hops, route);
+    return route;
   }
-  const { prefix, route } = operation;
-  return {
-    kind: "delete",
-    route: {
-      destination: prefix,
-      table: MAIN_TABLE,
-      protocol: OUR_PROTOCOL,
-      tos: route.tos,
-      ...(route.metric === 0 ? {} : { priority: route.metric }),
+
+  #toRemove({ hops, tos, metric }: KernelRoute): RouteSpec {
+    const known = this.#removing.get(hops);
+    if (known !== undefined && known.tos === tos && (known.priority ?? 0) === metric) return known;
+    const route = {
+      ...OURS,
+      tos,
+      ...(metric === 0 ? {} : { priority: metric }),
       // Of several next hops none is named: IPv6 would take out that one only.
-      ...(route.hops.length === 1 ? hopFields(route.hops) : {}),
-    },
-  };
+      ...(hops.length === 1 ? hopFields(hops) : {}),
+    };
+    this.#removing.set(hops, route);
+    return route;
+  }
 }
+
+/** What all have; each operation names its own destination. */
+const OURS = { destination: "0.0.0.0/0", table: MAIN_TABLE, protocol: OUR_PROTOCOL } as const;
 
 function hopFields(
   hops: readonly Hop[],

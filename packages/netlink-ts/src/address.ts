@@ -48,12 +48,22 @@ export function parsePrefix(text: string): ParsedPrefix {
   const family = bytes.length === 4 ? 4 : 6;
   const bits = bytes.length * 8;
   if (slash < 0) return { bytes, length: bits, family };
-  const digits = text.slice(slash + 1);
-  const length = Number(digits);
-  if (!/^(0|[1-9][0-9]{0,2})$/.test(digits) || length > bits) {
-    throw invalid(`not an IP prefix: ${quote(text)}`);
-  }
+  const length = lengthFrom(text, slash + 1);
+  if (length < 0 || length > bits) throw invalid(`not an IP prefix: ${quote(text)}`);
   return { bytes, length, family };
+}
+
+/** The number at the end of a text, of one to three digits without a leading zero; else -1. */
+function lengthFrom(text: string, start: number): number {
+  const digits = text.length - start;
+  if (digits < 1 || digits > 3 || (digits > 1 && text.charCodeAt(start) === 48)) return -1;
+  let length = 0;
+  for (let i = start; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit < 0 || digit > 9) return -1;
+    length = length * 10 + digit;
+  }
+  return length;
 }
 
 /** Text of the whole address space: a default route's destination. */

@@ -66,6 +66,14 @@ export class MessageWriter {
     this.#begun = -1;
   }
 
+  /** Adds a whole message that was made before; gives the offset at which it now stands. */
+  message(bytes: Uint8Array): number {
+    const start = this.#length;
+    this.raw(bytes);
+    this.#starts.push(start);
+    return start;
+  }
+
   /** Takes back everything after the first `count` messages, also one begun and not ended. */
   keep(count: number): void {
     const length = count < this.#starts.length ? this.#starts[count] : undefined;
@@ -161,6 +169,11 @@ export class MessageWriter {
   /** A byte written over at `offset`. */
   patchU8(offset: number, value: number): void {
     this.#bytes[offset] = value;
+  }
+
+  /** Bytes written over from `offset` on. */
+  patch(offset: number, bytes: Uint8Array): void {
+    for (let i = 0; i < bytes.length; i++) this.#bytes[offset + i] = bytes[i]!;
   }
 
   #pad(): void {

@@ -16,6 +16,7 @@ import {
   type RouteFilter,
   type RouteSpec,
 } from "./route.ts";
+import { RouteTemplates } from "./route-templates.ts";
 import { Rtm } from "./rtm.ts";
 
 /**
@@ -27,6 +28,11 @@ import { Rtm } from "./rtm.ts";
 export interface RouteOperation {
   readonly kind: "add" | "replace" | "change" | "delete";
   readonly route: RouteSpec;
+  /**
+   * In place of the route's own. Of operations that have one and the same object as `route` only
+   * the first is encoded: the others are copies of its bytes with another destination.
+   */
+  readonly destination?: string;
 }
 
 export class Routes {
@@ -72,7 +78,10 @@ export class Routes {
    * an operation: undefined, or why it failed; a failure stops no other operation.
    */
   apply(operations: readonly RouteOperation[]): Promise<Outcome[]> {
-    return applyInBatches(this.#socket, operations, encodeOperation);
+    const templates = new RouteTemplates(encodeOperation);
+    return applyInBatches(this.#socket, operations, (writer, operation) =>
+      templates.encode(writer, operation),
+    );
   }
 
   /** Which way the kernel would send to an address; rejects with ENETUNREACH when none. */
@@ -93,7 +102,10 @@ export class Routes {
   }
 }
 
-function encodeOperation(writer: MessageWriter, { kind, route }: RouteOperation): void {
+/** The message of one operation, straightforwardly. */
+export function encodeOperation(writer: MessageWriter, operation: RouteOperation): void {
+  const { kind, destination } = operation;
+  const route = destination === undefined ? operation.route : { ...operation.route, destination };
   switch (kind) {
     case "add":
       writer.begin(Rtm.NEWROUTE, Flag.REQUEST | Flag.CREATE | Flag.EXCL);

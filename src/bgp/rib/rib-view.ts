@@ -66,11 +66,16 @@ export function* listPaths(inputs: ViewInputs, query: PathQuery): Generator<RibP
   }
 }
 
-/** What the kernel should have for the row's prefix. */
-export function bestRoute(inputs: ViewInputs, rib: FamilyRib, row: RowId): BestRoute {
+/** What the kernel should have for the row's prefix, `known` where the caller has its text. */
+export function bestRoute(
+  inputs: ViewInputs,
+  rib: FamilyRib,
+  row: RowId,
+  known?: Prefix,
+): BestRoute {
   const { paths, decision, table } = rib;
   const best = table.best(row);
-  const prefix = prefixOf(table, row);
+  const prefix = known ?? prefixOf(table, row);
   if (best === NO_PATH) return { prefix, nextHops: [], stale: false };
   const stale = isStale(rib, best);
   if (paths.peer(best) === LOCAL_PEER) return { prefix, nextHops: [], stale };
@@ -88,8 +93,10 @@ export function bestRoute(inputs: ViewInputs, rib: FamilyRib, row: RowId): BestR
 }
 
 function prefixOf(table: PrefixTable, row: RowId): Prefix {
-  const word = (index: number) => table.word(row, index);
-  return formatPrefix(table.family, word(0), word(1), word(2), word(3), table.length(row));
+  const w0 = table.word(row, 0);
+  const length = table.length(row);
+  if (table.family === 4) return formatPrefix(4, w0, 0, 0, 0, length);
+  return formatPrefix(6, w0, table.word(row, 1), table.word(row, 2), table.word(row, 3), length);
 }
 
 function pathsOf(rib: FamilyRib, row: RowId, peer: PeerId | undefined): PathId[] {

@@ -254,7 +254,8 @@ export class Rib {
     this.single.reset(rib.family);
     pushPrefix(this.single, prefix);
     const row = rib.table.find(this.single, 0);
-    return row === 0 || rib.table.best(row) === 0 ? undefined : bestRoute(this.state, rib, row);
+    if (row === 0 || rib.table.best(row) === 0) return undefined;
+    return bestRoute(this.state, rib, row, prefix);
   }
 
   /** All best routes, in no order; to be read before the RIB changes again. */
