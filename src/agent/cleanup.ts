@@ -134,7 +134,7 @@ export async function carryOutCleanup(
   for (const own of plan.rules) {
     const why = await removeOwnRules(own);
     const count = describeOwnRules(own).length;
-    if (why === undefined) removed.push(`${count} packet rules (IPv${own.family})`);
+    if (why === undefined) removed.push(`packet rules (IPv${own.family}): ${count}`);
     else left.push(`${count} packet rules (IPv${own.family}): ${why}`);
   }
   if (plan.routes > 0) await removeRoutes(ports, removed, left);
@@ -213,7 +213,7 @@ async function removeOverlay(
     const why = await removeOwnOverlay(ports.overlay, overlay);
     left.push(...why);
     const count = overlay.lines.length - why.length;
-    if (count > 0) removed.push(`${count} tunnels, and routes and rules of table 77`);
+    if (count > 0) removed.push(`tunnels, and routes and rules of table 77: ${count}`);
   } catch (error) {
     if (!(error instanceof OverlayKernelError)) throw error;
     left.push(`tunnels: ${error.message}`);
@@ -240,7 +240,7 @@ async function lookForSets(ports: CleanupPorts, notes: string[]): Promise<readon
 async function removeRoutes(ports: CleanupPorts, removed: string[], left: string[]): Promise<void> {
   try {
     const report = await removeAllRoutes(ports.routes);
-    if (report.removed > 0) removed.push(`${report.removed} routes of protocol 17`);
+    if (report.removed > 0) removed.push(`routes of protocol 17: ${report.removed}`);
     for (const { prefix, message } of report.failures) left.push(`route ${prefix}: ${message}`);
   } catch (error) {
     if (!(error instanceof KernelUnavailableError)) throw error;

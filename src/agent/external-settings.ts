@@ -103,8 +103,8 @@ function inStep(
   problems: string[],
 ): void {
   if (list.length === addresses.length) return;
+  const wanted = addresses.length === 1 ? "1 entry" : `${addresses.length} entries`;
   problems.push(
-    `--${flag}: expected ${addresses.length} ${addresses.length === 1 ? "entry" : "entries"}, one for each of --peer-router-ips, ` +
-      `not ${list.length}`,
+    `--${flag}: expected ${wanted}, one for each of --peer-router-ips, not ${list.length}`,
   );
 }

@@ -13,8 +13,9 @@ import { printable } from "./table.ts";
 
 const DESCRIPTION =
   "Removes what podrouter has made on this node: its CNI configuration, leases and socket of its " +
-  "own CNI plugin, packet rules, routes, tunnels and what belongs to them, ipsets. Shows first what that is, and asks. Pods of this node are then no longer " +
-  "reached from other nodes. The bridge and the kernel's settings stay.";
+  "own CNI plugin, packet rules, routes, tunnels and what belongs to them, ipsets. Shows first " +
+  "what that is, and asks. Pods of this node are then no longer reached from other nodes. The " +
+  "bridge and the kernel's settings stay.";
 
 export function cleanupCommand(io: CliIo): Command {
   return new Command("cleanup")

@@ -136,9 +136,9 @@ test("what is listed is removed, the rest stays, and what is in the way is said"
   const { removed, left } = await carryOutCleanup(await planCleanup(PATH, ports), ports);
   assert.deepEqual(removed, [
     `file ${PATH}`,
-    "1 packet rules (IPv4)",
-    "1 routes of protocol 17",
-    "3 tunnels, and routes and rules of table 77",
+    "packet rules (IPv4): 1",
+    "routes of protocol 17: 1",
+    "tunnels, and routes and rules of table 77: 3",
     "ipset kube-router-node-ips",
   ]);
   assert.deepEqual(
