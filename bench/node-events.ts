@@ -16,12 +16,18 @@ import { join } from "node:path";
 import { imageRuntime } from "../test/support/image-recipe.ts";
 import { Namespaces } from "../test/support/namespaces.ts";
 import { must } from "../test/support/shell.ts";
-import { API_ADDRESS, SELF_ADDRESS, SUBNET_LENGTH } from "./node-events/lab-cluster.ts";
+import {
+  API_ADDRESS,
+  NODE_SUBNETS,
+  SELF_ADDRESS,
+  SUBNET_LENGTH,
+} from "./node-events/lab-cluster.ts";
 import type { DriverOptions, DriverResult, EventTimes, IdleMemory } from "./node-events/types.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const DRIVER = join(import.meta.dirname, "node-events", "driver.ts");
 const DRIVER_MS_MAX = 900_000;
+const IDLE_AFTER_MS = 8_000;
 
 export interface Percentiles {
   readonly p50: number;
@@ -34,6 +40,11 @@ export interface NodeEventFigures extends Percentiles {
   readonly events: number;
   /** By kind; the figures above are of all kinds that need no new session. ms. */
   readonly kinds: Readonly<Record<keyof EventTimes, Percentiles>>;
+  /** addedRoute by whose turn it is to dial: of the higher identifier. */
+  readonly agentDials: Percentiles;
+  readonly peerDials: Percentiles;
+  /** Part of the added Nodes for which both dialled at once. */
+  readonly crossed: number;
   /** CPU of the agent for each change of a Node, sessions included. */
   readonly cpuMsPerChange: number;
 }
@@ -57,14 +68,14 @@ export interface AgentProgram {
   readonly agentFlags?: readonly string[];
 }
 
-type Sizes = Pick<DriverOptions, "nodes" | "events" | "idle">;
+type Sizes = Pick<DriverOptions, "nodes" | "events" | "idleMs">;
 
 /** Node events → kernel, with so many other Nodes. `events` Nodes go, come back and change. */
 export async function measureNodeEvents(
   options: { readonly nodes: number; readonly events: number } & AgentProgram,
 ): Promise<NodeEventFigures> {
   const { nodes, events } = options;
-  const result = await drive({ nodes, events, idle: false }, options);
+  const result = await drive({ nodes, events, idleMs: 0 }, options);
   const of = (...kinds: (keyof EventTimes)[]) =>
     percentiles(result.events.flatMap((times) => kinds.map((kind) => times[kind])));
   const kinds = {
@@ -75,7 +86,18 @@ export async function measureNodeEvents(
     changedSets: of("changedSets"),
   };
   const all = of("deletedRoute", "deletedSets", "addedSets", "changedSets");
-  return { nodes, events, ...all, kinds, cpuMsPerChange: result.cpuMsPerChange };
+  const addedRoute = (agentFirst: boolean) =>
+    percentiles(
+      result.events
+        .filter(({ agentDialsFirst }) => agentDialsFirst === agentFirst)
+        .map((times) => times.addedRoute),
+    );
+  return {
+    ...{ nodes, events, ...all, kinds, cpuMsPerChange: result.cpuMsPerChange },
+    agentDials: addedRoute(true),
+    peerDials: addedRoute(false),
+    crossed: result.events.filter(({ crossed }) => crossed).length / Math.max(1, events),
+  };
 }
 
 /** Process start → first OPEN, so many runs one after the other. */
@@ -85,7 +107,7 @@ export async function measureStart(
   const { nodes, runs } = options;
   const results: DriverResult[] = [];
   for (let i = 0; i < runs; i++) {
-    results.push(await drive({ nodes, events: 0, idle: false }, options));
+    results.push(await drive({ nodes, events: 0, idleMs: 0 }, options));
   }
   const median = (read: (result: DriverResult) => number) => percentiles(results.map(read)).p50;
   return {
@@ -100,15 +122,40 @@ export async function measureStart(
 
 /** Memory of the agent that has nothing to do, kB. */
 export async function measureIdle(
-  options: { readonly nodes: number } & AgentProgram,
+  options: { readonly nodes: number; readonly idleMs?: number } & AgentProgram,
 ): Promise<IdleMemory> {
-  const result = await drive({ nodes: options.nodes, events: 0, idle: true }, options);
+  const { nodes, idleMs = IDLE_AFTER_MS } = options;
+  const result = await drive({ nodes, events: 0, idleMs }, options);
   return result.idle!;
 }
 
+const open = new Set<Lab>();
+
+/** Two namespaces and a folder. */
+class Lab {
+  readonly namespaces = new Namespaces();
+  readonly folder: string;
+
+  constructor(folder: string) {
+    this.folder = folder;
+    open.add(this);
+  }
+
+  async remove(): Promise<void> {
+    open.delete(this);
+    await this.namespaces.remove();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Removes what is there; for signals. Processes end with ours. */
+export async function removeLabs(): Promise<void> {
+  await Promise.allSettled([...open].map((lab) => lab.remove()));
+}
+
 async function drive(sizes: Sizes, agent: AgentProgram): Promise<DriverResult> {
-  const namespaces = new Namespaces();
-  const folder = await mkdtemp(join(tmpdir(), "podrouter-bench-"));
+  const lab = new Lab(await mkdtemp(join(tmpdir(), "podrouter-bench-")));
+  const { namespaces, folder } = lab;
   try {
     const { nodeFlags, env } = imageRuntime(join(folder, "cache"));
     const program = agent.program ?? (await bundled(folder));
@@ -119,8 +166,10 @@ async function drive(sizes: Sizes, agent: AgentProgram): Promise<DriverResult> {
     await namespaces.veth("own", "eth0", "others", "eth0");
     await namespaces.ip("own", `addr add ${SELF_ADDRESS}/${SUBNET_LENGTH} dev eth0`);
     await namespaces.ip("others", `addr add ${API_ADDRESS}/${SUBNET_LENGTH} dev eth0`);
-    // Every address of the subnet is an own one there: each is a node.
-    await namespaces.ip("others", "route add local 198.18.0.0/16 dev lo");
+    // Every address of the subnets is an own one there: each is a node.
+    for (const subnet of NODE_SUBNETS) {
+      await namespaces.ip("others", `route add local ${subnet} dev lo`);
+    }
     const options: DriverOptions = {
       ...sizes,
       namespace: own,
@@ -130,11 +179,13 @@ async function drive(sizes: Sizes, agent: AgentProgram): Promise<DriverResult> {
       env,
       agentFlags: agent.agentFlags ?? [],
     };
-    const args = ["netns", "exec", others, process.execPath, DRIVER, JSON.stringify(options)];
-    return JSON.parse(await must("ip", args, { timeoutMs: DRIVER_MS_MAX })) as DriverResult;
+    const args = [
+      ...["--pdeathsig", "KILL", "ip", "netns", "exec", others],
+      ...[process.execPath, DRIVER, JSON.stringify(options)],
+    ];
+    return JSON.parse(await must("setpriv", args, { timeoutMs: DRIVER_MS_MAX })) as DriverResult;
   } finally {
-    await namespaces.remove();
-    await rm(folder, { recursive: true });
+    await lab.remove();
   }
 }
 

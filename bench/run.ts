@@ -24,6 +24,7 @@ import type { DaemonKind } from "./daemons/daemon.ts";
 import { allDaemons } from "./daemons/daemons.ts";
 import { makeNewerDebian } from "./daemons/newer-debian.ts";
 import { makeBundle } from "./daemons/podrouter.ts";
+import { removeLabs } from "./node-events.ts";
 import { writeReport } from "./report/page.ts";
 import { plainTable, tableOf } from "./report/table.ts";
 import { machineFacts, mergeResult, readResult } from "./results.ts";
@@ -57,7 +58,7 @@ process.once("exit", () => rmSync(bundleFolder, { recursive: true, force: true }
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.once(signal, () => {
     say(`\n${signal}: removing what was made`);
-    void removeStages().finally(() => process.exit(130));
+    void removeAll().finally(() => process.exit(130));
   });
 }
 
@@ -70,7 +71,7 @@ const daemons = allDaemons({
 });
 
 process.exitCode = await main(positionals).catch(async (error: Error) => {
-  await removeStages();
+  await removeAll();
   say(`bench: ${error.message}`);
   return 1;
 });
@@ -93,6 +94,11 @@ async function main(names: readonly string[]): Promise<number> {
   }
   writeReport(resolve(values.out), say);
   return 0;
+}
+
+/** Whatever is under way. */
+async function removeAll(): Promise<void> {
+  await Promise.allSettled([removeStages(), removeLabs()]);
 }
 
 async function list(): Promise<number> {

@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { NamespaceProcess } from "../../test/support/peers/process.ts";
 import { run } from "../../test/support/shell.ts";
+import type { AgentProgram } from "../node-events.ts";
 
 export interface Neighbor {
   readonly address: string;
@@ -38,8 +39,8 @@ export interface DaemonKind {
   /** Why it cannot be measured here, or undefined. */
   unavailable(): Promise<string | undefined>;
   version(): Promise<string>;
-  /** How it is started with arguments of a scenario's own; the agent alone has this. */
-  readonly command?: () => readonly string[];
+  /** What bench/node-events.ts is to run in a cluster; the agent alone has this. */
+  readonly agent?: AgentProgram;
   /** Starts it without waiting for anything. */
   start(setup: DaemonSetup): Promise<RunningDaemon>;
 }

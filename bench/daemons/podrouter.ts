@@ -1,5 +1,9 @@
-/** The agent as its image runs it: Node, the bundled file, a configuration file, no cluster. */
+/**
+ * The agent as its image runs it: Node with the image's options and variables, the bundled file,
+ * already compiled; a configuration file, no cluster.
+ */
 import { dirname, join } from "node:path";
+import { imageRuntime } from "../../test/support/image-recipe.ts";
 import { type NamespaceProcess, writeConfig } from "../../test/support/peers/process.ts";
 import { must } from "../../test/support/shell.ts";
 import { LOOP_DELAY_PRELOAD, LOOP_DELAY_VARIABLE, loopDelayFile } from "../measure/loop-delay.ts";
@@ -26,19 +30,25 @@ export async function makeBundle(bundle: string): Promise<void> {
 
 export function podrouter(options: PodrouterOptions): DaemonKind {
   const { bundle } = options;
+  // Beside the bundle, whose code it holds.
+  const runtime = imageRuntime(join(dirname(bundle), "compile-cache"));
+  const node = [process.execPath, ...runtime.nodeFlags];
+  let compiled: Promise<string> | undefined;
   return {
     key: "podrouter",
     label: "podrouter",
     kernel: true,
     unavailable: async () => undefined,
-    command: () => [process.execPath, ...options.nodeArguments, bundle],
+    agent: { program: bundle, nodeFlags: options.nodeArguments },
     version: () => versionOf([process.execPath, bundle, "--version"]),
     start: async (setup) => {
       const { folder } = setup;
+      compiled ??= must(node[0]!, [...node.slice(1), bundle, "version"], { env: runtime.env });
+      await compiled;
       const config = await writeConfig(folder, "bgp.yaml", podrouterConfig(setup));
       const preload = setup.watchLoop ? ["--import", LOOP_DELAY_PRELOAD] : [];
       const words = [
-        ...[process.execPath, ...options.nodeArguments, ...preload],
+        ...[...node, ...options.nodeArguments, ...preload],
         ...[bundle, "run", `--config=${config}`],
         ...[`--admin-socket=${adminSocket(folder)}`, `--state-dir=${join(folder, "state")}`],
         ...["--enable-cni=false", "--bgp-graceful-restart=false", "--health-port=0"],
@@ -46,7 +56,7 @@ export function podrouter(options: PodrouterOptions): DaemonKind {
       ];
       // The image sets nothing else; the bench's own NODE_OPTIONS are not the agent's.
       const env = {
-        ...{ NODE_ENV: "production", NODE_OPTIONS: "" },
+        ...{ ...runtime.env, NODE_OPTIONS: "" },
         ...{ MALLOC_ARENA_MAX: "1", MALLOC_MMAP_THRESHOLD_: "131072" },
         [LOOP_DELAY_VARIABLE]: loopDelayFile(folder),
       };

@@ -13,13 +13,14 @@ import { KernelWatch } from "./kernel-watch.ts";
 import {
   API_ADDRESS,
   API_PORT,
+  agentDialsFirst,
   nodeAddress,
   nodeName,
   nodeObject,
   podCidr,
   SELF_NAME,
 } from "./lab-cluster.ts";
-import type { DriverOptions, DriverResult, EventTimes, IdleMemory } from "./types.ts";
+import type { DriverOptions, DriverResult, IdleMemory, NodeTimes } from "./types.ts";
 
 const POD_SUBNETS = "kube-router-pod-subnets";
 const NODE_IPS = "kube-router-node-ips";
@@ -27,7 +28,6 @@ const NODE_IPS = "kube-router-node-ips";
 const REST_MS = 15;
 /** What is measured is the agent as it is for hours: its code is compiled by then. */
 const WARM_UP_EVENTS = 10;
-const IDLE_AFTER_MS = 8_000;
 const MERGE_PATCH = "application/merge-patch+json";
 
 const options = JSON.parse(process.argv[2] ?? "") as DriverOptions;
@@ -61,7 +61,9 @@ process.exit(code);
 function startAgent(): Daemon {
   const file = (name: string) => join(options.folder, name);
   const args = [
-    ...["netns", "exec", options.namespace, process.execPath, ...options.nodeFlags],
+    // It cannot outlive us, however we end.
+    ...["--pdeathsig", "KILL", "ip", "netns", "exec"],
+    ...[options.namespace, process.execPath, ...options.nodeFlags],
     ...[options.program, "run", `--hostname-override=${SELF_NAME}`],
     `--kubeconfig=${file("kubeconfig")}`,
     `--admin-socket=${file("admin.sock")}`,
@@ -69,7 +71,7 @@ function startAgent(): Daemon {
     `--cni-conf-file=${file("10-kuberouter.conflist")}`,
     ...options.agentFlags,
   ];
-  return new Daemon("agent", "ip", args, { env: { ...options.env } });
+  return new Daemon("agent", "setpriv", args, { env: { ...options.env } });
 }
 
 async function measured(): Promise<DriverResult> {
@@ -80,10 +82,10 @@ async function measured(): Promise<DriverResult> {
   const routesThere = () => all.every((cidr) => kernel.routes.has(cidr));
   await until("all routes are in the kernel", routesThere, 60_000, 2);
   const allRoutesMs = performance.now() - startedAt;
-  const events: EventTimes[] = [];
+  const events: NodeTimes[] = [];
   let idle: IdleMemory | undefined;
-  if (options.idle) {
-    await sleep(IDLE_AFTER_MS);
+  if (options.idleMs > 0) {
+    await sleep(options.idleMs);
     idle = memory();
   }
   const before = cpuMs();
@@ -98,7 +100,7 @@ async function measured(): Promise<DriverResult> {
 }
 
 /** One Node goes, comes back and gets another pod CIDR; all three are timed. */
-async function changes(n: number): Promise<EventTimes> {
+async function changes(n: number): Promise<NodeTimes> {
   const [name, address, cidr] = [nodeName(n), nodeAddress(n), cidrOf(n)];
   await rest();
   const deleted = await timed(
@@ -111,14 +113,14 @@ async function changes(n: number): Promise<EventTimes> {
   );
   await until("the peer has no session", () => !peers.established.has(n), 5_000, 2);
   await rest();
-  const added = await timed(
-    () => api.nodes.create(nodeObject(n, generation.get(n) ?? 0)),
-    [
-      () => kernel.member(POD_SUBNETS, cidr, true),
-      () => kernel.member(NODE_IPS, address, true),
-      () => kernel.route(cidr, true),
-    ],
-  );
+  const added = await timed(() => {
+    peers.added(n);
+    api.nodes.create(nodeObject(n, generation.get(n) ?? 0));
+  }, [
+    () => kernel.member(POD_SUBNETS, cidr, true),
+    () => kernel.member(NODE_IPS, address, true),
+    () => kernel.route(cidr, true),
+  ]);
   await rest();
   generation.set(n, (generation.get(n) ?? 0) + 1);
   const spec = { podCIDR: cidrOf(n), podCIDRs: [cidrOf(n)] };
@@ -139,6 +141,8 @@ async function changes(n: number): Promise<EventTimes> {
     /** By its session, which has to come up first. */
     addedRoute: added[2]!,
     changedSets: Math.max(changed[0]!, changed[1]!),
+    agentDialsFirst: agentDialsFirst(n),
+    crossed: peers.crossed(n),
   };
 }
 

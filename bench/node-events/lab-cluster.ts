@@ -1,11 +1,15 @@
 /** The cluster of the bench in numbers: addresses, pod CIDRs and objects of Node number n. */
+import type { IpAddress } from "../../src/ip/address.ts";
 import { ip } from "../../test/support/speakers.ts";
 
 /** The agent under test; all others are played by the driver. */
 export const SELF_NAME = "node0";
-export const SELF_ADDRESS = "198.19.255.1";
+/** Above the addresses of odd Nodes and below those of even ones. */
+export const SELF_ADDRESS = "198.18.255.1";
 /** Where the API server listens, in the driver's namespace. */
-export const API_ADDRESS = "198.19.255.2";
+export const API_ADDRESS = "198.18.255.2";
+/** Where the addresses of all other Nodes are. */
+export const NODE_SUBNETS = ["198.18.0.0/19", "198.19.0.0/19"] as const;
 export const API_PORT = 6443;
 export const SUBNET_LENGTH = 15;
 /** Beyond: the second byte of a /24 is used up. */
@@ -15,8 +19,13 @@ export function nodeName(n: number): string {
   return n === 0 ? SELF_NAME : `node${n}`;
 }
 
-export function nodeAddress(n: number): string {
-  return n === 0 ? SELF_ADDRESS : `198.18.${n >> 8}.${n & 255}`;
+export function nodeAddress(n: number): IpAddress {
+  return ip(n === 0 ? SELF_ADDRESS : `198.${19 - (n & 1)}.${n >> 8}.${n & 255}`);
+}
+
+/** Whether it is the agent whose identifier is the higher one: who dials first. */
+export function agentDialsFirst(n: number): boolean {
+  return n % 2 === 1;
 }
 
 /** Node number of a peer's address. */

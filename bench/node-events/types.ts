@@ -5,7 +5,8 @@ export interface DriverOptions {
   readonly nodes: number;
   /** Nodes that go, come back and change, one after the other; 0 = none. */
   readonly events: number;
-  readonly idle: boolean;
+  /** Its memory is looked at when it has been at rest for so long; 0 = never. */
+  readonly idleMs: number;
   /** Where the agent runs. */
   readonly namespace: string;
   /** For sockets, state and configuration. */
@@ -26,6 +27,14 @@ export interface EventTimes {
   readonly changedSets: number;
 }
 
+/** What became of one Node. */
+export interface NodeTimes extends EventTimes {
+  /** Its identifier is the lower one. */
+  readonly agentDialsFirst: boolean;
+  /** Both dialled before either had heard the other. */
+  readonly crossed: boolean;
+}
+
 export interface IdleMemory {
   readonly rss: number;
   readonly pss: number;
@@ -40,7 +49,7 @@ export interface DriverResult {
   readonly firstOpenCpuMs: number;
   readonly firstOpenQueuedMs: number;
   readonly allRoutesMs: number;
-  readonly events: readonly EventTimes[];
+  readonly events: readonly NodeTimes[];
   readonly idle: IdleMemory | undefined;
   readonly cpuMsPerChange: number;
 }
