@@ -117,6 +117,13 @@ test("an empty file is a valid one", () => {
 /** Text of a file → the one sentence that refuses it: file, line, field, what was expected. */
 const REFUSED: readonly (readonly [string, RegExp])[] = [
   ["peers: [\n", /^peers\.yaml:\d+: /],
+  ["- x\n", /^peers\.yaml:1: expected keys with values, not a list$/],
+  ["peers:\n", /^peers\.yaml:1: peers: expected a list, not nothing$/],
+  ["global:\n  maximumPaths: x\n", /:2: global\.maximumPaths: expected a number, not text$/],
+  [
+    "policies:\n  - name: a\n    default: maybe\n",
+    /^peers\.yaml:3: policies\[0\]\.default: expected accept or reject$/,
+  ],
   [
     "peers:\n  - name: a\n    address: 10.0.0.300\n    remoteAs: 1\n",
     /^peers\.yaml:3: peers\[0\]\.address: expected an IPv4 or IPv6 address/,

@@ -114,8 +114,29 @@ function flatten(issues: readonly core.$ZodIssue[]): { path: Path; text: string 
     if (issue.code === "invalid_type" && issue.message.endsWith("received undefined")) {
       return [{ path: issue.path, text: "is missing" }];
     }
-    return [{ path: issue.path, text: printable(issue.message.replace(/^Invalid input: /, "")) }];
+    return [{ path: issue.path, text: textOf(issue) }];
   });
+}
+
+/** What YAML calls the types that the schema names. */
+const YAML_WORDS: Readonly<Record<string, string>> = {
+  object: "keys with values",
+  record: "keys with values",
+  array: "a list",
+  string: "text",
+  number: "a number",
+  boolean: "true or false",
+  null: "nothing",
+};
+
+function textOf(issue: core.$ZodIssue): string {
+  if (issue.code === "invalid_value" && issue.message.startsWith("Invalid ")) {
+    return `expected ${issue.values.map(String).join(" or ")}`;
+  }
+  const types = /^Invalid input: expected (\w+), received (\w+)$/.exec(issue.message);
+  if (types === null) return printable(issue.message);
+  const [expected, received] = types.slice(1).map((type) => YAML_WORDS[type] ?? type);
+  return `expected ${expected}, not ${received}`;
 }
 
 function depth(problems: readonly { readonly path: Path }[]): number {
