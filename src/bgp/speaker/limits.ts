@@ -22,9 +22,10 @@ export const START_SPREAD_MS_MAX = 1_000;
 /**
  * Of two speakers that start together the one with the lower identifier lets the other dial first:
  * the other one's connection would win the collision anyway. Long enough for an exchange of
- * OPENs, and a little more for each peer that is dialled, up to the bound.
+ * OPENs, and a little more for each peer that is dialled, up to the bound. Not longer: the other
+ * one may have dialled before we knew it, and was refused.
  */
-export const LOWER_ID_PATIENCE_MS_MIN = 30;
+export const LOWER_ID_PATIENCE_MS_MIN = 10;
 export const LOWER_ID_PATIENCE_MS_EACH = 1;
 export const LOWER_ID_PATIENCE_MS_MAX = 150;
 
