@@ -22,7 +22,7 @@ Names and meanings are kube-router's where it has the flag; a default that diffe
 are written as in Go: \`90s\`, \`1m30s\`, \`2h\`. A boolean alone means true; \`--flag=false\` and
 \`--flag=true\` are kube-router's forms. A flag given twice counts as given last. A wrong value ends
 the start with exit code 2 and a sentence that names the flag, its value and what was expected; every
-wrong flag is named, not only the first.
+wrong value is named, not only the first; a flag that is not known ends it by itself.
 `;
 
 /** The page. */
