@@ -5,7 +5,8 @@ import { type AgentProgram, measureIdle, measureStart } from "../node-events.ts"
 import { linkAddress, Stage } from "../stage.ts";
 import { type Figures, type RunOptions, type Scenario, seconds } from "./scenario.ts";
 
-const IDLE_MS = 3000;
+/** Long enough for the collections that follow a start. */
+const IDLE_MS = 12_000;
 const UP_MS_MAX = 60_000;
 /** Other Nodes of the agent's cluster. */
 const NODES = 10;
