@@ -106,8 +106,6 @@ const result = await build({
   format: "esm",
   minifySyntax: true,
   minifyWhitespace: true,
-  // Names stay as they are: stack traces of a production agent are to be read.
-  keepNames: true,
   legalComments: "none",
   metafile: true,
   logLevel: "warning",
