@@ -349,7 +349,10 @@ export class Speaker {
 
   #change(peer: Peer, config: PeerConfig): void {
     const change = peerChange(peer.config, config);
-    if (change === "none") return peer.adopt(config);
+    if (change === "none") {
+      peer.adopt(config);
+      return;
+    }
     peer.reconfigure(config);
     if (change === "reset" && this.#running) peer.reset(configurationChanged, RESET_DELAY_MS);
     this.#noteChange(peer);
