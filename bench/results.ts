@@ -35,11 +35,23 @@ export function machineFacts(): string {
 
 export function readResult(folder: string, scenario: string): ScenarioResult | undefined {
   try {
-    return JSON.parse(readFileSync(join(folder, `${scenario}.json`), "utf8")) as ScenarioResult;
+    const text = readFileSync(join(folder, `${scenario}.json`), "utf8");
+    const { daemons } = JSON.parse(text) as ScenarioResult;
+    const entries = Object.entries(daemons).sort(([a], [b]) => place(a) - place(b));
+    return { scenario, daemons: Object.fromEntries(entries) };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
+}
+
+/** In which order daemons are shown, whenever each was measured; a newer one follows the older. */
+const ORDER = ["null", "podrouter", "ipset-js", "ipset", "bird", "openbgpd", "frr", "gobgp"];
+
+function place(key: string): number {
+  const [name = "", newer] = key.split("@");
+  const found = ORDER.indexOf(name);
+  return (found < 0 ? ORDER.length : found) + (newer === undefined ? 0 : 0.5);
 }
 
 /** Puts one daemon's result in place of its last one. */

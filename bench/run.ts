@@ -137,7 +137,7 @@ async function measure(scenario: Scenario, kinds: readonly DaemonKind[]): Promis
     const { runs, problem } = await runsOf(scenario, kind);
     mergeResult(out, scenario.key, kind.key, {
       label: kind.label,
-      version: kind.key === "podrouter" ? "" : await kind.version(),
+      version: await kind.version(),
       measuredAt: new Date().toISOString(),
       machine: machineFacts(),
       runs,
