@@ -56,8 +56,8 @@ export function podrouter(options: PodrouterOptions): DaemonKind {
       ];
       // The image sets nothing else; the bench's own NODE_OPTIONS are not the agent's.
       const env = {
-        ...{ ...runtime.env, NODE_OPTIONS: "" },
-        ...{ MALLOC_ARENA_MAX: "1", MALLOC_MMAP_THRESHOLD_: "131072" },
+        ...runtime.env,
+        NODE_OPTIONS: "",
         [LOOP_DELAY_VARIABLE]: loopDelayFile(folder),
       };
       const started = launch(setup, "podrouter", words, env);
