@@ -1,9 +1,9 @@
 /** The CNI folders on disk: the adapter behind {@link ConflistFiles}. */
 import { access, constants, stat } from "node:fs/promises";
 import {
-  FileError,
   listFolder,
   readText,
+  unlessMissing,
   watchFolderOf,
   writeAtomically,
 } from "../runtime/files.ts";
@@ -27,12 +27,3 @@ export const conflistDisk: ConflistFiles = {
   },
   watch: watchFolderOf,
 };
-
-async function unlessMissing<T>(result: Promise<T>): Promise<T | undefined> {
-  try {
-    return await result;
-  } catch (error) {
-    if (error instanceof FileError && error.code === "ENOENT") return undefined;
-    throw error;
-  }
-}

@@ -150,3 +150,13 @@ function fileError(path: string, error: unknown): FileError {
   if (typeof code !== "string") throw error;
   return new FileError(path, code, error);
 }
+
+/** The result, or undefined when the file or folder is not there. */
+export async function unlessMissing<T>(result: Promise<T>): Promise<T | undefined> {
+  try {
+    return await result;
+  } catch (error) {
+    if (error instanceof FileError && error.code === "ENOENT") return undefined;
+    throw error;
+  }
+}

@@ -6,6 +6,7 @@ import {
   listFolder,
   readText,
   removeFile,
+  unlessMissing,
   writeAtomically,
 } from "../../runtime/files.ts";
 import type { LeaseFile } from "./lease-store.ts";
@@ -57,13 +58,4 @@ export function hostLocalLeases(folders: readonly string[] = HOST_LOCAL_FOLDERS)
       }
     },
   };
-}
-
-async function unlessMissing<T>(result: Promise<T>): Promise<T | undefined> {
-  try {
-    return await result;
-  } catch (error) {
-    if (error instanceof FileError && error.code === "ENOENT") return undefined;
-    throw error;
-  }
 }
