@@ -2,12 +2,9 @@
 import {
   type InterfaceAddress,
   LinkFlag,
-  MalformedMessageError,
-  NetlinkError,
   type Link as NetlinkLink,
-  type RouteMonitor,
-  RouteNetlink,
-  SystemCallError,
+  RouteNetlinkPair,
+  rejectingWith,
 } from "netlink-ts";
 import { parseAddress } from "../ip/address.ts";
 import type { HostAddress, HostLink, HostLinks, LinkOperation } from "./host-links.ts";
@@ -19,37 +16,21 @@ export interface NetlinkLinksOptions {
 }
 
 export class NetlinkLinks implements LinkKernel {
-  readonly #around: <T>(make: () => T) => T;
-  #netlink: RouteNetlink | undefined;
-  #monitor: RouteMonitor | undefined;
+  readonly #sockets: RouteNetlinkPair;
 
   constructor(options: NetlinkLinksOptions = {}) {
-    this.#around = options.around ?? ((make) => make());
+    this.#sockets = new RouteNetlinkPair(options.around);
   }
 
   async open(onEvent: () => void, onFailure: () => void): Promise<void> {
-    this.close();
-    await translatingErrors(async () => {
-      const netlink = this.#asking();
-      this.#monitor = this.#around(() =>
-        netlink.monitor(
-          { topics: ["link", "address"], exceptPort: netlink.port },
-          {
-            onEvent,
-            onOverrun: onEvent,
-            onFailure: () => {
-              this.close();
-              onFailure();
-            },
-          },
-        ),
-      );
-    });
+    await translatingErrors(async () =>
+      this.#sockets.watch(["link", "address"], { onEvent, onOverrun: onEvent, onFailure }),
+    );
   }
 
   read(): Promise<HostLinks> {
     return translatingErrors(async () => {
-      const netlink = this.#asking();
+      const netlink = this.#sockets.asking;
       const links = await netlink.links.list();
       const addresses = await netlink.addresses.list({});
       return { links: links.map(linkOf), addresses: addresses.flatMap(addressOf) };
@@ -58,7 +39,7 @@ export class NetlinkLinks implements LinkKernel {
 
   apply(operation: LinkOperation): Promise<void> {
     return translatingErrors(async () => {
-      const { links, addresses } = this.#asking();
+      const { links, addresses } = this.#sockets.asking;
       switch (operation.kind) {
         case "create-bridge": {
           const { name, mtu, linkAddress } = operation;
@@ -89,31 +70,13 @@ export class NetlinkLinks implements LinkKernel {
   }
 
   close(): void {
-    this.#monitor?.close();
-    this.#monitor = undefined;
-    this.#netlink?.close();
-    this.#netlink = undefined;
-  }
-
-  #asking(): RouteNetlink {
-    this.#netlink ??= this.#around(() => new RouteNetlink());
-    return this.#netlink;
+    this.#sockets.close();
   }
 }
 
 /** What netlink-ts rejects with becomes our error; a bug stays one. */
-async function translatingErrors<T>(task: () => Promise<T>): Promise<T> {
-  try {
-    return await task();
-  } catch (error) {
-    if (error instanceof NetlinkError || error instanceof SystemCallError) {
-      throw new LinkKernelError(error.code, error.message, { cause: error });
-    }
-    if (error instanceof MalformedMessageError) {
-      throw new LinkKernelError("EBADMSG", error.message, { cause: error });
-    }
-    throw error;
-  }
+function translatingErrors<T>(task: () => Promise<T>): Promise<T> {
+  return rejectingWith(task, (...parts) => new LinkKernelError(...parts));
 }
 
 type LinkChange = Extract<LinkOperation, { kind: "set" }>["change"];

@@ -5,12 +5,10 @@
  */
 import {
   type LinkInfo,
-  MalformedMessageError,
   NetlinkError,
   type RouteEvent as NetlinkEvent,
-  type RouteMonitor,
-  RouteNetlink,
-  SystemCallError,
+  RouteNetlinkPair,
+  rejectingWith,
 } from "netlink-ts";
 import { isOurDevice } from "./names.ts";
 import {
@@ -42,38 +40,26 @@ export interface NetlinkOverlayOptions {
 }
 
 export class NetlinkOverlay implements OverlayKernel {
-  readonly #around: <T>(make: () => T) => T;
-  #netlink: RouteNetlink | undefined;
-  #monitor: RouteMonitor | undefined;
+  readonly #sockets: RouteNetlinkPair;
 
   constructor(options: NetlinkOverlayOptions = {}) {
-    this.#around = options.around ?? ((make) => make());
+    this.#sockets = new RouteNetlinkPair(options.around);
   }
 
   async open(listener: OverlayListener): Promise<void> {
-    this.close();
-    await translatingErrors(async () => {
-      const netlink = this.#asking();
-      const topics = ["link", "address", "neighbour", "route", "rule"] as const;
-      this.#monitor = this.#around(() =>
-        netlink.monitor(
-          { topics, exceptPort: netlink.port },
-          {
-            onEvent: (event) => deliver(event, listener),
-            onOverrun: () => listener.onOverrun(),
-            onFailure: () => {
-              this.close();
-              listener.onFailure();
-            },
-          },
-        ),
-      );
-    });
+    const topics = ["link", "address", "neighbour", "route", "rule"] as const;
+    await translatingErrors(async () =>
+      this.#sockets.watch(topics, {
+        onEvent: (event) => deliver(event, listener),
+        onOverrun: () => listener.onOverrun(),
+        onFailure: () => listener.onFailure(),
+      }),
+    );
   }
 
   read() {
     return translatingErrors(async () => {
-      const netlink = this.#asking();
+      const netlink = this.#sockets.asking;
       const links = (await netlink.links.list()).map(linkOf);
       const addresses = (await netlink.addresses.list({})).flatMap(addressOf);
       const items: HostItem[] = [];
@@ -107,7 +93,7 @@ export class NetlinkOverlay implements OverlayKernel {
   /** Asks for a device with a field that its kind refuses, and hears whether there is the kind. */
   supports(kind: DeviceKind): Promise<boolean> {
     return translatingErrors(async () => {
-      const { links } = this.#asking();
+      const { links } = this.#sockets.asking;
       // A VXLAN without VNI is refused for that.
       const info: LinkInfo =
         kind === "vxlan"
@@ -127,15 +113,7 @@ export class NetlinkOverlay implements OverlayKernel {
   }
 
   close(): void {
-    this.#monitor?.close();
-    this.#monitor = undefined;
-    this.#netlink?.close();
-    this.#netlink = undefined;
-  }
-
-  #asking(): RouteNetlink {
-    this.#netlink ??= this.#around(() => new RouteNetlink());
-    return this.#netlink;
+    this.#sockets.close();
   }
 
   /** Operations of one sort: devices one by one, items in one batch. */
@@ -143,7 +121,7 @@ export class NetlinkOverlay implements OverlayKernel {
     const [first] = run;
     if (first === undefined) return [];
     if (first.kind !== "put" && first.kind !== "drop") return [await this.#applyToDevice(first)];
-    const netlink = this.#asking();
+    const netlink = this.#sockets.asking;
     const changes = run.flatMap((one) => (one.kind === "put" || one.kind === "drop" ? [one] : []));
     switch (first.item.kind) {
       case "forwarding":
@@ -174,7 +152,7 @@ export class NetlinkOverlay implements OverlayKernel {
   async #applyToDevice(
     operation: Exclude<OverlayOperation, { readonly kind: "put" | "drop" }>,
   ): Promise<OverlayOutcome> {
-    const { links } = this.#asking();
+    const { links } = this.#sockets.asking;
     try {
       if (operation.kind === "delete-device") {
         await links.delete(operation.link.index);
@@ -210,18 +188,8 @@ function runOf(operations: readonly OverlayOperation[], at: number): readonly Ov
 }
 
 /** What netlink-ts rejects with becomes our error; a bug stays one. */
-async function translatingErrors<T>(task: () => Promise<T>): Promise<T> {
-  try {
-    return await task();
-  } catch (error) {
-    if (error instanceof NetlinkError || error instanceof SystemCallError) {
-      throw new OverlayKernelError(error.code, error.message, { cause: error });
-    }
-    if (error instanceof MalformedMessageError) {
-      throw new OverlayKernelError("EBADMSG", error.message, { cause: error });
-    }
-    throw error;
-  }
+function translatingErrors<T>(task: () => Promise<T>): Promise<T> {
+  return rejectingWith(task, (...parts) => new OverlayKernelError(...parts));
 }
 
 function outcomeOf(error: NetlinkError | undefined): OverlayOutcome {

@@ -7,19 +7,17 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import {
   type InterfaceAddress,
   LinkFlag,
-  MalformedMessageError,
-  NetlinkError,
+  type NetlinkError,
   type RouteEvent as NetlinkEvent,
   type Link as NetlinkLink,
   type RouteOperation as NetlinkOperation,
   type NextHop,
   type Route,
   RouteFlag,
-  type RouteMonitor,
-  RouteNetlink,
+  RouteNetlinkPair,
   type RouteSpec,
   RouteType,
-  SystemCallError,
+  rejectingWith,
 } from "netlink-ts";
 import { addressBytes, type IpAddress, parseAddress } from "../ip/address.ts";
 import { type Prefix, prefixFromBytes } from "../ip/prefix.ts";
@@ -48,40 +46,29 @@ export interface NetlinkKernelOptions {
 }
 
 export class NetlinkKernel implements RouteKernel {
-  readonly #around: <T>(make: () => T) => T;
+  readonly #sockets: RouteNetlinkPair;
   readonly #translator = new Translator();
   readonly #translate = (operation: RouteOperation) => this.#translator.operation(operation);
-  #netlink: RouteNetlink | undefined;
-  #monitor: RouteMonitor | undefined;
 
   constructor(options: NetlinkKernelOptions = {}) {
-    this.#around = options.around ?? ((make) => make());
+    this.#sockets = new RouteNetlinkPair(options.around);
   }
 
   async open(listener: KernelListener): Promise<void> {
-    this.close();
-    await translatingErrors(async () => {
-      const netlink = this.#asking();
-      const topics = ["route", "link", "address"] as const;
-      this.#monitor = this.#around(() =>
-        netlink.monitor(
-          { topics, exceptPort: netlink.port },
-          {
-            onEvent: (event) => deliver(event, listener),
-            onOverrun: () => listener.onOverrun(),
-            onFailure: (error) => {
-              this.close();
-              listener.onFailure(new KernelUnavailableError(error.code, error.message));
-            },
-          },
-        ),
-      );
-    });
+    const topics = ["route", "link", "address"] as const;
+    await translatingErrors(async () =>
+      this.#sockets.watch(topics, {
+        onEvent: (event) => deliver(event, listener),
+        onOverrun: () => listener.onOverrun(),
+        onFailure: ({ code, message }) =>
+          listener.onFailure(new KernelUnavailableError(code, message)),
+      }),
+    );
   }
 
   dumpTopology() {
     return translatingErrors(async () => {
-      const netlink = this.#asking();
+      const netlink = this.#sockets.asking;
       const links = await netlink.links.list();
       const addresses = await netlink.addresses.list({});
       return { links: links.map(linkOf), addresses: addresses.flatMap(localAddressOf) };
@@ -90,7 +77,7 @@ export class NetlinkKernel implements RouteKernel {
 
   dumpRoutes(visit: (route: KernelRoute) => void): Promise<void> {
     return translatingErrors(async () => {
-      const routes = await this.#asking().routes.list({ table: MAIN_TABLE });
+      const routes = await this.#sockets.asking.routes.list({ table: MAIN_TABLE });
       const hops = new Map<string, readonly Hop[]>();
       for (let i = 0; i < routes.length; i++) {
         const route = kernelRouteOf(routes[i]!, hops);
@@ -102,37 +89,19 @@ export class NetlinkKernel implements RouteKernel {
 
   apply(operations: readonly RouteOperation[]) {
     return translatingErrors(async () => {
-      const outcomes = await this.#asking().routes.apply(operations.map(this.#translate));
+      const outcomes = await this.#sockets.asking.routes.apply(operations.map(this.#translate));
       return outcomes.map(failureOf);
     });
   }
 
   close(): void {
-    this.#monitor?.close();
-    this.#monitor = undefined;
-    this.#netlink?.close();
-    this.#netlink = undefined;
-  }
-
-  #asking(): RouteNetlink {
-    this.#netlink ??= this.#around(() => new RouteNetlink());
-    return this.#netlink;
+    this.#sockets.close();
   }
 }
 
 /** What netlink-ts rejects with becomes our error; a bug stays one. */
-async function translatingErrors<T>(task: () => Promise<T>): Promise<T> {
-  try {
-    return await task();
-  } catch (error) {
-    if (error instanceof NetlinkError || error instanceof SystemCallError) {
-      throw new KernelUnavailableError(error.code, error.message, { cause: error });
-    }
-    if (error instanceof MalformedMessageError) {
-      throw new KernelUnavailableError("EBADMSG", error.message, { cause: error });
-    }
-    throw error;
-  }
+function translatingErrors<T>(task: () => Promise<T>): Promise<T> {
+  return rejectingWith(task, (...parts) => new KernelUnavailableError(...parts));
 }
 
 function failureOf(outcome: NetlinkError | undefined): KernelFailure | undefined {

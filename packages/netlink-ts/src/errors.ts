@@ -100,6 +100,27 @@ export class MalformedMessageError extends Error {
   override readonly name = "MalformedMessageError";
 }
 
+/**
+ * Runs a task. What this package rejects with becomes the error that `make` gives, by its code
+ * (`EBADMSG` for a message that does not parse); anything else is a bug and stays as it is.
+ */
+export async function rejectingWith<T>(
+  task: () => Promise<T>,
+  make: (code: string, message: string, options: { readonly cause: unknown }) => Error,
+): Promise<T> {
+  try {
+    return await task();
+  } catch (error) {
+    if (error instanceof NetlinkError || error instanceof SystemCallError) {
+      throw make(error.code, error.message, { cause: error });
+    }
+    if (error instanceof MalformedMessageError) {
+      throw make("EBADMSG", error.message, { cause: error });
+    }
+    throw error;
+  }
+}
+
 /** Throws when a system call returned minus errno; otherwise hands its result on. */
 export function check(call: string, result: number): number {
   if (result < 0) throw new SystemCallError(call, -result);

@@ -26,6 +26,7 @@ export {
   MalformedMessageError,
   NetlinkError,
   type NetlinkErrorDetail,
+  rejectingWith,
   SystemCallError,
 } from "./errors.ts";
 export {
@@ -89,6 +90,7 @@ export {
   type RouteTopic,
 } from "./route-monitor.ts";
 export { RouteNetlink, type RouteNetlinkOptions } from "./route-netlink.ts";
+export { RouteNetlinkPair } from "./route-netlink-pair.ts";
 export { type RouteOperation, Routes } from "./routes.ts";
 export { type Rule, RuleAction, RuleFlag, type RuleSpec } from "./rule.ts";
 export {

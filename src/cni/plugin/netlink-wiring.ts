@@ -13,10 +13,10 @@ import {
   inNetworkNamespace,
   type Link,
   LinkFlag,
-  MalformedMessageError,
   NetlinkError,
   type Outcome,
   RouteNetlink,
+  rejectingWith,
   SystemCallError,
 } from "netlink-ts";
 import { addressBytes, familyOf, type IpAddress } from "../../ip/address.ts";
@@ -354,18 +354,6 @@ function isRefusal(error: unknown, code: string): boolean {
 }
 
 /** What netlink-ts rejects with becomes our error; a bug stays one. */
-async function translatingErrors<T>(task: () => Promise<T>): Promise<T> {
-  try {
-    return await task();
-  } catch (error) {
-    if (error instanceof WiringError) throw error;
-    if (
-      error instanceof NetlinkError ||
-      error instanceof SystemCallError ||
-      error instanceof MalformedMessageError
-    ) {
-      throw new WiringError("kernel", error.message, { cause: error });
-    }
-    throw error;
-  }
+function translatingErrors<T>(task: () => Promise<T>): Promise<T> {
+  return rejectingWith(task, (_, ...said) => new WiringError("kernel", ...said));
 }
