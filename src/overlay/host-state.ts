@@ -2,8 +2,8 @@
  * What the kernel has, as last read, and kept up by what our own operations did since. On any
  * doubt it is thrown away and read anew.
  */
+import type { LocalAddress } from "../ip/local-address.ts";
 import {
-  type HostAddress,
   type HostDump,
   type HostItem,
   type HostLink,
@@ -17,7 +17,7 @@ import {
 export class HostState {
   readonly links = new Map<number, HostLink>();
   readonly byName = new Map<string, HostLink>();
-  readonly addresses: readonly HostAddress[];
+  readonly addresses: readonly LocalAddress[];
   readonly items = new Map<string, HostItem>();
 
   constructor(dump: HostDump) {

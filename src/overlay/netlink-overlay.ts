@@ -10,9 +10,9 @@ import {
   RouteNetlinkPair,
   rejectingWith,
 } from "netlink-ts";
+import { localAddressOf } from "../ip/local-address.ts";
 import { isOurDevice } from "./names.ts";
 import {
-  addressOf,
   deviceSpec,
   entryOf,
   entrySpec,
@@ -61,7 +61,7 @@ export class NetlinkOverlay implements OverlayKernel {
     return translatingErrors(async () => {
       const netlink = this.#sockets.asking;
       const links = (await netlink.links.list()).map(linkOf);
-      const addresses = (await netlink.addresses.list({})).flatMap(addressOf);
+      const addresses = (await netlink.addresses.list({})).flatMap(localAddressOf);
       const items: HostItem[] = [];
       const ours = new Set(links.filter(isOurDevice).map(({ index }) => index));
       if (ours.size > 0) {
@@ -203,7 +203,7 @@ function deliver(event: NetlinkEvent, listener: OverlayListener): void {
       listener.onEvent({ kind: "link", change: event.change, link: linkOf(event.link) });
       return;
     case "address":
-      for (const { address } of addressOf(event.address)) {
+      for (const { address } of localAddressOf(event.address)) {
         listener.onEvent({ kind: "address", address });
       }
       return;

@@ -1,6 +1,5 @@
 /** The words of netlink-ts for what src/overlay/types.ts says, in both directions. */
 import {
-  type InterfaceAddress,
   IpTunnelFlag,
   IpTunnelProtocol,
   LinkFlag,
@@ -13,11 +12,10 @@ import {
   type Rule,
   RuleAction,
 } from "netlink-ts";
-import { addressBytes, familyOf, type IpAddress, parseAddress } from "../ip/address.ts";
-import { type Prefix, prefixFamily, prefixFromBytes } from "../ip/prefix.ts";
+import { familyOf, type IpAddress, parseAddress } from "../ip/address.ts";
+import { type Prefix, prefixFamily } from "../ip/prefix.ts";
 import {
   type Device,
-  type HostAddress,
   type HostItem,
   type HostLink,
   type Item,
@@ -120,16 +118,6 @@ export function linkOf({
 function addressOrNone(text: string | undefined): IpAddress | undefined {
   const address = text === undefined ? undefined : parseAddress(text);
   return address === "0.0.0.0" || address === "::" ? undefined : address;
-}
-
-/** None or one. */
-export function addressOf({ interfaceIndex, address, peer }: InterfaceAddress): HostAddress[] {
-  const slash = address.indexOf("/");
-  const own = parseAddress(address.slice(0, slash));
-  const onLink = peer === undefined ? own : parseAddress(peer);
-  if (own === undefined || onLink === undefined) return [];
-  const subnet = prefixFromBytes(addressBytes(onLink), Number(address.slice(slash + 1)));
-  return [{ link: interfaceIndex, address: own, subnet }];
 }
 
 /** None or one: what the kernel notes for itself is not permanent. */

@@ -9,7 +9,9 @@
  *   route        in table 77: the other node's own address, for answers of our pods
  *   rule         from our pod CIDR: look into table 77
  */
+
 import type { IpAddress, IpFamily } from "../ip/address.ts";
+import type { LocalAddress } from "../ip/local-address.ts";
 import type { Prefix } from "../ip/prefix.ts";
 
 /** kube-router's table, `kube-router` in /etc/iproute2/rt_tables. */
@@ -82,12 +84,6 @@ export interface HostLink {
   readonly port: number | undefined;
 }
 
-export interface HostAddress {
-  readonly link: number;
-  readonly address: IpAddress;
-  readonly subnet: Prefix;
-}
-
 export type Item =
   | {
       readonly kind: "forwarding";
@@ -118,7 +114,7 @@ export interface HostItem {
 
 export interface HostDump {
   readonly links: readonly HostLink[];
-  readonly addresses: readonly HostAddress[];
+  readonly addresses: readonly LocalAddress[];
   readonly items: readonly HostItem[];
 }
 

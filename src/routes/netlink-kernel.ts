@@ -5,7 +5,6 @@
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import {
-  type InterfaceAddress,
   LinkFlag,
   type NetlinkError,
   type RouteEvent as NetlinkEvent,
@@ -19,8 +18,9 @@ import {
   RouteType,
   rejectingWith,
 } from "netlink-ts";
-import { addressBytes, type IpAddress, parseAddress } from "../ip/address.ts";
-import { type Prefix, prefixFromBytes } from "../ip/prefix.ts";
+import { type IpAddress, parseAddress } from "../ip/address.ts";
+import { localAddressOf } from "../ip/local-address.ts";
+import type { Prefix } from "../ip/prefix.ts";
 import {
   type KernelFailure,
   type KernelListener,
@@ -31,7 +31,6 @@ import {
   type Hop,
   type KernelRoute,
   type Link,
-  type LocalAddress,
   MAIN_TABLE,
   OUR_PROTOCOL,
   type RouteOperation,
@@ -241,18 +240,4 @@ function hopOf({ gateway, interfaceIndex, weight, flags }: NextHop): Hop {
 
 function linkOf({ index, name, flags }: NetlinkLink): Link {
   return { index, name, up: (flags & LinkFlag.UP) !== 0 };
-}
-
-/** None or one. */
-function localAddressOf({ interfaceIndex, address, peer }: InterfaceAddress): LocalAddress[] {
-  const slash = address.indexOf("/");
-  const own = parseAddress(address.slice(0, slash));
-  const onLink = peer === undefined ? own : parseAddress(peer);
-  if (own === undefined || onLink === undefined) return [];
-  const subnet = subnetOf(onLink, Number(address.slice(slash + 1)));
-  return [{ link: interfaceIndex, address: own, subnet }];
-}
-
-function subnetOf(address: IpAddress, length: number): Prefix {
-  return prefixFromBytes(addressBytes(address), length);
 }

@@ -1,10 +1,12 @@
 /** What the controller needs from others: the BGP side above, the kernel below. */
+
 import type { IpAddress } from "../ip/address.ts";
+import type { LocalAddress } from "../ip/local-address.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { GuardSettings } from "./guards.ts";
-import type { Hop, KernelRoute, Link, LocalAddress, RouteOperation } from "./types.ts";
+import type { Hop, KernelRoute, Link, RouteOperation } from "./types.ts";
 
 /** A route that should be in the kernel. */
 export interface DesiredRoute {

@@ -7,11 +7,13 @@
  * was made first. Link-local addresses do not count, since a next hop there would name no
  * interface, and neither does loopback.
  */
+
 import { familyOf, type IpAddress } from "../ip/address.ts";
+import type { LocalAddress } from "../ip/local-address.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import { prefix, prefixLength } from "../ip/prefix.ts";
 import { type AddressRange, addressNumber, rangeOf, rangesOverlap } from "./ranges.ts";
-import type { Hop, Link, LocalAddress } from "./types.ts";
+import type { Hop, Link } from "./types.ts";
 
 export type Unreachable =
   | { readonly reason: "other-family" }

@@ -67,14 +67,6 @@ export interface Link {
   readonly up: boolean;
 }
 
-/** An address of this machine. */
-export interface LocalAddress {
-  readonly link: number;
-  readonly address: IpAddress;
-  /** What is on the link according to this address; on a point-to-point link that of the peer. */
-  readonly subnet: Prefix;
-}
-
 /** Whether a route bears our mark. */
 export function isOurs(route: KernelRoute): boolean {
   return route.protocol === OUR_PROTOCOL;

@@ -1,6 +1,8 @@
 /** A kernel's tunnels in memory: what is done to it is what it then has. */
+
 import type { IpAddress } from "../../src/ip/address.ts";
 import { parseAddress } from "../../src/ip/address.ts";
+import type { LocalAddress } from "../../src/ip/local-address.ts";
 import { prefix } from "../../src/ip/prefix.ts";
 import {
   type OverlayKernel,
@@ -11,7 +13,6 @@ import {
 import {
   type Device,
   type DeviceKind,
-  type HostAddress,
   type HostDump,
   type HostItem,
   type HostLink,
@@ -57,7 +58,7 @@ const REFUSED: OverlayOutcome = { ok: false, code: "EINVAL", message: "no" };
 export class FakeOverlay implements OverlayKernel {
   readonly links = new Map<number, HostLink>();
   readonly items = new Map<string, HostItem>();
-  addresses: readonly HostAddress[];
+  addresses: readonly LocalAddress[];
   /** Everything that was asked for, in order. */
   log: OverlayOperation[] = [];
   reads = 0;

@@ -4,8 +4,10 @@
  * an interface takes its routes along without an event for each. Events of what others do come
  * later, by the clock.
  */
+
 import type { IpAddress } from "../../src/ip/address.ts";
 import { parseAddress } from "../../src/ip/address.ts";
+import type { LocalAddress } from "../../src/ip/local-address.ts";
 import { type Prefix, prefix, prefixContains, prefixFamily } from "../../src/ip/prefix.ts";
 import {
   type KernelFailure,
@@ -18,7 +20,6 @@ import {
   isOurs,
   type KernelRoute,
   type Link,
-  type LocalAddress,
   OUR_PROTOCOL,
   ourMetric,
   type RouteOperation,

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { LocalAddress } from "../../src/ip/local-address.ts";
 import { prefix } from "../../src/ip/prefix.ts";
 import { describeUnreachable, Topology } from "../../src/routes/topology.ts";
-import type { Link, LocalAddress } from "../../src/routes/types.ts";
+import type { Link } from "../../src/routes/types.ts";
 import { address } from "./fake-kernel.ts";
 
 const links: Link[] = [
