@@ -77,6 +77,11 @@ test("a heartbeat does nothing at all", async (t) => {
     ...["-n", cluster.namespaces.name("node1"), "-o", "monitor", "route"],
   ]);
   t.after(() => monitor.stop());
+  // The start has its own lines in the log: only what comes after it counts.
+  await until(
+    "node1 is ready",
+    async () => (await cluster.podrouter("node1", "status")).status === 0,
+  );
   const before = await sessionCounts(cluster, "node1");
   const printed = cluster.agents.get("node1")!.output;
   for (let beat = 0; beat < 5; beat++) {

@@ -16,6 +16,9 @@ const NODE: ClusterNode = {
   podCidr6: "fd00:10:233:40::/64",
 };
 const AT_ONCE = 50;
+/** Of them: so many are answered before the agent is killed, and so many come too late for it. */
+const ANSWERED = 10;
+const TOO_LATE = 10;
 
 async function leases(cluster: Cluster): Promise<readonly string[]> {
   const file = JSON.parse(await readFile(cluster.leasesFile("node1"), "utf8"));
@@ -59,24 +62,29 @@ test("the own plugin under load", async (t) => {
       id: label,
       netns: `/run/netns/${cluster.namespaces.name(label)}`,
     });
-    let killed = false;
-    let done = 0;
-    const outcomes = await Promise.all(
-      labels.map(async (label): Promise<"made" | "failed"> => {
-        try {
-          await runtime.add(podOf(label));
-        } catch (error) {
-          assert.ok(error instanceof CniError && error.code === 11, String(error));
-          return "failed";
-        } finally {
-          if (++done >= 10 && !killed) {
-            killed = true;
-            cluster.agents.get("node1")!.child.kill("SIGKILL");
-          }
-        }
-        return "made";
-      }),
+    const outcomes: ("made" | "failed")[] = [];
+    const add = async (label: string, index: number) => {
+      try {
+        await runtime.add(podOf(label));
+        outcomes[index] = "made";
+      } catch (error) {
+        assert.ok(error instanceof CniError && error.code === 11, String(error));
+        outcomes[index] = "failed";
+      }
+    };
+    const agent = cluster.agents.get("node1")!.child;
+    const early = labels.slice(0, -TOO_LATE).map(add);
+    await until(
+      "some are made",
+      () => outcomes.filter((it) => it === "made").length >= ANSWERED,
+      30_000,
     );
+    // Stopped before it is killed: however fast it is, what comes now is not answered.
+    agent.kill("SIGSTOP");
+    const late = labels.slice(-TOO_LATE).map((it, index) => add(it, early.length + index));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    agent.kill("SIGKILL");
+    await Promise.all([...early, ...late]);
     assert.ok(outcomes.includes("made") && outcomes.includes("failed"), "it was in the middle");
     cluster.startAgent("node1", [PLUGIN]);
     // What runtimes do: a pod that was not made is deleted, and made again.
