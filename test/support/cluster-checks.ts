@@ -54,7 +54,7 @@ export async function startedCluster(
 export async function meshUp(cluster: Cluster, nodes: readonly ClusterNode[]): Promise<void> {
   for (const node of nodes) {
     await until(
-      `all sessions of ${node.name}: ${cluster.agents.get(node.name)?.output}`,
+      () => `all sessions of ${node.name}: ${cluster.agents.get(node.name)?.output}`,
       async () => {
         const peers = await cluster.podrouterJson<PeerRow[]>(node.name, "peers");
         return peers.filter((peer) => peer.state === "Established").length === nodes.length - 1;

@@ -42,11 +42,13 @@ export async function startedPodCluster(
 
 /** Waits until a node has its CNI configuration. */
 export async function configured(cluster: Cluster, node: string): Promise<void> {
-  await until(`the CNI configuration of ${node}`, () =>
-    access(cluster.cniConfFile(node)).then(
-      () => true,
-      () => false,
-    ),
+  await until(
+    () => `the CNI configuration of ${node}: ${cluster.agents.get(node)?.output}`,
+    () =>
+      access(cluster.cniConfFile(node)).then(
+        () => true,
+        () => false,
+      ),
   );
 }
 

@@ -132,9 +132,12 @@ function kill(pid: number): void {
   }
 }
 
-/** Polls until `check` gives something else than undefined or false; throws with `what` when late. */
+/**
+ * Polls until `check` gives something else than undefined or false; throws with `what` when late:
+ * a function, where it tells what there is by then.
+ */
 export async function until<T>(
-  what: string,
+  what: string | (() => string),
   check: () => Promise<T | undefined | false> | T | undefined | false,
   timeoutMs = 10_000,
   everyMs = 20,
@@ -150,7 +153,8 @@ export async function until<T>(
       last = error;
     }
     if (performance.now() > end) {
-      throw new Error(`not within ${timeoutMs} ms: ${what}`, { cause: last });
+      const told = typeof what === "string" ? what : what();
+      throw new Error(`not within ${timeoutMs} ms: ${told}`, { cause: last });
     }
     await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
