@@ -96,6 +96,7 @@ export class FamilyRib {
   announce(peer: PeerId, batch: PrefixBatch, attributes: PathAttributes, limit: number): void {
     const { store } = this.core;
     const into = this.adjRibIn(peer);
+    this.table.touch(batch);
     const received = store.intern(attributes);
     const now = this.core.nowSeconds();
     this.importer.begin(this.core.importOptions(peer, this.family), received, attributes);
@@ -109,6 +110,7 @@ export class FamilyRib {
 
   withdraw(peer: PeerId, batch: PrefixBatch): void {
     const into = this.adjRibIn(peer);
+    this.table.touch(batch);
     for (let i = 0; i < batch.count; i++) {
       const row = this.table.find(batch, i);
       if (row === NO_ROW) continue;

@@ -4,8 +4,10 @@
  *
  * The index is cut into 64 segments by the upper hash bits, and each segment doubles by itself: so
  * a table of a million rows never rehashes a million entries at once, but 16,000 (under 1 ms).
- * A slot holds `tag << 24 | row`; the tag is eight more bits of the hash, so that a probe that
- * passes other entries seldom touches their columns. Empty = 0; rows begin at 1.
+ * A slot is two words, hash and row, so that a probe, a removal and a rehash stay within the slots:
+ * each column that they would look at is one more access to cold memory. For IPv4 the hash is a
+ * permutation of the prefix, and equal hashes are equal prefixes: but for one bit, see `keyOf4`.
+ * Row 0 = empty slot; rows begin at 1.
  *
  * A row lives while it has a path, or while someone holds it: an update group that advertised it
  * or has yet to look at it, a member that has yet to hear of it, the consumer of best routes.
@@ -23,9 +25,11 @@ export const NO_ROW: RowId = 0;
 
 const ROWS_FIRST = 16;
 const SEGMENT_BITS = 6;
-const SEGMENT_SLOTS_FIRST = 8;
+/** Words of a segment's first slots. */
+const SEGMENT_WORDS_FIRST = 16;
 const ROW_MASK = 0xff_ffff;
-const TAG_MASK = 0xff00_0000;
+/** Beside the row: an IPv4 prefix of 32 bits, whose key may be that of one of 31. */
+const HOST_ROUTE = 0x8000_0000;
 const LENGTH_FREE = 255;
 
 export class PrefixTable {
@@ -35,6 +39,8 @@ export class PrefixTable {
   private readonly segments: Uint32Array[] = [];
   private readonly segmentUsed: Uint32Array;
   private readonly segmentShift: number;
+  /** Means nothing: `touch` writes it, so that no compiler leaves its reads out. */
+  touched = 0;
 
   private word0 = new Uint32Array(ROWS_FIRST);
   private word1 = new Uint32Array(0);
@@ -60,7 +66,7 @@ export class PrefixTable {
     this.segmentShift = 32 - segmentBits;
     this.segmentUsed = new Uint32Array(1 << segmentBits);
     for (let i = 0; i < 1 << segmentBits; i++) {
-      this.segments.push(new Uint32Array(SEGMENT_SLOTS_FIRST));
+      this.segments.push(new Uint32Array(SEGMENT_WORDS_FIRST));
     }
     // The columns of the lower words stay empty for IPv4.
     this.growth = new Growth(family === 4 ? 5 : 8, ROWS_FIRST);
@@ -86,11 +92,26 @@ export class PrefixTable {
     return row > 0 && row < this.limit && this.lengths[row] !== LENGTH_FREE;
   }
 
+  /**
+   * Reads the slots where the prefixes of the batch will be looked for first. Each is in cold memory
+   * of a large table; read one behind the other, they come at once.
+   */
+  touch(batch: PrefixBatch): void {
+    const { segments, segmentShift } = this;
+    let read = 0;
+    for (let i = 0; i < batch.count; i++) {
+      const hash = this.hashOf(batch, i);
+      const slots = segments[hash >>> segmentShift]!;
+      read ^= slots[(hash << 1) & (slots.length - 2)]!;
+    }
+    this.touched = read;
+  }
+
   /** The row of prefix `index` of the batch, or 0. */
   find(batch: PrefixBatch, index: number): RowId {
     const hash = this.hashOf(batch, index);
     const slots = this.segments[hash >>> this.segmentShift]!;
-    return (slots[this.probe(slots, hash, batch, index)]! & ROW_MASK) >>> 0;
+    return slots[this.probe(slots, hash, batch, index) + 1]! & ROW_MASK;
   }
 
   /** The row of prefix `index` of the batch, made if need be; 0 when the table is full. */
@@ -99,7 +120,7 @@ export class PrefixTable {
     const segment = hash >>> this.segmentShift;
     const slots = this.segments[segment]!;
     const slot = this.probe(slots, hash, batch, index);
-    const found = slots[slot]! & ROW_MASK;
+    const found = slots[slot + 1]! & ROW_MASK;
     if (found !== NO_ROW) return found;
     if (this.used >= PREFIXES_MAX) return NO_ROW;
     const row = this.takeRow();
@@ -110,10 +131,11 @@ export class PrefixTable {
       this.word3[row] = batch.word3[index]!;
     }
     this.lengths[row] = batch.length[index]!;
-    slots[slot] = tagOf(hash) | row;
+    slots[slot] = hash;
+    slots[slot + 1] = row | this.markOf(batch, index);
     const used = this.segmentUsed[segment]! + 1;
     this.segmentUsed[segment] = used;
-    if (used * 3 > slots.length * 2) this.growSegment(segment);
+    if (used * 3 > slots.length) this.growSegment(segment);
     return row;
   }
 
@@ -193,30 +215,33 @@ export class PrefixTable {
     return difference || this.lengths[a]! - this.lengths[b]!;
   }
 
-  /** The slot that holds the prefix, or the empty one where it belongs. */
+  /** Where the slot begins that holds the prefix, or the empty one where it belongs. */
   private probe(slots: Uint32Array, hash: number, batch: PrefixBatch, index: number): number {
-    const mask = slots.length - 1;
-    const tag = tagOf(hash);
-    let slot = hash & mask;
+    const mask = slots.length - 2;
+    const mark = this.markOf(batch, index);
+    let slot = (hash << 1) & mask;
     for (;;) {
-      const entry = slots[slot]!;
-      if (entry === 0) return slot;
-      if ((entry & TAG_MASK) >>> 0 === tag && this.holdsPrefix(entry & ROW_MASK, batch, index)) {
-        return slot;
+      const entry = slots[slot + 1]!;
+      if (entry === NO_ROW) return slot;
+      if (slots[slot] === hash && (entry & HOST_ROUTE) === mark) {
+        if (this.family === 4 || this.holdsPrefix6(entry & ROW_MASK, batch, index)) return slot;
       }
-      slot = (slot + 1) & mask;
+      slot = (slot + 2) & mask;
     }
   }
 
-  private holdsPrefix(row: RowId, batch: PrefixBatch, index: number): boolean {
-    if (this.word0[row] !== batch.word0[index] || this.lengths[row] !== batch.length[index]) {
-      return false;
-    }
+  /** What stands beside the row in the slot of this prefix; signed, as `&` gives it. */
+  private markOf(batch: PrefixBatch, index: number): number {
+    return this.family === 4 && batch.length[index] === 32 ? HOST_ROUTE | 0 : 0;
+  }
+
+  private holdsPrefix6(row: RowId, batch: PrefixBatch, index: number): boolean {
     return (
-      this.family === 4 ||
-      (this.word1[row] === batch.word1[index] &&
-        this.word2[row] === batch.word2[index] &&
-        this.word3[row] === batch.word3[index])
+      this.word0[row] === batch.word0[index] &&
+      this.word1[row] === batch.word1[index] &&
+      this.word2[row] === batch.word2[index] &&
+      this.word3[row] === batch.word3[index] &&
+      this.lengths[row] === batch.length[index]
     );
   }
 
@@ -225,16 +250,17 @@ export class PrefixTable {
     const hash = this.hashOfRow(row);
     const segment = hash >>> this.segmentShift;
     const slots = this.segments[segment]!;
-    const mask = slots.length - 1;
-    let hole = hash & mask;
-    while ((slots[hole]! & ROW_MASK) !== row) hole = (hole + 1) & mask;
-    for (let probe = (hole + 1) & mask; slots[probe] !== 0; probe = (probe + 1) & mask) {
-      const home = this.hashOfRow(slots[probe]! & ROW_MASK) & mask;
+    const mask = slots.length - 2;
+    let hole = (hash << 1) & mask;
+    while ((slots[hole + 1]! & ROW_MASK) !== row) hole = (hole + 2) & mask;
+    for (let probe = (hole + 2) & mask; slots[probe + 1] !== NO_ROW; probe = (probe + 2) & mask) {
+      const home = (slots[probe]! << 1) & mask;
       if (((probe - home) & mask) < ((probe - hole) & mask)) continue;
       slots[hole] = slots[probe]!;
+      slots[hole + 1] = slots[probe + 1]!;
       hole = probe;
     }
-    slots[hole] = 0;
+    slots[hole + 1] = NO_ROW;
     this.segmentUsed[segment] = this.segmentUsed[segment]! - 1;
     this.lengths[row] = LENGTH_FREE;
     this.bests[row] = 0;
@@ -260,13 +286,15 @@ export class PrefixTable {
   private growSegment(segment: number): void {
     const old = this.segments[segment]!;
     const slots = new Uint32Array(old.length * 2);
-    const mask = slots.length - 1;
-    for (let i = 0; i < old.length; i++) {
-      const entry = old[i]!;
-      if (entry === 0) continue;
-      let slot = this.hashOfRow(entry & ROW_MASK) & mask;
-      while (slots[slot] !== 0) slot = (slot + 1) & mask;
-      slots[slot] = entry;
+    const mask = slots.length - 2;
+    for (let i = 0; i < old.length; i += 2) {
+      const entry = old[i + 1]!;
+      if (entry === NO_ROW) continue;
+      const hash = old[i]!;
+      let slot = (hash << 1) & mask;
+      while (slots[slot + 1] !== NO_ROW) slot = (slot + 2) & mask;
+      slots[slot] = hash;
+      slots[slot + 1] = entry;
     }
     this.segments[segment] = slots;
   }
@@ -300,28 +328,37 @@ export class PrefixTable {
   }
 
   private hashOf(batch: PrefixBatch, index: number): number {
-    const h = mix(this.seed ^ batch.length[index]!, batch.word0[index]!);
-    if (this.family === 4) return finish(h);
-    return finish(mix(mix(mix(h, batch.word1[index]!), batch.word2[index]!), batch.word3[index]!));
+    const length = batch.length[index]!;
+    const word0 = batch.word0[index]!;
+    if (this.family === 4) return finish(mix(this.seed, keyOf4(word0, length)));
+    const h = mix(mix(this.seed ^ length, word0), batch.word1[index]!);
+    return finish(mix(mix(h, batch.word2[index]!), batch.word3[index]!));
   }
 
   private hashOfRow(row: RowId): number {
-    const h = mix(this.seed ^ this.lengths[row]!, this.word0[row]!);
-    if (this.family === 4) return finish(h);
-    return finish(mix(mix(mix(h, this.word1[row]!), this.word2[row]!), this.word3[row]!));
+    const length = this.lengths[row]!;
+    const word0 = this.word0[row]!;
+    if (this.family === 4) return finish(mix(this.seed, keyOf4(word0, length)));
+    const h = mix(mix(this.seed ^ length, word0), this.word1[row]!);
+    return finish(mix(mix(h, this.word2[row]!), this.word3[row]!));
   }
 }
 
-/** Eight hash bits beside those that choose segment and, up to 256 k entries each, the slot. */
-function tagOf(hash: number): number {
-  return ((hash << 6) & TAG_MASK) >>> 0;
+/**
+ * Address and length as one word: the bit behind the prefix is set, all others behind it are clear.
+ * So no two prefixes up to /31 share a key; a /32, which has no bit behind it, may share one's.
+ */
+function keyOf4(word: number, length: number): number {
+  return length < 32 ? word | (1 << (31 - length)) : word;
 }
 
+/** A permutation of the words for each hash. */
 function mix(hash: number, word: number): number {
   const h = Math.imul(hash ^ word, 0x9e3779b1);
   return h ^ (h >>> 15);
 }
 
+/** A permutation. */
 function finish(hash: number): number {
   const h = Math.imul(hash, 0x85ebca6b);
   return (h ^ (h >>> 13)) >>> 0;

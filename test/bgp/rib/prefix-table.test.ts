@@ -8,7 +8,12 @@ import { RowSet } from "../../../src/bgp/rib/row-set.ts";
 import { PrefixBatch } from "../../../src/ip/prefix-batch.ts";
 
 const word = fc.oneof(fc.nat(3), fc.constantFrom(0, 0x0a00_0000, 0xffff_ffff));
-const entry = fc.record({ words: fc.tuple(word, word, word, word), length: fc.nat(32) });
+// The neighbours of /31 and /32 matter: see `keyOf4`.
+const length = fc.oneof(fc.nat(32), fc.constantFrom(31, 32));
+const entry = fc.record({ words: fc.tuple(word, word, word, word), length });
+/** The bits of an IPv4 address that belong to the prefix. */
+const network = (address: number, length: number) =>
+  length === 0 ? 0 : (address & (-1 << (32 - length))) >>> 0;
 const step = fc.record({ entry, remove: fc.boolean() });
 
 for (const family of [4, 6] as const) {
@@ -20,7 +25,7 @@ for (const family of [4, 6] as const) {
         const batch = new PrefixBatch(1);
         for (const { entry, remove } of steps) {
           batch.reset(family);
-          if (family === 4) batch.push4(entry.words[0], entry.length);
+          if (family === 4) batch.push4(network(entry.words[0], entry.length), entry.length);
           else batch.push6(...entry.words, entry.length);
           const key = batch.prefixAt(0);
           const row = model.get(key);
