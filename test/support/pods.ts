@@ -49,6 +49,8 @@ export async function configured(cluster: Cluster, node: string): Promise<void> 
         () => true,
         () => false,
       ),
+    // The file is synced: on a disk that others write to, that alone took ten seconds once.
+    30_000,
   );
 }
 
