@@ -95,7 +95,7 @@ export class Speaker {
       now: () => clock.wall(),
       hashSeed: Math.floor(random() * 2 ** 32),
       onOutputReady: (id) => this.#byRibId.get(id)?.outputReady(),
-      onBestDirty: () => this.#work.schedule(this.#best),
+      onBestDirty: () => this.#best.dirty(this.#work),
       onWork: () => this.#work.schedule(ribWork),
     });
     const ribWork = new RibWork(this.#rib, clock);
@@ -247,6 +247,12 @@ export class Speaker {
     return this.#best.listen((routes) => {
       if (this.#running) listener(routes);
     });
+  }
+
+  /** In place of `onBestChange`, in columns: see {@link BestChanges.leave}. */
+  takeBestChanges(onWaiting: () => void): Rib["nextHops"] {
+    this.#best.leave(() => this.#running && onWaiting());
+    return this.#rib.nextHops;
   }
 
   /** Some best route changed; unlike `onBestChange` it costs nothing for each. */

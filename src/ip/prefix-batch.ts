@@ -1,5 +1,5 @@
-import { addressFromBytes, type IpFamily } from "./address.ts";
-import type { Prefix } from "./prefix.ts";
+import { addressBytes, addressFromBytes, type IpFamily, leadingQuad } from "./address.ts";
+import { type Prefix, prefixAddress, prefixFamily, prefixLength } from "./prefix.ts";
 
 /**
  * A reusable list of prefixes in columns: what a codec fills and a RIB reads, with no object or
@@ -82,6 +82,19 @@ export class PrefixBatch {
       this.length[row]!,
     );
   }
+}
+
+/** Appends a prefix in text form to a batch of its family. */
+export function pushPrefix(batch: PrefixBatch, prefix: Prefix, pathId = 0): void {
+  const length = prefixLength(prefix);
+  if (prefixFamily(prefix) === 4) {
+    batch.push4(leadingQuad(prefix, prefix.indexOf("/")), length, pathId);
+    return;
+  }
+  const bytes = addressBytes(prefixAddress(prefix));
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const word = (index: number) => view.getUint32(index * 4);
+  batch.push6(word(0), word(1), word(2), word(3), length, pathId);
 }
 
 function grown(column: Uint32Array, size: number): Uint32Array {

@@ -13,14 +13,13 @@ import { SegmentType } from "../../src/bgp/message/types.ts";
 import type { DecodedUpdate } from "../../src/bgp/message/update.ts";
 import { UpdateDecoder } from "../../src/bgp/message/update-decoder.ts";
 import type { GroupLimits } from "../../src/bgp/rib/limits.ts";
-import { pushPrefix } from "../../src/bgp/rib/policy-prefixes.ts";
 import type { Policy } from "../../src/bgp/rib/policy-types.ts";
 import { type PrefixLimitState, Rib } from "../../src/bgp/rib/rib.ts";
 import type { RibPeer } from "../../src/bgp/rib/rib-peer.ts";
 import type { IpAddress } from "../../src/ip/address.ts";
 import { parseAddress } from "../../src/ip/address.ts";
 import { prefix, prefixFamily } from "../../src/ip/prefix.ts";
-import { PrefixBatch } from "../../src/ip/prefix-batch.ts";
+import { PrefixBatch, pushPrefix } from "../../src/ip/prefix-batch.ts";
 
 export const LOCAL_AS = 64512;
 export const ROUTER_ID = 0x0a00_0001;

@@ -3,9 +3,9 @@
  * length is from `ge` to `le`. Entries are found by hash for each length that the list uses, so
  * the cost is the number of different lengths (33 at most for IPv4) and not of entries.
  */
-import { addressBytes, type IpFamily, leadingQuad } from "../../ip/address.ts";
-import { type Prefix, prefixAddress, prefixFamily, prefixLength } from "../../ip/prefix.ts";
-import { PrefixBatch } from "../../ip/prefix-batch.ts";
+import type { IpFamily } from "../../ip/address.ts";
+import { prefixFamily, prefixLength } from "../../ip/prefix.ts";
+import { PrefixBatch, pushPrefix } from "../../ip/prefix-batch.ts";
 import type { PrefixMatch } from "./policy-types.ts";
 import { PrefixTable } from "./prefix-table.ts";
 
@@ -72,19 +72,6 @@ interface FamilyList {
 interface LengthRange {
   readonly ge: number;
   readonly le: number;
-}
-
-/** Appends a prefix in text form to a batch of its family. */
-export function pushPrefix(batch: PrefixBatch, prefix: Prefix, pathId = 0): void {
-  const length = prefixLength(prefix);
-  if (prefixFamily(prefix) === 4) {
-    batch.push4(leadingQuad(prefix, prefix.indexOf("/")), length, pathId);
-    return;
-  }
-  const bytes = addressBytes(prefixAddress(prefix));
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  const word = (index: number) => view.getUint32(index * 4);
-  batch.push6(word(0), word(1), word(2), word(3), length, pathId);
 }
 
 /** Appends the first `length` bits of row `index` of another batch. */

@@ -3,6 +3,7 @@
  * and lazily. Why a path lost is worked out here, by running the decision again.
  */
 import { addressFromWord, type IpAddress } from "../../ip/address.ts";
+import { NO_NEXT_HOPS } from "../../ip/next-hop-batch.ts";
 import type { Prefix } from "../../ip/prefix.ts";
 import { formatPrefix } from "../../ip/prefix-batch.ts";
 import { Origin, type PathAttributes, type RouteFamily } from "../message/types.ts";
@@ -73,23 +74,28 @@ export function bestRoute(
   row: RowId,
   known?: Prefix,
 ): BestRoute {
+  const best = rib.table.best(row);
+  return {
+    prefix: known ?? prefixOf(rib.table, row),
+    nextHops: bestNextHops(inputs, rib, row),
+    stale: best !== NO_PATH && isStale(rib, best),
+  };
+}
+
+/** Ways of the row's best route; none when there is no route, or it is our own. */
+export function bestNextHops(inputs: ViewInputs, rib: FamilyRib, row: RowId): readonly IpAddress[] {
   const { paths, decision, table } = rib;
   const best = table.best(row);
-  const prefix = known ?? prefixOf(table, row);
-  if (best === NO_PATH) return { prefix, nextHops: [], stale: false };
-  const stale = isStale(rib, best);
-  if (paths.peer(best) === LOCAL_PEER) return { prefix, nextHops: [], stale };
+  if (best === NO_PATH || paths.peer(best) === LOCAL_PEER) return NO_NEXT_HOPS;
   const maximumPaths = inputs.maximumPaths();
-  if (maximumPaths <= 1) {
-    const nextHop = inputs.store.nextHop(paths.attributesOf(best));
-    return { prefix, nextHops: inputs.nextHops.alone(nextHop), stale };
-  }
+  if (maximumPaths <= 1)
+    return inputs.nextHops.alone(inputs.store.nextHop(paths.attributesOf(best)));
   const nextHops: IpAddress[] = [];
   for (const path of decision.multipath(row, maximumPaths)) {
     const nextHop = inputs.nextHops.address(inputs.store.nextHop(paths.attributesOf(path)));
     if (nextHop !== undefined && !nextHops.includes(nextHop)) nextHops.push(nextHop);
   }
-  return { prefix, nextHops, stale };
+  return nextHops;
 }
 
 function prefixOf(table: PrefixTable, row: RowId): Prefix {

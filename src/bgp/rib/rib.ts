@@ -7,17 +7,17 @@
  * `UpdateGroup` the Adj-RIB-Out of peers that are told the same; `RibState` holds them together.
  */
 import { type Prefix, prefixFamily } from "../../ip/prefix.ts";
-import { PrefixBatch } from "../../ip/prefix-batch.ts";
+import { PrefixBatch, pushPrefix } from "../../ip/prefix-batch.ts";
 import { assert } from "../../runtime/assert.ts";
 import type { PathAttributes, RouteFamily } from "../message/types.ts";
 import type { DecodedUpdate } from "../message/update.ts";
 import type { BestRoute, FamilyCounters, OriginatedRoute, RibPath } from "../types.ts";
 import { PathTask } from "./adj-rib-in.ts";
+import { NextHopReader } from "./next-hop-reader.ts";
 import type { NextHopMetric } from "./next-hop-table.ts";
 import { localAttributes } from "./originate.ts";
 import { hasOutput, readOutput } from "./output-reader.ts";
 import { LOCAL_PEER, type PeerId } from "./peer-table.ts";
-import { pushPrefix } from "./policy-prefixes.ts";
 import { kindOf, type PeerState, type RibPeer, type RibPeerPolicies } from "./rib-peer.ts";
 import { FAMILIES, type RibGlobals, type RibOptions, RibState } from "./rib-state.ts";
 import { bestRoute, listPaths, type PathQuery } from "./rib-view.ts";
@@ -26,6 +26,8 @@ import { bestRoute, listPaths, type PathQuery } from "./rib-view.ts";
 export type PrefixLimitState = "ok" | "warning" | "exceeded";
 
 export class Rib {
+  /** Best routes in columns. */
+  readonly nextHops: NextHopReader;
   private readonly state: RibState;
   private readonly ribs: RibState["ribs"];
   private readonly single = new PrefixBatch(1);
@@ -33,6 +35,7 @@ export class Rib {
   constructor(options: RibOptions) {
     this.state = new RibState(options);
     this.ribs = this.state.ribs;
+    this.nextHops = new NextHopReader(this.state);
   }
 
   /** Changes settings while running; what they decide is decided again. */
@@ -223,7 +226,7 @@ export class Rib {
     return this.state.work(budget);
   }
 
-  /** From now on keeps a list of changed best routes, for `takeBestChanges`. */
+  /** From now on keeps a list of changed best routes, for `takeBestChanges` or `nextHops`. */
   listBestChanges(): void {
     // Which ones have changed since `onBestDirty` is not known.
     const all = this.state.bestAreDirty;

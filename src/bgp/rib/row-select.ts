@@ -1,8 +1,8 @@
 /** Finds the rows of a table that a query asks for, in listing order. */
 import { type Prefix, prefixFamily, prefixLength } from "../../ip/prefix.ts";
-import { PrefixBatch } from "../../ip/prefix-batch.ts";
+import { PrefixBatch, pushPrefix } from "../../ip/prefix-batch.ts";
 import type { RouteFamily } from "../message/types.ts";
-import { pushMasked, pushPrefix } from "./policy-prefixes.ts";
+import { pushMasked } from "./policy-prefixes.ts";
 import { NO_ROW, type PrefixTable, type RowId } from "./prefix-table.ts";
 
 /** Which prefixes; at most one of `prefix`, `longerThan` and `covering`. */

@@ -1,7 +1,7 @@
 /** Work of the RIB in fair turns: what it postponed, and telling what changed. */
 import type { Clock } from "../../runtime/clock.ts";
 import type { Rib } from "../rib/rib.ts";
-import type { Task } from "../session/work-queue.ts";
+import type { Task, WorkQueue } from "../session/work-queue.ts";
 import type { BestRoute } from "../types.ts";
 import { BEST_BATCH_ROUTES, RIB_WORK_UNITS } from "./limits.ts";
 
@@ -29,6 +29,7 @@ export class BestChanges implements Task {
   readonly #clock: Clock;
   readonly #listeners = new Set<(routes: readonly BestRoute[]) => void>();
   readonly #tableListeners = new Set<() => void>();
+  #onWaiting: (() => void) | undefined;
 
   constructor(rib: Rib, clock: Clock) {
     this.#rib = rib;
@@ -40,6 +41,22 @@ export class BestChanges implements Task {
     this.#rib.listBestChanges();
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
+  }
+
+  /**
+   * From now on changed best routes are left to be taken in columns, by `Rib.nextHops`, and no
+   * listener hears of them. `onWaiting` is called when there are some, once until all were taken,
+   * also from inside a call; it may only note that.
+   */
+  leave(onWaiting: () => void): void {
+    this.#onWaiting = onWaiting;
+    this.#rib.listBestChanges();
+  }
+
+  /** There are changes. */
+  dirty(work: WorkQueue): void {
+    if (this.#onWaiting === undefined) work.schedule(this);
+    else this.#onWaiting();
   }
 
   /** Adds a listener that only hears that something changed; gives what removes it. */
@@ -62,6 +79,7 @@ export class BestChanges implements Task {
   }
 
   #tellSome(): boolean {
+    if (this.#onWaiting !== undefined) return false;
     const routes = this.#rib.takeBestChanges(BEST_BATCH_ROUTES);
     if (routes.length === 0) return false;
     for (const listener of this.#listeners) listener(routes);

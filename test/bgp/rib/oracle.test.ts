@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { RouteFamily } from "../../../src/bgp/message/types.ts";
+import { NextHopBatch } from "../../../src/ip/next-hop-batch.ts";
 import { prefix, prefixFamily } from "../../../src/ip/prefix.ts";
 import { NaiveRib } from "../../support/naive-rib.ts";
 import { describe, type LabPeer, LOCAL_AS, RibLab, ROUTER_ID } from "../../support/rib-lab.ts";
@@ -172,8 +173,55 @@ class Pair {
     return routes.length;
   }
 
+  /** The same in columns, as the agent takes them. */
+  private takeColumns(max: number): number {
+    const { nextHops: reader } = this.lab.rib;
+    let taken = 0;
+    for (const of of BOTH) {
+      const batch = new NextHopBatch();
+      batch.prefixes.reset(of);
+      reader.takeChanged(batch, max);
+      const { prefixes, nextHops } = batch;
+      for (let i = 0; i < prefixes.count; i++) {
+        const ways = nextHops[i]!.join(" ");
+        if (ways === "") this.kernel.delete(prefixes.prefixAt(i));
+        else this.kernel.set(prefixes.prefixAt(i), ways);
+      }
+      reader.read(batch);
+      assert.deepEqual(
+        nextHops,
+        Array.from(nextHops, (_, i) => {
+          return this.lab.rib.lookupBest(prefixes.prefixAt(i))?.nextHops ?? [];
+        }),
+      );
+      taken += prefixes.count;
+    }
+    return taken;
+  }
+
+  /** All that there is, walked in small steps. */
+  private walked(): [string, string][] {
+    const found: [string, string][] = [];
+    for (const of of BOTH) {
+      const batch = new NextHopBatch();
+      let from = 0;
+      do {
+        batch.prefixes.reset(of);
+        from = this.lab.rib.nextHops.walk(batch, from, 2);
+        assert.ok(batch.prefixes.count <= 2);
+        for (let i = 0; i < batch.prefixes.count; i++) {
+          found.push([batch.prefixes.prefixAt(i), batch.nextHops[i]!.join(" ")]);
+        }
+      } while (from !== 0);
+    }
+    return found;
+  }
+
   private compareKernel(): void {
-    while (this.takeBest(2) > 0) {}
+    assert.equal(this.lab.rib.nextHops.changed > 0, this.takeBest(2) > 0);
+    while (this.takeColumns(2) > 0) {}
+    assert.equal(this.lab.rib.nextHops.changed, 0);
+    assert.deepEqual(this.walked().sort(), [...this.kernel].sort());
     const expected = [...this.naive.locRib()]
       .filter(([, best]) => best.from !== undefined)
       .map(([of, best]): [string, string] => [of, best.attributes.nextHop ?? ""]);
