@@ -38,7 +38,7 @@ import { PEERS_MAX, RESET_DELAY_MS, WAITING_CHECK_MS } from "./speaker/limits.ts
 import { Listeners, type ListenStatus } from "./speaker/listeners.ts";
 import { globalsOf } from "./speaker/local-side.ts";
 import { Peer, type PeerHost } from "./speaker/peer.ts";
-import { peerChange } from "./speaker/peer-change.ts";
+import { byAddress, passwordsOf, peerChange } from "./speaker/peer-change.ts";
 import { peerStatus } from "./speaker/peer-status.ts";
 import { BestChanges, RibWork, taskOf } from "./speaker/rib-tasks.ts";
 import { hasConverged, mustDefer } from "./speaker/waiting.ts";
@@ -144,25 +144,28 @@ export class Speaker {
    * once; a change resets a session only where it must. Of two with one address the first counts.
    */
   setPeers(configs: readonly PeerConfig[]): void {
-    const wanted = new Map<IpAddress, PeerConfig>();
-    for (const config of configs) {
-      const known = wanted.has(config.address);
-      if (!known && wanted.size < PEERS_MAX) wanted.set(config.address, config);
-      else this.#services.log.error({ peer: config.name, known }, "peer left out");
-    }
-    for (const [address, peer] of this.#peers) {
-      if (!wanted.has(address)) this.#remove(peer);
-    }
-    const fresh: Peer[] = [];
-    const changed: [Peer, PeerConfig][] = [];
+    const wanted = new Set(configs.map(({ address }) => address));
+    const gone = [...this.#peers.keys()].filter((address) => !wanted.has(address));
+    this.changePeers(configs, gone);
+  }
+
+  /** {@link setPeers} for the cost of what changes: all who are not named here stay as they are. */
+  changePeers(configs: readonly PeerConfig[], gone: readonly IpAddress[]): void {
+    const leftOut = (peer: string) => this.#services.log.error({ peer }, "peer left out");
+    const wanted = byAddress(configs, leftOut);
+    const touched = [...gone, ...wanted.keys()].flatMap((one) => this.#peers.get(one) ?? []);
+    const keyed = [...touched.map(({ config }) => config), ...wanted.values()];
+    for (const peer of touched) if (!wanted.has(peer.address)) this.#remove(peer);
+    const [fresh, changed]: [Peer[], [Peer, PeerConfig][]] = [[], []];
     for (const [address, config] of wanted) {
       const known = this.#peers.get(address);
-      if (known === undefined) fresh.push(new Peer(config, this.#host));
-      else if (known.config !== config) changed.push([known, config]);
+      if (known !== undefined) changed.push([known, config]);
+      else if (this.#peers.size + fresh.length >= PEERS_MAX) leftOut(config.name);
+      else fresh.push(new Peer(config, this.#host));
     }
     for (const peer of fresh) this.#peers.set(peer.address, peer);
     // Keys stand before the first connection that needs them.
-    this.#listen(wanted.values());
+    if (keyed.some(({ password }) => password !== undefined)) this.#listen(wanted);
     for (const [peer, config] of changed) this.#change(peer, config);
     for (const peer of fresh) {
       if (this.#running) peer.start(this.#startDelay(peer, fresh.length));
@@ -338,13 +341,10 @@ export class Speaker {
     return undefined;
   }
 
-  #listen(configs?: Iterable<PeerConfig>): void {
-    if (!this.#running) return;
-    const passwords = new Map<IpAddress, string>();
-    for (const config of configs ?? [...this.#peers.values()].map((peer) => peer.config)) {
-      if (config.password !== undefined) passwords.set(config.address, config.password);
-    }
-    this.#listeners.set(this.#config.listen, passwords);
+  /** `next`: configurations that peers are about to get. */
+  #listen(next: ReadonlyMap<IpAddress, PeerConfig> = new Map()): void {
+    const configs = [...this.#peers.values()].map((peer) => next.get(peer.address) ?? peer.config);
+    if (this.#running) this.#listeners.set(this.#config.listen, passwordsOf(configs));
   }
 
   #remove(peer: Peer): void {

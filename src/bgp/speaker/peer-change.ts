@@ -1,4 +1,5 @@
 /** What a change of a peer's configuration does to its session: as little as it can. */
+import type { IpAddress } from "../../ip/address.ts";
 import type { PeerConfig } from "../types.ts";
 
 /**
@@ -67,4 +68,26 @@ function equal(a: unknown, b: unknown): boolean {
   const keys = new Set([...Object.keys(left), ...Object.keys(right)]);
   for (const key of keys) if (!equal(left[key], right[key])) return false;
   return true;
+}
+
+/** In their order; of two with one address the first counts, and the other's name is told. */
+export function byAddress(
+  configs: readonly PeerConfig[],
+  leftOut: (name: string) => void,
+): ReadonlyMap<IpAddress, PeerConfig> {
+  const byAddress = new Map<IpAddress, PeerConfig>();
+  for (const config of configs) {
+    if (byAddress.has(config.address)) leftOut(config.name);
+    else byAddress.set(config.address, config);
+  }
+  return byAddress;
+}
+
+/** The MD5 keys, of those that have one. */
+export function passwordsOf(configs: Iterable<PeerConfig>): ReadonlyMap<IpAddress, string> {
+  const passwords = new Map<IpAddress, string>();
+  for (const { address, password } of configs) {
+    if (password !== undefined) passwords.set(address, password);
+  }
+  return passwords;
 }

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { Policy } from "../../../src/bgp/rib/policy-types.ts";
 import type { PeerConfig } from "../../../src/bgp/types.ts";
 import { announce, hex, openOf, RawPeer, restartCapability } from "../../support/raw-peer.ts";
-import { ip, World } from "../../support/speakers.ts";
+import { ip, type TestNode as N, World } from "../../support/speakers.ts";
 
 function pair(changes: Partial<PeerConfig> = {}) {
   const world = new World();
@@ -213,6 +213,31 @@ test("two peers of one address: the first one counts", () => {
     a.speaker.peers().map(({ name }) => name),
     ["one"],
   );
+});
+
+test("some peers are changed, the others stay as they are", () => {
+  const world = new World();
+  const [a, b, c, d] = [1, 2, 3, 4].map((n) => world.node(`192.0.2.${n}`)) as [N, N, N, N];
+  for (const other of [b, c, d]) {
+    other.peers([a]);
+    other.speaker.start();
+  }
+  a.speaker.setPeers([a.peerTo(b), a.peerTo(c)]);
+  a.speaker.start();
+  world.until(() => a.isUp(b) && a.isUp(c), "sessions");
+  a.speaker.changePeers([a.peerTo(d), a.peerTo(d, { name: "twin" })], [c.address]);
+  world.until(() => a.isUp(d), "the new session");
+  const names = () => a.speaker.peers().map(({ address, name }) => `${address} ${name}`);
+  assert.deepEqual(names(), [
+    `${b.address} ${a.peerTo(b).name}`,
+    `${d.address} ${a.peerTo(d).name}`,
+  ]);
+  assert.equal(a.status(b).established, 1);
+  assert.match(c.status(a).lastError!.reason, /De-configured/);
+  // What is wanted is not gone, and who is unknown cannot go.
+  a.speaker.changePeers([a.peerTo(b, { name: "renamed" })], [b.address, c.address]);
+  assert.equal(a.status(b).name, "renamed");
+  assert.equal(a.status(b).established, 1);
 });
 
 test("a new AS or identifier resets all sessions, and the next OPEN has it", () => {
