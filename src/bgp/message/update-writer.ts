@@ -34,6 +34,7 @@ export type UpdateEncoding = Pick<
 const EMPTY_UPDATE_BYTES = HEADER_BYTES + 4;
 /** Flags, type, two octets of length: MP attributes always use the extended form. */
 const MP_HEAD_BYTES = 4;
+const SHORT_BLOCK_BYTES = 128;
 
 export class UpdateWriter {
   /** Whole messages in the buffer. */
@@ -43,7 +44,7 @@ export class UpdateWriter {
   /** Prefixes whose attributes fit into no message and that were withdrawn instead. */
   oversized: number;
 
-  readonly #encoding: UpdateEncoding;
+  readonly encoding: UpdateEncoding;
   readonly #out: Uint8Array;
   readonly #block: ByteWriter;
   readonly #stop: NlriEnd;
@@ -57,7 +58,7 @@ export class UpdateWriter {
     this.messages = 0;
     this.length = 0;
     this.oversized = 0;
-    this.#encoding = encoding;
+    this.encoding = encoding;
     this.#out = new Uint8Array(capacity);
     this.#block = new ByteWriter(512);
     this.#stop = { row: 0, at: 0 };
@@ -76,7 +77,7 @@ export class UpdateWriter {
   /** Whether the session can carry a route of `family` with this next hop at all. */
   carries(family: RouteFamily, nextHop: IpAddress): boolean {
     const nextHopFamily = familyOf(nextHop);
-    return family === nextHopFamily || (family === 4 && this.#encoding.extendedNextHop);
+    return family === nextHopFamily || (family === 4 && this.encoding.extendedNextHop);
   }
 
   /**
@@ -98,12 +99,10 @@ export class UpdateWriter {
     this.#encodeBlock(attributes, classic);
     const fixed =
       EMPTY_UPDATE_BYTES + this.#block.length + (classic ? 0 : reachHeadBytes(attributes));
-    if (fixed + NLRI_BYTES_MAX > this.#encoding.sendBytesMax) {
-      const end = this.withdraw(batch, from, to);
-      this.oversized += end - from;
-      return end;
+    if (fixed + NLRI_BYTES_MAX > this.encoding.sendBytesMax) {
+      return this.#withdrawOversized(batch, from, to);
     }
-    const addPath = this.#encoding.addPathSend.includes(batch.family);
+    const addPath = this.encoding.addPathSend.includes(batch.family);
     let row = from;
     while (row < to) {
       const next = classic
@@ -115,9 +114,35 @@ export class UpdateWriter {
     return row;
   }
 
+  /**
+   * The attributes that `announceBlock` writes, emptied to be filled: all but MP_REACH_NLRI, in the
+   * order of their types. It holds until the next call of `openBlock` or `announce`.
+   */
+  openBlock(): ByteWriter {
+    this.#blockOf = undefined;
+    this.#block.reset();
+    return this.#block;
+  }
+
+  /** As {@link announce}, for IPv4 with an IPv4 next hop and what `openBlock` was filled with. */
+  announceBlock(batch: PrefixBatch, from = 0, to: number = batch.count): number {
+    const fixed = EMPTY_UPDATE_BYTES + this.#block.length;
+    if (fixed + NLRI_BYTES_MAX > this.encoding.sendBytesMax) {
+      return this.#withdrawOversized(batch, from, to);
+    }
+    const addPath = this.encoding.addPathSend.includes(4);
+    let row = from;
+    while (row < to) {
+      const next = this.#writeClassic(batch, row, to, addPath);
+      if (next === row) break;
+      row = next;
+    }
+    return row;
+  }
+
   /** Withdraws rows `from` to `to`. Returns the first row that found no room. */
   withdraw(batch: PrefixBatch, from = 0, to: number = batch.count): number {
-    const addPath = this.#encoding.addPathSend.includes(batch.family);
+    const addPath = this.encoding.addPathSend.includes(batch.family);
     let row = from;
     while (row < to) {
       const next =
@@ -149,9 +174,15 @@ export class UpdateWriter {
     return true;
   }
 
+  #withdrawOversized(batch: PrefixBatch, from: number, to: number): number {
+    const end = this.withdraw(batch, from, to);
+    this.oversized += end - from;
+    return end;
+  }
+
   /** Where the message that begins now must end at the latest. */
   #limit(): number {
-    return Math.min(this.#out.length, this.length + this.#encoding.sendBytesMax);
+    return Math.min(this.#out.length, this.length + this.encoding.sendBytesMax);
   }
 
   /** Header of the message from `length` to `end`. */
@@ -163,7 +194,7 @@ export class UpdateWriter {
 
   #encodeBlock(attributes: PathAttributes, classic: boolean): void {
     if (this.#blockOf === attributes && this.#blockClassic === classic) return;
-    const { internal, fourOctetAs } = this.#encoding;
+    const { internal, fourOctetAs } = this.encoding;
     this.#block.reset();
     encodeAttributes(attributes, { internal, fourOctetAs, withNextHop: classic }, this.#block);
     this.#blockOf = attributes;
@@ -172,7 +203,10 @@ export class UpdateWriter {
 
   #copyBlock(at: number): number {
     const { bytes, length } = this.#block;
-    this.#out.set(bytes.subarray(0, length), at);
+    const out = this.#out;
+    // For the few octets that attributes mostly have, a call of `set` costs more.
+    if (length > SHORT_BLOCK_BYTES) out.set(bytes.subarray(0, length), at);
+    else for (let i = 0; i < length; i++) out[at + i] = bytes[i]!;
     return at + length;
   }
 

@@ -14,6 +14,9 @@ export const Community = {
   noExportSubconfed: 0xffffff03,
 } as const;
 
+/** What a path without LOCAL_PREF counts as, as in every implementation. */
+export const DEFAULT_LOCAL_PREF = 100;
+
 /** Bits of {@link communityBits}. */
 export const CommunityBit = {
   gracefulShutdown: 1,

@@ -8,20 +8,24 @@
  * entries back, so that there are no tombstones.
  */
 import { assert } from "../../runtime/assert.ts";
+import type { ByteWriter } from "../message/bytes.ts";
 import type { PathAttributes } from "../message/types.ts";
-import { asPathLength, communityBits, neighborAs } from "./attribute-content.ts";
+import {
+  asPathLength,
+  communityBits,
+  DEFAULT_LOCAL_PREF,
+  neighborAs,
+} from "./attribute-content.ts";
 import { AttributeWords, decodeAttributeWords, linkLocalIdOf } from "./attribute-words.ts";
 import { grown8, grown16, grown32, grownCapacity } from "./columns.ts";
 import type { NextHopTable } from "./next-hop-table.ts";
+import { type Telling, tellWords } from "./told-attributes.ts";
 import { WordArena } from "./word-arena.ts";
 
 /** Id of an attribute set in its store; 0 = none. */
 export type AttributeId = number;
 
 export const NO_ATTRIBUTES: AttributeId = 0;
-
-/** What a path without LOCAL_PREF counts as, as in every implementation. */
-export const DEFAULT_LOCAL_PREF = 100;
 
 const CAPACITY_FIRST = 64;
 
@@ -112,6 +116,11 @@ export class AttributeStore {
   get(id: AttributeId): PathAttributes {
     assert(this.uses[id]! > 0, "attribute set is in use");
     return decodeAttributeWords(this.arena.words, this.places[id]!, this.nextHops);
+  }
+
+  /** Appends the octets that a group is told; see `tellWords`. */
+  tell(id: AttributeId, telling: Telling, out: ByteWriter): boolean {
+    return tellWords(this.arena.words, this.places[id]!, telling, out);
   }
 
   /** 100 when the set has none. */

@@ -27,17 +27,23 @@ import type {
 import { grown32, grownCapacity } from "./columns.ts";
 import type { NextHopTable } from "./next-hop-table.ts";
 
-const ORIGIN_MASK = 3;
-const HAS_LINK_LOCAL = 4;
-const HAS_MED = 8;
-const HAS_LOCAL_PREF = 16;
-const HAS_AGGREGATOR = 32;
-const HAS_ORIGINATOR = 64;
-const ATOMIC = 128;
-const HAS_PARTIAL = 256;
+/** Bits of the first word. */
+export const ContentBit = {
+  /** ORIGIN itself. */
+  origin: 3,
+  linkLocal: 4,
+  med: 8,
+  localPref: 16,
+  aggregator: 32,
+  originator: 64,
+  atomic: 128,
+  partial: 256,
+} as const;
 
+/** Words that every set has. */
+export const HEAD_WORDS = 5;
 const NEXT_HOP_AT = 1;
-const LINK_LOCAL_AT = 5;
+const LINK_LOCAL_AT = HEAD_WORDS;
 
 /** Shared by all sets that have none. */
 const NONE: readonly never[] = Object.freeze([]);
@@ -121,7 +127,7 @@ export class AttributeWords {
 
 /** Id of the link-local next hop of the set at `at`; 0 = none. */
 export function linkLocalIdOf(words: Uint32Array, at: number): number {
-  return (words[at]! & HAS_LINK_LOCAL) === 0 ? 0 : words[at + LINK_LOCAL_AT]!;
+  return (words[at]! & ContentBit.linkLocal) === 0 ? 0 : words[at + LINK_LOCAL_AT]!;
 }
 
 /** The set at `at`. */
@@ -137,12 +143,15 @@ export function decodeAttributeWords(
   const counts = reader.next();
   const longCounts = reader.next();
   const otherCounts = reader.next();
-  const linkLocalNextHop = (bits & HAS_LINK_LOCAL) === 0 ? undefined : address(reader, nextHops);
-  const med = (bits & HAS_MED) === 0 ? undefined : reader.next();
-  const localPref = (bits & HAS_LOCAL_PREF) === 0 ? undefined : reader.next();
+  const linkLocalNextHop =
+    (bits & ContentBit.linkLocal) === 0 ? undefined : address(reader, nextHops);
+  const med = (bits & ContentBit.med) === 0 ? undefined : reader.next();
+  const localPref = (bits & ContentBit.localPref) === 0 ? undefined : reader.next();
   const aggregator =
-    (bits & HAS_AGGREGATOR) === 0 ? undefined : { as: reader.next(), address: reader.next() };
-  const originatorId = (bits & HAS_ORIGINATOR) === 0 ? undefined : reader.next();
+    (bits & ContentBit.aggregator) === 0
+      ? undefined
+      : { as: reader.next(), address: reader.next() };
+  const originatorId = (bits & ContentBit.originator) === 0 ? undefined : reader.next();
   const communities = reader.list(counts & 0xffff);
   const clusterList = reader.list(counts >>> 16);
   const extendedCommunities = texts(longCounts & 0xffff, reader, extendedText);
@@ -150,13 +159,13 @@ export function decodeAttributeWords(
   const asPath = segments(otherCounts >>> 16, reader);
   const opaque = opaqueList(otherCounts & 0xffff, reader);
   const attributes: PathAttributes = {
-    origin: (bits & ORIGIN_MASK) as Origin,
+    origin: (bits & ContentBit.origin) as Origin,
     asPath,
     nextHop,
     linkLocalNextHop,
     med,
     localPref,
-    atomicAggregate: (bits & ATOMIC) !== 0,
+    atomicAggregate: (bits & ContentBit.atomic) !== 0,
     aggregator,
     communities,
     extendedCommunities,
@@ -165,20 +174,20 @@ export function decodeAttributeWords(
     clusterList,
     opaque,
   };
-  if ((bits & HAS_PARTIAL) === 0) return attributes;
+  if ((bits & ContentBit.partial) === 0) return attributes;
   return { ...attributes, partial: reader.list(reader.next()) };
 }
 
 function bitsOf(a: PathAttributes): number {
   return (
     a.origin |
-    (a.linkLocalNextHop === undefined ? 0 : HAS_LINK_LOCAL) |
-    (a.med === undefined ? 0 : HAS_MED) |
-    (a.localPref === undefined ? 0 : HAS_LOCAL_PREF) |
-    (a.aggregator === undefined ? 0 : HAS_AGGREGATOR) |
-    (a.originatorId === undefined ? 0 : HAS_ORIGINATOR) |
-    (a.atomicAggregate ? ATOMIC : 0) |
-    (a.partial === undefined ? 0 : HAS_PARTIAL)
+    (a.linkLocalNextHop === undefined ? 0 : ContentBit.linkLocal) |
+    (a.med === undefined ? 0 : ContentBit.med) |
+    (a.localPref === undefined ? 0 : ContentBit.localPref) |
+    (a.aggregator === undefined ? 0 : ContentBit.aggregator) |
+    (a.originatorId === undefined ? 0 : ContentBit.originator) |
+    (a.atomicAggregate ? ContentBit.atomic : 0) |
+    (a.partial === undefined ? 0 : ContentBit.partial)
   );
 }
 

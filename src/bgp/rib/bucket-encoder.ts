@@ -2,14 +2,23 @@
  * Turns the buckets of one step of an update group into UPDATEs: attributes as the group is told
  * them, then the bucket's prefixes packed behind them.
  */
+import { familyOf, type IpAddress, wordOfAddress } from "../../ip/address.ts";
 import { PrefixBatch } from "../../ip/prefix-batch.ts";
 import type { PathAttributes } from "../message/types.ts";
 import type { UpdateWriter } from "../message/update-writer.ts";
 import type { AttributeStore } from "./attribute-store.ts";
-import { type ExportOptions, exportedAttributes } from "./export-rules.ts";
+import {
+  type ExportOptions,
+  exportedAttributes,
+  exportedNextHop,
+  fillTelling,
+} from "./export-rules.ts";
+import type { NextHopTable } from "./next-hop-table.ts";
 import type { PeerId, PeerKind } from "./peer-table.ts";
+import { UNCHANGED } from "./policy.ts";
 import type { PrefixTable } from "./prefix-table.ts";
 import type { Segment } from "./shared-stream.ts";
+import { Telling } from "./told-attributes.ts";
 import { type Bucket, EVERYONE, type UpdateBuckets } from "./update-buckets.ts";
 
 /** Kind and identifier of a path's source. */
@@ -22,6 +31,7 @@ export interface BucketEncoderParts {
   readonly options: ExportOptions;
   readonly table: PrefixTable;
   readonly store: AttributeStore;
+  readonly nextHops: NextHopTable;
   readonly peers: SourcePeers;
   /** Shared by groups of one encoding: empty before and after each step. */
   readonly writer: UpdateWriter;
@@ -30,6 +40,10 @@ export interface BucketEncoderParts {
 export class BucketEncoder {
   private readonly parts: BucketEncoderParts;
   private readonly batch = new PrefixBatch();
+  private readonly telling = new Telling();
+  /** The last next hop, and its word. */
+  private nextHop: IpAddress | undefined;
+  private nextHopWord = 0;
 
   constructor(parts: BucketEncoderParts) {
     this.parts = parts;
@@ -42,13 +56,16 @@ export class BucketEncoder {
     const segments: Segment[] = [];
     let audience = EVERYONE;
     buckets.sortByAudience();
-    for (const bucket of buckets.list) {
+    for (let i = 0; i < buckets.size; i++) {
+      const bucket = buckets.at(i);
       if (bucket.audience !== audience) cut(writer, audience, segments);
       audience = bucket.audience;
       this.fillBatch(buckets, bucket);
-      const attributes = this.exported(bucket);
+      const told = this.tell(bucket);
+      const attributes = told ? undefined : this.exported(bucket);
       for (let row = 0; row < batch.count; ) {
-        if (attributes === undefined) row = writer.withdraw(batch, row);
+        if (told) row = writer.announceBlock(batch, row);
+        else if (attributes === undefined) row = writer.withdraw(batch, row);
         else row = writer.announce(attributes, batch, row);
         if (row < batch.count) cut(writer, audience, segments);
       }
@@ -70,6 +87,25 @@ export class BucketEncoder {
     for (let item = bucket.first; item !== 0; item = buckets.next(item)) {
       this.parts.table.copyTo(batch, buckets.row(item), buckets.pathId(item));
     }
+  }
+
+  /** Fills the writer's block the short way; false where only `exported` knows what to say. */
+  private tell(bucket: Bucket): boolean {
+    const { options, peers, store, nextHops, writer } = this.parts;
+    if (bucket.attributes === 0 || options.family !== 4 || !writer.encoding.fourOctetAs)
+      return false;
+    if (options.policy !== undefined && bucket.outcome !== UNCHANGED) return false;
+    const kind = peers.kind(bucket.source);
+    const known = nextHops.address(store.nextHop(bucket.attributes));
+    const nextHop = exportedNextHop(options, kind, known, false);
+    if (nextHop === undefined || familyOf(nextHop) !== 4) return false;
+    if (nextHop !== this.nextHop) {
+      this.nextHop = nextHop;
+      this.nextHopWord = wordOfAddress(nextHop);
+    }
+    const routerId = peers.routerId(bucket.source);
+    fillTelling(this.telling, options, kind, routerId, this.nextHopWord);
+    return store.tell(bucket.attributes, this.telling, writer.openBlock());
   }
 
   /** What the bucket announces; undefined for a withdrawal. */

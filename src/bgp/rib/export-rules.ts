@@ -4,11 +4,11 @@
  */
 import { familyOf, type IpAddress } from "../../ip/address.ts";
 import type { OpaqueAttribute, PathAttributes, RouteFamily } from "../message/types.ts";
-import { CommunityBit } from "./attribute-content.ts";
-import { DEFAULT_LOCAL_PREF } from "./attribute-store.ts";
+import { CommunityBit, DEFAULT_LOCAL_PREF } from "./attribute-content.ts";
 import { PeerKind } from "./peer-table.ts";
 import type { PolicyOutcome, PolicyProgram } from "./policy.ts";
 import { prepended } from "./policy-actions.ts";
+import type { Telling } from "./told-attributes.ts";
 
 /** Everything that decides what the members of an update group are told. */
 export interface ExportOptions {
@@ -121,6 +121,26 @@ export function exportedAttributes(
     originatorId: changed.originatorId ?? source.routerId, // RFC 4456 §8
     clusterList: [options.clusterId, ...changed.clusterList],
   };
+}
+
+/**
+ * The same as {@link exportedAttributes} where no policy changes anything, in the form that
+ * `tellWords` takes; the group is told this IPv4 next hop.
+ */
+export function fillTelling(
+  telling: Telling,
+  options: ExportOptions,
+  source: PeerKind,
+  routerId: number,
+  nextHop: number,
+): void {
+  const external = options.kind === PeerKind.external;
+  const reflected = !external && (source === PeerKind.client || source === PeerKind.internal);
+  telling.nextHop = nextHop;
+  telling.prependedAs = external ? options.localAs : undefined;
+  telling.med = !external || source === PeerKind.local;
+  telling.originator = reflected ? routerId : undefined;
+  telling.clusterId = options.clusterId;
 }
 
 /** RFC 4271 §5: optional non-transitive attributes that we do not know are not passed along. */

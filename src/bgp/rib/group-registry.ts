@@ -107,7 +107,7 @@ export class GroupRegistry {
       ? new AddPathAdjRibOut({ table, paths, store, decision, judge, isMember })
       : new PlainAdjRibOut(table, paths, store, judge, isMember);
     const writer = this.writerFor(peer.negotiated);
-    const encoder = new BucketEncoder({ options, table, store, peers, writer });
+    const encoder = new BucketEncoder({ options, table, store, nextHops, peers, writer });
     const { buckets, limits } = this;
     const parts = { table, paths, peers, judge, out, encoder, buckets, limits };
     const group: UpdateGroup = new UpdateGroup({ options, addPath, ...parts });

@@ -2,7 +2,6 @@
  * Encoded UPDATEs of an update group, each block kept until every member that reads along has taken
  * it. A block is cut into segments by audience. Positions count up for ever.
  */
-import type { RowId } from "./prefix-table.ts";
 import { EVERYONE } from "./update-buckets.ts";
 
 export interface Segment {
@@ -17,7 +16,7 @@ export interface Block {
   /** The prefixes that it tells of: what a member has missed that leaves before this block. */
   readonly rows: Uint32Array;
   /** Those of them that are advertised no longer: held until nobody needs the block. */
-  readonly withdrawn: readonly RowId[];
+  readonly withdrawn: Uint32Array;
   /** Members that have yet to take it. */
   readers: number;
 }
@@ -29,14 +28,14 @@ export function isAudience(audience: number, peer: number): boolean {
 }
 
 export class SharedStream {
-  private readonly release: (rows: readonly RowId[]) => void;
+  private readonly release: (rows: Uint32Array) => void;
   private readonly blocks: Block[] = [];
   /** Position of the oldest block. */
   private base = 0;
   private kept = 0;
 
   /** `release` ends the holds of a block's withdrawn rows. */
-  constructor(release: (rows: readonly RowId[]) => void) {
+  constructor(release: (rows: Uint32Array) => void) {
     this.release = release;
   }
 

@@ -11,21 +11,23 @@ import type { RowId } from "./prefix-table.ts";
 
 export const EVERYONE = 0;
 
-export interface Bucket {
+/** What is told alike, until the buckets are emptied: then the object serves another. */
+export class Bucket {
   /** 0 = withdrawal. */
-  readonly attributes: number;
-  readonly source: number;
-  readonly outcome: number;
-  readonly audience: number;
+  attributes = 0;
+  source = 0;
+  outcome = 0;
+  audience = 0;
   /** First item, and the last, to append to. */
-  first: number;
-  last: number;
+  first = 0;
+  last = 0;
   /** Index of another bucket of the same attribute set, or -1. */
-  readonly sibling: number;
+  sibling = -1;
 }
 
 export class UpdateBuckets {
-  readonly list: Bucket[] = [];
+  private readonly list: Bucket[] = [];
+  private used = 0;
   /** Index + 1 of the newest bucket of an attribute set. */
   private byAttributes = new Uint32Array(64);
   private rows = new Uint32Array(64);
@@ -35,13 +37,18 @@ export class UpdateBuckets {
 
   /** Forgets everything. */
   reset(): void {
-    for (const bucket of this.list) this.byAttributes[bucket.attributes] = 0;
-    this.list.length = 0;
+    for (let i = 0; i < this.used; i++) this.byAttributes[this.list[i]!.attributes] = 0;
+    this.used = 0;
     this.items = 1;
   }
 
   get size(): number {
-    return this.list.length;
+    return this.used;
+  }
+
+  /** The bucket at `index`, below `size`. */
+  at(index: number): Bucket {
+    return this.list[index]!;
   }
 
   announce(
@@ -61,9 +68,12 @@ export class UpdateBuckets {
 
   /** Puts buckets of one audience together, so that their bytes are cut seldom. */
   sortByAudience(): void {
-    const { list } = this;
-    if (list.every((bucket) => bucket.audience === list[0]!.audience)) return;
-    list.sort((a, b) => a.audience - b.audience);
+    const { list, used } = this;
+    let last = 1;
+    while (last < used && list[last]!.audience === list[0]!.audience) last++;
+    if (last >= used) return;
+    const sorted = list.slice(0, used).sort((a, b) => a.audience - b.audience);
+    for (let i = 0; i < used; i++) list[i] = sorted[i]!;
   }
 
   row(item: number): RowId {
@@ -92,10 +102,16 @@ export class UpdateBuckets {
       }
       index = bucket.sibling;
     }
-    const sibling = newest;
-    const bucket = { attributes, source, outcome, audience, first: 0, last: 0, sibling };
-    this.list.push(bucket);
-    this.byAttributes[attributes] = this.list.length;
+    if (this.used === this.list.length) this.list.push(new Bucket());
+    const bucket = this.list[this.used++]!;
+    bucket.attributes = attributes;
+    bucket.source = source;
+    bucket.outcome = outcome;
+    bucket.audience = audience;
+    bucket.first = 0;
+    bucket.last = 0;
+    bucket.sibling = newest;
+    this.byAttributes[attributes] = this.used;
     return bucket;
   }
 

@@ -21,6 +21,7 @@ import type { GroupLimits } from "./limits.ts";
 import type { PathStore } from "./path-store.ts";
 import type { PeerId } from "./peer-table.ts";
 import { NO_ROW, type PrefixTable, type RowId } from "./prefix-table.ts";
+import { RowList } from "./row-list.ts";
 import { RowQueue } from "./row-queue.ts";
 import { isAudience, SharedStream } from "./shared-stream.ts";
 import type { UpdateBuckets } from "./update-buckets.ts";
@@ -56,8 +57,8 @@ export class UpdateGroup {
   /** Rows from here up to `fillEnd` have not been looked at yet. */
   private fillNext = 1;
   private readonly fillEnd: RowId;
-  private readonly told: RowId[] = [];
-  private readonly dropped: RowId[] = [];
+  private readonly told = new RowList();
+  private readonly dropped = new RowList();
 
   constructor(parts: UpdateGroupParts) {
     this.parts = parts;
@@ -211,8 +212,8 @@ export class UpdateGroup {
   private advance(): number {
     this.buckets.reset();
     this.parts.judge.begin();
-    this.told.length = 0;
-    this.dropped.length = 0;
+    this.told.clear();
+    this.dropped.clear();
     let looked = 0;
     for (; this.hasRoom(looked); looked++) {
       const row = this.queue.take();
@@ -227,7 +228,7 @@ export class UpdateGroup {
     // Unheld only after encoding, and while a member may still fall behind not even then: telling
     // a withdrawal needs the row's prefix.
     if (this.told.length > 0 && this.inStepCount > 0) this.publish();
-    else this.unhold(this.dropped);
+    else this.unhold(this.dropped.view());
     return looked;
   }
 
@@ -243,22 +244,23 @@ export class UpdateGroup {
     else if (!has && held) this.dropped.push(row);
   }
 
-  private unhold(rows: readonly RowId[]): void {
-    for (const row of rows) this.table.unhold(row);
+  private unhold(rows: Uint32Array): void {
+    for (let i = 0; i < rows.length; i++) this.table.unhold(rows[i]!);
   }
 
   private noteMissed(): void {
     if (this.inStepCount === this.members.size) return;
+    const rows = this.told.view();
     for (const member of this.members.values()) {
       if (member.inStep) continue;
-      for (const row of this.told) this.miss(member, row);
+      for (let i = 0; i < rows.length; i++) this.miss(member, rows[i]!);
     }
   }
 
   private publish(): void {
     const segments = this.parts.encoder.encode(this.buckets);
-    const rows = Uint32Array.from(this.told);
-    const withdrawn = this.dropped.slice();
+    const rows = this.told.copy();
+    const withdrawn = this.dropped.copy();
     this.stream.append({ segments, rows, withdrawn, readers: this.inStepCount });
     if (this.stream.bytes > this.parts.limits.sharedBytesMax) this.dropSlowMembers();
   }
@@ -305,10 +307,10 @@ export class UpdateGroup {
   private catchUp(member: GroupMember, out: Uint8Array[]): number {
     this.buckets.reset();
     this.parts.judge.begin();
-    this.dropped.length = 0;
+    this.dropped.clear();
     const looked = member.walking ? this.walk(member) : this.tellMissed(member);
     for (const segment of this.parts.encoder.encode(this.buckets)) out.push(segment.bytes);
-    this.unhold(this.dropped);
+    this.unhold(this.dropped.view());
     if (!member.walking && member.missed.size === 0) {
       member.inStep = true;
       member.block = this.stream.end;
