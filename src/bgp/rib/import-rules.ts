@@ -38,6 +38,9 @@ export class Importer {
   private readonly results = new Map<PolicyOutcome, AttributeId>();
   private lastOutcome: PolicyOutcome = REJECTED;
   private settled = false;
+  /** What is known for good: these options make this set of these values, and change nothing. */
+  private sameOptions: ImportOptions | undefined;
+  private sameValues: PathAttributes | undefined;
 
   constructor(store: AttributeStore) {
     this.store = store;
@@ -45,6 +48,12 @@ export class Importer {
 
   /** `received` is the id of `values` and stays in use until `end`. */
   begin(options: ImportOptions, received: AttributeId, values: PathAttributes): void {
+    if (values === this.sameValues && options === this.sameOptions) {
+      this.effective = received;
+      this.verdict = Verdict.accepted;
+      this.settled = true;
+      return;
+    }
     this.options = options;
     this.received = received;
     this.values = values;
@@ -68,6 +77,10 @@ export class Importer {
     this.lastOutcome = outcome;
     this.verdict = outcome === REJECTED ? Verdict.policy : Verdict.accepted;
     this.effective = outcome === REJECTED ? this.received : this.resultOf(options, outcome);
+    if (this.settled && outcome !== REJECTED && this.effective === this.received) {
+      this.sameOptions = options;
+      this.sameValues = this.values;
+    }
   }
 
   end(): void {

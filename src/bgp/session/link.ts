@@ -30,6 +30,8 @@ export class Link implements ConnectionHandler, Task {
   enhancedRouteRefresh = false;
   /** Routes may be written: the output queue is below its bound. */
   hasRoom = true;
+  /** The clock when the slice under way looked at it last. */
+  lookedAt = 0;
   readonly #owner: LinkOwner;
   readonly #clock: Clock;
   readonly #work: WorkQueue;
@@ -105,13 +107,13 @@ export class Link implements ConnectionHandler, Task {
 
   #slice(deadline: number): boolean {
     const { framer } = this;
+    this.lookedAt = this.#clock.now();
     for (let count = 1; this.#open; ) {
       if (framer.next()) {
         this.#owner.linkMessage(this, framer.type, framer.buffer, framer.body, framer.end);
         const look = count++ % SLICE_CLOCK_EVERY === 0;
-        if (count > SLICE_MESSAGES_MAX || (look && this.#clock.now() >= deadline)) {
-          return this.#open;
-        }
+        if (look) this.lookedAt = this.#clock.now();
+        if (count > SLICE_MESSAGES_MAX || (look && this.lookedAt >= deadline)) return this.#open;
       } else if (framer.error !== undefined) {
         this.#owner.linkError(this, framer.error);
         return false;

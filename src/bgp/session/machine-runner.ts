@@ -98,12 +98,13 @@ export class MachineRunner {
 
   /**
    * Tells of a message of an established session, which only moves timers: doing it once in a
-   * millisecond comes to the same, and a flood of UPDATEs then costs no steps.
+   * millisecond comes to the same, and a flood of UPDATEs then costs no steps. `now` is what the
+   * clock said a few messages ago at most: asking it would cost more than all the rest here.
    */
-  touch(connection: number, event: FsmEvent): void {
-    const now = Math.floor(this.#clock.now());
-    if (now === this.#touchedAt && this.isEstablished(connection)) return;
-    this.#touchedAt = now;
+  touch(connection: number, event: FsmEvent, now: number): void {
+    const millisecond = Math.floor(now);
+    if (millisecond === this.#touchedAt && this.isEstablished(connection)) return;
+    this.#touchedAt = millisecond;
     this.on(connection, event);
   }
 

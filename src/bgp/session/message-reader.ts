@@ -26,6 +26,9 @@ export interface ReaderHost {
   touch(link: Link, event: FsmEvent): void;
 }
 
+/** The same object for each of a million. */
+const UPDATE_RECEIVED: FsmEvent = { type: "updateReceived" };
+
 /** Reads one message; its body lies at `start` to `end`. */
 export function readMessage(
   host: ReaderHost,
@@ -66,13 +69,12 @@ function readUpdate(
   start: number,
   end: number,
 ): void {
-  const event = { type: "updateReceived" } as const;
   if (!host.isEstablished(link)) {
-    host.event(link, event);
+    host.event(link, UPDATE_RECEIVED);
     return;
   }
   const error = host.update(buffer, start, end);
-  if (error === undefined) host.touch(link, event);
+  if (error === undefined) host.touch(link, UPDATE_RECEIVED);
   else host.event(link, { type: "updateError", error });
 }
 

@@ -188,7 +188,7 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
   }
 
   touch(link: Link, event: FsmEvent): void {
-    this.#runner.touch(link.id, event);
+    this.#runner.touch(link.id, event, link.lookedAt);
   }
 
   update(buffer: Uint8Array, start: number, end: number): BgpError | undefined {

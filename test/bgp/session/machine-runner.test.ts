@@ -50,7 +50,7 @@ test("messages move the hold timer without setting a timer for each", () => {
     return after(delayMs, callback);
   };
   for (let i = 0; i < 1_000; i++) {
-    runner.touch(1, events.updateReceived);
+    runner.touch(1, events.updateReceived, clock.now());
     clock.advance(100);
   }
   assert.equal(runner.state, "Established");
@@ -111,7 +111,7 @@ test("a process that stood still reads what came in before it judges the peer", 
   clock.advance(30_500);
   assert.equal(runner.state, "Established", "nothing is judged in the late timer itself");
   assert.equal(deferred.length, 1);
-  runner.touch(1, events.keepaliveReceived);
+  runner.touch(1, events.keepaliveReceived, clock.now());
   deferred.shift()!();
   assert.equal(runner.state, "Established");
   clock.advance(95_000);
