@@ -7,9 +7,10 @@
  *                        4 BGP: peers, own pod CIDRs  5 pods
  *   BGP best routes ─▶ routes, through tunnels where there are some ─▶ kernel
  *
- * The Nodes are the only input that changes; each change runs the whole chain, and each part does
- * only the difference. What is wrong stands in one registry of conditions, refreshed from the
- * parts' own status, so that no part has to report anything.
+ * The Nodes are the only input that changes; each change runs the whole chain with what may be
+ * otherwise now, and each part does only the difference: a Node costs the same in any cluster.
+ * What is wrong stands in one registry of conditions, refreshed from the parts' own status, so that
+ * no part has to report anything.
  */
 import { TcpTransport } from "../bgp/session/tcp-transport.ts";
 import type { IpAddress } from "../ip/address.ts";
@@ -18,6 +19,7 @@ import { SetController } from "../ipset/controller.ts";
 import { NetlinkSets } from "../ipset/netlink-sets.ts";
 import type { NodeSource, Nodes } from "../k8s/node-source.ts";
 import type { Topology } from "../k8s/topology.ts";
+import { bothChanges, goneSubnets, NO_CHANGE, type TopologyChange } from "../k8s/topology-step.ts";
 import { RouteController } from "../routes/controller.ts";
 import { NetlinkKernel } from "../routes/netlink-kernel.ts";
 import type { Clock, Random, Timer } from "../runtime/clock.ts";
@@ -26,24 +28,27 @@ import { AdminServer } from "./admin-server.ts";
 import { BgpFiles } from "./bgp-files.ts";
 import { BgpPart } from "./bgp-part.ts";
 import { planBgp } from "./bgp-plan.ts";
-import { hasNetAdmin } from "./capabilities.ts";
 import { Conditions } from "./conditions.ts";
 import type { AgentConfig } from "./config.ts";
 import { isReady, type ReadinessCheck, waitingFor } from "./health.ts";
 import { HttpPages } from "./http-pages.ts";
-import { makeFolder } from "./make-folder.ts";
+import { type KernelParts, kernelCounts, plannedOf } from "./kernel-parts.ts";
 import { readMd5Drops } from "./md5-drops.ts";
 import { MeshMemo } from "./mesh.ts";
 import { Metrics } from "./metrics.ts";
 import { nodeConditions } from "./node-conditions.ts";
 import { checkNodeSource, nodeSourceOf, TopologyReader } from "./node-feed.ts";
+import type { NodePeers } from "./node-peers.ts";
 import { OverlayPart } from "./overlay-part.ts";
 import { PodsPart } from "./pods-part.ts";
+import { lookAround } from "./surroundings.ts";
 import { VERSION } from "./version.ts";
 
 /** How often the parts are asked what is wrong, and how soon after a change of the Nodes. */
 const REFRESH_MS = 1000;
 const REFRESH_SOON_MS = 50;
+/** How often everything is computed from all Nodes, whatever was told of changes. */
+const WHOLE_MS = 300_000;
 
 export interface AgentDeps {
   readonly clock: Clock;
@@ -66,6 +71,9 @@ export class Agent {
   /** Undefined = the agent runs without Nodes. */
   readonly #nodes: NodeSource | undefined;
   readonly #reader: TopologyReader;
+  /** As the source has them now. */
+  #known: Nodes | undefined;
+  #wholeAt = 0;
   readonly #mesh = new MeshMemo();
   readonly #admin: AdminServer;
   readonly #pages: HttpPages;
@@ -73,8 +81,11 @@ export class Agent {
   readonly #checks: readonly ReadinessCheck[];
   readonly #startedAt: number;
   #topology: Topology | undefined;
-  /** The topology that routes and BGP were told last. */
+  /** The topology that routes and BGP were told last, and what changed since. */
   #applied: Topology | undefined;
+  #news: TopologyChange | "all" = NO_CHANGE;
+  /** Undefined = the peers are planned as a whole. */
+  #nodePeers: NodePeers | undefined;
   #adopted = 0;
   /** The kernel was looked at: it is known whether routes of an earlier run are there. */
   #looked = false;
@@ -133,7 +144,7 @@ export class Agent {
       ribSize: () => this.#bgp.sizes(),
       refusedConnections: () => this.#bgp.refusedConnections,
       md5Drops: readMd5Drops,
-      kernel: () => this.#kernelCounts(),
+      kernel: () => kernelCounts(this.#parts()),
       conditions: () => this.#conditions.list(),
       ready: () => isReady(this.#checks),
       logLinesDropped: deps.logLinesDropped,
@@ -155,7 +166,7 @@ export class Agent {
     await checkNodeSource(this.#config, this.#deps);
     await this.#overlay.check();
     await this.#admin.start(adminSocket);
-    this.#lookAround();
+    lookAround(this.#config, this.#conditions);
     await this.#pages.start();
     if (dryRun) this.#deps.log.info({}, "dry run: nothing is changed in the kernel");
     const { adopted } = await this.#routes.start();
@@ -166,7 +177,7 @@ export class Agent {
     await this.#pods?.start();
     if (this.#stopped) return;
     this.#overlay.start();
-    this.#nodes?.start((nodes) => this.#onNodes(nodes));
+    this.#nodes?.start((nodes, changed) => this.#onNodes(nodes, changed));
     this.#refreshConditions();
   }
 
@@ -187,27 +198,33 @@ export class Agent {
     await Promise.all([this.#nodes?.stop(), this.#admin.stop(), this.#pages.stop()]);
   }
 
-  #onNodes(nodes: Nodes): void {
+  /** `changed`: names of the Nodes that may have; undefined = any. */
+  #onNodes(nodes: Nodes, changed?: ReadonlySet<string>): void {
     if (this.#stopped) return;
     const began = this.#deps.clock.now();
-    const before = this.#topology;
-    const topology = this.#reader.read(nodes);
+    this.#known = nodes;
+    const { topology, change } = this.#reader.follow(nodes, changed);
     this.#topology = topology;
-    if (topology !== before) this.#apply(topology);
+    if (change !== NO_CHANGE) this.#apply(topology, change);
     this.#convergeIfKnown();
     this.#refreshConditionsSoon();
     this.#metrics.observeNodeEvent((this.#deps.clock.now() - began) / 1000);
   }
 
   /** The order matters: the sets decide what is masqueraded, so they are filled first. */
-  #apply(topology: Topology): void {
+  #apply(topology: Topology, change: TopologyChange | "all"): void {
     const began = this.#deps.clock.now();
+    this.#news = bothChanges(this.#news, change);
+    const { podSubnets, nodeIps } = topology;
+    const filled = this.#sets.setDesired(
+      { podSubnets, nodeIps },
+      change === "all" ? undefined : change,
+    );
     this.#routes.setGuards({
-      protectedAddresses: topology.nodeIps,
+      protectedAddresses: nodeIps,
       ownPodCidrs: topology.self?.podCidrs ?? [],
     });
-    const { podSubnets, nodeIps } = topology;
-    void this.#sets.setDesired({ podSubnets, nodeIps }).then(() => {
+    void filled.then(() => {
       this.#metrics.observeSetsSync((this.#deps.clock.now() - began) / 1000);
       this.#applyRoutes();
     });
@@ -217,13 +234,27 @@ export class Agent {
   #applyRoutes(): void {
     const before = this.#applied;
     const topology = this.#topology;
-    if (this.#stopped || topology === undefined || topology === before) return;
+    const news = this.#news;
+    if (this.#stopped || topology === undefined || news === NO_CHANGE) return;
     this.#applied = topology;
+    this.#news = NO_CHANGE;
     this.#overlay.update(topology);
-    this.#updateBgp();
+    this.#updatePeers(news);
     this.#pods?.update(topology, this.#overlay.overheadBytes(topology));
-    const gone = goneSubnets(before, topology);
+    const gone = goneSubnets(news, before, topology);
     if (gone.length > 0) this.#routes.markDirty(gone);
+  }
+
+  /** As {@link #updateBgp} where nothing but other Nodes changed, for the cost of these. */
+  #updatePeers(news: TopologyChange | "all"): void {
+    const began = this.#deps.clock.now();
+    const change = news === "all" ? undefined : this.#nodePeers?.change(news.peers);
+    if (change === undefined) {
+      this.#updateBgp();
+      return;
+    }
+    if (news !== "all" && news.peers.size > 0) this.#bgp.change(change);
+    this.#metrics.observePeersSync((this.#deps.clock.now() - began) / 1000);
   }
 
   /** Tells the speaker what follows from Nodes, flags and files as they are now. */
@@ -236,7 +267,9 @@ export class Agent {
     const config = { ...this.#config, bgp };
     const { loaded } = this.#files;
     const restarted = this.#adopted > 0;
-    this.#bgp.update(planBgp({ topology, config, loaded, restarted, mesh: this.#mesh }));
+    const planned = planBgp({ topology, config, loaded, restarted, mesh: this.#mesh });
+    this.#nodePeers = planned.ok ? planned.plan.nodePeers : undefined;
+    this.#bgp.update(planned);
     this.#metrics.observePeersSync((this.#deps.clock.now() - began) / 1000);
   }
 
@@ -255,8 +288,22 @@ export class Agent {
     return pending > 0 && conditionsTotal === 0 ? "routes are being installed" : undefined;
   }
 
+  /** Finds nothing, or else it says what a change kept to itself. */
+  #lookAtAll(): void {
+    this.#wholeAt = this.#deps.clock.now() + WHOLE_MS;
+    if (this.#known === undefined) return;
+    const { topology, change } = this.#reader.follow(this.#known);
+    this.#topology = topology;
+    if (change !== NO_CHANGE) {
+      this.#deps.log.warn({}, "a change of the Nodes went unnoticed until now");
+      this.#apply(topology, change);
+    }
+    this.#updateBgp();
+  }
+
   #refreshConditions(): void {
     this.#refreshSoon = false;
+    if (this.#deps.clock.now() >= this.#wholeAt) this.#lookAtAll();
     this.#pods?.refresh();
     this.#lookAtConditions();
     this.#refresh = this.#deps.clock.after(REFRESH_MS, () => this.#refreshConditions());
@@ -310,36 +357,9 @@ export class Agent {
     return status.conditions[0]?.message ?? "the sets are not filled yet";
   }
 
-  #kernelCounts() {
-    const { installed, counters } = this.#routes.status();
-    const sets = this.#sets.status().counters;
-    return {
-      routesInstalled: installed,
-      routesAdded: counters.created,
-      routesReplaced: counters.replaced,
-      routesRemoved: counters.deleted,
-      routesFailed: counters.failed,
-      routesForeign: counters.foreignEvents,
-      setMembersAdded: sets.added,
-      setMembersRemoved: sets.removed,
-      ...this.#overlay.counts(),
-      ruleRepairs: this.#pods?.ruleRepairs ?? 0,
-    };
-  }
-
-  /** What a dry run holds back. */
-  #planned() {
-    const routes = this.#routes.status();
-    const sets = this.#sets.status();
-    const pods = [...this.#overlay.planned(), ...(this.#pods?.planned() ?? [])];
-    return {
-      planned: [
-        ...sets.planned.map((line) => `ipset ${line}`),
-        ...routes.planned.map((line) => `route ${line}`),
-        ...pods,
-      ],
-      plannedTotal: sets.plannedTotal + routes.plannedTotal + pods.length,
-    };
+  #parts(): KernelParts {
+    const [routes, sets] = [this.#routes.status(), this.#sets.status()];
+    return { routes, sets, overlay: this.#overlay, pods: this.#pods };
   }
 
   #adminSource() {
@@ -355,7 +375,7 @@ export class Agent {
         waitingFor: waitingFor(this.#checks),
         conditions: this.#conditions.list(),
         overlay: this.#overlay.summary(),
-        ...this.#planned(),
+        ...plannedOf(this.#parts()),
       }),
       peers: () => bgp.peers(),
       paths: () => bgp.paths(),
@@ -364,30 +384,4 @@ export class Agent {
       exchanged: (direction: "from" | "to", peer: IpAddress) => bgp.exchanged(direction, peer),
     };
   }
-
-  /** Looks once at what this process was given, and says what is missing. */
-  #lookAround(): void {
-    const { stateDir, dryRun } = this.#config;
-    try {
-      makeFolder(stateDir, 0o700);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#conditions.set("agent", "state-dir", {
-        severity: "warning",
-        message: `--state-dir ${stateDir} cannot be made, nothing outlives the process: ${reason}`,
-      });
-    }
-    if (dryRun || hasNetAdmin()) return;
-    this.#conditions.set("agent", "capability", {
-      severity: "error",
-      message: "CAP_NET_ADMIN is missing: routes and ipsets cannot be changed",
-    });
-  }
-}
-
-/** Pod CIDRs that some Node had and none has now. */
-function goneSubnets(before: Topology | undefined, after: Topology): readonly Prefix[] {
-  if (before === undefined || before.podSubnets === after.podSubnets) return [];
-  const left = new Set(after.podSubnets);
-  return before.podSubnets.filter((prefix) => !left.has(prefix));
 }

@@ -13,6 +13,7 @@ import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { BgpPlanned } from "./bgp-plan.ts";
 import type { Condition } from "./conditions.ts";
+import type { PeersChange } from "./node-peers.ts";
 
 /** A session that is not up this long after it was asked for, or lost, is a condition. */
 const DOWN_MS = 20_000;
@@ -80,6 +81,11 @@ export class BgpPart implements DesiredRoutes {
     speaker.originate(routes);
     speaker.setPeers(peers);
     speaker.start();
+  }
+
+  /** What changed of the peers since {@link update}, all else being as it was. */
+  change({ put, gone }: PeersChange): void {
+    this.#speaker?.changePeers(put, gone);
   }
 
   lookup(prefix: Prefix): DesiredRoute | undefined {

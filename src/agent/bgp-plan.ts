@@ -16,7 +16,16 @@ import type { AgentConfig } from "./config.ts";
 import { buildNetworks, buildPeers, type PeerDefaults } from "./config-file/build.ts";
 import type { LoadedConfig } from "./config-file/source.ts";
 import { externalPeers, unusedOptions } from "./external-peers.ts";
-import { listenAddresses, type MeshMemo, meshPeers, ownAs, ownRoutes, routerIdOf } from "./mesh.ts";
+import {
+  listenAddresses,
+  type MeshMemo,
+  meshOf,
+  meshPeers,
+  ownAs,
+  ownRoutes,
+  routerIdOf,
+} from "./mesh.ts";
+import { NodePeers } from "./node-peers.ts";
 
 export interface BgpPlan {
   readonly speaker: SpeakerConfig;
@@ -26,6 +35,8 @@ export interface BgpPlan {
   readonly problems: readonly string[];
   /** What of them is used, though not as it was asked for. */
   readonly warnings: readonly Condition[];
+  /** Follows changes of other Nodes while all else stays; undefined without Nodes. */
+  readonly nodePeers: NodePeers | undefined;
 }
 
 /** The plan, or why there can be none yet. */
@@ -84,6 +95,7 @@ function planAlone(inputs: BgpInputs): BgpPlanned {
       routes: file.routes,
       problems: file.problems,
       warnings: [],
+      nodePeers: undefined,
     },
   };
 }
@@ -116,11 +128,12 @@ function planNode(inputs: BgpInputs, topology: Topology): BgpPlanned {
   const own = listenAddresses(self);
   const file = loaded === undefined ? NOTHING : fromFile(loaded, config, own);
   const external = externalPeers(self, annotations, config.bgp.external, config.bgp);
-  const peers = mergePeers([
-    file.peers,
-    external,
-    meshPeers(topology, annotations, { ...config.bgp, clusterAs: as }, inputs.mesh),
-  ]);
+  const others = mergePeers([file.peers, external]);
+  const settings = { ...config.bgp, clusterAs: as };
+  const nodes = meshPeers(topology, annotations, settings, inputs.mesh);
+  const mesh = meshOf(self, annotations, settings, inputs.mesh);
+  const peers = mergePeers([others.peers, nodes]);
+  const taken = new Set(others.peers.map(({ address }) => address));
   return {
     ok: true,
     plan: {
@@ -135,9 +148,11 @@ function planNode(inputs: BgpInputs, topology: Topology): BgpPlanned {
       problems: [
         ...problems.map((problem) => problem.message),
         ...file.problems,
+        ...others.problems,
         ...peers.problems,
       ],
       warnings: unusedOptions(annotations, config.bgp.external),
+      nodePeers: new NodePeers(topology.peers, mesh, taken),
     },
   };
 }

@@ -43,34 +43,47 @@ export class MeshMemo {
   }
 }
 
+/** Gives the session with another Node; undefined = they are not peered. */
+export type Mesh = (peer: PeerNode) => PeerConfig | undefined;
+
 /**
- * One session for each Node that is to be peered, by primary address; in the topology's order.
- * Clients of a route reflector peer with the reflectors alone, as in kube-router: presence of the
- * annotations decides, on both sides alike.
+ * Who of the other Nodes is peered, and how, as it follows from the own Node: from each other one
+ * alone. Clients of a route reflector peer with the reflectors alone, as in kube-router: presence
+ * of the annotations decides, on both sides alike.
  */
+export function meshOf(
+  self: SelfNode | undefined,
+  annotations: NodeAnnotations,
+  settings: BgpSettings,
+  memo = new MeshMemo(),
+): Mesh {
+  if (self === undefined || !settings.nodePeers) return () => undefined;
+  const as = ownAs(self, settings);
+  const session: MeshSession = {
+    self,
+    settings,
+    as,
+    reflects: annotations.routeReflectorServer !== undefined,
+    importPolicy: nodeImport(annotations.importReject),
+  };
+  return (peer) => {
+    if (!settings.fullMesh && (as === undefined || annotatedAs(peer) !== as)) return undefined;
+    if (isClient(self) && !isReflector(peer)) return undefined;
+    if (isClient(peer) && !isReflector(self)) return undefined;
+    const local = self.nodeIps[familyOf(peer.address)];
+    return local === undefined ? undefined : memo.peer(session, peer, local);
+  };
+}
+
+/** One session for each Node that is to be peered, by primary address; in the topology's order. */
 export function meshPeers(
   topology: Topology,
   annotations: NodeAnnotations,
   settings: BgpSettings,
   memo = new MeshMemo(),
 ): readonly PeerConfig[] {
-  const { self } = topology;
-  if (self === undefined || !settings.nodePeers) return [];
-  const wanted = settings.fullMesh ? topology.peers : sameAsPeers(self, topology.peers);
-  const session: MeshSession = {
-    self,
-    settings,
-    as: ownAs(self, settings),
-    reflects: annotations.routeReflectorServer !== undefined,
-    importPolicy: nodeImport(annotations.importReject),
-  };
-  return wanted
-    .filter((peer) => !isClient(self) || isReflector(peer))
-    .filter((peer) => !isClient(peer) || isReflector(self))
-    .flatMap((peer) => {
-      const local = self.nodeIps[familyOf(peer.address)];
-      return local === undefined ? [] : [memo.peer(session, peer, local)];
-    });
+  const mesh = meshOf(topology.self, annotations, settings, memo);
+  return topology.peers.flatMap((peer) => mesh(peer) ?? []);
 }
 
 /** What all sessions of this node with other Nodes have in common. */
@@ -89,11 +102,6 @@ const isClient = (node: SelfNode | PeerNode) =>
 /** The AS of this node: the cluster's in a full mesh, otherwise that of its annotation. */
 export function ownAs(self: SelfNode, settings: BgpSettings): number | undefined {
   return settings.fullMesh ? settings.clusterAs : annotatedAs(self);
-}
-
-function sameAsPeers(self: SelfNode, peers: readonly PeerNode[]): readonly PeerNode[] {
-  const as = annotatedAs(self);
-  return as === undefined ? [] : peers.filter((peer) => annotatedAs(peer) === as);
 }
 
 function annotatedAs(node: SelfNode | PeerNode): number | undefined {

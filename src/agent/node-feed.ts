@@ -14,8 +14,9 @@ import { HttpApiTransport } from "../k8s/http-transport.ts";
 import { KubeConfigError, loadKubeAccess } from "../k8s/kube-config.ts";
 import { NodeCache } from "../k8s/node-cache.ts";
 import type { NodeSnapshot } from "../k8s/node-snapshot.ts";
-import type { NodeSource, NodeSourceStatus, Nodes } from "../k8s/node-source.ts";
-import { type Topology, TopologyMemo, topology } from "../k8s/topology.ts";
+import type { NodeSource, NodeSourceStatus, Nodes, OnNodes } from "../k8s/node-source.ts";
+import { type Topology, TopologyMemo } from "../k8s/topology.ts";
+import { type FollowedTopology, followTopology } from "../k8s/topology-step.ts";
 import { type BackoffOptions, backoffMs } from "../runtime/backoff.ts";
 import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
@@ -76,7 +77,7 @@ export class RetriedNodeSource implements NodeSource {
     this.#make = make;
   }
 
-  start(onChange: (nodes: Nodes) => void, known?: Nodes): void {
+  start(onChange: OnNodes, known?: Nodes): void {
     try {
       this.#source = this.#make();
     } catch (error) {
@@ -114,7 +115,9 @@ export class TopologyReader {
   readonly #nodeName: string;
   readonly #families: readonly IpFamily[];
   readonly #memo = new TopologyMemo();
-  readonly #filtered = new WeakMap<NodeSnapshot, NodeSnapshot>();
+  /** The Nodes without what is of a family that is switched off; and of what they were made. */
+  readonly #usable = new Map<string, NodeSnapshot>();
+  readonly #whole = new Map<string, NodeSnapshot>();
 
   constructor(nodeName: string, families: readonly IpFamily[]) {
     this.#nodeName = nodeName;
@@ -122,26 +125,36 @@ export class TopologyReader {
   }
 
   read(nodes: Nodes): Topology {
-    return topology(this.#nodeName, this.#usable(nodes), this.#memo);
+    return this.follow(nodes).topology;
   }
 
-  /** The Nodes without what is of a family that is switched off. */
-  #usable(nodes: Nodes): Nodes {
+  /** `changed`: names of all Nodes that may have changed since the last call; undefined = any. */
+  follow(nodes: Nodes, changed?: ReadonlySet<string>): FollowedTopology {
+    return followTopology(this.#nodeName, this.#filtered(nodes, changed), changed, this.#memo);
+  }
+
+  #filtered(nodes: Nodes, changed: ReadonlySet<string> | undefined): Nodes {
     if (this.#families.length === 2) return nodes;
-    const usable = new Map<string, NodeSnapshot>();
-    for (const [name, node] of nodes) usable.set(name, this.#withoutOthers(node));
-    return usable;
+    const names = changed ?? new Set([...this.#whole.keys(), ...nodes.keys()]);
+    for (const name of names) {
+      const node = nodes.get(name);
+      if (node === this.#whole.get(name)) continue;
+      if (node === undefined) {
+        this.#whole.delete(name);
+        this.#usable.delete(name);
+      } else {
+        this.#whole.set(name, node);
+        this.#usable.set(name, this.#withoutOthers(node));
+      }
+    }
+    return this.#usable;
   }
 
   #withoutOthers(node: NodeSnapshot): NodeSnapshot {
-    const known = this.#filtered.get(node);
-    if (known !== undefined) return known;
-    const usable: NodeSnapshot = {
+    return {
       ...node,
       addresses: node.addresses.filter(({ address }) => this.#families.includes(familyOf(address))),
       podCidrs: node.podCidrs.filter((prefix) => this.#families.includes(prefixFamily(prefix))),
     };
-    this.#filtered.set(node, usable);
-    return usable;
   }
 }

@@ -9,7 +9,7 @@ import type { OverlayProblem } from "../overlay/desired.ts";
 import { deviceKind } from "../overlay/names.ts";
 import { NetlinkOverlay } from "../overlay/netlink-overlay.ts";
 import { type OverlayKernel, OverlayKernelError } from "../overlay/ports.ts";
-import type { OverlaySettings } from "../overlay/types.ts";
+import type { OverlaySettings, OverlayWanted } from "../overlay/types.ts";
 import type { Tunnels } from "../routes/ports.ts";
 import type { AgentConfig } from "./config.ts";
 
@@ -79,10 +79,15 @@ export class OverlayPart {
   /** Without an own Node all stays as it is. */
   update({ self, peers }: Topology): void {
     if (self === undefined) return;
+    let remotes: OverlayWanted["remotes"] | undefined;
     this.#controller.want({
       own: self.nodeIps,
       ownPodCidrs: self.podCidrs,
-      remotes: peers.map(({ nodeIps }) => nodeIps),
+      /** Nobody asks as long as there are no tunnels. */
+      get remotes() {
+        remotes ??= peers.map(({ nodeIps }) => nodeIps);
+        return remotes;
+      },
     });
   }
 

@@ -1,8 +1,8 @@
 /**
  * Keeps our ipsets filled. Level-triggered: a pass reads each set from the kernel, plans the
- * difference and removes it. What it left there is remembered, so that a change of the contents
- * costs what changed: the difference to that is applied, and the number of members must then be
- * right, or else the set is read after all.
+ * difference and removes it. What it left there is remembered, and who says what of the contents
+ * changed makes it cost only that: the difference is applied, and the number of members must then
+ * be right, or else the set is read after all.
  *
  * A pass is made when the contents change, every sync period, after a failure with backoff, and
  * when the check, which only reads the headers, finds a set missing, of another type or with
@@ -21,7 +21,7 @@ import {
   type SetCondition,
   unavailableCondition,
 } from "./conditions.ts";
-import { desiredSets, hasIpv6, type SetContents } from "./desired.ts";
+import { hasIpv6, type SetContents } from "./desired.ts";
 import {
   CHECK_PERIOD_MS,
   PLANNED_LISTED_MAX,
@@ -29,10 +29,11 @@ import {
   RETRY_MAX_MS,
   SYNC_PERIOD_MS,
 } from "./limits.ts";
-import { conflictOf, planChange, planSet, type SetPlan } from "./plan.ts";
+import { conflictOf, type LeftSet, planChange, planSet, type SetPlan } from "./plan.ts";
 import { SetsError, type SetsKernel } from "./ports.ts";
 import { MutableSetCounters, type SetStatus, type SetSummary } from "./status.ts";
-import { type DesiredSet, OUR_SETS } from "./types.ts";
+import { OUR_SETS } from "./types.ts";
+import { type SetContentsChange, type WantedSet, WantedSets } from "./wanted.ts";
 
 export interface SetControllerOptions {
   /** Headers are looked at this often. */
@@ -63,12 +64,14 @@ export class SetController {
   readonly #dryRun: boolean;
   readonly #counters = new MutableSetCounters();
   #contents: SetContents | undefined;
+  /** What follows from the contents; undefined = to be made of them. */
+  #wanted: WantedSets | undefined;
   /** The twins are kept once they were needed, or found. */
   #ipv6: boolean | undefined;
   #conditions: readonly SetCondition[] = [];
   #planned: readonly string[] = [];
   /** What the last pass put into each set, by name, if it all went in. */
-  readonly #left = new Map<string, DesiredSet>();
+  readonly #left = new Map<string, LeftSet>();
   /** What the last pass left behind, for the check. */
   #sets: readonly SetSummary[] = [];
   #lastSync: number | undefined;
@@ -93,15 +96,21 @@ export class SetController {
   }
 
   /**
-   * The whole contents from now on; the first call starts the controller. Resolves when the kernel
-   * has them, or when that was tried in vain (a condition says so, and it is tried again); never
+   * The whole contents from now on; the first call starts the controller. `change`: all that may be
+   * otherwise than at the last call; left out, that is found out. Resolves when the kernel has
+   * them, or when that was tried in vain (a condition says so, and it is tried again); never
    * rejects.
    */
-  setDesired(contents: SetContents): Promise<void> {
+  setDesired(contents: SetContents, change?: SetContentsChange): Promise<void> {
     if (this.#stopped) return Promise.resolve();
-    const changed = !sameContents(this.#contents, contents);
+    const changed =
+      change === undefined || this.#contents === undefined
+        ? !sameContents(this.#contents, contents)
+        : change.podSubnets.size + change.nodeIps.size > 0;
     if (!changed && !this.#passDue && this.#busy === undefined) return Promise.resolve();
     this.#contents = contents;
+    const followed = !changed || (change !== undefined && this.#wanted?.change(change) === true);
+    if (!followed) this.#wanted = undefined;
     if (changed) this.#passDue = true;
     return new Promise((resolve) => {
       this.#waiters.push(resolve);
@@ -155,6 +164,7 @@ export class SetController {
     if ((this.#retryAt !== undefined && now >= this.#retryAt) || now >= this.#syncAt) {
       this.#passDue = true;
       this.#left.clear();
+      this.#wanted = undefined;
     }
     try {
       if (!this.#passDue && !(await this.#looksRight())) {
@@ -188,12 +198,10 @@ export class SetController {
   }
 
   async #pass(): Promise<void> {
-    const contents = this.#contents;
-    if (contents === undefined) return;
+    if (this.#contents === undefined) return;
     this.#passDue = false;
     const readsAll = this.#left.size === 0;
-    this.#ipv6 = hasIpv6(contents) || (this.#ipv6 ?? (await this.#hasTwins()));
-    const { sets, leftOut } = desiredSets(contents, this.#ipv6);
+    const { sets, leftOut } = this.#wanted ?? (await this.#wantAnew());
     const conditions = leftOut.map(leftOutCondition);
     const summaries: SetSummary[] = [];
     const planned: string[] = [];
@@ -221,16 +229,25 @@ export class SetController {
     }
   }
 
+  async #wantAnew(): Promise<WantedSets> {
+    const isWanted = () => this.#contents !== undefined && hasIpv6(this.#contents);
+    const twins = this.#ipv6 ?? (isWanted() || (await this.#hasTwins()));
+    // Meanwhile there may be other contents.
+    this.#ipv6 = twins || isWanted();
+    const contents = this.#contents ?? { podSubnets: [], nodeIps: [] };
+    this.#wanted = new WantedSets(contents, this.#ipv6);
+    return this.#wanted;
+  }
+
   /** Brings one set right; adds to `conditions` and `planned`. */
   async #settle(
-    desired: DesiredSet,
+    desired: WantedSet,
     conditions: SetCondition[],
     planned: string[],
   ): Promise<SetSummary> {
     const { name, type, family } = desired;
-    if (await this.#changed(desired)) {
-      return { name, type, family, members: desired.members.size, foreign: false };
-    }
+    const changed = await this.#changed(desired);
+    if (changed !== undefined) return { name, type, family, members: changed, foreign: false };
     const header = await this.#kernel.header(name);
     const conflict = header === undefined ? undefined : conflictOf(desired, header);
     if (conflict !== undefined) {
@@ -239,6 +256,8 @@ export class SetController {
     }
     const actual = header === undefined ? undefined : await this.#kernel.list(name);
     const plan = planSet(desired, actual);
+    const left = { maxElements: desired.maxElements, members: new Set(desired.members) };
+    desired.touched = new Set();
     if (this.#dryRun) {
       for (const line of describePlan(desired, plan)) planned.push(line);
       return { name, type, family, members: actual?.elements, foreign: false };
@@ -247,31 +266,41 @@ export class SetController {
     this.#count(plan);
     if (plan.kind === "rebuild") this.#log.info({ set: name, why: plan.why }, "ipset made anew");
     if (refused.length > 0) conditions.push(memberCondition(name, refused));
-    else this.#left.set(name, desired);
-    const members = desired.members.size - refused.length;
+    else this.#left.set(name, left);
+    const members = left.members.size - refused.length;
     return { name, type, family, members, foreign: false };
   }
 
-  /** Applies the difference to what the last pass left; false = the set must be read. */
-  async #changed(desired: DesiredSet): Promise<boolean> {
+  /**
+   * Applies the difference to what the last pass left. How many members there are then; undefined =
+   * the set must be read.
+   */
+  async #changed(desired: WantedSet): Promise<number | undefined> {
     const { name } = desired;
     const left = this.#left.get(name);
-    const plan = left === undefined ? undefined : planChange(desired, left);
+    const plan = left === undefined ? undefined : planChange(desired, left, desired.touched);
+    desired.touched = new Set();
     // Until all is known to have gone well.
     this.#left.delete(name);
-    if (plan === undefined) return false;
+    if (left === undefined || plan === undefined) return undefined;
+    if (plan.kind === "none") {
+      this.#left.set(name, left);
+      return left.members.size;
+    }
+    for (const member of plan.add) left.members.add(member);
+    for (const member of plan.remove) left.members.delete(member);
     try {
       const refused = await applyPlan(this.#kernel, desired, plan);
       const header = refused.length > 0 ? undefined : await this.#kernel.header(name);
-      if (header === undefined || conflictOf(desired, header) !== undefined) return false;
-      if (!header.plain || header.elements !== desired.members.size) return false;
+      if (header === undefined || conflictOf(desired, header) !== undefined) return undefined;
+      if (!header.plain || header.elements !== left.members.size) return undefined;
     } catch (error) {
       if (!(error instanceof SetsError) || error.kind === "unavailable") throw error;
-      return false;
+      return undefined;
     }
     this.#count(plan);
-    this.#left.set(name, desired);
-    return true;
+    this.#left.set(name, left);
+    return left.members.size;
   }
 
   #count(plan: SetPlan): void {

@@ -73,25 +73,37 @@ interface Members {
 }
 
 function podSubnetMembers(podSubnets: readonly Prefix[], family: IpFamily): Members {
+  const ofFamily = podSubnets.filter((prefix) => prefixFamily(prefix) === family);
+  return membersOf(ofFamily, podSubnetMember);
+}
+
+function nodeIpMembers(nodeIps: readonly IpAddress[], family: IpFamily): Members {
+  const ofFamily = nodeIps.filter((address) => familyOf(address) === family);
+  return membersOf(ofFamily, nodeIpMember);
+}
+
+function membersOf<T extends string>(
+  wanted: readonly T[],
+  memberOf: (one: T) => string | undefined,
+): Members {
   const members = new Set<string>();
   const refused: string[] = [];
-  const hostLength = family === 4 ? 32 : 128;
-  for (const prefix of podSubnets) {
-    if (prefixFamily(prefix) !== family) continue;
-    const length = prefixLength(prefix);
-    if (length === 0) refused.push(prefix);
-    else members.add(length === hostLength ? prefixAddress(prefix) : prefix);
+  for (const one of wanted) {
+    const member = memberOf(one);
+    if (member === undefined) refused.push(one);
+    else members.add(member);
   }
   return { members, refused };
 }
 
-function nodeIpMembers(nodeIps: readonly IpAddress[], family: IpFamily): Members {
-  const members = new Set<string>();
-  const refused: string[] = [];
-  for (const address of nodeIps) {
-    if (familyOf(address) !== family) continue;
-    if (address === "0.0.0.0" || address === "::") refused.push(address);
-    else members.add(address);
-  }
-  return { members, refused };
+/** As the kernel writes it; undefined = no member that it could hold. */
+export function podSubnetMember(prefix: Prefix): string | undefined {
+  const length = prefixLength(prefix);
+  if (length === 0) return undefined;
+  return length === (prefixFamily(prefix) === 4 ? 32 : 128) ? prefixAddress(prefix) : prefix;
+}
+
+/** As {@link podSubnetMember}. */
+export function nodeIpMember(address: IpAddress): string | undefined {
+  return address === "0.0.0.0" || address === "::" ? undefined : address;
 }

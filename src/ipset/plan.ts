@@ -67,16 +67,31 @@ export function planSet(desired: DesiredSet, actual: ActualSet | undefined): Set
   return { kind: "update", add, remove };
 }
 
+/** What a pass of ours left in a set. */
+export interface LeftSet {
+  readonly maxElements: number;
+  readonly members: Set<string>;
+}
+
 /**
  * The difference to what a pass of ours left in the set, while nobody has touched it since:
- * undefined when that does not decide it, and the set must be read.
+ * undefined when that does not decide it, and the set must be read. `touched`: all members that may
+ * have come or gone; undefined = any.
  */
-export function planChange(desired: DesiredSet, left: DesiredSet): SetPlan | undefined {
+export function planChange(
+  desired: DesiredSet,
+  left: LeftSet,
+  touched?: ReadonlySet<string>,
+): Extract<SetPlan, { readonly kind: "none" | "update" }> | undefined {
   if (left.maxElements < desired.maxElements) return undefined;
   const add: string[] = [];
-  for (const member of desired.members) if (!left.members.has(member)) add.push(member);
+  for (const member of touched ?? desired.members) {
+    if (desired.members.has(member) && !left.members.has(member)) add.push(member);
+  }
   const remove: string[] = [];
-  for (const member of left.members) if (!desired.members.has(member)) remove.push(member);
+  for (const member of touched ?? left.members) {
+    if (left.members.has(member) && !desired.members.has(member)) remove.push(member);
+  }
   if (add.length === 0 && remove.length === 0) return { kind: "none" };
   if (left.members.size + add.length > left.maxElements) return undefined;
   return { kind: "update", add, remove };

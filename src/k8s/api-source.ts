@@ -15,7 +15,7 @@ import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { ApiError, ApiTransport } from "./api-transport.ts";
 import { type ListOptions, NodeList } from "./node-list.ts";
-import type { NodeSource, NodeSourceStatus, Nodes } from "./node-source.ts";
+import type { NodeSource, NodeSourceStatus, Nodes, OnNodes } from "./node-source.ts";
 import { NodeStore } from "./node-store.ts";
 import { NodeWatch } from "./node-watch.ts";
 
@@ -44,7 +44,7 @@ export class ApiNodeSource implements NodeSource {
   readonly #random: Random;
   readonly #log: Log;
   readonly #store = new NodeStore();
-  #onChange: (nodes: Nodes) => void = () => {};
+  #onChange: OnNodes = () => {};
   /** The list or watch under way. */
   #current: { abort(): void } | undefined;
   #retry: Timer | undefined;
@@ -64,7 +64,7 @@ export class ApiNodeSource implements NodeSource {
     this.#log = parts.log;
   }
 
-  start(onChange: (nodes: Nodes) => void, known: Nodes = new Map()): void {
+  start(onChange: OnNodes, known: Nodes = new Map()): void {
     this.#onChange = onChange;
     this.#store.seed(known);
     this.#list(CHEAP_LIST);
@@ -102,7 +102,9 @@ export class ApiNodeSource implements NodeSource {
         this.#synced = true;
         if (first) this.#log.info({ nodes: this.#store.size }, "Nodes are in step with the API");
         this.#watch();
-        if (changed || first) this.#onChange(this.#store.copy());
+        // Of a whole list it is not known what is new in it.
+        this.#store.takeChanged();
+        if (changed || first) this.#onChange(this.#store.nodes);
       },
       failed: (error) => {
         this.#fail(error);
@@ -114,16 +116,15 @@ export class ApiNodeSource implements NodeSource {
 
   #watch(): void {
     const begun = this.#clock.now();
-    let changed = false;
     let events = 0;
     this.#current = new NodeWatch(this.#transport, this.#clock, this.#random, this.#version, {
       open: () => this.#inContact(),
       put: (object) => {
-        changed = this.#store.put(object) || changed;
+        this.#store.put(object);
         events++;
       },
       remove: (object) => {
-        changed = this.#store.remove(object) || changed;
+        this.#store.remove(object);
         events++;
       },
       reject: (problem) => this.#store.reject(problem),
@@ -131,9 +132,8 @@ export class ApiNodeSource implements NodeSource {
         if (version !== this.#version) events++;
         this.#version = version;
         this.#lastSync = this.#clock.wall();
-        if (!changed) return;
-        changed = false;
-        this.#onChange(this.#store.copy());
+        const changed = this.#store.takeChanged();
+        if (changed.size > 0) this.#onChange(this.#store.nodes, changed);
       },
       end: (error) => {
         if (events > 0 || this.#clock.now() - begun >= WATCH_GOOD_MS) this.#good();

@@ -1,6 +1,6 @@
 /** A source that begins with the Nodes of the last run, and saves what it learns for the next. */
 import type { NodeCache } from "./node-cache.ts";
-import type { NodeSource, NodeSourceStatus, Nodes } from "./node-source.ts";
+import type { NodeSource, NodeSourceStatus, OnNodes } from "./node-source.ts";
 
 export class CachedNodeSource implements NodeSource {
   readonly #source: NodeSource;
@@ -14,13 +14,13 @@ export class CachedNodeSource implements NodeSource {
   }
 
   /** `onChange` first gets the saved Nodes, if there are any, then what the source says. */
-  start(onChange: (nodes: Nodes) => void): void {
+  start(onChange: OnNodes): void {
     this.#starting = this.#cache.load().then((known) => {
       if (this.#stopped) return;
       if (known !== undefined) onChange(known);
-      this.#source.start((nodes) => {
+      this.#source.start((nodes, changed) => {
         this.#cache.save(nodes);
-        onChange(nodes);
+        onChange(nodes, changed);
       }, known);
     });
   }

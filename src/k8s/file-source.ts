@@ -9,7 +9,7 @@ import type { Clock, Timer } from "../runtime/clock.ts";
 import { FileError, type FileStamp, fileStamp, readText, watchFolderOf } from "../runtime/files.ts";
 import type { Log } from "../runtime/log.ts";
 import { NODES_FILE_BYTES_MAX } from "./limits.ts";
-import type { NodeSource, NodeSourceStatus, Nodes } from "./node-source.ts";
+import type { NodeSource, NodeSourceStatus, Nodes, OnNodes } from "./node-source.ts";
 import { NodeStore } from "./node-store.ts";
 import { parseNodesFile } from "./nodes-file.ts";
 
@@ -29,7 +29,7 @@ export class FileNodeSource implements NodeSource {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #store = new NodeStore();
-  #onChange: (nodes: Nodes) => void = () => {};
+  #onChange: OnNodes = () => {};
   #watch: { close(): void } | undefined;
   #timer: Timer | undefined;
   #stopped = false;
@@ -50,7 +50,7 @@ export class FileNodeSource implements NodeSource {
     this.#log = parts.log;
   }
 
-  start(onChange: (nodes: Nodes) => void, known: Nodes = new Map()): void {
+  start(onChange: OnNodes, known: Nodes = new Map()): void {
     this.#onChange = onChange;
     this.#store.seed(known);
     this.#watch = watchFolderOf(this.#path, () => this.#check());
@@ -137,7 +137,7 @@ export class FileNodeSource implements NodeSource {
     this.#lastSync = this.#clock.wall();
     if (!changed && !first) return;
     this.#log.info({ file: this.#path, nodes: this.#store.size }, "Nodes are read from the file");
-    this.#onChange(this.#store.copy());
+    this.#onChange(this.#store.nodes);
   }
 
   /** Said once for each reason: the file is looked at again and again. */

@@ -147,7 +147,7 @@ export function decodeNodes(text: string): Nodes {
   for (const item of value["items"]) staged.add(item);
   if (staged.problems.length > 0) throw new Error(staged.problems[0]!.message);
   store.replace(staged);
-  return store.copy();
+  return store.nodes;
 }
 
 /** A Node object that reads back as the same snapshot, but for its problems. */

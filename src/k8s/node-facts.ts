@@ -24,21 +24,36 @@ export interface NodeFacts {
   readonly ips: readonly NodeIp[];
 }
 
-/** Facts of every Node of a cluster, sorted. */
+/** Facts of every Node of a cluster, sorted. The lists change in place. */
 export class ClusterFacts {
   /** By Node name. */
-  all: readonly NodeFacts[] = [];
-  /** By address, then Node name. */
-  ips: readonly NodeIp[] = [];
-  /** By address, larger network first, then Node name. */
-  claims: readonly Claim[] = [];
+  get all(): readonly NodeFacts[] {
+    return this.#all;
+  }
 
+  /** By address, then Node name. */
+  get ips(): readonly NodeIp[] {
+    return this.#ips;
+  }
+
+  /** By address, larger network first, then Node name. */
+  get claims(): readonly Claim[] {
+    return this.#claims;
+  }
+
+  #all: NodeFacts[] = [];
+  #ips: NodeIp[] = [];
+  #claims: Claim[] = [];
   readonly #byName = new Map<string, NodeFacts>();
+
+  of(name: string): NodeFacts | undefined {
+    return this.#byName.get(name);
+  }
 
   /** Takes over the Nodes as they are now. */
   update(nodes: ReadonlyMap<string, NodeSnapshot>): this {
     const gone = new Set<NodeSnapshot>();
-    for (const { node } of this.all) if (nodes.get(node.name) !== node) gone.add(node);
+    for (const { node } of this.#all) if (nodes.get(node.name) !== node) gone.add(node);
     const fresh: NodeFacts[] = [];
     for (const [name, node] of nodes) {
       if (this.#byName.get(name)?.node !== node) fresh.push(factsOf(node));
@@ -48,11 +63,51 @@ export class ClusterFacts {
     for (const facts of fresh) this.#byName.set(facts.node.name, facts);
     const claims = fresh.flatMap((facts) => facts.claims);
     const ips = fresh.flatMap((facts) => facts.ips);
-    this.all = changed(this.all, gone, fresh, compareNames);
-    this.ips = changed(this.ips, gone, ips, compareIps);
-    this.claims = changed(this.claims, gone, claims, compareClaims);
+    this.#all = changed(this.#all, gone, fresh, compareNames);
+    this.#ips = changed(this.#ips, gone, ips, compareIps);
+    this.#claims = changed(this.#claims, gone, claims, compareClaims);
     return this;
   }
+
+  /** Takes one Node out. */
+  remove(facts: NodeFacts): void {
+    this.#byName.delete(facts.node.name);
+    removeSorted(this.#all, facts, compareNames);
+    for (const ip of facts.ips) removeSorted(this.#ips, ip, compareIps);
+    for (const claim of facts.claims) removeSorted(this.#claims, claim, compareClaims);
+  }
+
+  /** Takes one Node in whose name is not there. */
+  insert(facts: NodeFacts): void {
+    this.#byName.set(facts.node.name, facts);
+    insertSorted(this.#all, facts, compareNames);
+    for (const ip of facts.ips) insertSorted(this.#ips, ip, compareIps);
+    for (const claim of facts.claims) insertSorted(this.#claims, claim, compareClaims);
+  }
+}
+
+/** How many of a sorted list come before the first that does not; `isBefore` says which do. */
+export function countBefore<T>(sorted: readonly T[], isBefore: (item: T) => boolean): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (isBefore(sorted[middle]!)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function insertSorted<T>(sorted: T[], item: T, compare: (a: T, b: T) => number): void {
+  const at = countBefore(sorted, (other) => compare(other, item) <= 0);
+  sorted.splice(at, 0, item);
+}
+
+function removeSorted<T>(sorted: T[], item: T, compare: (a: T, b: T) => number): void {
+  let at = countBefore(sorted, (other) => compare(other, item) < 0);
+  // Equal ones are few: one Node that names an address twice.
+  while (at < sorted.length && sorted[at] !== item) at++;
+  if (at < sorted.length) sorted.splice(at, 1);
 }
 
 /** Up to so many, each is put where it belongs; more are sorted in together. */
@@ -64,23 +119,15 @@ function changed<T extends { readonly node: NodeSnapshot }>(
   gone: ReadonlySet<NodeSnapshot>,
   fresh: readonly T[],
   compare: (a: T, b: T) => number,
-): readonly T[] {
+): T[] {
   const list = gone.size === 0 ? [...sorted] : sorted.filter(({ node }) => !gone.has(node));
   if (fresh.length > INSERTED_MAX) return list.concat(fresh).sort(compare);
-  for (const item of fresh) {
-    let low = 0;
-    let high = list.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (compare(list[middle]!, item) <= 0) low = middle + 1;
-      else high = middle;
-    }
-    list.splice(low, 0, item);
-  }
+  for (const item of fresh) insertSorted(list, item, compare);
   return list;
 }
 
-function factsOf(node: NodeSnapshot): NodeFacts {
+/** What follows from one Node. */
+export function factsOf(node: NodeSnapshot): NodeFacts {
   const primary = primaryAddress(node.addresses);
   const nodeIps: FamilyAddresses = {
     4: bestAddress(node.addresses, primary, 4),

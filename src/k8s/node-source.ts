@@ -2,8 +2,14 @@
 import type { NodeSnapshot } from "./node-snapshot.ts";
 import type { NodeProblem } from "./problem.ts";
 
-/** All Nodes by name. A new map each time something changed; unchanged Nodes keep their object. */
+/**
+ * All Nodes by name, as they are now: the source goes on changing the map it gave, so whoever wants
+ * them as they were copies it. Unchanged Nodes keep their object.
+ */
 export type Nodes = ReadonlyMap<string, NodeSnapshot>;
+
+/** `changed`: names of all Nodes that came, went or changed since the last call; undefined: any. */
+export type OnNodes = (nodes: Nodes, changed?: ReadonlySet<string>) => void;
 
 export interface NodeSourceStatus {
   readonly kind: "api" | "file";
@@ -32,7 +38,7 @@ export interface NodeSourceStatus {
  */
 export interface NodeSource {
   /** `known`: Nodes of an earlier run; they are not announced, only not forgotten. */
-  start(onChange: (nodes: Nodes) => void, known?: Nodes): void;
+  start(onChange: OnNodes, known?: Nodes): void;
   stop(): Promise<void>;
   status(): NodeSourceStatus;
 }

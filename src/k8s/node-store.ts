@@ -13,6 +13,8 @@ const REJECTED_MAX = 64;
 export class NodeStore {
   #nodes = new Map<string, NodeSnapshot>();
   #rejected = new Map<string, NodeProblem>();
+  /** Since {@link takeChanged}. */
+  #changed = new Set<string>();
 
   get size(): number {
     return this.#nodes.size;
@@ -28,9 +30,16 @@ export class NodeStore {
     this.#nodes = new Map(known);
   }
 
-  /** A copy that no later change touches. */
-  copy(): Nodes {
-    return new Map(this.#nodes);
+  /** As they are now; {@link put} and {@link remove} go on changing it. */
+  get nodes(): Nodes {
+    return this.#nodes;
+  }
+
+  /** Names of the Nodes that `put` and `remove` changed since this was asked last. */
+  takeChanged(): ReadonlySet<string> {
+    const changed = this.#changed;
+    this.#changed = new Set();
+    return changed;
   }
 
   /** Adds or changes one Node; true when that changed anything. */
@@ -48,6 +57,7 @@ export class NodeStore {
     const kept = reuseSnapshot(known, fresh);
     if (kept === known) return false;
     this.#nodes.set(fresh.name, kept);
+    this.#changed.add(fresh.name);
     return true;
   }
 
@@ -55,7 +65,9 @@ export class NodeStore {
   remove(object: unknown): boolean {
     const metadata = isJsonObject(object) ? object["metadata"] : undefined;
     const name = isJsonObject(metadata) ? metadata["name"] : undefined;
-    return typeof name === "string" && this.#nodes.delete(name);
+    if (typeof name !== "string" || !this.#nodes.delete(name)) return false;
+    this.#changed.add(name);
+    return true;
   }
 
   reject(problem: NodeProblem): void {

@@ -66,6 +66,11 @@ export class TopologyMemo {
   readonly peers = new Map<string, { readonly node: NodeSnapshot; readonly peer: PeerNode }>();
   self: { readonly node: NodeSnapshot; readonly self: SelfNode } | undefined = undefined;
   readonly facts = new ClusterFacts();
+  /**
+   * Whether no Node contradicts another one and the own one has an address: what follows from a
+   * change of one Node then needs no look at all others, see topology-step.ts.
+   */
+  quiet = false;
 }
 
 /**
@@ -85,11 +90,13 @@ export function topology(
   const peering = peersOf(self, all, refused, duplicates, memo);
   const problems = [
     ...(self === undefined ? [ownNodeMissing(selfName)] : []),
-    ...nodeProblems(all, selfName),
+    ...all.flatMap((facts) => ownProblems(facts, selfName)),
     ...decision.problems,
     ...duplicates.problems,
     ...peering.problems,
   ];
+  const { harmless } = duplicates;
+  memo.quiet = self?.primary !== undefined && decision.refused.length === 0 && harmless;
   return reuseTopology(memo, {
     self: self === undefined ? undefined : selfOf(self, refused, memo),
     peers: peering.peers,
@@ -152,7 +159,7 @@ function peersOf(
     if (node === self.node || primary === undefined) continue;
     if (primary === self.primary || (duplicates.owner.get(primary) ?? node) !== node) continue;
     if (self.nodeIps[familyOf(primary)] === undefined) {
-      problems.push(familyMismatch(facts, primary));
+      problems.push(familyMismatch(node, primary));
       continue;
     }
     peers.push(peerOf(facts, primary, podCidrsOf(node, refused), memo));
@@ -161,7 +168,7 @@ function peersOf(
   return { peers, problems };
 }
 
-function peerOf(
+export function peerOf(
   facts: NodeFacts,
   address: IpAddress,
   podCidrs: readonly Prefix[],
@@ -193,6 +200,8 @@ interface DuplicateAddresses {
   /** Of each address that several Nodes have: the Node that is believed. */
   readonly owner: ReadonlyMap<IpAddress, NodeSnapshot>;
   readonly problems: readonly NodeProblem[];
+  /** Whether all of them are ExternalIPs that nobody is peered by. */
+  readonly harmless: boolean;
 }
 
 /**
@@ -203,6 +212,7 @@ interface DuplicateAddresses {
 function duplicateAddresses(ips: readonly NodeIp[]): DuplicateAddresses {
   const owner = new Map<IpAddress, NodeSnapshot>();
   const problems: NodeProblem[] = [];
+  let harmless = true;
   for (let start = 0, end = 1; start < ips.length; start = end++) {
     const { address } = ips[start]!;
     while (ips[end]?.address === address) end++;
@@ -211,18 +221,21 @@ function duplicateAddresses(ips: readonly NodeIp[]): DuplicateAddresses {
     const winner = nodes.shift()!;
     if (nodes.length === 0) continue;
     owner.set(address, winner);
+    harmless &&= !isOwnAddress(winner, address);
     for (const node of nodes) {
+      if (!isOwnAddress(node, address)) continue;
+      harmless = false;
       const primary = primaryAddress(node.addresses) === address;
-      if (primary || hasInternal(node, address)) {
-        problems.push(duplicateProblem(node, address, winner, primary));
-      }
+      problems.push(duplicateProblem(node, address, winner, primary));
     }
   }
-  return { owner, problems };
+  return { owner, problems, harmless };
 }
 
-function hasInternal(node: NodeSnapshot, address: IpAddress): boolean {
-  return node.addresses.some((entry) => entry.address === address && entry.type === "InternalIP");
+/** Whether the address is more to the Node than a NAT that it may share with others. */
+export function isOwnAddress({ addresses }: NodeSnapshot, address: IpAddress): boolean {
+  if (primaryAddress(addresses) === address) return true;
+  return addresses.some((entry) => entry.address === address && entry.type === "InternalIP");
 }
 
 function duplicateProblem(
@@ -243,11 +256,11 @@ function duplicateProblem(
   });
 }
 
-function familyMismatch(facts: NodeFacts, primary: IpAddress): NodeProblem {
+export function familyMismatch(node: NodeSnapshot, primary: IpAddress): NodeProblem {
   return nodeProblem({
     severity: "warning",
     code: "family-mismatch",
-    node: facts.node.name,
+    node: node.name,
     field: "primary address",
     value: primary,
     text: `is IPv${familyOf(primary)} and this Node has no such address: they are not peered`,
@@ -263,32 +276,30 @@ function ownNodeMissing(selfName: string): NodeProblem {
   });
 }
 
-function nodeProblems(all: readonly NodeFacts[], selfName: string): NodeProblem[] {
-  const problems: NodeProblem[] = [];
+/** What is wrong with one Node by itself. */
+export function ownProblems({ node, primary }: NodeFacts, selfName: string): NodeProblem[] {
+  const problems = [...node.problems];
   const severity = "info";
-  for (const { node, primary } of all) {
-    if (node.problems.length > 0) problems.push(...node.problems);
-    const own = node.name === selfName ? " (this agent's own)" : "";
-    if (primary === undefined) {
-      const text = `has no usable InternalIP or ExternalIP yet${own}`;
-      problems.push(nodeProblem({ severity, code: "address-missing", node: node.name, text }));
-    }
-    if (node.podCidrs.length === 0) {
-      const text = `has no usable pod CIDR yet${own}`;
-      problems.push(nodeProblem({ severity, code: "pod-cidr-missing", node: node.name, text }));
-    }
+  const own = node.name === selfName ? " (this agent's own)" : "";
+  if (primary === undefined) {
+    const text = `has no usable InternalIP or ExternalIP yet${own}`;
+    problems.push(nodeProblem({ severity, code: "address-missing", node: node.name, text }));
+  }
+  if (node.podCidrs.length === 0) {
+    const text = `has no usable pod CIDR yet${own}`;
+    problems.push(nodeProblem({ severity, code: "pod-cidr-missing", node: node.name, text }));
   }
   return problems;
 }
 
-function compareProblems(a: NodeProblem, b: NodeProblem): number {
+export function compareProblems(a: NodeProblem, b: NodeProblem): number {
   const x = a.node ?? "";
   const y = b.node ?? "";
   return x < y ? -1 : x > y ? 1 : 0;
 }
 
 /** Drops repetitions from a sorted list. */
-function uniqueSorted<T>(sorted: readonly T[]): T[] {
+export function uniqueSorted<T>(sorted: readonly T[]): T[] {
   return sorted.filter((item, i) => i === 0 || item !== sorted[i - 1]);
 }
 
@@ -309,9 +320,13 @@ function reuseTopology(memo: TopologyMemo, fresh: Topology): Topology {
     nodeIps: reuseList(last.nodeIps, fresh.nodeIps),
     problems: reuseList(last.problems, problems),
   };
-  const same = (Object.keys(kept) as (keyof Topology)[]).every((key) => kept[key] === last[key]);
-  memo.last = same ? last : kept;
+  memo.last = sameTopology(kept, last) ? last : kept;
   return memo.last;
+}
+
+/** Whether all parts are the same objects. */
+export function sameTopology(a: Topology, b: Topology): boolean {
+  return (Object.keys(a) as (keyof Topology)[]).every((key) => a[key] === b[key]);
 }
 
 function reuseList<T>(known: readonly T[], fresh: readonly T[]): readonly T[] {

@@ -80,8 +80,8 @@ export class OverlayController {
   #wanted: OverlayWanted | undefined;
   /** For which the ways are told. */
   #decided: OverlayWanted | undefined;
-  /** Addresses of all other Nodes. */
-  #remotes: ReadonlySet<IpAddress> = new Set();
+  /** Addresses of all other Nodes; undefined = not asked for yet. */
+  #remotes: ReadonlySet<IpAddress> | undefined;
   /** Undefined = to be read. */
   #host: HostState | undefined;
   #readAt = Number.NEGATIVE_INFINITY;
@@ -120,8 +120,7 @@ export class OverlayController {
 
   want(wanted: OverlayWanted): void {
     this.#wanted = wanted;
-    const all = wanted.remotes.flatMap((remote) => FAMILIES.map((family) => remote[family]));
-    this.#remotes = new Set(all.filter((node) => node !== undefined));
+    this.#remotes = undefined;
     this.#loop.request();
   }
 
@@ -134,7 +133,7 @@ export class OverlayController {
   way(nextHop: IpAddress): OverlayWay | undefined {
     const way = this.#ways.get(nextHop);
     const decided = this.#decided === this.#wanted || this.#settings === undefined;
-    return way === undefined && !decided && this.#remotes.has(nextHop) ? NOT_YET : way;
+    return way === undefined && !decided && this.#others().has(nextHop) ? NOT_YET : way;
   }
 
   /** What to take off the MTU of pods, whether or not a tunnel is needed at the moment. */
@@ -169,6 +168,16 @@ export class OverlayController {
     const links = [...(this.#host?.links.values() ?? [])];
     const devices = links.filter(isOurDevice).map(({ name }) => name);
     return { tunnels, missing, devices, repairs: this.#repairs, failed: this.#failed };
+  }
+
+  /** Addresses of all other Nodes. Without tunnels nobody asks. */
+  #others(): ReadonlySet<IpAddress> {
+    if (this.#remotes === undefined) {
+      const remotes = this.#wanted?.remotes ?? [];
+      const all = remotes.flatMap((remote) => FAMILIES.map((family) => remote[family]));
+      this.#remotes = new Set(all.filter((node) => node !== undefined));
+    }
+    return this.#remotes;
   }
 
   async #pass(): Promise<number> {
@@ -230,7 +239,7 @@ export class OverlayController {
   /** Whether some node is to be reached otherwise from now on, which the routes do not know yet. */
   #leaves(targets: readonly Target[]): boolean {
     const nodes = new Set(targets.map(({ node }) => node));
-    return [...this.#ways.keys()].some((node) => !nodes.has(node) && this.#remotes.has(node));
+    return [...this.#ways.keys()].some((node) => !nodes.has(node) && this.#others().has(node));
   }
 
   async #read(): Promise<HostState> {
@@ -316,7 +325,7 @@ export class OverlayController {
     }
     // Where tunnels go first, routes have waited for those as well that get none.
     if (this.first && this.#decided !== this.#wanted) {
-      for (const node of this.#remotes) if (!ways.has(node)) changed.add(node);
+      for (const node of this.#others()) if (!ways.has(node)) changed.add(node);
     }
     // One that is gone takes its routes with it.
     const direct = this.#leaves(targets);

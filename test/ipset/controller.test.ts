@@ -41,6 +41,27 @@ test("a change costs what changed, and none costs nothing", async () => {
   assert.deepEqual(kernel.taken(), []);
 });
 
+test("who says what changed gets that at once, and what is not told is seen at the comparison", async () => {
+  const { clock, kernel, controller } = setUp();
+  await controller.setDesired(THREE);
+  kernel.taken();
+  const [subnet] = contents(["10.233.66.0/24"], []).podSubnets;
+  await controller.setDesired(TWO, { podSubnets: new Map([[subnet!, false]]), nodeIps: new Map() });
+  assert.deepEqual(kernel.taken(), [`del ${PODS} 1`]);
+  assert.deepEqual(kernel.members(PODS), [...TWO.podSubnets]);
+  assert.equal(kernel.sets.get(IPS)?.members.size, 3);
+  await clock.advanceAsync(60_000);
+  assert.deepEqual(kernel.members(IPS), [...TWO.nodeIps]);
+  // What is news to nobody costs nothing, and a member comes with its family's sets.
+  await controller.setDesired(TWO, { podSubnets: new Map([[subnet!, false]]), nodeIps: new Map() });
+  kernel.taken();
+  const six = contents(["fd00:64::/64"], []).podSubnets;
+  const both = { ...TWO, podSubnets: [...TWO.podSubnets, ...six] };
+  await controller.setDesired(both, { podSubnets: new Map([[six[0]!, true]]), nodeIps: new Map() });
+  assert.deepEqual(kernel.members(PODS6), ["fd00:64::/64"]);
+  assert.deepEqual(kernel.members(PODS), [...TWO.podSubnets]);
+});
+
 test("a change reads no set, unless its number of members is not as it was left", async () => {
   const { kernel, controller, codes } = setUp();
   await controller.setDesired(THREE);

@@ -4,7 +4,9 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { type IpAddress, parseAddress } from "../../src/ip/address.ts";
 import { prefix } from "../../src/ip/prefix.ts";
+import type { SetContents } from "../../src/ipset/desired.ts";
 import { SetsError } from "../../src/ipset/ports.ts";
+import type { SetContentsChange } from "../../src/ipset/wanted.ts";
 import { IPS, IPS6, PODS, PODS6, setUp, THREE, TWO } from "./lab.ts";
 
 const subnets = fc.subarray([...THREE.podSubnets, prefix("fd00:64::/64"), prefix("0.0.0.0/0")]);
@@ -12,6 +14,7 @@ const ips = fc.subarray([...THREE.nodeIps, parseAddress("2001:db8::50") as IpAdd
 const names = fc.constantFrom(PODS, IPS, PODS6, IPS6, "administrators");
 const step = fc.oneof(
   { weight: 3, arbitrary: fc.tuple(fc.constant("want" as const), subnets, ips) },
+  { weight: 3, arbitrary: fc.tuple(fc.constant("tell" as const), subnets, ips, fc.boolean()) },
   fc.tuple(fc.constant("flush" as const), names),
   fc.tuple(fc.constant("delete" as const), names),
   fc.tuple(fc.constant("options" as const), names),
@@ -19,6 +22,20 @@ const step = fc.oneof(
   fc.tuple(fc.constant("outage" as const), fc.boolean()),
   { weight: 2, arbitrary: fc.tuple(fc.constant("wait" as const), fc.constantFrom(1, 500, 3000)) },
 );
+
+/** What came and went; when `wordy` also what stayed. */
+function told(before: SetContents, after: SetContents, wordy: boolean): SetContentsChange {
+  const changed = <T>(old: readonly T[], now: readonly T[]) =>
+    new Map(
+      [...old, ...now]
+        .map((one) => [one, now.includes(one)] as const)
+        .filter(([one, there]) => wordy || there !== old.includes(one)),
+    );
+  return {
+    podSubnets: changed(before.podSubnets, after.podSubnets),
+    nodeIps: changed(before.nodeIps, after.nodeIps),
+  };
+}
 
 test("whatever happens, the sets are right once things are quiet, and others are untouched", async () => {
   await fc.assert(
@@ -32,6 +49,10 @@ test("whatever happens, the sets are right once things are quiet, and others are
         if (one[0] === "want") {
           wanted = { podSubnets: one[1], nodeIps: one[2] };
           void controller.setDesired(wanted);
+        } else if (one[0] === "tell") {
+          const before = wanted;
+          wanted = { podSubnets: one[1], nodeIps: one[2] };
+          void controller.setDesired(wanted, told(before, wanted, one[3]));
         } else if (one[0] === "flush") set?.members.clear();
         else if (one[0] === "delete") kernel.sets.delete(one[1]);
         else if (one[0] === "options" && set !== undefined) set.plain = false;
@@ -66,6 +87,6 @@ test("whatever happens, the sets are right once things are quiet, and others are
       assert.deepEqual(codes(), refused ? ["ipset-member-refused"] : []);
       await controller.stop();
     }),
-    { numRuns: 150 },
+    { numRuns: 200 },
   );
 });

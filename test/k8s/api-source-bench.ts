@@ -30,7 +30,7 @@ export class Bench {
     };
     const { transport, clock } = this;
     this.source = new ApiNodeSource({ transport, clock, log, random: () => 0 });
-    this.source.start((nodes) => this.changes.push(nodes), known);
+    this.source.start((nodes) => this.changes.push(new Map(nodes)), known);
   }
 
   /** Listed and watching from version 100. */

@@ -9,7 +9,7 @@ export class Recorder {
   #check: () => void = () => {};
 
   readonly onChange = (nodes: Nodes): void => {
-    this.changes.push(nodes);
+    this.changes.push(new Map(nodes));
     this.#check();
   };
 
