@@ -3,12 +3,16 @@
  * form a chain that begins in the prefix table; the paths of a peer form a doubly linked list that
  * begins in its Adj-RIB-In, so that a peer's withdrawal costs its own paths and not the table.
  *
+ * A row's marks have a bit of each peer that has had a path in its chain: where thirty peers announce
+ * the same prefixes, a new path of one need not be looked for among those of the others. They are
+ * cleared with the chain's end, so that what they deny is true, not what they affirm.
+ *
  * A path keeps two attribute sets: as received, which is the Adj-RIB-In, and as the import policy
  * left it, which takes part in the decision. Both are mostly the same id. Id 0 means "none".
  */
 import type { AdjRibIn } from "./adj-rib-in.ts";
 import type { AttributeId, AttributeStore } from "./attribute-store.ts";
-import { doubled8, doubled16, doubled32, Growth } from "./columns.ts";
+import { Growth, larger8, larger16, larger32 } from "./columns.ts";
 import { PATHS_MAX } from "./limits.ts";
 import type { PrefixTable, RowId } from "./prefix-table.ts";
 
@@ -57,6 +61,7 @@ export class PathStore {
 
   /** The path of this peer and path identifier among those of the row, or 0. */
   find(row: RowId, peer: number, pathId: number): PathId {
+    if ((this.table.marksOf(row) & markOf(peer)) === 0) return NO_PATH;
     let path = this.table.head(row);
     while (path !== NO_PATH && (this.peers[path] !== peer || this.pathIds[path] !== pathId)) {
       path = this.nexts[path]!;
@@ -83,6 +88,7 @@ export class PathStore {
     this.rows[path] = row;
     this.nexts[path] = this.table.head(row);
     this.table.setHead(row, path);
+    this.table.setMarks(row, this.table.marksOf(row) | markOf(into.peer));
     this.peers[path] = into.peer;
     this.pathIds[path] = pathId;
     this.epochs[path] = into.epoch;
@@ -186,6 +192,7 @@ export class PathStore {
     let before = this.table.head(row);
     if (before === path) {
       this.table.setHead(row, next);
+      if (next === NO_PATH) this.table.setMarks(row, 0);
       return;
     }
     while (this.nexts[before] !== path) before = this.nexts[before]!;
@@ -208,37 +215,42 @@ export class PathStore {
   private growColumn(column: number): void {
     switch (column) {
       case 0:
-        this.rows = doubled32(this.rows);
+        this.rows = larger32(this.rows);
         return;
       case 1:
-        this.nexts = doubled32(this.nexts);
+        this.nexts = larger32(this.nexts);
         return;
       case 2:
-        this.received = doubled32(this.received);
+        this.received = larger32(this.received);
         return;
       case 3:
-        this.effective = doubled32(this.effective);
+        this.effective = larger32(this.effective);
         return;
       case 4:
-        this.pathIds = doubled32(this.pathIds);
+        this.pathIds = larger32(this.pathIds);
         return;
       case 5:
-        this.sinces = doubled32(this.sinces);
+        this.sinces = larger32(this.sinces);
         return;
       case 6:
-        this.peerNexts = doubled32(this.peerNexts);
+        this.peerNexts = larger32(this.peerNexts);
         return;
       case 7:
-        this.peerPreviouses = doubled32(this.peerPreviouses);
+        this.peerPreviouses = larger32(this.peerPreviouses);
         return;
       case 8:
-        this.peers = doubled16(this.peers);
+        this.peers = larger16(this.peers);
         return;
       case 9:
-        this.epochs = doubled8(this.epochs);
+        this.epochs = larger8(this.epochs);
         return;
       default:
-        this.flags = doubled8(this.flags);
+        this.flags = larger8(this.flags);
     }
   }
+}
+
+/** Peers share a bit with those 32 further on. */
+function markOf(peer: number): number {
+  return 1 << (peer & 31);
 }

@@ -15,7 +15,7 @@
 import type { IpFamily } from "../../ip/address.ts";
 import type { PrefixBatch } from "../../ip/prefix-batch.ts";
 import { assert } from "../../runtime/assert.ts";
-import { doubled8, doubled16, doubled32, Growth } from "./columns.ts";
+import { Growth, larger8, larger16, larger32 } from "./columns.ts";
 import { PREFIXES_MAX } from "./limits.ts";
 
 /** A prefix in its table; 0 = none. */
@@ -50,6 +50,7 @@ export class PrefixTable {
   private heads = new Uint32Array(ROWS_FIRST);
   private bests = new Uint32Array(ROWS_FIRST);
   private holds = new Uint16Array(ROWS_FIRST);
+  private marks = new Uint32Array(ROWS_FIRST);
 
   private readonly growth: Growth;
   private freeHead: RowId = NO_ROW;
@@ -69,7 +70,7 @@ export class PrefixTable {
       this.segments.push(new Uint32Array(SEGMENT_WORDS_FIRST));
     }
     // The columns of the lower words stay empty for IPv4.
-    this.growth = new Growth(family === 4 ? 5 : 8, ROWS_FIRST);
+    this.growth = new Growth(family === 4 ? 6 : 9, ROWS_FIRST);
     if (family === 6) {
       this.word1 = new Uint32Array(ROWS_FIRST);
       this.word2 = new Uint32Array(ROWS_FIRST);
@@ -146,6 +147,15 @@ export class PrefixTable {
 
   setHead(row: RowId, path: number): void {
     this.heads[row] = path;
+  }
+
+  /** 32 bits of the path store; 0 for a new row. */
+  marksOf(row: RowId): number {
+    return this.marks[row]!;
+  }
+
+  setMarks(row: RowId, marks: number): void {
+    this.marks[row] = marks;
   }
 
   /** Best path of the row, 0 = none. */
@@ -302,28 +312,31 @@ export class PrefixTable {
   private growColumn(column: number): void {
     switch (column) {
       case 0:
-        this.word0 = doubled32(this.word0);
+        this.word0 = larger32(this.word0);
         return;
       case 1:
-        this.lengths = doubled8(this.lengths);
+        this.lengths = larger8(this.lengths);
         return;
       case 2:
-        this.heads = doubled32(this.heads);
+        this.heads = larger32(this.heads);
         return;
       case 3:
-        this.bests = doubled32(this.bests);
+        this.bests = larger32(this.bests);
         return;
       case 4:
-        this.holds = doubled16(this.holds);
+        this.holds = larger16(this.holds);
         return;
       case 5:
-        this.word1 = doubled32(this.word1);
+        this.marks = larger32(this.marks);
         return;
       case 6:
-        this.word2 = doubled32(this.word2);
+        this.word1 = larger32(this.word1);
+        return;
+      case 7:
+        this.word2 = larger32(this.word2);
         return;
       default:
-        this.word3 = doubled32(this.word3);
+        this.word3 = larger32(this.word3);
     }
   }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { Growth } from "../../../src/bgp/rib/columns.ts";
+import { GROWTH_FACTOR, Growth } from "../../../src/bgp/rib/columns.ts";
 import { PrefixTable } from "../../../src/bgp/rib/prefix-table.ts";
 import { RowQueue } from "../../../src/bgp/rib/row-queue.ts";
 import { RowSet } from "../../../src/bgp/rib/row-set.ts";
@@ -110,7 +110,7 @@ test("columns grow one at a time and always in time", () => {
       let grown = 0;
       while (growth.isDue(index)) {
         const column = growth.next();
-        lengths[column] = lengths[column]! * 2;
+        lengths[column] = lengths[column]! * GROWTH_FACTOR;
         grown++;
       }
       if (index > 5000) most = Math.max(most, grown);
