@@ -10,7 +10,7 @@
  * Case for: the start order of src/agent/agent.ts, what scripts/bundle.ts leaves out, and a set's
  * members kept between passes (src/ipset/controller.ts).
  */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { imageRuntime } from "../test/support/image-recipe.ts";
@@ -19,6 +19,7 @@ import { must } from "../test/support/shell.ts";
 import {
   API_ADDRESS,
   NODE_SUBNETS,
+  nodeAddress,
   SELF_ADDRESS,
   SUBNET_LENGTH,
 } from "./node-events/lab-cluster.ts";
@@ -170,6 +171,7 @@ async function drive(sizes: Sizes, agent: AgentProgram): Promise<DriverResult> {
     for (const subnet of NODE_SUBNETS) {
       await namespaces.ip("others", `route add local ${subnet} dev lo`);
     }
+    await knowNeighbours(lab, sizes.nodes);
     const options: DriverOptions = {
       ...sizes,
       namespace: own,
@@ -187,6 +189,23 @@ async function drive(sizes: Sizes, agent: AgentProgram): Promise<DriverResult> {
   } finally {
     await lab.remove();
   }
+}
+
+/**
+ * All network namespaces of a machine share the kernel's 1,024 neighbour entries. When they are used
+ * up a dial is lost and comes again after a second; entries for good do not count.
+ */
+async function knowNeighbours({ namespaces, folder }: Lab, nodes: number): Promise<void> {
+  const link = JSON.parse(await namespaces.ip("others", "-json link show dev eth0")) as {
+    readonly address: string;
+  }[];
+  const file = join(folder, "neighbours");
+  const lines = Array.from(
+    { length: nodes },
+    (_, i) => `neigh add ${nodeAddress(i + 1)} lladdr ${link[0]?.address} dev eth0 nud permanent\n`,
+  );
+  await writeFile(file, lines.join(""));
+  await must("ip", ["-n", namespaces.name("own"), "-batch", file]);
 }
 
 async function bundled(folder: string): Promise<string> {
