@@ -23,7 +23,7 @@ import type { NextHopMetric } from "./rib/next-hop-table.ts";
 import type { PeerId } from "./rib/peer-table.ts";
 import { Rib } from "./rib/rib.ts";
 import type { PathQuery } from "./rib/rib-view.ts";
-import type { SessionServices } from "./session/peer-session.ts";
+import { type SessionServices, sessionServices } from "./session/peer-session.ts";
 import type { Acceptance, Connection, Transport } from "./session/transport.ts";
 import { WorkQueue } from "./session/work-queue.ts";
 import { dialDelayMs } from "./speaker/dial-delay.ts";
@@ -89,7 +89,7 @@ export class Speaker {
     const { clock, random, transport, log } = services;
     this.#config = config;
     this.#work = new WorkQueue(clock, transport);
-    this.#services = { ...services, work: this.#work };
+    this.#services = sessionServices(services, this.#work);
     this.#rib = new Rib({
       ...globalsOf(config),
       now: () => clock.wall(),

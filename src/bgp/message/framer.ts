@@ -4,7 +4,8 @@
  * Pull, not push: {@link MessageFramer.feed} takes one chunk of the socket, {@link
  * MessageFramer.next} steps to the next message, whose place stands in the fields. A message that
  * lies whole in the chunk is not copied. The rest of a chunk is kept in a buffer of our own, never
- * larger than one message, so that the socket may reuse its memory as soon as `next` said false.
+ * larger than one message, so that the socket may reuse its memory as soon as `next` said false, or
+ * after {@link MessageFramer.keepChunk}.
  * Where the stream is cut changes nothing: the same octets give the same messages and the same
  * error. Because the caller pulls, what a message changes (`receiveBytesMax` after the OPENs, or
  * the end of the session) holds for the message right behind it.
@@ -60,6 +61,14 @@ export class MessageFramer {
     this.#chunk = chunk;
     this.#at = start;
     this.#chunkEnd = end;
+  }
+
+  /** Takes a copy of what was not pulled: the chunk's memory may be used again. */
+  keepChunk(): void {
+    if (this.#at === this.#chunkEnd) return;
+    this.#chunk = new Uint8Array(this.#chunk.subarray(this.#at, this.#chunkEnd));
+    this.#chunkEnd -= this.#at;
+    this.#at = 0;
   }
 
   /**

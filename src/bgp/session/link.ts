@@ -82,8 +82,15 @@ export class Link implements ConnectionHandler, Task {
 
   received(chunk: Uint8Array): void {
     if (!this.#open) return;
-    this.#input.push(chunk);
+    if (this.isBehind) {
+      this.#input.push(new Uint8Array(chunk));
+      return;
+    }
+    this.framer.feed(chunk);
+    // Until its turn is over, which may be now.
+    this.#behind = true;
     this.#work.submit(this);
+    if (this.#behind && this.#open) this.framer.keepChunk();
     this.#throttle();
   }
 

@@ -3,12 +3,14 @@
  * its deadlines.
  *
  * One timer, at the next deadline. Deadlines mostly move away (each message moves the hold timer),
- * so the timer is set anew only when it fires or when a deadline comes nearer: a peer that is only
- * alive costs a few timers a minute, however much it sends. Timers of established sessions with
- * long intervals fall on a common grid, so that a thousand peers wake the process a few times a
- * second, not each by itself.
+ * so the timer is set anew only when it fires or when a deadline comes nearer, and messages of an
+ * established session are told to the machine only then, with the time at which they came and
+ * went: a peer that is only alive costs a few timers and steps a minute, however much it sends.
+ * Timers with long intervals fall on a common grid, so that a thousand peers wake the process a few
+ * times a second, not each by itself.
  */
 import type { Clock, Random, Timer } from "../../runtime/clock.ts";
+import { CoarseTimers } from "../../runtime/coarse-timers.ts";
 import type { LocalIdentity } from "../fsm/collision.ts";
 import type { FsmEvent } from "../fsm/events.ts";
 import {
@@ -29,12 +31,18 @@ import type { Transport } from "./transport.ts";
  */
 const LATE_MS = 500;
 
-/** The grid, and the keepalive interval from which on it is small against it. */
+/** Step of the grid, and the delay from which on it is small against it. */
 const COARSE_MS = 500;
-const COARSE_FROM_S = 10;
+const COARSE_FROM_MS = 7_500;
+
+/** The grid that all runners share. */
+export function coarseTimers(clock: Clock): CoarseTimers {
+  return new CoarseTimers(clock, COARSE_MS);
+}
 
 export interface RunnerServices {
   readonly clock: Clock;
+  readonly coarse: CoarseTimers;
   readonly random: Random;
   readonly transport: Transport;
 }
@@ -50,21 +58,22 @@ export interface MachineOwner {
 }
 
 export class MachineRunner {
-  readonly #clock: Clock;
-  readonly #random: Random;
-  readonly #transport: Transport;
+  readonly #services: RunnerServices;
   readonly #owner: MachineOwner;
+  readonly #onTimer = (): void => this.#timerRuns();
   #machine: PeerMachine = newPeerMachine;
   readonly #inputs: PeerInput[] = [];
   #stepping = false;
   #timer: Timer | undefined;
   #timerAt = 0;
-  #touchedAt = Number.NaN;
+  /** What only moves timers, as the machine has not been told it yet. */
+  #receivedOn: number | undefined;
+  #receivedAt = 0;
+  #sentOn: number | undefined;
+  #sentAt = 0;
 
   constructor(services: RunnerServices, owner: MachineOwner) {
-    this.#clock = services.clock;
-    this.#random = services.random;
-    this.#transport = services.transport;
+    this.#services = services;
     this.#owner = owner;
   }
 
@@ -97,15 +106,23 @@ export class MachineRunner {
   }
 
   /**
-   * Tells of a message of an established session, which only moves timers: doing it once in a
-   * millisecond comes to the same, and a flood of UPDATEs then costs no steps. `now` is what the
-   * clock said a few messages ago at most: asking it would cost more than all the rest here.
+   * A message came that, in an established session, only moves timers. `now` is what the clock said
+   * a few messages ago at most: asking it would cost more than all the rest here.
    */
-  touch(connection: number, event: FsmEvent, now: number): void {
-    const millisecond = Math.floor(now);
-    if (millisecond === this.#touchedAt && this.isEstablished(connection)) return;
-    this.#touchedAt = millisecond;
-    this.on(connection, event);
+  received(connection: number, event: FsmEvent, now: number): void {
+    if (this.isEstablished(connection)) {
+      this.#receivedOn = connection;
+      this.#receivedAt = now;
+    } else {
+      this.on(connection, event);
+    }
+  }
+
+  /** Messages of an established session went out. */
+  sent(connection: number): void {
+    if (!this.isEstablished(connection)) return;
+    this.#sentOn = connection;
+    this.#sentAt = this.#services.clock.now();
   }
 
   isEstablished(connection: number): boolean {
@@ -117,45 +134,70 @@ export class MachineRunner {
     if (this.#stepping) return;
     this.#stepping = true;
     const before = this.state;
+    this.#catchUp();
     for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
-      const { machine, actions } = stepPeer(this.#machine, next, {
-        now: this.#clock.now(),
-        random: this.#random(),
-        settings: this.#owner,
-        local: this.#owner.local,
-      });
-      this.#machine = machine;
-      for (const action of actions) this.#owner.act(action);
+      this.#stepOne(next, this.#services.clock.now());
     }
     this.#stepping = false;
     this.#arm();
     if (this.state !== before) this.#owner.stateChanged(before, this.state);
   }
 
+  /** Tells the machine what came and went since; of a connection that is gone: nothing. */
+  #catchUp(): void {
+    const received = this.#receivedOn;
+    const sent = this.#sentOn;
+    this.#receivedOn = undefined;
+    this.#sentOn = undefined;
+    if (received !== undefined) {
+      // In Established all messages do to the hold timer what this one does.
+      const event: FsmEvent = { type: "keepaliveReceived" };
+      this.#stepOne({ type: "on", connection: received, event }, this.#receivedAt);
+    }
+    if (sent !== undefined) {
+      const event: FsmEvent = { type: "messagesSent" };
+      this.#stepOne({ type: "on", connection: sent, event }, this.#sentAt);
+    }
+  }
+
+  #stepOne(input: PeerInput, now: number): void {
+    const { machine, actions } = stepPeer(this.#machine, input, {
+      now,
+      random: this.#services.random(),
+      settings: this.#owner,
+      local: this.#owner.local,
+    });
+    this.#machine = machine;
+    for (const action of actions) this.#owner.act(action);
+  }
+
   #arm(): void {
+    const { clock, coarse } = this.#services;
     const next = peerDeadline(this.#machine);
     if (next === undefined) {
       this.#timer?.cancel();
       this.#timer = undefined;
       return;
     }
-    const at = this.#isCoarse() ? Math.ceil(next / COARSE_MS) * COARSE_MS : next;
+    const isCoarse = next - clock.now() >= COARSE_FROM_MS;
+    const at = isCoarse ? coarse.stepOf(next) : next;
     if (this.#timer !== undefined && this.#timerAt <= at) return;
     this.#timer?.cancel();
     this.#timerAt = at;
-    this.#timer = this.#clock.after(at - this.#clock.now(), () => {
-      if (this.#clock.now() - at < LATE_MS) this.#tick();
-      else this.#transport.defer(() => this.#tick());
-    });
+    this.#timer = isCoarse
+      ? coarse.at(at, this.#onTimer)
+      : clock.after(at - clock.now(), this.#onTimer);
+  }
+
+  #timerRuns(): void {
+    const { clock, transport } = this.#services;
+    if (clock.now() - this.#timerAt < LATE_MS) this.#tick();
+    else transport.defer(() => this.#tick());
   }
 
   #tick(): void {
     this.#timer = undefined;
     this.#owner.beforeTick();
     this.step({ type: "tick" });
-  }
-
-  #isCoarse(): boolean {
-    return this.state === "Established" && (this.session?.keepaliveSeconds ?? 0) >= COARSE_FROM_S;
   }
 }

@@ -13,6 +13,11 @@ import { decodeRouteRefresh } from "../message/route-refresh.ts";
 import { type BgpError, MessageType, type RouteRefreshMessage } from "../message/types.ts";
 import type { Link } from "./link.ts";
 
+/** The same objects for each of a million messages. */
+const keepaliveReceived = { type: "keepaliveReceived" } as const;
+const updateReceived = { type: "updateReceived" } as const;
+const routeRefreshReceived = { type: "routeRefreshReceived" } as const;
+
 /** What reading needs of the session. */
 export interface ReaderHost {
   readonly expectedAs: number | undefined;
@@ -22,12 +27,9 @@ export interface ReaderHost {
   routeRefresh(message: RouteRefreshMessage): void;
   keepalive(): void;
   event(link: Link, event: FsmEvent): void;
-  /** An event that only moves timers of an established session. */
-  touch(link: Link, event: FsmEvent): void;
+  /** The event of a message that only moves timers, if the session is established. */
+  received(link: Link, event: FsmEvent): void;
 }
-
-/** The same object for each of a million. */
-const UPDATE_RECEIVED: FsmEvent = { type: "updateReceived" };
 
 /** Reads one message; its body lies at `start` to `end`. */
 export function readMessage(
@@ -69,18 +71,19 @@ function readUpdate(
   start: number,
   end: number,
 ): void {
+  const event = updateReceived;
   if (!host.isEstablished(link)) {
-    host.event(link, UPDATE_RECEIVED);
+    host.event(link, event);
     return;
   }
   const error = host.update(buffer, start, end);
-  if (error === undefined) host.touch(link, UPDATE_RECEIVED);
+  if (error === undefined) host.received(link, event);
   else host.event(link, { type: "updateError", error });
 }
 
 function readKeepalive(host: ReaderHost, link: Link): void {
   const established = host.isEstablished(link);
-  host.touch(link, { type: "keepaliveReceived" });
+  host.received(link, keepaliveReceived);
   if (established) host.keepalive();
 }
 
@@ -111,7 +114,7 @@ function readRouteRefresh(
   start: number,
   end: number,
 ): void {
-  const event = { type: "routeRefreshReceived" } as const;
+  const event = routeRefreshReceived;
   if (!host.isEstablished(link)) {
     host.event(link, event);
     return;
@@ -121,6 +124,6 @@ function readRouteRefresh(
     host.event(link, { type: "updateError", error: message });
     return;
   }
-  host.touch(link, event);
+  host.received(link, event);
   host.routeRefresh(message);
 }

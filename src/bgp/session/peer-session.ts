@@ -5,6 +5,7 @@
  */
 import { assert, assertNever } from "../../runtime/assert.ts";
 import type { Clock, Random } from "../../runtime/clock.ts";
+import type { CoarseTimers } from "../../runtime/coarse-timers.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { LocalIdentity } from "../fsm/collision.ts";
 import type { FsmEvent } from "../fsm/events.ts";
@@ -25,7 +26,7 @@ import {
 } from "../message/types.ts";
 import type { FsmStateName, PeerConfig } from "../types.ts";
 import { Link, type LinkOwner } from "./link.ts";
-import { type MachineOwner, MachineRunner } from "./machine-runner.ts";
+import { coarseTimers, type MachineOwner, MachineRunner } from "./machine-runner.ts";
 import { type ReaderHost, readMessage } from "./message-reader.ts";
 import { describeCause, SessionRecord } from "./session-record.ts";
 import { socketPolicy } from "./socket-policy.ts";
@@ -53,10 +54,19 @@ export interface SessionHooks {
 
 export interface SessionServices {
   readonly clock: Clock;
+  readonly coarse: CoarseTimers;
   readonly random: Random;
   readonly transport: Transport;
   readonly work: WorkQueue;
   readonly log: Log;
+}
+
+/** What all sessions of a speaker share. */
+export function sessionServices(
+  services: Omit<SessionServices, "coarse" | "work">,
+  work: WorkQueue,
+): SessionServices {
+  return { ...services, coarse: coarseTimers(services.clock), work };
 }
 
 /** How to end a session. */
@@ -150,7 +160,7 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
     if (link === undefined || this.state !== "Established") return;
     for (const buffer of buffers) this.record.sent.addBuffer(buffer);
     link.write(buffers);
-    this.#runner.on(link.id, { type: "messagesSent" });
+    this.#runner.sent(link.id);
   }
 
   linkConnected(link: Link): void {
@@ -187,8 +197,8 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
     this.#runner.on(link.id, event);
   }
 
-  touch(link: Link, event: FsmEvent): void {
-    this.#runner.touch(link.id, event, link.lookedAt);
+  received(link: Link, event: FsmEvent): void {
+    this.#runner.received(link.id, event, link.lookedAt);
   }
 
   update(buffer: Uint8Array, start: number, end: number): BgpError | undefined {

@@ -1,5 +1,10 @@
-/** One TCP connection as a {@link Connection}, over a `net.Socket`. */
-import type { Socket } from "node:net";
+/**
+ * One TCP connection as a {@link Connection}, over a `net.Socket`.
+ *
+ * All sockets read into the same memory, and what was read goes straight to the handler: a
+ * KEEPALIVE costs neither a buffer of its own nor a passage through Node's streams.
+ */
+import type { OnReadOpts, Socket } from "node:net";
 import { type IpAddress, parseAddress } from "../../ip/address.ts";
 import {
   type Connection,
@@ -35,9 +40,19 @@ export function socketFd(socket: Socket): number | undefined {
   return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined;
 }
 
-/** Not a Buffer: where octets are read they come as one kind of array, which is faster to read. */
-function plainBytes({ buffer, byteOffset, byteLength }: Buffer): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
+/** Plain octets, not a Buffer, whose `slice` would not copy. */
+const READ_BYTES = new Uint8Array(64 * 1024);
+
+/** What a socket is made with, before there is a connection around it. */
+export class SocketReader implements OnReadOpts {
+  readonly buffer = READ_BYTES;
+  /** Who gets the bytes; undefined = nobody, they are dropped. */
+  connection: TcpConnection | undefined = undefined;
+  /** Called by Node with what lies in the buffer now. */
+  readonly callback = (length: number): boolean => {
+    this.connection?.received(READ_BYTES.subarray(0, length));
+    return true;
+  };
 }
 
 export class TcpConnection implements Connection {
@@ -49,9 +64,13 @@ export class TcpConnection implements Connection {
   #full = false;
   #linger: NodeJS.Timeout | undefined;
 
-  /** Can be written to and closed at once; tells a handler from {@link begin} on. */
-  constructor(socket: Socket, remoteAddress: IpAddress, remotePort: number) {
+  /**
+   * Can be written to and closed at once; tells a handler from {@link begin} on. `reader` is what
+   * the socket was made with.
+   */
+  constructor(socket: Socket, reader: SocketReader, remoteAddress: IpAddress, remotePort: number) {
     this.#socket = socket;
+    reader.connection = this;
     this.remoteAddress = remoteAddress;
     this.remotePort = remotePort;
     this.#handler = undefined;
@@ -68,10 +87,14 @@ export class TcpConnection implements Connection {
     this.#handler = handler;
     const socket = this.#socket;
     socket.setNoDelay(true);
-    socket.on("data", (chunk: Buffer) => this.#handler?.received(plainBytes(chunk)));
     socket.on("end", () => this.#end("closed by peer"));
     socket.on("drain", () => this.#drained());
     if (socket.connecting) socket.on("connect", () => this.#handler?.connected());
+  }
+
+  /** Called by the reader. */
+  received(chunk: Uint8Array): void {
+    this.#handler?.received(chunk);
   }
 
   get localAddress(): IpAddress | undefined {

@@ -4,9 +4,9 @@
  * always made so, one for each address, IPv4 and IPv6 apart: MD5 keys are in place before the
  * first SYN and can be changed while it stands.
  */
-import { connect, createServer, type Server, Socket } from "node:net";
+import { connect, createServer, type Server, Socket, type SocketConstructorOpts } from "node:net";
 import { familyOf, type IpAddress, parseAddress } from "../../ip/address.ts";
-import { socketFd, socketReason, TcpConnection } from "./tcp-connection.ts";
+import { SocketReader, socketFd, socketReason, TcpConnection } from "./tcp-connection.ts";
 import {
   applyToSocket,
   isSpecial,
@@ -30,8 +30,9 @@ const BACKLOG = 4096;
 /** Transport over the machine's TCP. */
 export class TcpTransport implements Transport {
   dial(options: DialOptions, handler: ConnectionHandler): Connection {
-    const socket = openSocket(options);
-    const connection = new TcpConnection(socket, options.address, options.port);
+    const reader = new SocketReader();
+    const socket = openSocket(options, reader);
+    const connection = new TcpConnection(socket, reader, options.address, options.port);
     connection.begin(handler);
     return connection;
   }
@@ -45,7 +46,7 @@ export class TcpTransport implements Transport {
   }
 }
 
-function openSocket(options: DialOptions): Socket {
+function openSocket(options: DialOptions, onread: SocketReader): Socket {
   const { address, port, localAddress, policy } = options;
   const target = {
     host: address,
@@ -53,7 +54,7 @@ function openSocket(options: DialOptions): Socket {
     ...(localAddress === undefined ? {} : { localAddress }),
     autoSelectFamily: false,
   };
-  if (!isSpecial(policy)) return connect(target);
+  if (!isSpecial(policy)) return connect({ ...target, onread });
   let fd: number;
   try {
     fd = openDialSocket(address, policy);
@@ -63,7 +64,7 @@ function openSocket(options: DialOptions): Socket {
     failed.destroy(error instanceof Error ? error : new Error("socket failed"));
     return failed;
   }
-  return new Socket({ fd, readable: true, writable: true }).connect(target);
+  return new Socket({ fd, readable: true, writable: true, onread }).connect(target);
 }
 
 class TcpListener implements Listener {
@@ -80,7 +81,7 @@ class TcpListener implements Listener {
     this.#options = options;
     this.#handler = handler;
     this.#passwords = options.passwords;
-    this.#server = createServer({ pauseOnConnect: false }, (socket) => this.#accept(socket));
+    this.#server = createServer();
     this.#server.on("error", (error) => this.#fail(error));
     this.#server.on("listening", () => {
       if (!this.#closed) handler.listening();
@@ -88,6 +89,7 @@ class TcpListener implements Listener {
     try {
       this.#fd = openListenSocket(options);
       this.#server.listen({ fd: this.#fd, backlog: BACKLOG });
+      onConnection(this.#server, (socket, reader) => this.#accept(socket, reader));
     } catch (error) {
       setImmediate(() => this.#fail(error));
     }
@@ -118,14 +120,14 @@ class TcpListener implements Listener {
     this.#server.close();
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: Socket, reader: SocketReader): void {
     const address = parseAddress((socket.remoteAddress ?? "").split("%", 1)[0]!);
     if (this.#closed || address === undefined || this.#unprotected.has(address)) {
       socket.on("error", () => undefined);
       socket.destroy();
       return;
     }
-    const connection = new TcpConnection(socket, address, socket.remotePort ?? 0);
+    const connection = new TcpConnection(socket, reader, address, socket.remotePort ?? 0);
     const acceptance = this.#handler.accepted(connection);
     if (acceptance === undefined) {
       connection.reset();
@@ -152,6 +154,33 @@ class TcpListener implements Listener {
     const message = `cannot listen on ${address} port ${port}: ${listenReason(code)}`;
     this.#handler.failed({ code, message });
   }
+}
+
+/** Node's handle of a listener, as far as it is needed here; it has no public name. */
+interface ListenHandle {
+  /** `status` is 0, or an error and there is no connection. */
+  onconnection: (status: number, connection: object | undefined) => void;
+}
+
+/**
+ * Calls `accept` with each connection of a server that listens. `net.Server` gives sockets no
+ * reader, so they are made here, of the handle that it would make them of.
+ */
+function onConnection(
+  server: Server,
+  accept: (socket: Socket, reader: SocketReader) => void,
+): void {
+  const handle = (server as unknown as { readonly _handle: ListenHandle })._handle;
+  const { onconnection } = handle;
+  handle.onconnection = (status, connection) => {
+    if (connection === undefined) {
+      onconnection.call(handle, status, connection);
+      return;
+    }
+    const reader = new SocketReader();
+    const options = { handle: connection, onread: reader, readable: true, writable: true };
+    accept(new Socket(options as SocketConstructorOpts), reader);
+  };
 }
 
 function listenReason(code: string): string {

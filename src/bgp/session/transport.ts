@@ -30,7 +30,7 @@ export interface DialOptions {
 export interface ConnectionHandler {
   /** Our dial was answered. Never called for an accepted connection. */
   connected(): void;
-  /** Bytes of the peer, to be used up before the next call or copied. None come while paused. */
+  /** Bytes of the peer; they hold until the call returns. None come while paused. */
   received(chunk: Uint8Array): void;
   /** The output queue is down to `QUEUE_BYTES_LOW` after `write` had said false. */
   writable(): void;

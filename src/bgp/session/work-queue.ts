@@ -24,12 +24,15 @@ export class WorkQueue {
     this.#transport = transport;
   }
 
-  /** Runs the task at once while this turn has time and nobody waits, else in its turn. */
+  /**
+   * Runs the task at once while this turn has time, else in its turn. Who waits loses nothing by
+   * it: the next turn is theirs first.
+   */
   submit(task: Task): void {
     if (this.#waiting.has(task)) return;
     const now = this.#clock.now();
     const deadline = this.#openTurn(now);
-    if (this.#waiting.size > 0 || now >= deadline || task.run(deadline)) this.#waiting.add(task);
+    if (now >= deadline || task.run(deadline)) this.#waiting.add(task);
   }
 
   /** As {@link submit}, but never from inside the call. */

@@ -62,6 +62,24 @@ test("a part of a larger buffer can be fed", () => {
   assert.equal(framer.error, undefined);
 });
 
+test("a chunk that is kept may change; what was pulled of it is not there twice", () => {
+  const framer = new MessageFramer();
+  const chunk = concat(seed.keepalive, seed.keepalive, seed.keepalive.subarray(0, 7));
+  framer.feed(chunk, 0, chunk.length);
+  framer.keepChunk();
+  assert.ok(framer.next());
+  framer.keepChunk();
+  chunk.fill(0);
+  assert.ok(framer.next());
+  assert.deepEqual(framer.buffer.subarray(framer.start, framer.end), seed.keepalive);
+  assert.ok(!framer.next());
+  framer.keepChunk();
+  framer.feed(seed.keepalive, 7);
+  assert.ok(framer.next());
+  assert.ok(!framer.next());
+  assert.equal(framer.error, undefined);
+});
+
 test("feeding before all messages were pulled is a bug", () => {
   const framer = new MessageFramer();
   framer.feed(seed.keepalive);

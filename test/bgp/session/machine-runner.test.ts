@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PeerAction } from "../../../src/bgp/fsm/peer-machine.ts";
-import { MachineRunner } from "../../../src/bgp/session/machine-runner.ts";
+import { coarseTimers, MachineRunner } from "../../../src/bgp/session/machine-runner.ts";
 import type { Transport } from "../../../src/bgp/session/transport.ts";
 import type { FsmStateName } from "../../../src/bgp/types.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
@@ -27,11 +27,12 @@ class Owner {
   }
 }
 
-function established(clock = new FakeClock(), random = () => 0.5) {
+function established(clock = new FakeClock(), random = () => 0.5, coarse = coarseTimers(clock)) {
   const deferred: (() => void)[] = [];
   const transport = { defer: (callback: () => void) => void deferred.push(callback) };
   const owner = new Owner();
-  const runner = new MachineRunner({ clock, random, transport: transport as Transport }, owner);
+  const services = { clock, coarse, random, transport: transport as Transport };
+  const runner = new MachineRunner(services, owner);
   runner.step({ type: "order", event: events.manualStart });
   runner.on(1, events.tcpConnected);
   runner.on(1, { type: "openReceived", session: sampleSession() });
@@ -50,7 +51,7 @@ test("messages move the hold timer without setting a timer for each", () => {
     return after(delayMs, callback);
   };
   for (let i = 0; i < 1_000; i++) {
-    runner.touch(1, events.updateReceived, clock.now());
+    runner.received(1, events.updateReceived, clock.now());
     clock.advance(100);
   }
   assert.equal(runner.state, "Established");
@@ -64,6 +65,45 @@ test("the hold timer is exact to half a second and never early", () => {
   assert.equal(runner.state, "Established");
   clock.advance(501);
   assert.equal(runner.state, "Active");
+});
+
+test("the hold time counts from the last message, whenever the machine is told of it", () => {
+  const { clock, owner, runner } = established();
+  clock.advance(40_250);
+  runner.received(1, events.updateReceived, clock.now());
+  clock.advance(89_999);
+  assert.equal(runner.state, "Established");
+  clock.advance(501);
+  assert.equal(runner.state, "Active");
+  assert.match(owner.log.join(" "), /sendNotification close ended/);
+});
+
+test("what was sent puts the next KEEPALIVE off; silence brings it", () => {
+  const { clock, owner, runner } = established();
+  for (let i = 0; i < 20; i++) {
+    clock.advance(10_000);
+    runner.received(1, events.updateReceived, clock.now());
+    runner.sent(1);
+  }
+  assert.deepEqual(owner.log, []);
+  clock.advance(22_499);
+  assert.deepEqual(owner.log, []);
+  clock.advance(8_001);
+  assert.deepEqual(owner.log, ["sendKeepalive"]);
+});
+
+test("what came and went on a connection that is gone counts for no other", () => {
+  const { clock, runner } = established();
+  clock.advance(1_000);
+  runner.received(1, events.updateReceived, clock.now());
+  runner.sent(1);
+  runner.on(1, events.tcpFails);
+  assert.equal(runner.state, "Active");
+  runner.received(1, events.updateReceived, clock.now());
+  runner.sent(1);
+  clock.advance(5_000);
+  assert.notEqual(runner.state, "Established");
+  assert.notEqual(runner.mainConnection, 1);
 });
 
 test("timers of idle sessions fall together", () => {
@@ -88,7 +128,8 @@ test("short intervals are not put on the grid", () => {
   const clock = new FakeClock();
   const owner = new Owner();
   const transport = { defer() {} } as unknown as Transport;
-  const runner = new MachineRunner({ clock, random: () => 0, transport }, owner);
+  const coarse = coarseTimers(clock);
+  const runner = new MachineRunner({ clock, coarse, random: () => 0, transport }, owner);
   runner.step({ type: "order", event: events.manualStart });
   runner.on(1, events.tcpConnected);
   const session = sampleSession({ holdSeconds: 3, keepaliveSeconds: 1 });
@@ -111,7 +152,7 @@ test("a process that stood still reads what came in before it judges the peer", 
   clock.advance(30_500);
   assert.equal(runner.state, "Established", "nothing is judged in the late timer itself");
   assert.equal(deferred.length, 1);
-  runner.touch(1, events.keepaliveReceived, clock.now());
+  runner.received(1, events.keepaliveReceived, clock.now());
   deferred.shift()!();
   assert.equal(runner.state, "Established");
   clock.advance(95_000);

@@ -62,6 +62,16 @@ test("a long task gives way after its turn, and others come between", () => {
   assert.equal(bench.turn(), "");
 });
 
+test("who has little to do need not wait for who has much", () => {
+  const bench = new Bench();
+  bench.work.schedule(bench.task("a", TURN_MS + 1, 1));
+  bench.work.submit(bench.task("b", 1, 1));
+  assert.equal(bench.log.join(" "), "b");
+  assert.equal(bench.turn(), "a ".repeat(TURN_MS).trim());
+  bench.work.submit(bench.task("c", 1, 1));
+  assert.equal(bench.turn(), "a c", "the turn was used up");
+});
+
 test("the round goes on where it stopped: nobody starves", () => {
   const bench = new Bench();
   for (const name of ["a", "b", "c"]) bench.work.schedule(bench.task(name, 40, 1));
@@ -143,6 +153,25 @@ test("chunks that come while a slice waits are kept in order, whole", () => {
   link.received(all.subarray(0, 500));
   link.received(all.subarray(500, 501));
   link.received(all.subarray(501));
+  while (bench.deferred.length > 0) bench.turn();
+  assert.equal(messages(), 60);
+  assert.deepEqual(calls, ["pause", "resume"]);
+});
+
+test("the memory of a chunk may be used again as soon as the call returns", () => {
+  const bench = new Bench();
+  const { link, calls, messages } = linkOn(bench, 1);
+  const memory = keepalives(60);
+  for (const [from, to] of [
+    [0, 700],
+    [700, 900],
+    [900, 1140],
+  ] as const) {
+    const chunk = memory.slice(from, to);
+    link.received(chunk);
+    chunk.fill(0);
+  }
+  assert.ok(messages() < 60);
   while (bench.deferred.length > 0) bench.turn();
   assert.equal(messages(), 60);
   assert.deepEqual(calls, ["pause", "resume"]);
