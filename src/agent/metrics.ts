@@ -50,6 +50,8 @@ export interface MetricsSource {
   logLinesDropped(): number;
 }
 
+/** Each look at the event loop wakes the process: by default 100 a second, a thousand peers' worth. */
+const LOOP_LOOK_MS = 250;
 const SECONDS_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30];
 
 export class Metrics {
@@ -60,7 +62,7 @@ export class Metrics {
 
   constructor(source: MetricsSource) {
     const registers = [this.#registry];
-    collectDefaultMetrics({ register: this.#registry });
+    collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: LOOP_LOOK_MS });
     this.#peersSync = new Histogram({
       name: "kube_router_controller_bgp_internal_peers_sync_time",
       help: "Seconds to give the speaker the peers after a Node event",

@@ -16,6 +16,8 @@ export class Survey {
   #found: Findings = { listed: [], total: 0 };
   /** Of the comparison under way; undefined when there is none. */
   #finding: Findings | undefined;
+  /** What was found, in words; made when it is asked for. */
+  #words: readonly string[] | undefined;
   /** Since when there are changes that no comparison has seen. */
   #changedSince: number | undefined;
   #lastChange = Number.NEGATIVE_INFINITY;
@@ -58,6 +60,7 @@ export class Survey {
   end(): void {
     this.#found = this.#finding ?? this.#found;
     this.#finding = undefined;
+    this.#words = undefined;
   }
 
   /** What the last comparison found, in the words of `ip route`. */
@@ -66,7 +69,8 @@ export class Survey {
     readonly plannedTotal: number;
   } {
     const { listed, total } = this.#found;
-    return { planned: listed.map((entry) => describe(entry, linkName)), plannedTotal: total };
+    this.#words ??= listed.map((entry) => describe(entry, linkName));
+    return { planned: this.#words, plannedTotal: total };
   }
 }
 
