@@ -1,10 +1,13 @@
 /**
  * Text of a configuration file → its validated content, or every problem with file, line and
  * field. Pure. A file with one problem is refused whole: half a policy is worse than the old one.
+ * A good file in JSON, which is YAML too, is read a hundred times as fast; a thousand peers in
+ * YAML take the event loop for a fifth of a second.
  */
 import { LineCounter, parseDocument } from "yaml";
 import type { core } from "zod";
 import { printable } from "../../k8s/problem.ts";
+import { parseJson } from "./json.ts";
 import { CONFIG_BYTES_MAX, type ConfigFile, configFileSchema } from "./schema.ts";
 
 /** Problems that are listed before "and N more". */
@@ -33,6 +36,16 @@ export function parseConfigFile(text: string, name: string): ParsedConfigFile {
       { line: 1, field: "", text: `is larger than ${CONFIG_BYTES_MAX} bytes` },
     ]);
   }
+  const json = parseJson(text);
+  const quick = json === undefined ? undefined : configFileSchema.safeParse(json);
+  if (quick?.success === true && crossReferences(quick.data).length === 0) {
+    return { ok: true, file: quick.data };
+  }
+  return parseYaml(text, name);
+}
+
+/** As what it is, with the lines of everything that is wrong. */
+function parseYaml(text: string, name: string): ParsedConfigFile {
   const lines = new LineCounter();
   const document = parseDocument(text, {
     lineCounter: lines,
