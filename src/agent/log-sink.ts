@@ -1,7 +1,8 @@
 /**
  * Where log lines go: a file descriptor, without ever waiting for its reader. A pipe or socket is
- * written through Node's asynchronous stream, beyond PENDING_BYTES_MAX lines are dropped and
- * counted; a file or terminal takes its lines at once.
+ * written through Node's asynchronous stream, the lines of one turn of the event loop in one piece;
+ * beyond PENDING_BYTES_MAX lines are dropped and counted. A file or terminal takes its lines at
+ * once.
  */
 import { fstatSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
@@ -13,6 +14,8 @@ export class LogSink {
   readonly #fd: number;
   readonly #pipe: Socket | undefined;
   #dropped = 0;
+  /** Lines of this turn. */
+  #lines = "";
 
   constructor(fd: number) {
     this.#fd = fd;
@@ -27,14 +30,22 @@ export class LogSink {
   /** Takes one line with its line end. */
   write(line: string): void {
     const pipe = this.#pipe;
-    if (pipe === undefined) this.#writeNow(line);
-    else if (!pipe.writable || pipe.writableLength + line.length > PENDING_BYTES_MAX) {
+    if (pipe === undefined) {
+      this.#writeNow(line);
+      return;
+    }
+    const pending = pipe.writableLength + this.#lines.length;
+    if (!pipe.writable || pending + line.length > PENDING_BYTES_MAX) {
       this.#dropped++;
-    } else pipe.write(line);
+      return;
+    }
+    if (this.#lines === "") setImmediate(() => this.#flush());
+    this.#lines += line;
   }
 
   /** Resolves when everything is written, or after `deadlineMs`: for the end of the process. */
   drain(deadlineMs: number): Promise<void> {
+    this.#flush();
     const pipe = this.#pipe;
     if (pipe === undefined || !pipe.writable || pipe.writableLength === 0) return Promise.resolve();
     return new Promise((resolve) => {
@@ -42,6 +53,12 @@ export class LogSink {
       // Called back in order: after everything that was written before it.
       pipe.write("", () => resolve());
     });
+  }
+
+  #flush(): void {
+    const lines = this.#lines;
+    this.#lines = "";
+    if (lines !== "" && this.#pipe?.writable === true) this.#pipe.write(lines);
   }
 
   #open(fd: number): Socket {
