@@ -389,8 +389,7 @@ class MemoryConnection implements Connection {
       far.#unread -= piece.length;
       const read = new Uint8Array(piece);
       this.#handler?.received(read);
-      // As TCP's, whose next read goes to the same memory: whoever kept the bytes sees it.
-      read.fill(0xa5);
+      read.fill(0xa5); // TCP reads into the same memory again: who kept these octets sees it.
       far.#pump();
     }
     if (this.#input.length > 0 || this.#paused || this.ended) return;
