@@ -104,7 +104,7 @@ export class Agent {
       { ...part("bgp"), transport: new TcpTransport() },
       {
         // A dry run looks at the whole table when it has come to rest.
-        onBestChange: config.dryRun ? undefined : (prefixes) => this.#routes.markDirty(prefixes),
+        onChangesWait: config.dryRun ? undefined : () => this.#routes.changesWait(),
         onTableChange: () => this.#routes.wantedChanged(),
         onConverged: () => this.#convergeIfKnown(),
       },

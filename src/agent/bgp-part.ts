@@ -5,10 +5,11 @@
 
 import type { Transport } from "../bgp/session/transport.ts";
 import { Speaker } from "../bgp/speaker.ts";
-import type { BestRoute, PeerStatus, RibPath } from "../bgp/types.ts";
+import type { PeerStatus, RibPath } from "../bgp/types.ts";
 import type { IpAddress } from "../ip/address.ts";
+import { type NextHopBatch, NO_NEXT_HOPS } from "../ip/next-hop-batch.ts";
 import { hostPrefix, type Prefix } from "../ip/prefix.ts";
-import type { DesiredRoute, DesiredRoutes } from "../routes/ports.ts";
+import type { DesiredRoutes } from "../routes/ports.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { BgpPlanned } from "./bgp-plan.ts";
@@ -26,8 +27,11 @@ export interface BgpPartDeps {
 }
 
 export interface BgpPartEvents {
-  /** The best routes of these prefixes changed. Undefined = `onTableChange` is enough. */
-  readonly onBestChange: ((prefixes: readonly Prefix[]) => void) | undefined;
+  /**
+   * Changed routes wait to be taken; only note that. Undefined = which ones is not to be known,
+   * `onTableChange` is enough.
+   */
+  readonly onChangesWait: (() => void) | undefined;
   /** Some best routes changed. */
   readonly onTableChange: () => void;
   /** Every peer has told its table, or had its time to. */
@@ -38,6 +42,7 @@ export class BgpPart implements DesiredRoutes {
   readonly #deps: BgpPartDeps;
   readonly #events: BgpPartEvents;
   #speaker: Speaker | undefined;
+  #best: ReturnType<Speaker["bestInColumns"]> | undefined;
   /** Why there is no speaker, or nothing for it to do. */
   #idle: string | undefined = "the Nodes are not known yet";
   /** What of the configuration could not be used. */
@@ -74,9 +79,9 @@ export class BgpPart implements DesiredRoutes {
     }
     const speaker = new Speaker(this.#deps, config);
     this.#speaker = speaker;
-    const { onBestChange, onTableChange } = this.#events;
-    if (onBestChange === undefined) speaker.onTableChange(onTableChange);
-    else speaker.onBestChange((changed) => onBestChange(changed.map((route) => route.prefix)));
+    const { onChangesWait, onTableChange } = this.#events;
+    if (onChangesWait === undefined) speaker.onTableChange(onTableChange);
+    this.#best = speaker.bestInColumns(onChangesWait);
     speaker.onConverged(() => this.#events.onConverged());
     speaker.originate(routes);
     speaker.setPeers(peers);
@@ -88,14 +93,21 @@ export class BgpPart implements DesiredRoutes {
     this.#speaker?.changePeers(put, gone);
   }
 
-  lookup(prefix: Prefix): DesiredRoute | undefined {
-    const best = this.#speaker?.lookup(prefix);
-    return best === undefined || !isForKernel(best) ? undefined : best;
+  get changed(): number {
+    return this.#best?.changed ?? 0;
   }
 
-  *all(): Iterable<DesiredRoute> {
-    if (this.#speaker === undefined) return;
-    for (const best of this.#speaker.bestRoutes()) if (isForKernel(best)) yield best;
+  takeChanged(into: NextHopBatch, max: number): void {
+    this.#best?.takeChanged(into, max);
+  }
+
+  read(into: NextHopBatch): void {
+    if (this.#best !== undefined) this.#best.read(into);
+    else for (let i = 0; i < into.prefixes.count; i++) into.nextHops[i] = NO_NEXT_HOPS;
+  }
+
+  walk(into: NextHopBatch, from: number, max: number): number {
+    return this.#best?.walk(into, from, max) ?? 0;
   }
 
   peers(): readonly PeerStatus[] {
@@ -177,11 +189,6 @@ export class BgpPart implements DesiredRoutes {
   stop(options: { readonly notify: boolean }): void {
     this.#speaker?.stop(options);
   }
-}
-
-/** What comes from a peer belongs into the kernel; what is our own does not. */
-function isForKernel(best: BestRoute): boolean {
-  return best.nextHops.length > 0;
 }
 
 function hasTold(peer: PeerStatus): boolean {

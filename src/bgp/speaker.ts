@@ -252,9 +252,9 @@ export class Speaker {
     });
   }
 
-  /** In place of `onBestChange`, in columns: see {@link BestChanges.leave}. */
-  takeBestChanges(onWaiting: () => void): Rib["nextHops"] {
-    this.#best.leave(() => this.#running && onWaiting());
+  /** Best routes in columns; with `onWaiting` changed ones too, see {@link BestChanges.leave}. */
+  bestInColumns(onWaiting?: () => void): Rib["nextHops"] {
+    if (onWaiting !== undefined) this.#best.leave(() => this.#running && onWaiting());
     return this.#rib.nextHops;
   }
 

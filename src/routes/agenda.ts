@@ -1,22 +1,98 @@
 /**
- * Which prefixes are to be looked at next: those that were marked, then those of a comparison of
- * all.
+ * Which prefixes are to be looked at next, in portions of one family: those that were marked, those
+ * whose wanted route changed, then those of a comparison of all.
  */
-import type { Prefix } from "../ip/prefix.ts";
+import type { IpFamily } from "../ip/address.ts";
+import { NextHopBatch } from "../ip/next-hop-batch.ts";
+import { type Prefix, prefixFamily } from "../ip/prefix.ts";
+import { pushPrefix } from "../ip/prefix-batch.ts";
 import type { ConditionBook } from "./conditions.ts";
+import { PORTION_PREFIXES } from "./limits.ts";
 import type { DesiredRoutes } from "./ports.ts";
+import type { PrefixId, PrefixIndex } from "./prefix-index.ts";
+import { PrefixSet } from "./prefix-set.ts";
 import type { RouteView } from "./view.ts";
 
-export class Agenda {
-  #marked = new Set<Prefix>();
-  /** Marked ones that are being taken; a set that is walked to its end needs no deletions. */
-  #taking: { readonly prefixes: Iterator<Prefix>; left: number } | undefined;
-  /** What is left of a comparison of all. */
-  #scan: Iterator<Prefix> | undefined;
+/** Prefixes of one family, each with its id and the next hops that are wanted now. */
+export class Portion {
+  readonly batch = new NextHopBatch(PORTION_PREFIXES);
+  /** By row of the batch; held until the next portion is taken. */
+  readonly ids = new Uint32Array(PORTION_PREFIXES);
+  /** The wanted side has spoken of them. */
+  spoken = false;
+  readonly #index: PrefixIndex;
 
-  /** Marked prefixes that have not been taken. */
-  get marked(): number {
-    return this.#marked.size + (this.#taking?.left ?? 0);
+  constructor(index: PrefixIndex) {
+    this.#index = index;
+  }
+
+  get count(): number {
+    return this.batch.prefixes.count;
+  }
+
+  /** Empties it, for prefixes of one family. */
+  begin(family: IpFamily): void {
+    for (let row = 0; row < this.count; row++) this.#index.release(this.ids[row]!);
+    this.batch.prefixes.reset(family);
+    this.spoken = false;
+  }
+
+  add(id: PrefixId): void {
+    this.#index.hold(id);
+    this.ids[this.count] = id;
+    this.#index.copyTo(this.batch.prefixes, id);
+  }
+
+  /** Gives ids to what was put into the batch. */
+  number(): void {
+    const { prefixes } = this.batch;
+    for (let row = 0; row < prefixes.count; row++) {
+      const id = this.#index.insert(prefixes, row);
+      this.#index.hold(id);
+      this.ids[row] = id;
+    }
+  }
+}
+
+/** Steps of a comparison: what is wanted, then what else is known. */
+const STEPS = [
+  { family: 4, known: false },
+  { family: 6, known: false },
+  { family: 4, known: true },
+  { family: 6, known: true },
+] as const;
+/** Ids passed over in one go. */
+const IDS_PER_PORTION = PORTION_PREFIXES * 16;
+
+export class Agenda {
+  readonly #index: PrefixIndex;
+  readonly #desired: DesiredRoutes;
+  readonly #conditions: ConditionBook;
+  readonly #view: () => RouteView;
+  readonly #marked: PrefixSet;
+  readonly #single = new NextHopBatch(1);
+  readonly #queues: Record<IpFamily, PrefixId[]> = { 4: [], 6: [] };
+  /** What comes next in the first of the queues, which is cut when it is empty. */
+  readonly #taken: Record<IpFamily, number> = { 4: 0, 6: 0 };
+  /** Where the comparison is; undefined when there is none. */
+  #scan: { step: number; from: number } | undefined;
+
+  constructor(
+    index: PrefixIndex,
+    desired: DesiredRoutes,
+    conditions: ConditionBook,
+    view: () => RouteView,
+  ) {
+    this.#index = index;
+    this.#desired = desired;
+    this.#conditions = conditions;
+    this.#view = view;
+    this.#marked = new PrefixSet(index);
+  }
+
+  /** Prefixes that were marked or have changed, and were not taken. */
+  get waiting(): number {
+    return this.#marked.size + this.#desired.changed;
   }
 
   /** A comparison of all is under way. */
@@ -24,55 +100,91 @@ export class Agenda {
     return this.#scan !== undefined;
   }
 
-  mark(prefix: Prefix): void {
-    this.#marked.add(prefix);
+  /** Whether a route for this prefix is wanted now. */
+  isWanted(prefix: Prefix): boolean {
+    const { prefixes, nextHops } = this.#single;
+    prefixes.reset(prefixFamily(prefix));
+    pushPrefix(prefixes, prefix);
+    this.#desired.read(this.#single);
+    return nextHops[0]!.length > 0;
   }
 
-  /** Begins a comparison of all these, in place of one under way. */
-  scan(prefixes: Iterator<Prefix>): void {
-    this.#scan = prefixes;
+  mark(id: PrefixId): void {
+    if (this.#marked.add(id)) this.#queues[this.#index.family(id)].push(id);
   }
 
-  /** At most `max` prefixes; none = that was all. One may be among them twice. */
-  take(max: number): Prefix[] {
-    const slice: Prefix[] = [];
-    this.#takeMarked(slice, max);
-    while (this.#scan !== undefined && slice.length < max) {
-      const next = this.#scan.next();
-      if (next.done === true) this.#scan = undefined;
-      else slice.push(next.value);
+  /** Begins a comparison of all, in place of one under way. */
+  scan(): void {
+    this.#scan = { step: 0, from: 0 };
+  }
+
+  /**
+   * Fills a portion. False when there was nothing; an empty portion is no less one of several.
+   */
+  next(portion: Portion): boolean {
+    for (const family of [4, 6] as const) {
+      portion.begin(family);
+      if (this.#takeMarked(portion, family)) return true;
+      if (this.#takeChanged(portion)) return true;
     }
-    return slice;
+    return this.#takeScanned(portion);
   }
 
-  #takeMarked(slice: Prefix[], max: number): void {
-    if (this.#taking === undefined) {
-      if (this.#marked.size === 0) return;
-      this.#taking = { prefixes: this.#marked.values(), left: this.#marked.size };
-      this.#marked = new Set();
+  #takeMarked(portion: Portion, family: IpFamily): boolean {
+    const queue = this.#queues[family];
+    if (queue.length === 0) return false;
+    const from = this.#taken[family];
+    const end = Math.min(queue.length, from + PORTION_PREFIXES);
+    for (let at = from; at < end; at++) {
+      portion.add(queue[at]!);
+      this.#marked.delete(queue[at]!);
     }
-    const { prefixes } = this.#taking;
-    while (slice.length < max) {
-      const next = prefixes.next();
-      if (next.done === true) {
-        this.#taking = undefined;
-        return;
-      }
-      this.#taking.left--;
-      slice.push(next.value);
+    this.#taken[family] = end;
+    if (end === queue.length) {
+      queue.length = 0;
+      this.#taken[family] = 0;
     }
+    this.#desired.read(portion.batch);
+    return true;
   }
-}
 
-/** Every prefix that may need something: wanted, there, or complained about. */
-export function* everyPrefix(
-  desired: DesiredRoutes,
-  view: RouteView,
-  conditions: ConditionBook,
-): Generator<Prefix, void> {
-  for (const route of desired.all()) yield route.prefix;
-  for (const prefix of view.prefixes()) if (desired.lookup(prefix) === undefined) yield prefix;
-  for (const prefix of conditions.prefixes()) {
-    if (desired.lookup(prefix) === undefined && !view.has(prefix)) yield prefix;
+  #takeChanged(portion: Portion): boolean {
+    if (this.#desired.changed === 0) return false;
+    this.#desired.takeChanged(portion.batch, PORTION_PREFIXES);
+    portion.number();
+    portion.spoken = true;
+    return portion.count > 0;
+  }
+
+  #takeScanned(portion: Portion): boolean {
+    const scan = this.#scan;
+    if (scan === undefined) return false;
+    const { family, known } = STEPS[scan.step]!;
+    portion.begin(family);
+    scan.from = known ? this.#walkKnown(portion, scan.from) : this.#walkWanted(portion, scan.from);
+    if (scan.from === 0 && ++scan.step === STEPS.length) this.#scan = undefined;
+    return true;
+  }
+
+  #walkWanted(portion: Portion, from: number): number {
+    const next = this.#desired.walk(portion.batch, from, PORTION_PREFIXES);
+    portion.number();
+    return next;
+  }
+
+  /** What is known of though nobody wants it; ids that nobody needs any more go. */
+  #walkKnown(portion: Portion, from: number): number {
+    const view = this.#view();
+    const index = this.#index;
+    const { family } = portion.batch.prefixes;
+    const end = Math.min(index.limit, from + IDS_PER_PORTION);
+    let id = Math.max(1, from);
+    for (; id < end && portion.count < PORTION_PREFIXES; id++) {
+      if (!index.isUsed(id) || index.family(id) !== family) continue;
+      if (view.has(id) || this.#conditions.has(id)) portion.add(id);
+      else index.sweep(id);
+    }
+    this.#desired.read(portion.batch);
+    return id < index.limit ? id : 0;
   }
 }

@@ -3,7 +3,7 @@
  * In a dry run they are only shown.
  */
 import type { IpAddress } from "../ip/address.ts";
-import type { Prefix } from "../ip/prefix.ts";
+import { type Prefix, prefixFamily } from "../ip/prefix.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import {
@@ -13,18 +13,24 @@ import {
   type RouteCondition,
 } from "./conditions.ts";
 import type { KernelObserver } from "./observer.ts";
+import { OperationBatch, OperationKind } from "./operation-batch.ts";
 import type { PrefixPlan } from "./plan.ts";
 import { type KernelFailure, KernelUnavailableError, type RouteKernel } from "./ports.ts";
+import type { PrefixId } from "./prefix-index.ts";
+import { PrefixSet } from "./prefix-set.ts";
 import type { RetryTable } from "./retry-table.ts";
+import type { Shape } from "./shapes.ts";
 import type { Counters } from "./status.ts";
 import type { Survey } from "./survey.ts";
 import type { RouteOperation } from "./types.ts";
+import { UNUSUAL } from "./view.ts";
 
 interface Subject {
   readonly prefix: Prefix;
   readonly nextHops: readonly IpAddress[];
 }
 
+/** Operations about one prefix. */
 interface Pending {
   readonly subject: Subject;
   readonly operations: readonly RouteOperation[];
@@ -32,9 +38,18 @@ interface Pending {
   readonly condition: RouteCondition | undefined;
 }
 
+/** One send. */
 interface Batch {
-  readonly pending: readonly Pending[];
+  readonly operations: OperationBatch;
+  /** What a plan of several operations is about, by the row of the first. */
+  readonly plans: Map<number, Pending>;
+}
+
+interface Send extends Batch {
   readonly answer: ReturnType<RouteKernel["apply"]>;
+  /** Resolves with the answer, also where that is a failure. */
+  readonly answered: Promise<void>;
+  hasAnswer: boolean;
 }
 
 /**
@@ -62,65 +77,128 @@ export interface ApplierReports {
   readonly conditions: ConditionBook;
   /** The view may be wrong. */
   onDoubt(): void;
+  /** A prefix that was busy is to be looked at again. */
+  onFree(id: PrefixId): void;
 }
 
 export class Applier {
   readonly #deps: ApplierDeps;
   readonly #state: ApplierState;
   readonly #reports: ApplierReports;
-  readonly #busy = new Set<Prefix>();
+  /** Prefixes whose operations are under way, or about to be. */
+  readonly #busy: PrefixSet;
+  /** Busy ones of which something else may be wanted by now. */
+  readonly #again: PrefixSet;
   /** Under way, oldest first. */
-  readonly #batches: Batch[] = [];
-  #pending: Pending[] = [];
+  readonly #sends: Send[] = [];
+  /** Of which the answers came, to be used again. */
+  readonly #spare: Batch[] = [];
+  #pending: Batch = { operations: new OperationBatch(), plans: new Map() };
 
   constructor(deps: ApplierDeps, state: ApplierState, reports: ApplierReports) {
     this.#deps = deps;
     this.#state = state;
     this.#reports = reports;
+    this.#busy = new PrefixSet(state.observer.index);
+    this.#again = new PrefixSet(state.observer.index);
   }
 
-  /** Takes the plan of a prefix; one that needs nothing is noted at once. */
-  add(subject: Subject, plan: PrefixPlan, condition: RouteCondition | undefined): void {
-    const { topology } = this.#state.observer;
+  /** Takes the operation that makes a usual prefix right. */
+  add(id: PrefixId, kind: OperationKind, shape: Shape, nextHops: readonly IpAddress[]): void {
+    this.#pending.operations.add(this.#state.observer.index, id, kind, shape, nextHops);
+    this.#busy.add(id);
+  }
+
+  /** Takes the plan of any prefix; one that needs nothing is noted at once. */
+  addPlan(
+    id: PrefixId,
+    subject: Subject,
+    plan: PrefixPlan,
+    condition: RouteCondition | undefined,
+  ): void {
+    const { topology, index, view } = this.#state.observer;
     const stands =
       plan.foreign.length === 0
         ? condition
         : foreignCondition(subject, plan.foreign, (link) => topology.linkName(link));
-    const { survey } = this.#deps;
-    survey?.add(plan.operations);
-    if (survey !== undefined || plan.operations.length === 0) {
-      this.#settled(subject.prefix, stands);
-    } else {
-      this.#pending.push({ subject, operations: plan.operations, condition: stands });
-      this.#busy.add(subject.prefix);
+    const { operations } = plan;
+    if (operations.length === 0) {
+      this.settled(id, stands);
+      return;
     }
+    const { operations: batch, plans } = this.#pending;
+    plans.set(batch.count, { subject, operations, condition: stands });
+    for (const operation of operations) {
+      const { kind, prefix } = operation;
+      const target =
+        operation.kind === "delete"
+          ? operation.route
+          : view.shapes.of(prefixFamily(prefix), operation.hops, operation.source);
+      batch.add(index, id, OperationKind[kind], target, subject.nextHops);
+    }
+    this.#busy.add(id);
   }
 
-  /** Prefixes whose operations are under way, or about to be. */
-  get busy(): ReadonlySet<Prefix> {
-    return this.#busy;
+  /** The prefix is right, or as right as it can be now. */
+  settled(id: PrefixId, condition: RouteCondition | undefined): void {
+    this.#reports.conditions.set(id, condition);
+    this.#state.retry.settled(id);
+  }
+
+  isBusy(id: PrefixId): boolean {
+    return this.#busy.has(id);
+  }
+
+  /** Has a busy prefix looked at once more, when its operations are done. */
+  lookAgain(id: PrefixId): void {
+    this.#again.add(id);
+  }
+
+  /** Prefixes that are busy and to be looked at again. */
+  get waiting(): number {
+    return this.#again.size;
+  }
+
+  /** Operations that were added since the last `begin`. */
+  get pending(): number {
+    return this.#pending.operations.count;
   }
 
   /** Sends under way. */
   get batches(): number {
-    return this.#batches.length;
+    return this.#sends.length;
   }
 
   /** Has the kernel carry out what was added; false when there was nothing. */
   begin(): boolean {
-    const pending = this.#pending;
-    if (pending.length === 0) return false;
-    this.#pending = [];
-    const operations: RouteOperation[] = [];
-    for (const entry of pending) {
-      for (const operation of entry.operations) operations.push(operation);
+    const batch = this.#pending;
+    if (batch.operations.count === 0) return false;
+    const { survey, kernel } = this.#deps;
+    if (survey !== undefined) {
+      survey.add(batch.operations);
+      this.#settleAll(batch);
+      return false;
     }
+    this.#pending = this.#spare.pop() ?? { operations: new OperationBatch(), plans: new Map() };
     this.#state.observer.operating(true);
-    const answer = this.#deps.kernel.apply(operations);
-    // Looked at in its turn.
-    answer.catch(() => undefined);
-    this.#batches.push({ pending, answer });
+    const answer = kernel.apply(batch.operations);
+    const note = () => {
+      send.hasAnswer = true;
+    };
+    // A failure is looked at in its turn.
+    const send: Send = { ...batch, answer, answered: answer.then(note, note), hasAnswer: false };
+    this.#sends.push(send);
     return true;
+  }
+
+  /** The oldest send has been answered: `next` does not wait. */
+  get hasAnswer(): boolean {
+    return this.#sends[0]?.hasAnswer === true;
+  }
+
+  /** When that becomes so. */
+  answered(): Promise<void> {
+    return this.#sends[0]?.answered ?? Promise.resolve();
   }
 
   /**
@@ -128,27 +206,23 @@ export class Applier {
    * all is to be planned again.
    */
   async next(): Promise<void> {
-    const batch = this.#batches[0];
-    if (batch === undefined) return;
+    const send = this.#sends[0];
+    if (send === undefined) return;
     try {
-      const failures = await batch.answer;
-      let at = 0;
-      for (const entry of batch.pending) {
-        this.#note(entry, failures, at);
-        at += entry.operations.length;
-      }
+      const failures = await send.answer;
+      this.#noteAll(send, failures);
     } finally {
-      this.#batches.shift();
-      for (const { subject } of batch.pending) this.#busy.delete(subject.prefix);
-      if (this.#batches.length === 0) this.#state.observer.operating(false);
+      this.#sends.shift();
+      this.#free(send);
+      if (this.#sends.length === 0) this.#state.observer.operating(false);
     }
   }
 
   /** Waits for all that is under way, after a failure: what it says is known by then. */
   async drain(): Promise<void> {
-    for (const { subject } of this.#pending) this.#busy.delete(subject.prefix);
-    this.#pending = [];
-    while (this.#batches.length > 0) {
+    this.#free(this.#pending);
+    this.#pending = this.#spare.pop()!;
+    while (this.#sends.length > 0) {
       try {
         await this.next();
       } catch (error) {
@@ -157,28 +231,106 @@ export class Applier {
     }
   }
 
-  #settled(prefix: Prefix, condition: RouteCondition | undefined): void {
-    this.#reports.conditions.set(prefix, condition);
-    this.#state.retry.settled(prefix);
+  /** Its prefixes are busy no more; it is used again. */
+  #free(batch: Batch): void {
+    const { ids, count } = batch.operations;
+    for (let row = 0; row < count; row++) {
+      const id = ids[row]!;
+      if (this.#again.size > 0 && this.#again.has(id)) {
+        this.#reports.onFree(id);
+        this.#again.delete(id);
+      }
+      this.#busy.delete(id);
+    }
+    batch.operations.reset();
+    batch.plans.clear();
+    this.#spare.push({ operations: batch.operations, plans: batch.plans });
   }
 
-  /** The entry's answers are in `failures` from `first` on. */
-  #note(entry: Pending, failures: readonly (KernelFailure | undefined)[], first: number): void {
+  /** In a dry run: all that could be done is noted as done. */
+  #settleAll(batch: Batch): void {
+    const { ids, count } = batch.operations;
+    for (let row = 0; row < count; ) {
+      const plan = batch.plans.get(row);
+      this.settled(ids[row]!, plan?.condition);
+      row += plan?.operations.length ?? 1;
+    }
+    this.#free(batch);
+    this.#pending = this.#spare.pop()!;
+  }
+
+  #noteAll({ operations, plans }: Batch, failures: ReadonlyMap<number, KernelFailure>): void {
+    const { count } = operations;
+    for (let row = 0; row < count; ) {
+      const plan = plans.size > 0 ? plans.get(row) : undefined;
+      if (plan !== undefined) {
+        this.#note(operations.ids[row]!, plan, failures, row);
+        row += plan.operations.length;
+        continue;
+      }
+      if (failures.size > 0 && failures.has(row)) this.#noteFailure(operations, failures, row);
+      else this.#noteDone(operations, row);
+      row++;
+    }
+  }
+
+  /** A usual operation went well. */
+  #noteDone(operations: OperationBatch, row: number): void {
+    const { counters, observer } = this.#state;
+    const { view } = observer;
+    const id = operations.ids[row]!;
+    const kind = operations.kinds[row]!;
+    const shape = operations.targets[row] as Shape;
+    const entry = view.entry(id);
+    // An event may have come in between.
+    if (entry === UNUSUAL || (kind === OperationKind.delete && entry !== shape.id)) {
+      view.applied(id, operations.operation(row));
+    } else if (kind === OperationKind.delete) {
+      view.unmake(id);
+    } else {
+      view.make(id, shape);
+    }
+    if (kind === OperationKind.create) counters.created++;
+    else if (kind === OperationKind.replace) counters.replaced++;
+    else counters.deleted++;
+    this.settled(id, undefined);
+  }
+
+  /** A usual operation failed. */
+  #noteFailure(
+    operations: OperationBatch,
+    failures: ReadonlyMap<number, KernelFailure>,
+    row: number,
+  ): void {
+    const operation = operations.operation(row);
+    const nextHops = operations.nextHops[row]!;
+    const subject = { prefix: operation.prefix, nextHops };
+    const plan = { subject, operations: [operation], condition: undefined };
+    this.#note(operations.ids[row]!, plan, failures, row);
+  }
+
+  /** The answers to a plan are in `failures` from `first` on. */
+  #note(
+    id: PrefixId,
+    entry: Pending,
+    failures: ReadonlyMap<number, KernelFailure>,
+    first: number,
+  ): void {
     const { subject, operations } = entry;
     const { counters, observer, retry } = this.#state;
     let worst: { readonly verdict: Verdict; readonly failure: KernelFailure } | undefined;
     for (let i = 0; i < operations.length; i++) {
       const operation = operations[i]!;
-      const failure = failures[first + i];
+      const failure = failures.get(first + i);
       if (failure === undefined) {
-        observer.view.applied(operation);
+        observer.view.applied(id, operation);
         counters[COUNTER[operation.kind]]++;
         continue;
       }
       const verdict = verdictOf(operation, failure);
       if (verdict === "forbidden") throw new KernelUnavailableError(failure.code, failure.message);
       if (verdict === "done") {
-        observer.view.applied(operation);
+        observer.view.applied(id, operation);
         this.#reports.onDoubt();
         continue;
       }
@@ -186,23 +338,24 @@ export class Applier {
       if (worst === undefined || verdict === "failed") worst = { verdict, failure };
     }
     if (worst === undefined) {
-      this.#settled(subject.prefix, entry.condition);
+      this.settled(id, entry.condition);
       return;
     }
     const { verdict, failure } = worst;
     this.#deps.log.debug({ prefix: subject.prefix, reason: failure.message }, "route refused");
-    this.#reports.conditions.set(subject.prefix, this.#failureCondition(entry, verdict, failure));
-    retry.failed(subject.prefix, this.#deps.clock.now(), verdict !== "failed");
+    this.#reports.conditions.set(id, this.#failureCondition(id, entry, verdict, failure));
+    retry.failed(id, this.#deps.clock.now(), verdict !== "failed");
   }
 
   #failureCondition(
+    id: PrefixId,
     { subject, condition }: Pending,
     verdict: Verdict,
     failure: KernelFailure,
   ): RouteCondition | undefined {
     if (verdict === "failed") return kernelErrorCondition(subject, failure);
     if (verdict === "occupied") return foreignCondition(subject, [], String);
-    return condition ?? this.#reports.conditions.get(subject.prefix);
+    return condition ?? this.#reports.conditions.get(id);
   }
 }
 

@@ -4,6 +4,8 @@ import type { Prefix } from "../ip/prefix.ts";
 import { describeRefusal, type GuardRefusal } from "./guards.ts";
 import { CONDITIONS_KEPT_MAX, CONDITIONS_LISTED_MAX, FOREIGN_NAMED_MAX } from "./limits.ts";
 import type { KernelFailure } from "./ports.ts";
+import type { PrefixId, PrefixIndex } from "./prefix-index.ts";
+import { PrefixSet } from "./prefix-set.ts";
 import { describeUnreachable, type Unreachable } from "./topology.ts";
 import type { Hop, KernelRoute } from "./types.ts";
 
@@ -125,9 +127,15 @@ function about(
  * number is kept whole, of the others the prefix: these count, and are looked at like the rest.
  */
 export class ConditionBook {
-  readonly #whole = new Map<Prefix, RouteCondition>();
-  readonly #others = new Set<Prefix>();
+  readonly #index: PrefixIndex;
+  readonly #whole = new Map<PrefixId, RouteCondition>();
+  readonly #others: PrefixSet;
   #version = 0;
+
+  constructor(index: PrefixIndex) {
+    this.#index = index;
+    this.#others = new PrefixSet(index);
+  }
 
   get total(): number {
     return this.#whole.size + this.#others.size;
@@ -138,43 +146,39 @@ export class ConditionBook {
     return this.#version;
   }
 
+  has(id: PrefixId): boolean {
+    return this.#whole.has(id) || this.#others.has(id);
+  }
+
   /** Sets the condition of a prefix, or removes it. */
-  set(prefix: Prefix, condition: RouteCondition | undefined): void {
+  set(id: PrefixId, condition: RouteCondition | undefined): void {
     if (condition === undefined) {
-      if (this.total > 0 && (this.#whole.delete(prefix) || this.#others.delete(prefix))) {
-        this.#version++;
-      }
+      this.#remove(id);
       return;
     }
-    const known = this.#whole.get(prefix);
+    const known = this.#whole.get(id);
     if (known?.message === condition.message) return;
     if (known === undefined && this.#whole.size >= CONDITIONS_KEPT_MAX) {
-      if (this.#others.has(prefix)) return;
-      this.#others.add(prefix);
-    } else {
-      this.#others.delete(prefix);
-      this.#whole.set(prefix, condition);
+      if (this.#others.add(id)) this.#version++;
+      return;
     }
+    if (known === undefined) this.#index.hold(id);
+    this.#others.delete(id);
+    this.#whole.set(id, condition);
     this.#version++;
   }
 
   /** Undefined also for one that is not kept whole. */
-  get(prefix: Prefix): RouteCondition | undefined {
-    return this.#whole.get(prefix);
-  }
-
-  /** The prefixes that have one. */
-  *prefixes(): Generator<Prefix, void> {
-    yield* this.#whole.keys();
-    yield* this.#others;
+  get(id: PrefixId): RouteCondition | undefined {
+    return this.#whole.get(id);
   }
 
   /** Those whose next hop is not reachable, and among these; and those of which it is not known. */
-  *waitingFor(nextHops: ReadonlySet<IpAddress>): Generator<Prefix, void> {
-    for (const [prefix, { code, nextHops: own }] of this.#whole) {
-      if (code === "next-hop-not-reachable" && own.some((one) => nextHops.has(one))) yield prefix;
+  *waitingFor(nextHops: ReadonlySet<IpAddress>): Generator<PrefixId, void> {
+    for (const [id, { code, nextHops: own }] of this.#whole) {
+      if (code === "next-hop-not-reachable" && own.some((one) => nextHops.has(one))) yield id;
     }
-    yield* this.#others;
+    yield* this.#others.ids();
   }
 
   /** The first ones, oldest first. */
@@ -185,5 +189,12 @@ export class ConditionBook {
       listed.push(condition);
     }
     return listed;
+  }
+
+  #remove(id: PrefixId): void {
+    if (this.total === 0) return;
+    if (this.#whole.delete(id)) this.#index.release(id);
+    else if (!this.#others.delete(id)) return;
+    this.#version++;
   }
 }

@@ -3,65 +3,55 @@
  * what is wanted and what is there *now* and removes the difference, so a lost event, an error or a
  * restart needs no other answer than to look again.
  *
- * There is one loop (`#work`): dump when that is due, else take a slice of prefixes (those marked
- * by BGP or by kernel events first, then those of a full comparison), plan them, let the kernel
- * carry it out, and note what came of it. Nothing else ever changes the kernel. A slice is small,
- * between two the event loop gets its turn, and one is planned while the kernel has the one before.
+ * There is one loop (`#work`): dump when that is due, else take portions of prefixes (those marked
+ * by kernel events and those that BGP changed first, then those of a full comparison), plan them,
+ * let the kernel carry it out, and note what came of it. Nothing else ever changes the kernel.
+ * Planning ends after a few milliseconds, then the event loop has its turn; and the next send is
+ * planned while the kernel has the one before. From BGP's table to the kernel's message a prefix is
+ * numbers in columns.
  *
  * Routes of an earlier run are adopted: until `converged` only those are deleted of which the BGP
  * side has spoken since (it wanted them, or marked them); replacing is allowed at any time.
  */
 import type { IpAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
-import { backoffMs } from "../runtime/backoff.ts";
-import type { Clock, Random, Timer } from "../runtime/clock.ts";
+import type { Clock, Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
-import { Agenda, everyPrefix } from "./agenda.ts";
+import { Agenda } from "./agenda.ts";
 import { Applier } from "./applier.ts";
-import { ConditionBook, type RouteCondition, unavailableCondition } from "./conditions.ts";
-import { evaluate } from "./evaluate.ts";
+import { Availability } from "./availability.ts";
+import { ConditionBook } from "./conditions.ts";
 import { type GuardSettings, Guards, guardedOtherwise } from "./guards.ts";
-import {
-  BATCHES_MAX,
-  RESYNC_GAP_MS,
-  RETRY_FIRST_MS,
-  RETRY_MAX_MS,
-  SLICE_PREFIXES_MAX,
-  SYNC_PERIOD_MS,
-} from "./limits.ts";
+import { BATCHES_MAX, RESYNC_GAP_MS, SYNC_PERIOD_MS } from "./limits.ts";
 import { KernelObserver } from "./observer.ts";
-import { planPrefix } from "./plan.ts";
+import { Planner } from "./planner.ts";
 import {
-  type DesiredRoutes,
   KernelUnavailableError,
   type RouteControllerDeps,
   type RouteControllerOptions,
   type RouteKernel,
-  type Tunnels,
 } from "./ports.ts";
+import type { PrefixId } from "./prefix-index.ts";
 import { RetryTable } from "./retry-table.ts";
 import { Counters, type RouteStatus } from "./status.ts";
 import { Survey } from "./survey.ts";
 
 export class RouteController {
   readonly #kernel: RouteKernel;
-  readonly #desired: DesiredRoutes;
-  readonly #tunnels: Tunnels | undefined;
   readonly #clock: Clock;
-  readonly #random: Random;
+  readonly #availability: Availability;
   readonly #log: Log;
   readonly #onChanged: () => void;
   readonly #syncPeriodMs: number;
   readonly #observer: KernelObserver;
   readonly #applier: Applier;
-  readonly #conditions = new ConditionBook();
+  readonly #conditions: ConditionBook;
   readonly #counters = new Counters();
   readonly #retry: RetryTable;
   /** In a dry run. */
   readonly #survey: Survey | undefined;
-  readonly #agenda = new Agenda();
-  /** Prefixes that BGP has spoken of; kept only until convergence. */
-  readonly #spoken = new Set<Prefix>();
+  readonly #agenda: Agenda;
+  readonly #planner: Planner;
   #guardSettings: GuardSettings;
   #guards: Guards;
   #state: "new" | "running" | "stopped" = "new";
@@ -72,48 +62,45 @@ export class RouteController {
   #resyncAt: number | undefined;
   #dumpEnded = Number.NEGATIVE_INFINITY;
   #lastSync: number | undefined;
-  #unavailable: RouteCondition | undefined;
-  #unavailableTimes = 0;
-  #blockedUntil: number | undefined;
   #busy: Promise<void> | undefined;
+  /** While the kernel is waited for: that there is something to look at. */
+  #onNews: (() => void) | undefined;
   #timer: Timer | undefined;
   #timerDue = Number.POSITIVE_INFINITY;
 
   constructor(options: RouteControllerOptions, deps: RouteControllerDeps) {
     this.#kernel = deps.kernel;
-    this.#desired = deps.desired;
-    this.#tunnels = deps.tunnels;
     this.#clock = deps.clock;
-    this.#random = deps.random;
+    this.#availability = new Availability(deps.clock, deps.random, deps.log);
     this.#log = deps.log;
     this.#onChanged = deps.onChanged ?? (() => undefined);
     this.#syncPeriodMs = options.syncPeriodMs ?? SYNC_PERIOD_MS;
     this.#survey = options.dryRun === true ? new Survey() : undefined;
-    this.#retry = new RetryTable(deps.random);
     this.#guardSettings = options.guards;
     this.#guards = new Guards(options.guards, []);
-    this.#observer = new KernelObserver(deps.kernel, deps.clock, {
-      isWanted: (prefix) => this.#desired.lookup(prefix) !== undefined,
-      onTouched: (prefix) => {
-        this.#counters.foreignEvents++;
-        this.#touch(prefix);
-      },
-      onDoubt: (delayMs) => this.#requestResync(delayMs),
-      onOverrun: () => {
-        this.#counters.overruns++;
-        this.#log.info({}, "kernel events were lost, comparing all routes");
-      },
-      onFailure: (error) => {
-        this.#opened = false;
-        this.#block(error);
-        this.#schedule();
-      },
-    });
+    this.#observer = this.#observe(deps);
+    const { index } = this.#observer;
+    this.#retry = new RetryTable(index, deps.random);
+    this.#conditions = new ConditionBook(index);
+    const view = () => this.#observer.view;
+    this.#agenda = new Agenda(index, deps.desired, this.#conditions, view);
     this.#applier = new Applier(
       { ...deps, survey: this.#survey },
       { observer: this.#observer, retry: this.#retry, counters: this.#counters },
-      { conditions: this.#conditions, onDoubt: () => this.#requestResync(0) },
+      {
+        conditions: this.#conditions,
+        onDoubt: () => this.#requestResync(0),
+        onFree: (id) => this.#agenda.mark(id),
+      },
     );
+    this.#planner = new Planner({
+      clock: deps.clock,
+      observer: this.#observer,
+      agenda: this.#agenda,
+      applier: this.#applier,
+      tunnels: deps.tunnels,
+      dryRun: this.#survey !== undefined,
+    });
   }
 
   /**
@@ -142,11 +129,17 @@ export class RouteController {
    */
   markDirty(prefixes: Iterable<Prefix>): void {
     for (const prefix of prefixes) {
-      if (this.#survey === undefined) this.#agenda.mark(prefix);
-      if (!this.#converged) this.#spoken.add(prefix);
+      const id = this.#observer.index.insertText(prefix);
+      this.#planner.speak(id);
+      if (this.#survey === undefined) this.#agenda.mark(id);
     }
     if (this.#survey !== undefined) this.wantedChanged();
     else this.#schedule();
+  }
+
+  /** The wanted side has changes to be taken; nothing else happens inside the call. */
+  changesWait(): void {
+    this.#schedule();
   }
 
   /** The wanted side changed in ways that it does not tell: everything is compared again. */
@@ -163,7 +156,7 @@ export class RouteController {
     if (touched !== "all" && touched.length === 0) return;
     this.#renewGuards();
     if (touched === "all" || this.#survey !== undefined) this.#scanAll();
-    else for (const prefix of touched) this.#agenda.mark(prefix);
+    else for (const prefix of touched) this.#agenda.mark(this.#observer.index.insertText(prefix));
     this.#schedule();
   }
 
@@ -177,7 +170,7 @@ export class RouteController {
       this.#requestResync(0);
       return;
     }
-    for (const prefix of this.#conditions.waitingFor(nextHops)) this.#touch(prefix);
+    for (const id of this.#conditions.waitingFor(nextHops)) this.#touch(id);
     this.#schedule();
   }
 
@@ -186,9 +179,9 @@ export class RouteController {
     const due = this.#resyncAt ?? Number.NEGATIVE_INFINITY;
     return (
       this.#converged &&
-      this.#unavailable === undefined &&
+      this.#availability.condition === undefined &&
       this.#busy === undefined &&
-      this.#agenda.marked === 0 &&
+      this.#agenda.waiting === 0 &&
       !this.#agenda.scans &&
       due > this.#clock.now()
     );
@@ -198,18 +191,19 @@ export class RouteController {
   converged(): void {
     if (this.#converged) return;
     this.#converged = true;
-    this.#spoken.clear();
+    this.#planner.converge();
     this.#requestResync(0);
   }
 
   status(): RouteStatus {
     const { view, topology } = this.#observer;
-    const general = this.#unavailable === undefined ? [] : [this.#unavailable];
+    const { condition } = this.#availability;
+    const general = condition === undefined ? [] : [condition];
     return {
       installed: view.installed,
       adopted: this.#adopted,
       converged: this.#converged,
-      pending: this.#agenda.marked + this.#retry.size,
+      pending: this.#agenda.waiting + this.#applier.waiting + this.#retry.size,
       conditions: [...general, ...this.#conditions.list()],
       conditionsTotal: general.length + this.#conditions.total,
       lastSync: this.#lastSync,
@@ -227,10 +221,30 @@ export class RouteController {
     this.#opened = false;
   }
 
-  #touch(prefix: Prefix): void {
+  #touch(id: PrefixId): void {
     if (this.#survey !== undefined) this.#survey.changed(this.#clock.now());
-    else this.#agenda.mark(prefix);
+    else this.#agenda.mark(id);
     this.#schedule();
+  }
+
+  #observe({ kernel, clock, random }: RouteControllerDeps): KernelObserver {
+    return new KernelObserver(kernel, clock, Math.floor(random() * 2 ** 32), {
+      isWanted: (prefix) => this.#agenda.isWanted(prefix),
+      onTouched: (id) => {
+        this.#counters.foreignEvents++;
+        this.#touch(id);
+      },
+      onDoubt: (delayMs) => this.#requestResync(delayMs),
+      onOverrun: () => {
+        this.#counters.overruns++;
+        this.#log.info({}, "kernel events were lost, comparing all routes");
+      },
+      onFailure: (error) => {
+        this.#opened = false;
+        this.#block(error);
+        this.#schedule();
+      },
+    });
   }
 
   #requestResync(delayMs: number): void {
@@ -245,11 +259,12 @@ export class RouteController {
 
   #scanAll(): void {
     this.#survey?.begin();
-    this.#agenda.scan(everyPrefix(this.#desired, this.#observer.view, this.#conditions));
+    this.#agenda.scan();
   }
 
   /** Sees to it that `#run` is called when the next thing is due. */
   #schedule(): void {
+    if (this.#busy !== undefined) this.#onNews?.();
     if (this.#state !== "running" || this.#busy !== undefined) return;
     const now = this.#clock.now();
     const due = Math.max(now, this.#nextDue());
@@ -264,9 +279,10 @@ export class RouteController {
   }
 
   #nextDue(): number {
-    if (this.#blockedUntil !== undefined) return this.#blockedUntil;
+    const { blockedUntil } = this.#availability;
+    if (blockedUntil !== undefined) return blockedUntil;
     const now = this.#clock.now();
-    if (this.#agenda.marked > 0) return now;
+    if (this.#agenda.waiting > 0) return now;
     const due = this.#resyncAt ?? now;
     const works = this.#agenda.scans || this.#survey?.isWanted === true;
     if (works) return Math.min(due, this.#survey?.workFrom ?? now);
@@ -296,34 +312,44 @@ export class RouteController {
       await this.#applier.drain();
     }
     // Only now is it known that the kernel also takes changes from us.
-    this.#unavailable = undefined;
-    this.#unavailableTimes = 0;
+    this.#availability.recover();
   }
 
   /** Plans one slice while the kernel carries out the one before. */
   async #work(): Promise<void> {
     while (this.#state === "running") {
-      if (this.#blockedUntil !== undefined && this.#clock.now() < this.#blockedUntil) return;
+      const { blockedUntil } = this.#availability;
+      if (blockedUntil !== undefined && this.#clock.now() < blockedUntil) return;
+      while (this.#applier.hasAnswer) await this.#applier.next();
       this.#takeRetries();
       await this.#dumpIfDue();
       if (!this.#maySurvey()) return;
-      const slice = this.#agenda.take(SLICE_PREFIXES_MAX);
-      for (const prefix of slice) this.#plan(prefix);
-      if (!this.#agenda.scans) this.#survey?.end();
+      const planned = this.#planner.planSome(this.#guards);
       const began = this.#applier.begin();
+      if (!this.#agenda.scans) this.#survey?.end();
       const { batches } = this.#applier;
       // Waiting for the kernel is a turn for the event loop, too.
-      if (batches === BATCHES_MAX || (batches > 0 && !began)) await this.#applier.next();
-      else if (slice.length === 0) return;
-      else if (!began) await this.#turn();
+      if (batches === BATCHES_MAX) await this.#applier.next();
+      else if (planned) await this.#turn();
+      else if (batches > 0) await this.#answerOrNews();
+      else if (!began) return;
     }
+  }
+
+  /** Waits until the kernel has answered, or there is something to look at. */
+  async #answerOrNews(): Promise<void> {
+    const news = new Promise<void>((resolve) => {
+      this.#onNews = resolve;
+    });
+    await Promise.race([this.#applier.answered(), news]);
+    this.#onNews = undefined;
   }
 
   async #dumpIfDue(): Promise<void> {
     if (this.#resyncAt === undefined || this.#clock.now() < this.#resyncAt) return;
     // What a dump shows must not be older than what is known to have been carried out.
     while (this.#applier.batches > 0) await this.#applier.next();
-    this.#blockedUntil = undefined;
+    this.#availability.unblock();
     if (!this.#opened) {
       await this.#kernel.open(this.#observer);
       this.#opened = true;
@@ -344,7 +370,7 @@ export class RouteController {
     const due = this.#retry.nextDue;
     if (due === undefined || due > this.#clock.now()) return;
     const { prefixes, stale } = this.#retry.takeDue(this.#clock.now());
-    for (const prefix of prefixes) this.#agenda.mark(prefix);
+    for (const id of prefixes) this.#agenda.mark(id);
     if (stale) this.#resyncAt = this.#clock.now();
   }
 
@@ -357,22 +383,6 @@ export class RouteController {
     return true;
   }
 
-  #plan(prefix: Prefix): void {
-    if (this.#applier.busy.has(prefix)) {
-      // What the kernel has for it is known when that is done.
-      this.#agenda.mark(prefix);
-      return;
-    }
-    const desired = this.#desired.lookup(prefix);
-    const speaks = desired !== undefined && this.#survey === undefined;
-    if (speaks && !this.#converged) this.#spoken.add(prefix);
-    const { view, topology } = this.#observer;
-    const { wanted, condition } = evaluate(desired, this.#guards, topology, this.#tunnels);
-    const mayDelete = this.#converged || this.#spoken.has(prefix);
-    const plan = planPrefix(prefix, wanted, view.at(prefix), mayDelete);
-    this.#applier.add({ prefix, nextHops: desired?.nextHops ?? [] }, plan, condition);
-  }
-
   /** Lets everything else on the event loop have its turn. */
   #turn(): Promise<void> {
     return new Promise((resolve) => {
@@ -381,17 +391,9 @@ export class RouteController {
   }
 
   #block(error: KernelUnavailableError): void {
-    const condition = unavailableCondition(error);
-    if (this.#unavailable?.message !== condition.message) {
-      this.#log.warn({ code: error.code, reason: error.message }, "routes cannot be kept up");
-    }
-    this.#unavailable = condition;
     this.#counters.unavailable++;
-    const options = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
-    const delay = backoffMs(options, this.#unavailableTimes++, this.#random);
-    this.#blockedUntil = this.#clock.now() + delay;
     // Everything is compared then, so what was under way need not be remembered.
-    this.#resyncAt = this.#blockedUntil;
+    this.#resyncAt = this.#availability.fail(error);
   }
 }
 

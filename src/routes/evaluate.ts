@@ -2,7 +2,8 @@
  * From what the BGP side wants to what the kernel can have: guards first, then reachability, by an
  * interface or through a tunnel.
  */
-import { compareAddresses, type IpAddress } from "../ip/address.ts";
+import { compareAddresses, type IpAddress, type IpFamily } from "../ip/address.ts";
+import { prefixFamily } from "../ip/prefix.ts";
 import { type RouteCondition, refusedCondition, unreachableCondition } from "./conditions.ts";
 import type { Guards } from "./guards.ts";
 import { NEXT_HOPS_MAX } from "./limits.ts";
@@ -16,6 +17,19 @@ export interface Evaluation {
   readonly condition: RouteCondition | undefined;
 }
 
+/** Where next hops lead, whatever the destination. */
+export interface Ways {
+  /** Without doubles, in one order; bounded. */
+  readonly nextHops: readonly IpAddress[];
+  /** Those of which a way is known; of next hops that go the same way the same list. */
+  readonly hops: readonly Hop[];
+  readonly source: IpAddress | undefined;
+  /** The first next hop of which none is. */
+  readonly bad: { readonly nextHop: IpAddress; readonly why: Unreachable } | undefined;
+  /** There will be a way through a tunnel. */
+  readonly waiting: boolean;
+}
+
 const ABSENT: Evaluation = { wanted: { kind: "absent" }, condition: undefined };
 
 /** Pure: the same input gives the same answer. */
@@ -26,18 +40,38 @@ export function evaluate(
   tunnels?: Tunnels,
 ): Evaluation {
   if (desired === undefined) return ABSENT;
-  const subject = { prefix: desired.prefix, nextHops: usableNextHops(desired.nextHops) };
-  const { prefix, nextHops } = subject;
+  const { prefix } = desired;
+  const ways = waysOf(prefixFamily(prefix), desired.nextHops, topology, tunnels);
+  const { nextHops, hops, source, bad, waiting } = ways;
+  const subject = { prefix, nextHops };
   const refusal = guards.refusal(prefix, nextHops);
   if (refusal !== undefined) {
     return { wanted: { kind: "refused" }, condition: refusedCondition(subject, refusal) };
   }
+  const condition =
+    bad === undefined
+      ? undefined
+      : unreachableCondition(subject, bad.nextHop, bad.why, hops.length > 0);
+  if (hops.length === 0) {
+    return { wanted: { kind: "held", nextHops: waiting ? "any" : nextHops }, condition };
+  }
+  return { wanted: { kind: "route", hops, source }, condition };
+}
+
+/** Where the next hops of a route of this family lead. */
+export function waysOf(
+  family: IpFamily,
+  wanted: readonly IpAddress[],
+  topology: Topology,
+  tunnels?: Tunnels,
+): Ways {
+  const nextHops = usableNextHops(wanted);
   const hops: Hop[] = [];
   let source: IpAddress | undefined;
   let waiting = false;
-  let bad: { nextHop: IpAddress; why: Unreachable } | undefined;
+  let bad: Ways["bad"];
   for (const nextHop of nextHops) {
-    let resolution: Way = topology.resolve(prefix, nextHop);
+    let resolution: Way = topology.resolve(family, nextHop);
     if (tunnels !== undefined) resolution = throughTunnel(resolution, nextHop, tunnels);
     if (resolution.ok) {
       hops.push(resolution.hop);
@@ -47,15 +81,8 @@ export function evaluate(
       waiting ||= resolution.why.reason === "no-tunnel-yet";
     }
   }
-  const condition =
-    bad === undefined
-      ? undefined
-      : unreachableCondition(subject, bad.nextHop, bad.why, hops.length > 0);
-  if (hops.length === 0) {
-    return { wanted: { kind: "held", nextHops: waiting ? "any" : nextHops }, condition };
-  }
   const ways = hops.length === 1 ? topology.alone(hops[0]!) : hops;
-  return { wanted: { kind: "route", hops: ways, source }, condition };
+  return { nextHops, hops: ways, source, bad, waiting };
 }
 
 type Way = Resolution & { readonly source?: IpAddress };

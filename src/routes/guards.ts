@@ -11,6 +11,8 @@
  */
 import { addressBytes, type IpAddress } from "../ip/address.ts";
 import { type Prefix, prefix, prefixFromBytes } from "../ip/prefix.ts";
+import type { PrefixBatch } from "../ip/prefix-batch.ts";
+import { type AddressWords, QuickGuards } from "./quick-guards.ts";
 import {
   AddressIndex,
   type AddressRange,
@@ -89,13 +91,17 @@ const NOT_ROUTABLE = {
 } as const;
 
 function reserved(text: string, what: string) {
-  return { range: rangeOf(prefix(text)), what };
+  const reservedPrefix = prefix(text);
+  return { prefix: reservedPrefix, range: rangeOf(reservedPrefix), what };
 }
+
+const NOT_ROUTABLE_PREFIXES = [...NOT_ROUTABLE[4], ...NOT_ROUTABLE[6]].map((each) => each.prefix);
 
 export class Guards {
   readonly #protected: AddressIndex;
   readonly #nextHops = new Map<IpAddress, AddressRange>();
   readonly #ownPodCidrs: readonly { readonly range: AddressRange; readonly podCidr: Prefix }[];
+  readonly #quick: QuickGuards;
 
   constructor(settings: GuardSettings, localAddresses: Iterable<IpAddress>) {
     this.#ownPodCidrs = settings.ownPodCidrs.map((podCidr) => ({
@@ -107,6 +113,15 @@ export class Guards {
       if (!isNotRoutable(address) && !this.#isOwnPodAddress(address)) counted.add(address);
     }
     this.#protected = new AddressIndex(counted);
+    this.#quick = new QuickGuards(NOT_ROUTABLE_PREFIXES, settings.ownPodCidrs, counted);
+  }
+
+  /**
+   * Whether {@link refusal} has nothing to say of row `row` of the batch, by number; `nextHops` are
+   * of its family.
+   */
+  allows(prefixes: PrefixBatch, row: number, nextHops: AddressWords): boolean {
+    return this.#quick.allows(prefixes, row, nextHops);
   }
 
   /** Why the route must not be installed, or undefined when it may. */

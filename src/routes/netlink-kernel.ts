@@ -6,35 +6,29 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import {
   LinkFlag,
-  type NetlinkError,
   type RouteEvent as NetlinkEvent,
   type Link as NetlinkLink,
-  type RouteOperation as NetlinkOperation,
   type NextHop,
   type Route,
+  RouteBatch,
   RouteFlag,
   RouteNetlinkPair,
-  type RouteSpec,
+  RouteStamp,
   RouteType,
   rejectingWith,
 } from "netlink-ts";
 import { type IpAddress, parseAddress } from "../ip/address.ts";
 import { localAddressOf } from "../ip/local-address.ts";
 import type { Prefix } from "../ip/prefix.ts";
+import { type OperationBatch, OperationKind } from "./operation-batch.ts";
 import {
   type KernelFailure,
   type KernelListener,
   KernelUnavailableError,
   type RouteKernel,
 } from "./ports.ts";
-import {
-  type Hop,
-  type KernelRoute,
-  type Link,
-  MAIN_TABLE,
-  OUR_PROTOCOL,
-  type RouteOperation,
-} from "./types.ts";
+import { Shape } from "./shapes.ts";
+import { type Hop, type KernelRoute, type Link, MAIN_TABLE, OUR_PROTOCOL } from "./types.ts";
 
 /** Routes of a dump translated before the event loop gets its turn. */
 const ROUTES_PER_TURN = 1000;
@@ -47,7 +41,6 @@ export interface NetlinkKernelOptions {
 export class NetlinkKernel implements RouteKernel {
   readonly #sockets: RouteNetlinkPair;
   readonly #translator = new Translator();
-  readonly #translate = (operation: RouteOperation) => this.#translator.operation(operation);
 
   constructor(options: NetlinkKernelOptions = {}) {
     this.#sockets = new RouteNetlinkPair(options.around);
@@ -86,10 +79,14 @@ export class NetlinkKernel implements RouteKernel {
     });
   }
 
-  apply(operations: readonly RouteOperation[]) {
-    return translatingErrors(async () => {
-      const outcomes = await this.#sockets.asking.routes.apply(operations.map(this.#translate));
-      return outcomes.map(failureOf);
+  apply(batch: OperationBatch) {
+    return translatingErrors(async (): Promise<ReadonlyMap<number, KernelFailure>> => {
+      const messages = this.#translator.messages(batch);
+      try {
+        return await this.#sockets.asking.routes.send(messages);
+      } finally {
+        this.#translator.recycle(messages);
+      }
     });
   }
 
@@ -101,10 +98,6 @@ export class NetlinkKernel implements RouteKernel {
 /** What netlink-ts rejects with becomes our error; a bug stays one. */
 function translatingErrors<T>(task: () => Promise<T>): Promise<T> {
   return rejectingWith(task, (...parts) => new KernelUnavailableError(...parts));
-}
-
-function failureOf(outcome: NetlinkError | undefined): KernelFailure | undefined {
-  return outcome === undefined ? undefined : { code: outcome.code, message: outcome.message };
 }
 
 function deliver(event: NetlinkEvent, listener: KernelListener): void {
@@ -127,53 +120,71 @@ function deliver(event: NetlinkEvent, listener: KernelListener): void {
   }
 }
 
-/**
- * Our operations in netlink's words. Routes that go the same way have one list of hops, and so get
- * one object here, of which netlink-ts encodes the first only.
- */
+/** Our operations in netlink's words: for each shape of route and kind of operation one stamp. */
 class Translator {
-  readonly #making = new WeakMap<readonly Hop[], RouteSpec>();
-  readonly #removing = new WeakMap<readonly Hop[], RouteSpec>();
+  readonly #stamps = new WeakMap<Shape, (RouteStamp | undefined)[]>();
+  readonly #spare: RouteBatch[] = [];
 
-  /** `create` and `replace` name everything; `delete` no less, and our mark above all. */
-  operation(operation: RouteOperation): NetlinkOperation {
-    const { kind, prefix } = operation;
-    if (kind === "delete") {
-      return { kind, destination: prefix, route: this.#toRemove(operation.route) };
+  messages({ count, kinds, targets, prefixes }: OperationBatch): RouteBatch {
+    const messages = this.#spare.pop() ?? new RouteBatch();
+    const { word0, word1, word2, word3, length } = prefixes;
+    for (let row = 0; row < count; row++) {
+      const target = targets[row]!;
+      const bits = length[row]!;
+      if (!(target instanceof Shape)) {
+        const route = { ...routeToRemove(target), destination: target.prefix };
+        messages.addOperation({ kind: "delete", route });
+      } else if (target.family === 4) {
+        messages.add(this.#stamp(kinds[row]!, target), bits, word0[row]!);
+      } else {
+        const stamp = this.#stamp(kinds[row]!, target);
+        messages.add(stamp, bits, word0[row]!, word1[row]!, word2[row]!, word3[row]!);
+      }
     }
-    const route = this.#toMake(operation.hops, operation.source);
-    return { kind: kind === "create" ? "add" : "change", destination: prefix, route };
+    return messages;
   }
 
-  #toMake(hops: readonly Hop[], source: IpAddress | undefined): RouteSpec {
-    const known = this.#making.get(hops);
-    if (known !== undefined && known.preferredSource === source) return known;
-    const route = {
-      ...OURS,
-      ...hopFields(hops),
-      ...(source === undefined ? {} : { preferredSource: source }),
-    };
-    this.#making.set(hops, route);
-    return route;
+  /** The messages have been sent. */
+  recycle(messages: RouteBatch): void {
+    messages.reset();
+    this.#spare.push(messages);
   }
 
-  #toRemove({ hops, tos, metric }: KernelRoute): RouteSpec {
-    const known = this.#removing.get(hops);
-    if (known !== undefined && known.tos === tos && (known.priority ?? 0) === metric) return known;
-    const route = {
-      ...OURS,
-      tos,
-      ...(metric === 0 ? {} : { priority: metric }),
-      // Of several next hops none is named: IPv6 would take out that one only.
-      ...(hops.length === 1 ? hopFields(hops) : {}),
-    };
-    this.#removing.set(hops, route);
-    return route;
+  #stamp(kind: OperationKind, shape: Shape): RouteStamp {
+    let stamps = this.#stamps.get(shape);
+    if (stamps === undefined) {
+      stamps = [undefined, undefined, undefined];
+      this.#stamps.set(shape, stamps);
+    }
+    const stamp = stamps[kind] ?? stampOf(kind, shape);
+    stamps[kind] = stamp;
+    return stamp;
   }
 }
 
-/** What all have; each operation names its own destination. */
-const OURS = { destination: "0.0.0.0/0", table: MAIN_TABLE, protocol: OUR_PROTOCOL } as const;
+function stampOf(kind: OperationKind, shape: Shape): RouteStamp {
+  const { family } = shape;
+  if (kind === OperationKind.delete) return new RouteStamp("delete", family, routeToRemove(shape));
+  return new RouteStamp(kind === OperationKind.create ? "add" : "change", family, {
+    ...OURS,
+    ...hopFields(shape.hops),
+    ...(shape.source === undefined ? {} : { preferredSource: shape.source }),
+  });
+}
+
+/** Names everything, and our mark above all. */
+function routeToRemove({ hops, tos, metric }: Pick<KernelRoute, "hops" | "tos" | "metric">) {
+  return {
+    ...OURS,
+    tos,
+    ...(metric === 0 ? {} : { priority: metric }),
+    // Of several next hops none is named: IPv6 would take out that one only.
+    ...(hops.length === 1 ? hopFields(hops) : {}),
+  };
+}
+
+/** What all have. */
+const OURS = { table: MAIN_TABLE, protocol: OUR_PROTOCOL } as const;
 
 function hopFields(
   hops: readonly Hop[],

@@ -13,6 +13,7 @@ import type {
   RouteEvent,
   RouteKernel,
 } from "./ports.ts";
+import { type PrefixId, PrefixIndex } from "./prefix-index.ts";
 import { Topology } from "./topology.ts";
 import { isOurs } from "./types.ts";
 import { RouteView } from "./view.ts";
@@ -21,7 +22,7 @@ import { RouteView } from "./view.ts";
 export interface ObserverListener {
   /** Whether routes of others for that prefix matter. */
   isWanted(prefix: Prefix): boolean;
-  onTouched(prefix: Prefix): void;
+  onTouched(id: PrefixId): void;
   /** The view may be wrong: dump again, not before `delayMs` from now. */
   onDoubt(delayMs: number): void;
   onOverrun(): void;
@@ -37,17 +38,30 @@ export class KernelObserver implements KernelListener {
   readonly #kernel: RouteKernel;
   readonly #clock: Clock;
   readonly #listener: ObserverListener;
-  #view = new RouteView();
+  readonly #index: PrefixIndex;
+  #view: RouteView;
+  /** Being filled by a dump. */
+  #dumped: RouteView | undefined;
   #topology = new Topology([], []);
   /** Events that came during a dump; undefined when none is under way. */
   #held: HeldEvent[] | undefined;
   #operationsUnderWay = false;
   #operationsEnded = Number.NEGATIVE_INFINITY;
 
-  constructor(kernel: RouteKernel, clock: Clock, listener: ObserverListener) {
+  /** `seed`: any number, see {@link PrefixIndex}. */
+  constructor(kernel: RouteKernel, clock: Clock, seed: number, listener: ObserverListener) {
     this.#kernel = kernel;
     this.#clock = clock;
     this.#listener = listener;
+    this.#index = new PrefixIndex(seed, (id) => {
+      return this.#view.has(id) || this.#dumped?.has(id) === true;
+    });
+    this.#view = new RouteView(this.#index);
+  }
+
+  /** The numbers of prefixes; what the view knows of keeps its number. */
+  get index(): PrefixIndex {
+    return this.#index;
   }
 
   get view(): RouteView {
@@ -67,7 +81,8 @@ export class KernelObserver implements KernelListener {
     this.#held = [];
     try {
       const { links, addresses } = await this.#kernel.dumpTopology();
-      const view = new RouteView();
+      const view = new RouteView(this.#index);
+      this.#dumped = view;
       await this.#kernel.dumpRoutes((route) => {
         if (isOurs(route) || this.#listener.isWanted(route.prefix)) view.add(route);
       });
@@ -82,6 +97,7 @@ export class KernelObserver implements KernelListener {
       }
     } finally {
       this.#held = undefined;
+      this.#dumped = undefined;
     }
   }
 
@@ -94,10 +110,11 @@ export class KernelObserver implements KernelListener {
   onRoute(event: RouteEvent): void {
     if (this.#hold({ kind: "route", event })) return;
     const { prefix } = event.route;
-    const known = this.#view.has(prefix);
+    const known = this.#view.has(this.#index.findText(prefix));
     if (!known && !isOurs(event.route) && !this.#listener.isWanted(prefix)) return;
-    const clear = this.#view.observe(event);
-    this.#listener.onTouched(prefix);
+    const id = this.#index.insertText(prefix);
+    const clear = this.#view.observe(id, event);
+    this.#listener.onTouched(id);
     if (!clear) this.#listener.onDoubt(0);
     // The two sockets are not read in step: near operations of ours the event may be the older.
     else if (this.#mayBeOld()) this.#listener.onDoubt(EVENT_AGE_MS);

@@ -2,29 +2,37 @@
 
 import type { IpAddress } from "../ip/address.ts";
 import type { LocalAddress } from "../ip/local-address.ts";
+import type { NextHopBatch } from "../ip/next-hop-batch.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { GuardSettings } from "./guards.ts";
-import type { Hop, KernelRoute, Link, RouteOperation } from "./types.ts";
+import type { OperationBatch } from "./operation-batch.ts";
+import type { Hop, KernelRoute, Link } from "./types.ts";
 
 /** A route that should be in the kernel. */
 export interface DesiredRoute {
   readonly prefix: Prefix;
   /** One, or several to be used together; never empty. */
   readonly nextHops: readonly IpAddress[];
-  /** Kept over a peer's restart; installed like any other. */
-  readonly stale: boolean;
 }
 
 /**
- * The wanted routes; implemented by the BGP side over its Loc-RIB, so that there is one truth.
- * `all` is read in slices while the table changes: the iteration must survive that. Which routes
- * it then shows does not matter, since every change is also given to `markDirty`.
+ * The wanted routes in columns; implemented by the BGP side over its Loc-RIB, so that there is one
+ * truth. The family that is asked for is that of the batch given.
  */
 export interface DesiredRoutes {
-  lookup(prefix: Prefix): DesiredRoute | undefined;
-  all(): Iterable<DesiredRoute>;
+  /** Prefixes whose route changed and that were not taken since. */
+  readonly changed: number;
+  /** Takes changed prefixes, and appends at most `max` of them with what is wanted now. */
+  takeChanged(into: NextHopBatch, max: number): void;
+  /** Looks up what is wanted now for the prefixes of the batch. */
+  read(into: NextHopBatch): void;
+  /**
+   * Appends at most `max` of the wanted routes. Begins at `from`, 0 at first; gives where to go on,
+   * 0 at the end. What is wanted may change in between; what stays the same is shown.
+   */
+  walk(into: NextHopBatch, from: number, max: number): number;
 }
 
 /** How a next hop is reached through a tunnel. */
@@ -104,8 +112,11 @@ export interface RouteKernel {
   }>;
   /** Visits every route of the main table, both families, in slices. */
   dumpRoutes(visit: (route: KernelRoute) => void): Promise<void>;
-  /** Carries out at most SLICE_PREFIXES_MAX operations; an entry each: undefined, or why not. */
-  apply(operations: readonly RouteOperation[]): Promise<readonly (KernelFailure | undefined)[]>;
+  /**
+   * Carries out the operations in order; the result has those that failed, by their row. The batch
+   * must not be changed until then.
+   */
+  apply(batch: OperationBatch): Promise<ReadonlyMap<number, KernelFailure>>;
   /** Ends listening. Nothing is called back after this. */
   close(): void;
 }

@@ -1,8 +1,10 @@
 /** Cleanup: takes every route of ours out of the main table. */
 import type { Prefix } from "../ip/prefix.ts";
-import { SLICE_PREFIXES_MAX } from "./limits.ts";
+import { BATCH_OPERATIONS_MAX } from "./limits.ts";
+import { OperationBatch, OperationKind } from "./operation-batch.ts";
 import type { RouteKernel } from "./ports.ts";
-import { isOurs, type RouteOperation } from "./types.ts";
+import { PrefixIndex } from "./prefix-index.ts";
+import { isOurs, type KernelRoute } from "./types.ts";
 
 export interface RemovalReport {
   readonly removed: number;
@@ -16,20 +18,25 @@ export interface RemovalReport {
 export async function removeAllRoutes(
   kernel: Pick<RouteKernel, "dumpRoutes" | "apply">,
 ): Promise<RemovalReport> {
-  const operations: RouteOperation[] = [];
+  const index = new PrefixIndex(0, () => true);
+  const routes: KernelRoute[] = [];
   await kernel.dumpRoutes((route) => {
-    if (isOurs(route)) operations.push({ kind: "delete", prefix: route.prefix, route });
+    if (isOurs(route)) routes.push(route);
   });
   let removed = 0;
   const failures: { readonly prefix: Prefix; readonly message: string }[] = [];
-  for (let at = 0; at < operations.length; at += SLICE_PREFIXES_MAX) {
-    const slice = operations.slice(at, at + SLICE_PREFIXES_MAX);
-    const outcomes = await kernel.apply(slice);
-    slice.forEach(({ prefix }, index) => {
-      const failure = outcomes[index];
+  for (let at = 0; at < routes.length; at += BATCH_OPERATIONS_MAX) {
+    const slice = routes.slice(at, at + BATCH_OPERATIONS_MAX);
+    const batch = new OperationBatch();
+    for (const route of slice) {
+      batch.add(index, index.insertText(route.prefix), OperationKind.delete, route, []);
+    }
+    const failed = await kernel.apply(batch);
+    for (const [row, { prefix }] of slice.entries()) {
+      const failure = failed.get(row);
       if (failure === undefined || failure.code === "ESRCH") removed++;
       else failures.push({ prefix, message: failure.message });
-    });
+    }
   }
   return { removed, failures };
 }

@@ -1,8 +1,8 @@
 /** Prefixes whose operation failed, and when each is to be tried again. */
-import type { Prefix } from "../ip/prefix.ts";
 import { backoffMs } from "../runtime/backoff.ts";
 import type { Random } from "../runtime/clock.ts";
 import { RETRY_FIRST_MS, RETRY_MAX_MS } from "./limits.ts";
+import type { PrefixId, PrefixIndex } from "./prefix-index.ts";
 
 interface Entry {
   failures: number;
@@ -14,11 +14,13 @@ interface Entry {
 const TOGETHER_MS = 50;
 
 export class RetryTable {
-  readonly #entries = new Map<Prefix, Entry>();
+  readonly #entries = new Map<PrefixId, Entry>();
+  readonly #index: PrefixIndex;
   readonly #random: Random;
   #nextDue: number | undefined;
 
-  constructor(random: Random) {
+  constructor(index: PrefixIndex, random: Random) {
+    this.#index = index;
     this.#random = random;
   }
 
@@ -32,27 +34,31 @@ export class RetryTable {
   }
 
   /** Notes a failure. `stale`: the kernel must be listed again before the next try. */
-  failed(prefix: Prefix, now: number, stale: boolean): void {
-    const failures = this.#entries.get(prefix)?.failures ?? 0;
+  failed(id: PrefixId, now: number, stale: boolean): void {
+    const known = this.#entries.get(id);
+    if (known === undefined) this.#index.hold(id);
+    const failures = known?.failures ?? 0;
     const options = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
     const due = now + backoffMs(options, failures, this.#random);
-    this.#entries.set(prefix, { failures: failures + 1, due, stale });
+    this.#entries.set(id, { failures: failures + 1, due, stale });
     this.#nextDue = Math.min(this.#nextDue ?? due, due);
   }
 
   /** It went well, or nothing is to be done any more. */
-  settled(prefix: Prefix): void {
-    if (this.#entries.delete(prefix) && this.#entries.size === 0) this.#nextDue = undefined;
+  settled(id: PrefixId): void {
+    if (this.#entries.size === 0 || !this.#entries.delete(id)) return;
+    this.#index.release(id);
+    if (this.#entries.size === 0) this.#nextDue = undefined;
   }
 
   /** Prefixes to be tried now. Their failures stay counted until they are settled. */
-  takeDue(now: number): { readonly prefixes: readonly Prefix[]; readonly stale: boolean } {
-    const prefixes: Prefix[] = [];
+  takeDue(now: number): { readonly prefixes: readonly PrefixId[]; readonly stale: boolean } {
+    const prefixes: PrefixId[] = [];
     let stale = false;
     let next = Number.POSITIVE_INFINITY;
-    for (const [prefix, entry] of this.#entries) {
+    for (const [id, entry] of this.#entries) {
       if (entry.due <= now + TOGETHER_MS) {
-        prefixes.push(prefix);
+        prefixes.push(id);
         stale ||= entry.stale;
         entry.due = Number.POSITIVE_INFINITY;
       } else {

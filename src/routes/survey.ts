@@ -5,6 +5,7 @@
  */
 import { describeHop, describeRoute } from "./conditions.ts";
 import { PLANNED_LISTED_MAX, SURVEY_QUIET_MS, SURVEY_WAIT_MAX_MS } from "./limits.ts";
+import type { OperationBatch } from "./operation-batch.ts";
 import type { RouteOperation } from "./types.ts";
 
 interface Findings {
@@ -47,12 +48,13 @@ export class Survey {
     this.#changedSince = undefined;
   }
 
-  /** What the comparison would do about one prefix. */
-  add(operations: readonly RouteOperation[]): void {
+  /** What the comparison would do about some prefixes. */
+  add(batch: OperationBatch): void {
     if (this.#finding === undefined) return;
-    for (const operation of operations) {
-      this.#finding.total++;
-      if (this.#finding.listed.length < PLANNED_LISTED_MAX) this.#finding.listed.push(operation);
+    const { listed } = this.#finding;
+    this.#finding.total += batch.count;
+    for (let row = 0; row < batch.count && listed.length < PLANNED_LISTED_MAX; row++) {
+      listed.push(batch.operation(row));
     }
   }
 

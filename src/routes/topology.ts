@@ -8,9 +8,8 @@
  * interface, and neither does loopback.
  */
 
-import { familyOf, type IpAddress } from "../ip/address.ts";
+import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import type { LocalAddress } from "../ip/local-address.ts";
-import type { Prefix } from "../ip/prefix.ts";
 import { prefix, prefixLength } from "../ip/prefix.ts";
 import { type AddressRange, addressNumber, rangeOf, rangesOverlap } from "./ranges.ts";
 import type { Hop, Link } from "./types.ts";
@@ -67,9 +66,9 @@ export class Topology {
     return this.#links.get(index)?.name ?? `if${index}`;
   }
 
-  /** The way to a next hop of a route to `destination`. Results are the same object each time. */
-  resolve(destination: Prefix, nextHop: IpAddress): Resolution {
-    if (familyOf(nextHop) !== (destination.includes(":") ? 6 : 4)) return OTHER_FAMILY;
+  /** The way to a next hop of a route of this family. Results are the same object each time. */
+  resolve(family: IpFamily, nextHop: IpAddress): Resolution {
+    if (familyOf(nextHop) !== family) return OTHER_FAMILY;
     let resolution = this.#resolved.get(nextHop);
     if (resolution === undefined) {
       resolution = this.#resolve(nextHop);

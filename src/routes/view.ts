@@ -3,102 +3,121 @@
  * operations did. It is no truth of its own, and is thrown away for a new dump on any doubt.
  *
  * All routes of ours are in it. Those of others only where they could be in the way of one, so that
- * a full Internet table of another daemon costs nothing here.
+ * a full Internet table of another daemon costs nothing here. A prefix with a route of ours and
+ * nothing else, as almost all are, costs one number: that of the route's shape.
  */
-import type { IpAddress } from "../ip/address.ts";
 import { type Prefix, prefixFamily } from "../ip/prefix.ts";
 import type { RouteEvent } from "./ports.ts";
+import type { PrefixId, PrefixIndex } from "./prefix-index.ts";
+import { type Shape, Shapes } from "./shapes.ts";
 import {
-  type Hop,
   hasOurKey,
   isOurs,
   type KernelRoute,
   OUR_PROTOCOL,
-  ourMetric,
   type RouteOperation,
   sameRoute,
 } from "./types.ts";
 
+/** What {@link RouteView.entry} gives for anything but one usual route, or none. */
+export const UNUSUAL = 0xffff_ffff;
+
 const NONE: readonly KernelRoute[] = [];
 
 export class RouteView {
-  readonly #routes = new Map<Prefix, Entry>();
-  /** By the list of hops itself, which routes that go the same way share. */
-  readonly #usual = new WeakMap<readonly Hop[], Usual>();
+  readonly shapes = new Shapes();
+  readonly #index: PrefixIndex;
+  /** By id: 0 = no route, the number of a shape, or UNUSUAL. */
+  #entries = new Uint32Array(64);
+  readonly #unusual = new Map<PrefixId, readonly KernelRoute[]>();
   #installed = 0;
+
+  constructor(index: PrefixIndex) {
+    this.#index = index;
+  }
 
   /** Routes of ours where ours belong. */
   get installed(): number {
     return this.#installed;
   }
 
-  at(prefix: Prefix): readonly KernelRoute[] {
-    const entry = this.#routes.get(prefix);
-    if (entry === undefined) return NONE;
-    return entry instanceof Usual ? [entry.at(prefix)] : entry;
+  /** The number of the shape that the prefix's only route has; 0 = no route; or UNUSUAL. */
+  entry(id: PrefixId): number {
+    return id < this.#entries.length ? this.#entries[id]! : 0;
   }
 
-  has(prefix: Prefix): boolean {
-    return this.#routes.has(prefix);
+  has(id: PrefixId): boolean {
+    return this.entry(id) !== 0;
   }
 
-  /** Every prefix with a route in here; survives changes made during the iteration. */
-  prefixes(): Iterable<Prefix> {
-    return this.#routes.keys();
+  /** The prefix's routes in the kernel's order. */
+  at(id: PrefixId): readonly KernelRoute[] {
+    const entry = this.entry(id);
+    if (entry === 0) return NONE;
+    if (entry === UNUSUAL) return this.#unusual.get(id)!;
+    return [usualRoute(this.#index.prefix(id), this.shapes.at(entry))];
   }
 
   /** How many routes of ours there are, at whatever metric. */
   countOurs(): number {
     let count = 0;
-    for (const entry of this.#routes.values()) {
-      count += entry instanceof Usual ? 1 : entry.filter(isOurs).length;
-    }
+    for (const entry of this.#entries) if (entry !== 0 && entry !== UNUSUAL) count++;
+    for (const routes of this.#unusual.values()) count += routes.filter(isOurs).length;
     return count;
   }
 
   /** Takes a route of a dump. */
   add(route: KernelRoute): void {
-    const before = this.at(route.prefix);
-    this.#put(route.prefix, before, [...before, route]);
+    const id = this.#index.insertText(route.prefix);
+    this.#put(id, [...this.at(id), route]);
+  }
+
+  /** Takes in that a prefix without routes, or with a usual one, now has one of this shape. */
+  make(id: PrefixId, shape: Shape): void {
+    if (this.entry(id) === 0) this.#installed++;
+    this.#set(id, shape.id);
+  }
+
+  /** Takes in that a prefix's usual route has gone. */
+  unmake(id: PrefixId): void {
+    this.#installed--;
+    this.#entries[id] = 0;
   }
 
   /** Takes in that the kernel carried out an operation of ours. */
-  applied(operation: RouteOperation): void {
+  applied(id: PrefixId, operation: RouteOperation): void {
     const { prefix } = operation;
-    const routes = this.at(prefix);
+    const routes = this.at(id);
     if (operation.kind === "delete") {
       const { route } = operation;
       this.#put(
-        prefix,
-        routes,
+        id,
         routes.filter((other) => other !== route && !sameRoute(other, route)),
       );
       return;
     }
     const family = prefixFamily(prefix);
-    const made = new Usual(operation.hops, operation.source).at(prefix);
-    if (operation.kind === "create") {
-      this.#put(prefix, routes, [...routes, made]);
-      return;
-    }
-    const at = routes.findIndex((route) => isOurs(route) && hasOurKey(route, family));
-    this.#put(prefix, routes, at < 0 ? [...routes, made] : routes.with(at, made));
+    const made = usualRoute(prefix, this.shapes.of(family, operation.hops, operation.source));
+    const replaces = operation.kind === "replace";
+    const at = replaces
+      ? routes.findIndex((route) => isOurs(route) && hasOurKey(route, family))
+      : -1;
+    this.#put(id, at < 0 ? [...routes, made] : routes.with(at, made));
   }
 
   /**
    * Takes in a change made by somebody else. False when it cannot be told from the event what is
    * there now: then a new dump must tell.
    */
-  observe(event: RouteEvent): boolean {
+  observe(id: PrefixId, event: RouteEvent): boolean {
     const { route } = event;
-    const routes = this.at(route.prefix);
+    const routes = this.at(id);
     const rivals = routes.filter((other) => sameKey(other, route));
     if (event.change === "delete") {
       const gone = routes.find((other) => sameRoute(other, route));
       if (gone === undefined) return !rivals.some((other) => other.protocol === route.protocol);
       this.#put(
-        route.prefix,
-        routes,
+        id,
         routes.filter((other) => other !== gone),
       );
       return true;
@@ -108,54 +127,51 @@ export class RouteView {
       const [rival] = rivals;
       const next =
         rival === undefined ? [...routes, route] : routes.with(routes.indexOf(rival), route);
-      this.#put(route.prefix, routes, next);
+      this.#put(id, next);
       return true;
     }
     if (routes.some((other) => sameRoute(other, route))) return true;
-    this.#put(route.prefix, routes, [...routes, route]);
+    this.#put(id, [...routes, route]);
     // IPv6 joins a route of the same key to the one that is there, as a further next hop.
     return rivals.length === 0 || prefixFamily(route.prefix) === 4;
   }
 
-  #put(prefix: Prefix, before: readonly KernelRoute[], after: readonly KernelRoute[]): void {
-    this.#installed += installedIn(after) - installedIn(before);
-    if (after.length === 0) this.#routes.delete(prefix);
-    else this.#routes.set(prefix, this.#usualOf(after) ?? after);
+  #put(id: PrefixId, after: readonly KernelRoute[]): void {
+    this.#installed += installedIn(after) - this.#installedAt(id);
+    const shape = this.#usualShape(after);
+    if (after.length > 0 && shape === undefined) this.#unusual.set(id, after);
+    else this.#unusual.delete(id);
+    this.#set(id, after.length === 0 ? 0 : (shape?.id ?? UNUSUAL));
   }
 
-  /** The short form of what is known of a prefix, if there is one. */
-  #usualOf([route, ...more]: readonly KernelRoute[]): Usual | undefined {
-    if (route === undefined || more.length > 0) return undefined;
-    const { hops, source } = route;
-    const ours = isOurs(route) && hasOurKey(route, prefixFamily(route.prefix)) && route.plain;
-    if (!ours) return undefined;
-    let usual = this.#usual.get(hops);
-    if (usual === undefined) {
-      usual = new Usual(hops, source);
-      this.#usual.set(hops, usual);
+  #installedAt(id: PrefixId): number {
+    const entry = this.entry(id);
+    if (entry === UNUSUAL) return installedIn(this.#unusual.get(id)!);
+    return entry === 0 ? 0 : 1;
+  }
+
+  #set(id: PrefixId, entry: number): void {
+    if (id >= this.#entries.length) {
+      const larger = new Uint32Array(Math.max(this.#entries.length * 2, id + 1));
+      larger.set(this.#entries);
+      this.#entries = larger;
     }
-    return usual.source === source ? usual : undefined;
+    this.#entries[id] = entry;
+  }
+
+  /** The shape of these routes if they are one of ours and nothing else. */
+  #usualShape([route, ...more]: readonly KernelRoute[]): Shape | undefined {
+    if (route === undefined || more.length > 0 || !route.plain) return undefined;
+    const family = prefixFamily(route.prefix);
+    if (!isOurs(route) || !hasOurKey(route, family)) return undefined;
+    return this.shapes.of(family, route.hops, route.source);
   }
 }
 
-/** Routes of a prefix in the kernel's order, or the usual one. */
-type Entry = readonly KernelRoute[] | Usual;
-
-/** A route of ours and nothing else, as almost all are: so one costs a key and a reference. */
-class Usual {
-  readonly hops: readonly Hop[];
-  readonly source: IpAddress | undefined;
-
-  constructor(hops: readonly Hop[], source: IpAddress | undefined) {
-    this.hops = hops;
-    this.source = source;
-  }
-
-  at(prefix: Prefix): KernelRoute {
-    const { hops, source } = this;
-    const metric = ourMetric(prefixFamily(prefix));
-    return { prefix, protocol: OUR_PROTOCOL, tos: 0, metric, hops, source, plain: true };
-  }
+/** The route of ours that a prefix has with this shape. */
+export function usualRoute(prefix: Prefix, shape: Shape): KernelRoute {
+  const { hops, source, tos, metric } = shape;
+  return { prefix, protocol: OUR_PROTOCOL, tos, metric, hops, source, plain: true };
 }
 
 /** 1 when ours is among the routes of a prefix, else 0. */

@@ -13,7 +13,7 @@ const part = () => {
   const nothing = () => undefined;
   return new BgpPart(
     { clock, transport, log: recordingLog().log, random: () => 0.5 },
-    { onBestChange: undefined, onTableChange: nothing, onConverged: nothing },
+    { onChangesWait: undefined, onTableChange: nothing, onConverged: nothing },
   );
 };
 

@@ -87,14 +87,14 @@ function machine() {
       async dumpRoutes(visit) {
         for (const one of routes) visit(one);
       },
-      async apply(operations) {
-        return operations.map(({ prefix: to }) => {
+      async apply(batch) {
+        for (const { prefix: to } of batch.operations()) {
           routes.splice(
             routes.findIndex((one) => one.prefix === to),
             1,
           );
-          return undefined;
-        });
+        }
+        return new Map();
       },
     },
     sets: {

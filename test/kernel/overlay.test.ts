@@ -208,7 +208,7 @@ test("a route through tunnels is read back as it was written: alone, shared, of 
   const desired = new FakeDesired();
   const want = (destination: string, ...nextHops: readonly string[]) => {
     const to = prefix(destination);
-    desired.routes.set(to, { prefix: to, nextHops: nextHops.map(ip), stale: false });
+    desired.routes.set(to, { prefix: to, nextHops: nextHops.map(ip) });
   };
   want("10.233.65.0/24", "10.1.0.0");
   want("10.233.66.0/24", "10.1.0.1", "10.1.0.2");

@@ -55,7 +55,7 @@ class Node {
   want(destination: string, ...nextHops: string[]): void {
     const to = prefix(destination);
     if (nextHops.length === 0) this.desired.routes.delete(to);
-    else this.desired.routes.set(to, { prefix: to, nextHops: nextHops.map(address), stale: false });
+    else this.desired.routes.set(to, { prefix: to, nextHops: nextHops.map(address) });
     this.controller.markDirty([to]);
   }
 
@@ -284,7 +284,7 @@ test("10,000 routes in batches, and the event loop stays free", async (t) => {
   const prefixes: Prefix[] = [];
   for (let i = 0; i < 10_000; i++) {
     const to = prefix(`10.${i >> 8}.${i & 255}.0/24`);
-    node.desired.routes.set(to, { prefix: to, nextHops: [address(A)], stale: false });
+    node.desired.routes.set(to, { prefix: to, nextHops: [address(A)] });
     prefixes.push(to);
   }
   let longest = 0;
@@ -373,10 +373,11 @@ test("without the capability there is one condition for all routes", async (t) =
     import { NetlinkKernel } ${from("src/routes/netlink-kernel.ts")};
     import { silentLog } ${from("src/runtime/log.ts")};
     import { systemClock } ${from("src/runtime/system-clock.ts")};
-    const routes = ["10.233.65.0/24", "10.233.66.0/24"].map((prefix) => {
-      return { prefix, nextHops: ["192.168.50.51"], stale: false };
-    });
-    const desired = { all: () => routes, lookup: (p) => routes.find((r) => r.prefix === p) };
+    import { FakeDesired } ${from("test/routes/harness.ts")};
+    const desired = new FakeDesired();
+    for (const prefix of ["10.233.65.0/24", "10.233.66.0/24"]) {
+      desired.routes.set(prefix, { prefix, nextHops: ["192.168.50.51"] });
+    }
     const controller = new RouteController(
       { guards: { protectedAddresses: [], ownPodCidrs: [] } },
       { kernel: new NetlinkKernel(), desired, clock: systemClock, random: Math.random,

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { type Prefix, prefix } from "../../src/ip/prefix.ts";
 import { ConditionBook, unreachableCondition } from "../../src/routes/conditions.ts";
 import { CONDITIONS_KEPT_MAX, CONDITIONS_LISTED_MAX } from "../../src/routes/limits.ts";
+import { PrefixIndex } from "../../src/routes/prefix-index.ts";
 import { address } from "./fake-kernel.ts";
 
 const HOP = address("192.0.2.9");
@@ -12,21 +13,24 @@ const unreachable = (of: Prefix) =>
   unreachableCondition({ prefix: of, nextHops: [HOP] }, HOP, { reason: "no-subnet" }, false);
 
 test("beyond the bound prefixes are kept and counted, without their text", () => {
-  const book = new ConditionBook();
+  const index = new PrefixIndex(0, () => false);
+  const book = new ConditionBook(index);
   const count = CONDITIONS_KEPT_MAX + 500;
-  for (let i = 0; i < count; i++) book.set(nth(i), unreachable(nth(i)));
+  const ids = Array.from({ length: count }, (_, i) => index.insertText(nth(i)));
+  for (const [i, id] of ids.entries()) book.set(id, unreachable(nth(i)));
   assert.equal(book.total, count);
   assert.equal(book.list().length, CONDITIONS_LISTED_MAX);
-  assert.equal(new Set(book.prefixes()).size, count);
-  assert.equal([...book.waitingFor(new Set([HOP]))].length, count);
-  const last = nth(count - 1);
+  assert.ok(ids.every((id) => book.has(id)));
+  assert.deepEqual(new Set(book.waitingFor(new Set([HOP]))), new Set(ids));
+  const last = ids.at(-1)!;
   assert.equal(book.get(last), undefined);
   const { version } = book;
-  book.set(last, unreachable(last));
+  book.set(last, unreachable(nth(count - 1)));
   assert.equal(book.version, version, "the same again is no change");
-  book.set(nth(0), undefined);
-  book.set(last, unreachable(last));
-  assert.equal(book.get(last)?.prefix, last, "there is room for its text now");
-  for (let i = 0; i < count; i++) book.set(nth(i), undefined);
-  assert.deepEqual([book.total, [...book.prefixes()], book.list()], [0, [], []]);
+  book.set(ids[0]!, undefined);
+  book.set(last, unreachable(nth(count - 1)));
+  assert.equal(book.get(last)?.prefix, nth(count - 1), "there is room for its text now");
+  for (const id of ids) if (book.has(id)) book.set(id, undefined);
+  assert.deepEqual([book.total, book.list()], [0, []]);
+  assert.equal(index.size, 0, "nobody holds their prefixes");
 });

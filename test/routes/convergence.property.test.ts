@@ -63,9 +63,10 @@ class Run {
   /** What others have put there; only they and the kernel take it away. */
   foreign: string[] = [];
 
-  constructor(delay: number) {
+  constructor(delay: number, answerMs: number) {
     this.h.kernel.eventDelayMs = delay;
     this.h.kernel.dumpMs = delay;
+    this.h.kernel.answerMs = answerMs;
     this.h.kernel.onUnknowableLoss = (lost) => {
       this.foreign = this.foreign.filter((entry) => entry !== line(lost));
     };
@@ -180,8 +181,9 @@ test("routes converge, and those of others are never changed", async () => {
     fc.asyncProperty(
       fc.array(step, { minLength: 1, maxLength: 40 }),
       fc.constantFrom(0, 0, 3, 40),
-      async (steps, delay) => {
-        const run = new Run(delay);
+      fc.constantFrom(0, 0, 7),
+      async (steps, delay, answerMs) => {
+        const run = new Run(delay, answerMs);
         const started = run.h.controller.start();
         await run.h.rest(2 * delay);
         await started;

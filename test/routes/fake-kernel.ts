@@ -9,6 +9,7 @@ import type { IpAddress } from "../../src/ip/address.ts";
 import { parseAddress } from "../../src/ip/address.ts";
 import type { LocalAddress } from "../../src/ip/local-address.ts";
 import { type Prefix, prefix, prefixContains, prefixFamily } from "../../src/ip/prefix.ts";
+import type { OperationBatch } from "../../src/routes/operation-batch.ts";
 import {
   type KernelFailure,
   type KernelListener,
@@ -83,6 +84,8 @@ export class FakeKernel implements RouteKernel {
   dumps = 0;
   /** Milliseconds between a change and its event. */
   eventDelayMs = 0;
+  /** Milliseconds from the carrying out of operations to the answer; 0 = it is there at once. */
+  answerMs = 0;
   /** Milliseconds that a dump takes; 0 = it is there at once. */
   dumpMs = 0;
   /**
@@ -130,16 +133,20 @@ export class FakeKernel implements RouteKernel {
     for (const entry of rest) if (this.routes.includes(entry)) visit(entry);
   }
 
-  async apply(operations: readonly RouteOperation[]) {
+  async apply(batch: OperationBatch) {
     if (this.unavailable !== undefined) throw this.unavailable;
-    this.largestBatch = Math.max(this.largestBatch, operations.length);
+    this.largestBatch = Math.max(this.largestBatch, batch.count);
     this.beforeApply();
-    const outcomes = operations.map((operation) => {
+    const failures = new Map<number, KernelFailure>();
+    for (const [row, operation] of batch.operations().entries()) {
       this.tried.push(operation);
-      return this.refuse(operation) ?? this.#carryOut(operation);
-    });
+      const failure = this.refuse(operation) ?? this.#carryOut(operation);
+      if (failure !== undefined) failures.set(row, failure);
+    }
     this.afterApply();
-    return outcomes;
+    if (this.answerMs > 0)
+      await new Promise<void>((done) => this.#clock.after(this.answerMs, done));
+    return failures;
   }
 
   close(): void {

@@ -1,6 +1,8 @@
 /** A controller over a fake kernel, a fake clock and a Map as the BGP side. */
-import type { Prefix } from "../../src/ip/prefix.ts";
-import { prefix } from "../../src/ip/prefix.ts";
+import type { IpAddress, IpFamily } from "../../src/ip/address.ts";
+import { type NextHopBatch, NO_NEXT_HOPS } from "../../src/ip/next-hop-batch.ts";
+import { type Prefix, prefix, prefixFamily } from "../../src/ip/prefix.ts";
+import { pushPrefix } from "../../src/ip/prefix-batch.ts";
 import { RouteController } from "../../src/routes/controller.ts";
 import type {
   DesiredRoute,
@@ -14,13 +16,47 @@ import { address, FakeKernel } from "./fake-kernel.ts";
 
 export class FakeDesired implements DesiredRoutes {
   readonly routes = new Map<Prefix, DesiredRoute>();
+  readonly #changed: Record<IpFamily, Set<Prefix>> = { 4: new Set(), 6: new Set() };
 
-  lookup(key: Prefix): DesiredRoute | undefined {
-    return this.routes.get(key);
+  /** To be taken as changed. */
+  change(key: Prefix): void {
+    this.#changed[prefixFamily(key)].add(key);
   }
 
-  all(): Iterable<DesiredRoute> {
-    return this.routes.values();
+  get changed(): number {
+    return this.#changed[4].size + this.#changed[6].size;
+  }
+
+  takeChanged(into: NextHopBatch, max: number): void {
+    const changed = this.#changed[into.prefixes.family];
+    for (const key of [...changed].slice(0, max)) {
+      changed.delete(key);
+      this.#push(into, key);
+    }
+  }
+
+  read(into: NextHopBatch): void {
+    for (let i = 0; i < into.prefixes.count; i++) {
+      into.nextHops[i] = this.#nextHopsOf(into.prefixes.prefixAt(i));
+    }
+  }
+
+  walk(into: NextHopBatch, from: number, max: number): number {
+    const { family } = into.prefixes;
+    const all = [...this.routes.keys()].filter((key) => prefixFamily(key) === family);
+    // Several steps also where there is little.
+    const end = from + Math.min(max, Math.max(2, all.length >> 4));
+    for (const key of all.slice(from, end)) this.#push(into, key);
+    return end < all.length ? end : 0;
+  }
+
+  #push(into: NextHopBatch, key: Prefix): void {
+    into.nextHops[into.prefixes.count] = this.#nextHopsOf(key);
+    pushPrefix(into.prefixes, key);
+  }
+
+  #nextHopsOf(key: Prefix): readonly IpAddress[] {
+    return this.routes.get(key)?.nextHops ?? NO_NEXT_HOPS;
   }
 }
 
@@ -29,8 +65,10 @@ export class Harness {
   readonly kernel = new FakeKernel(this.clock);
   readonly desired = new FakeDesired();
   readonly controller: RouteController;
+  readonly #dryRun: boolean;
 
   constructor(options: Partial<RouteControllerOptions> = {}, tunnels?: Tunnels) {
+    this.#dryRun = options.dryRun === true;
     const guards = {
       protectedAddresses: ["192.168.50.50", "192.168.50.51", "192.168.50.52"].map(address),
       ownPodCidrs: [prefix("10.233.64.0/24")],
@@ -53,18 +91,20 @@ export class Harness {
     const to = prefix(destination);
     if (nextHops.length === 0) this.desired.routes.delete(to);
     else {
-      this.desired.routes.set(to, {
-        prefix: to,
-        nextHops: nextHops.map(address),
-        stale: false,
-      });
+      this.desired.routes.set(to, { prefix: to, nextHops: nextHops.map(address) });
     }
     return to;
   }
 
-  /** A change on the BGP side, as it comes: changed and marked. */
+  /** A change on the BGP side, as it is told: with its prefix, or in a dry run without. */
   change(destination: string, ...nextHops: string[]): void {
-    this.controller.markDirty([this.want(destination, ...nextHops)]);
+    const to = this.want(destination, ...nextHops);
+    if (this.#dryRun) {
+      this.controller.wantedChanged();
+      return;
+    }
+    this.desired.change(to);
+    this.controller.changesWait();
   }
 
   /** Starts, and lets it come to rest. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { LocalAddress } from "../../src/ip/local-address.ts";
-import { prefix } from "../../src/ip/prefix.ts";
+import { prefix, prefixFamily } from "../../src/ip/prefix.ts";
 import { describeUnreachable, Topology } from "../../src/routes/topology.ts";
 import type { Link } from "../../src/routes/types.ts";
 import { address } from "./fake-kernel.ts";
@@ -45,7 +45,7 @@ const cases: readonly [string, string, number | RegExp][] = [
 for (const [destination, nextHop, expected] of cases) {
   test(`topology: ${destination} via ${nextHop}`, () => {
     const topology = new Topology(links, addresses);
-    const resolution = topology.resolve(prefix(destination), address(nextHop));
+    const resolution = topology.resolve(prefixFamily(prefix(destination)), address(nextHop));
     if (typeof expected === "number") {
       assert.ok(resolution.ok);
       assert.deepEqual(resolution.hop, { gateway: nextHop, link: expected, weight: 1 });
@@ -58,7 +58,7 @@ for (const [destination, nextHop, expected] of cases) {
 
 test("topology: equal subnets on two interfaces go to the one made first", () => {
   const twice = [local(4, "10.0.0.2", "10.0.0.0/16"), ...addresses];
-  const resolution = new Topology(links, twice).resolve(prefix("10.1.0.0/24"), address("10.0.3.3"));
+  const resolution = new Topology(links, twice).resolve(4, address("10.0.3.3"));
   assert.ok(resolution.ok && resolution.hop.link === 2);
 });
 

@@ -66,7 +66,7 @@ export {
   NeighbourState,
 } from "./neighbour.ts";
 export { Protocol } from "./netlink-fd.ts";
-export type { ErrorFactory } from "./netlink-socket.ts";
+export type { ErrorFactory, MessageBatch } from "./netlink-socket.ts";
 export { NetlinkSocket, type NetlinkSocketOptions, type Outcome } from "./netlink-socket.ts";
 export type { AddressFilter, NeighbourFilter, RuleFilter } from "./object-kinds.ts";
 export { ObjectList, type ObjectOperation } from "./object-list.ts";
@@ -82,6 +82,7 @@ export {
   RouteTable,
   RouteType,
 } from "./route.ts";
+export { RouteBatch, RouteStamp } from "./route-batch.ts";
 export {
   type RouteEvent,
   type RouteEventListener,
@@ -91,7 +92,8 @@ export {
 } from "./route-monitor.ts";
 export { RouteNetlink, type RouteNetlinkOptions } from "./route-netlink.ts";
 export { RouteNetlinkPair } from "./route-netlink-pair.ts";
-export { type RouteOperation, Routes } from "./routes.ts";
+export type { RouteOperation } from "./route-operation.ts";
+export { Routes } from "./routes.ts";
 export { type Rule, RuleAction, RuleFlag, type RuleSpec } from "./rule.ts";
 export {
   bindSocket,

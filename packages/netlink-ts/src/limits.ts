@@ -3,7 +3,7 @@
  */
 
 /** Messages in one send. More operations go in further sends, one after the other. */
-export const BATCH_MESSAGES_MAX = 1000;
+export const BATCH_MESSAGES_MAX = 3000;
 /** Bytes in one send. A single message that is longer is refused with EMSGSIZE. */
 export const BATCH_BYTES_MAX = 160 * 1024;
 /** Kept free of the send buffer, which the kernel compares with the size of a send. */

@@ -60,6 +60,17 @@ export interface SendOptions {
   readonly atOnce?: boolean;
 }
 
+/** Whole messages for one send, as {@link MessageWriter} makes them. */
+export interface MessageBatch {
+  /** How many. */
+  readonly count: number;
+  /** Bytes of all. */
+  readonly length: number;
+  readonly bytes: Buffer;
+  /** Numbers the messages from `first` on, and asks the last one to be acknowledged. */
+  seal(first: number, ackFlag: number): void;
+}
+
 /** The result of each message of a batch: undefined for success. */
 export type Outcome = NetlinkError | undefined;
 
@@ -113,22 +124,33 @@ export class NetlinkSocket {
    * outcome is unknown. `onReply` gets what a message answered beside its acknowledgement; its
    * bytes are valid during the call only. Rejects when the socket itself fails.
    */
-  exchange(
-    batch: MessageWriter,
+  async exchange(
+    batch: MessageBatch,
     onReply?: (index: number, message: Message) => void,
     options: SendOptions = {},
   ): Promise<Outcome[]> {
+    const outcomes = new Array<Outcome>(batch.count).fill(undefined);
+    for (const [at, error] of await this.send(batch, onReply, options)) outcomes[at] = error;
+    return outcomes;
+  }
+
+  /** As {@link exchange}; the result has the failed ones alone, by their place in the batch. */
+  async send(
+    batch: MessageBatch,
+    onReply?: (index: number, message: Message) => void,
+    options: SendOptions = {},
+  ): Promise<ReadonlyMap<number, NetlinkError>> {
     const { count } = batch;
-    if (count === 0) return Promise.resolve([]);
+    if (count === 0) return new Map();
     if (count > this.batchMessagesMax || batch.length > this.batchBytesMax) {
       const text = `${count} messages, ${batch.length} bytes in one batch`;
-      return Promise.reject(new NetlinkError(Errno.EMSGSIZE, { text }));
+      throw new NetlinkError(Errno.EMSGSIZE, { text });
     }
     return this.#inLine(async () => {
       const first = this.#numbers(count);
       batch.seal(first, Flag.ACK);
       if (options.atOnce === true) this.#sendNow(batch);
-      else await this.#send(batch);
+      else await this.#sendAside(batch);
       return this.#collect(first, count, onReply);
     });
   }
@@ -209,14 +231,14 @@ export class NetlinkSocket {
     return first;
   }
 
-  async #send(batch: MessageWriter): Promise<void> {
+  async #sendAside(batch: MessageBatch): Promise<void> {
     const { bytes, length } = batch;
     if ((await this.#sys.sendAsync(this.#fd, bytes, length)) >= 0) return;
     // Its errno is lost, and it had no effect: once more, here, for the reason.
     this.#sendNow(batch);
   }
 
-  #sendNow({ bytes, length }: MessageWriter): void {
+  #sendNow({ bytes, length }: MessageBatch): void {
     check("send(AF_NETLINK)", this.#sys.send(this.#fd, bytes, length));
   }
 
@@ -224,8 +246,8 @@ export class NetlinkSocket {
     first: number,
     count: number,
     onReply: ((index: number, message: Message) => void) | undefined,
-  ): Promise<Outcome[]> {
-    const outcomes = new Array<Outcome>(count).fill(undefined);
+  ): Promise<Map<number, NetlinkError>> {
+    const failures = new Map<number, NetlinkError>();
     const answered = new Uint8Array(count);
     let lost: NetlinkError | undefined;
     for (let waits = 0; answered[count - 1] === 0; ) {
@@ -250,14 +272,14 @@ export class NetlinkSocket {
           }
           const answer = decodeAcknowledgement(message);
           answered[index] = 1;
-          if (answer.errno !== 0) outcomes[index] = this.#toError(answer, message);
+          if (answer.errno !== 0) failures.set(index, this.#toError(answer, message));
         });
       }
     }
     if (lost !== undefined) {
-      for (let i = 0; i < count; i++) if (answered[i] === 0) outcomes[i] = lost;
+      for (let i = 0; i < count; i++) if (answered[i] === 0) failures.set(i, lost);
     }
-    return outcomes;
+    return failures;
   }
 
   /** Undefined when the list changed under way. */

@@ -1,39 +1,20 @@
 /** The kernel's routes: listing them and changing many at once. */
 import type { IpFamily } from "./address.ts";
 import { applyInBatches } from "./batch.ts";
-import { assertNever, Errno, NetlinkError } from "./errors.ts";
+import { Errno, NetlinkError } from "./errors.ts";
 import { Flag } from "./message.ts";
-import type { MessageWriter } from "./message-writer.ts";
 import type { NetlinkSocket, Outcome } from "./netlink-socket.ts";
 import {
   decodeRoute,
-  encodeRoute,
   encodeRouteFilter,
-  encodeRouteKey,
   encodeRouteLookup,
   matchesRoute,
   type Route,
   type RouteFilter,
-  type RouteSpec,
 } from "./route.ts";
-import { RouteTemplates } from "./route-templates.ts";
+import type { RouteBatch } from "./route-batch.ts";
+import { encodeOperation, type RouteOperation } from "./route-operation.ts";
 import { Rtm } from "./rtm.ts";
-
-/**
- * - `add`: EEXIST when there is one with the same prefix, TOS and priority;
- * - `replace`: takes the place of that one, else adds;
- * - `change`: takes the place of that one, ENOENT when there is none;
- * - `delete`: the first that matches; ESRCH when none does.
- */
-export interface RouteOperation {
-  readonly kind: "add" | "replace" | "change" | "delete";
-  readonly route: RouteSpec;
-  /**
-   * In place of the route's own. Of operations that have one and the same object as `route` only
-   * the first is encoded: the others are copies of its bytes with another destination.
-   */
-  readonly destination?: string;
-}
 
 export class Routes {
   readonly #socket: NetlinkSocket;
@@ -78,10 +59,24 @@ export class Routes {
    * an operation: undefined, or why it failed; a failure stops no other operation.
    */
   apply(operations: readonly RouteOperation[]): Promise<Outcome[]> {
-    const templates = new RouteTemplates(encodeOperation);
-    return applyInBatches(this.#socket, operations, (writer, operation) =>
-      templates.encode(writer, operation),
-    );
+    return applyInBatches(this.#socket, operations, encodeOperation);
+  }
+
+  /**
+   * Carries out a batch in order, off the event loop, in one send where the socket takes that many.
+   * The result has the errors of those that failed, by their place in the batch; a failure stops no
+   * other operation. Until then the batch must not be changed.
+   */
+  async send(batch: RouteBatch): Promise<ReadonlyMap<number, NetlinkError>> {
+    const socket = this.#socket;
+    const parts = batch.parts(socket.batchMessagesMax, socket.batchBytesMax);
+    const [only] = parts;
+    if (only !== undefined && parts.length === 1) return socket.send(only);
+    const failures = new Map<number, NetlinkError>();
+    for (const part of parts) {
+      for (const [at, error] of await socket.send(part)) failures.set(part.first + at, error);
+    }
+    return failures;
   }
 
   /** Which way the kernel would send to an address; rejects with ENETUNREACH when none. */
@@ -100,31 +95,4 @@ export class Routes {
     if (found === undefined) throw new NetlinkError(Errno.ENOENT, { text: `no route: ${address}` });
     return found;
   }
-}
-
-/** The message of one operation, straightforwardly. */
-export function encodeOperation(writer: MessageWriter, operation: RouteOperation): void {
-  const { kind, destination } = operation;
-  const route = destination === undefined ? operation.route : { ...operation.route, destination };
-  switch (kind) {
-    case "add":
-      writer.begin(Rtm.NEWROUTE, Flag.REQUEST | Flag.CREATE | Flag.EXCL);
-      encodeRoute(writer, route);
-      break;
-    case "replace":
-      writer.begin(Rtm.NEWROUTE, Flag.REQUEST | Flag.CREATE | Flag.REPLACE);
-      encodeRoute(writer, route);
-      break;
-    case "change":
-      writer.begin(Rtm.NEWROUTE, Flag.REQUEST | Flag.REPLACE);
-      encodeRoute(writer, route);
-      break;
-    case "delete":
-      writer.begin(Rtm.DELROUTE, Flag.REQUEST);
-      encodeRouteKey(writer, route);
-      break;
-    default:
-      assertNever(kind, "route operation");
-  }
-  writer.end();
 }

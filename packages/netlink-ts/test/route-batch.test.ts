@@ -1,0 +1,132 @@
+/** Stamped messages are the bytes that encoding each would have given, and go in sends that fit. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { addressText } from "../src/address.ts";
+import { MessageWriter } from "../src/message-writer.ts";
+import type { RouteSpec } from "../src/route.ts";
+import { RouteBatch, RouteStamp } from "../src/route-batch.ts";
+import { RouteNetlink } from "../src/route-netlink.ts";
+import { encodeOperation, type RouteOperation } from "../src/route-operation.ts";
+import { errorMessage, ScriptedSys } from "./support/scripted-sys.ts";
+
+const ways: readonly Omit<RouteSpec, "destination">[] = [
+  { gateway: "192.168.1.1", interfaceIndex: 2, protocol: 17 },
+  { gateway: "fd00::1", interfaceIndex: 3, priority: 1024, tos: 4 },
+  { table: 1000, mtu: 1400, preferredSource: "10.0.0.9" },
+  { nextHops: [{ gateway: "10.0.0.1" }, { interfaceIndex: 4, weight: 3 }] },
+];
+
+interface Case {
+  readonly kind: RouteOperation["kind"];
+  readonly way: number;
+  readonly family: 4 | 6;
+  readonly length: number;
+  readonly words: readonly [number, number, number, number];
+  readonly stamped: boolean;
+}
+
+const word = fc.integer({ min: 0, max: 0xffff_ffff });
+const operation: fc.Arbitrary<Case> = fc
+  .record({
+    kind: fc.constantFrom<RouteOperation["kind"]>("add", "replace", "change", "delete"),
+    way: fc.nat(ways.length - 1),
+    family: fc.constantFrom(4 as const, 6 as const),
+    length: fc.integer({ min: 1, max: 128 }),
+    words: fc.tuple(word, word, word, word),
+    stamped: fc.boolean(),
+  })
+  .map((one) => ({ ...one, length: one.family === 4 ? Math.min(32, one.length) : one.length }));
+
+function spec({ kind, way, family, length, words }: Case): RouteOperation {
+  const bytes = Buffer.alloc(16);
+  for (const [i, each] of words.entries()) bytes.writeUInt32BE(each, i * 4);
+  const destination = `${addressText(bytes, 0, family === 4 ? 4 : 16)}/${length}`;
+  return { kind, route: { ...ways[way], destination } };
+}
+
+function batchOf(cases: readonly Case[]): RouteBatch {
+  const stamps = new Map<string, RouteStamp>();
+  const batch = new RouteBatch();
+  for (const each of cases) {
+    const { kind, way, family, length, words, stamped } = each;
+    if (!stamped) {
+      batch.addOperation(spec(each));
+      continue;
+    }
+    const key = `${kind} ${way} ${family}`;
+    const stamp = stamps.get(key) ?? new RouteStamp(kind, family, ways[way]!);
+    stamps.set(key, stamp);
+    batch.add(stamp, length, ...words);
+  }
+  return batch;
+}
+
+test("a stamp gives the bytes of the straightforward form", () => {
+  fc.assert(
+    fc.property(fc.array(operation, { minLength: 1, maxLength: 40 }), (cases) => {
+      const batch = batchOf(cases);
+      const writer = new MessageWriter();
+      for (const each of cases) encodeOperation(writer, spec(each));
+      writer.seal(7, 4);
+      const [part, more] = batch.parts(1000, 1_000_000);
+      part!.seal(7, 4);
+      assert.equal(more, undefined);
+      assert.equal(batch.count, cases.length);
+      assert.equal(part!.bytes.toString("hex"), writer.bytes.toString("hex", 0, writer.length));
+    }),
+  );
+});
+
+test("what is too much for one send goes in several, each in bounds, in order", () => {
+  const bounds = [fc.integer({ min: 1, max: 9 }), fc.integer({ min: 200, max: 900 })] as const;
+  fc.assert(
+    fc.property(fc.array(operation, { maxLength: 40 }), ...bounds, (cases, messages, bytes) => {
+      const batch = batchOf(cases);
+      const whole = batchOf(cases).parts(1000, 1_000_000)[0]?.bytes.toString("hex") ?? "";
+      const parts = batch.parts(messages, bytes);
+      assert.equal(parts.map((part) => part.bytes.toString("hex")).join(""), whole);
+      let first = 0;
+      for (const part of parts) {
+        assert.equal(part.first, first);
+        assert.ok(part.count <= messages && part.length <= bytes);
+        first += part.count;
+      }
+      assert.equal(first, cases.length);
+    }),
+  );
+});
+
+test("a batch used again is as a new one", () => {
+  const cases = fc.sample(operation, { numRuns: 9, seed: 1 });
+  const batch = batchOf(cases);
+  batch.parts(99, 9999)[0]!.seal(1, 4);
+  batch.reset();
+  assert.deepEqual([batch.count, batch.length, batch.parts(9, 9999)], [0, 0, []]);
+  const [only] = cases;
+  batch.addOperation(spec(only!));
+  const fresh = batchOf([{ ...only!, stamped: false }]).parts(9, 9999)[0]!;
+  assert.deepEqual(batch.parts(9, 9999)[0]!.bytes, fresh.bytes);
+});
+
+test("failures are told by their place in the batch, over several sends too", async () => {
+  const sys = new ScriptedSys();
+  sys.receiveBufferBytes = 4 * 1664;
+  sys.onSend = () => {
+    const sent = sys.sent.at(-1)!;
+    for (const number of sent) if (number % 3 === 0) sys.answers.push(errorMessage(number, 17));
+    sys.answers.push(errorMessage(sent.at(-1)!, sent.at(-1)! % 3 === 0 ? 17 : 0));
+  };
+  const { routes } = new RouteNetlink({ sys });
+  const stamp = new RouteStamp("add", 4, ways[0]!);
+  const batch = new RouteBatch();
+  for (let i = 0; i < 10; i++) batch.add(stamp, 32, i);
+  const failures = await routes.send(batch);
+  assert.deepEqual(
+    sys.sent.map((numbers) => numbers.length),
+    [4, 4, 2],
+  );
+  assert.deepEqual([...failures.keys()], [2, 5, 8]);
+  assert.equal(failures.get(2)?.code, "EEXIST");
+  assert.equal((await routes.send(new RouteBatch())).size, 0);
+});

@@ -1,0 +1,154 @@
+/**
+ * Plans portions of prefixes: what is wanted against what there is, into operations.
+ *
+ * Nearly all prefixes are usual: one route of ours or none is there, one that has a way and that
+ * the guards allow is wanted, or none. Of those what to do is read off two numbers here. Anything
+ * else goes the straightforward way, `evaluate` and `planPrefix`, which decide the same for the
+ * usual ones.
+ */
+import type { IpAddress, IpFamily } from "../ip/address.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { type Agenda, Portion } from "./agenda.ts";
+import type { Applier } from "./applier.ts";
+import { evaluate, waysOf } from "./evaluate.ts";
+import type { Guards } from "./guards.ts";
+import { BATCH_OPERATIONS_MAX, PORTION_PREFIXES, TURN_MS } from "./limits.ts";
+import type { KernelObserver } from "./observer.ts";
+import { OperationKind } from "./operation-batch.ts";
+import { planPrefix } from "./plan.ts";
+import type { Tunnels } from "./ports.ts";
+import type { PrefixId } from "./prefix-index.ts";
+import { PrefixSet } from "./prefix-set.ts";
+import { type AddressWords, addressWords } from "./quick-guards.ts";
+import type { Shape } from "./shapes.ts";
+import { UNUSUAL } from "./view.ts";
+
+/** Where a list of next hops leads. */
+interface Usual {
+  readonly family: IpFamily;
+  /** Undefined: a case for the straightforward way. */
+  readonly shape: Shape | undefined;
+  readonly words: AddressWords;
+}
+
+export interface PlannerDeps {
+  readonly clock: Clock;
+  readonly observer: KernelObserver;
+  readonly agenda: Agenda;
+  readonly applier: Applier;
+  readonly tunnels: Tunnels | undefined;
+  readonly dryRun: boolean;
+}
+
+export class Planner {
+  readonly #deps: PlannerDeps;
+  readonly #portion: Portion;
+  /** By the list of next hops itself; of one turn, for what next hops lead to may change. */
+  readonly #usual = new Map<readonly IpAddress[], Usual>();
+  /** Prefixes that BGP has spoken of; kept only until convergence. */
+  readonly #spoken: PrefixSet;
+  #converged = false;
+
+  constructor(deps: PlannerDeps) {
+    this.#deps = deps;
+    this.#portion = new Portion(deps.observer.index);
+    this.#spoken = new PrefixSet(deps.observer.index);
+  }
+
+  /** BGP has spoken of this prefix: what it does not want there may go. */
+  speak(id: PrefixId): void {
+    if (!this.#converged) this.#spoken.add(id);
+  }
+
+  /** BGP has spoken of all. */
+  converge(): void {
+    this.#converged = true;
+    this.#spoken.clear();
+  }
+
+  /** Plans as much as there is, fits a send and may be done in one go; false: there was nothing. */
+  planSome(guards: Guards): boolean {
+    const { clock, agenda, applier } = this.#deps;
+    const portion = this.#portion;
+    const end = clock.now() + TURN_MS;
+    let any = false;
+    this.#usual.clear();
+    while (agenda.next(portion)) {
+      any = true;
+      if (!this.#converged && !this.#deps.dryRun) this.#noteSpoken();
+      this.plan(portion, guards);
+      if (applier.pending > BATCH_OPERATIONS_MAX - PORTION_PREFIXES || clock.now() >= end) break;
+    }
+    portion.begin(4);
+    return any;
+  }
+
+  plan(portion: Portion, guards: Guards): void {
+    const { prefixes, nextHops: lists } = portion.batch;
+    const { family } = prefixes;
+    const { applier, observer } = this.#deps;
+    const { view } = observer;
+    for (let row = 0; row < prefixes.count; row++) {
+      const id = portion.ids[row]!;
+      const nextHops = lists[row]!;
+      if (applier.isBusy(id)) {
+        // What the kernel has for it is known when that is done.
+        applier.lookAgain(id);
+        continue;
+      }
+      const entry = view.entry(id);
+      if (entry === UNUSUAL) {
+        this.#planUnusual(id, nextHops, guards);
+      } else if (nextHops.length === 0) {
+        if (entry === 0 || !this.#mayDelete(id)) applier.settled(id, undefined);
+        else applier.add(id, OperationKind.delete, view.shapes.at(entry), nextHops);
+      } else {
+        const { shape, words } = this.#usualOf(family, nextHops);
+        if (shape === undefined || !guards.allows(prefixes, row, words)) {
+          this.#planUnusual(id, nextHops, guards);
+        } else if (entry === shape.id) {
+          applier.settled(id, undefined);
+        } else {
+          const kind = entry === 0 ? OperationKind.create : OperationKind.replace;
+          applier.add(id, kind, shape, nextHops);
+        }
+      }
+    }
+  }
+
+  #usualOf(family: IpFamily, nextHops: readonly IpAddress[]): Usual {
+    let usual = this.#usual.get(nextHops);
+    if (usual === undefined || usual.family !== family) {
+      const { observer, tunnels } = this.#deps;
+      const { topology, view } = observer;
+      const { hops, source, bad, ...ways } = waysOf(family, nextHops, topology, tunnels);
+      const shape = bad === undefined ? view.shapes.of(family, hops, source) : undefined;
+      const words = addressWords(shape === undefined ? [] : ways.nextHops);
+      usual = { family, shape, words };
+      this.#usual.set(nextHops, usual);
+    }
+    return usual;
+  }
+
+  /** The straightforward way, for anything. */
+  #planUnusual(id: PrefixId, nextHops: readonly IpAddress[], guards: Guards): void {
+    const { observer, applier, tunnels } = this.#deps;
+    const { view, topology, index } = observer;
+    const prefix = index.prefix(id);
+    const desired = nextHops.length === 0 ? undefined : { prefix, nextHops };
+    const { wanted, condition } = evaluate(desired, guards, topology, tunnels);
+    const plan = planPrefix(prefix, wanted, view.at(id), this.#mayDelete(id));
+    applier.addPlan(id, { prefix, nextHops }, plan, condition);
+  }
+
+  #mayDelete(id: PrefixId): boolean {
+    return this.#converged || this.#spoken.has(id);
+  }
+
+  #noteSpoken(): void {
+    const { ids, spoken, count, batch } = this.#portion;
+    for (let row = 0; row < count; row++) {
+      if (spoken || batch.nextHops[row]!.length > 0) this.#spoken.add(ids[row]!);
+    }
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * The guards by number: whether a prefix may be installed, without the words for why not. Says yes
+ * only where {@link Guards.refusal} has nothing to say.
+ */
+import { addressBytes, type IpAddress, type IpFamily } from "../ip/address.ts";
+import { type Prefix, prefixFamily } from "../ip/prefix.ts";
+import { PrefixBatch, pushPrefix } from "../ip/prefix-batch.ts";
+
+const FAMILIES = [4, 6] as const;
+
+/** Addresses as words, four each, the most significant first; IPv4 has the first alone. */
+export type AddressWords = Uint32Array;
+
+export class QuickGuards {
+  /** By family: no overlap with these; not inside of those. */
+  readonly #notRoutable: Readonly<Record<IpFamily, PrefixBatch>>;
+  readonly #own: Readonly<Record<IpFamily, PrefixBatch>>;
+  /** By family, in order. */
+  readonly #protected: Readonly<Record<IpFamily, AddressWords>>;
+
+  constructor(
+    notRoutable: readonly Prefix[],
+    ownPodCidrs: readonly Prefix[],
+    protectedAddresses: Iterable<IpAddress>,
+  ) {
+    this.#notRoutable = batchesOf(notRoutable);
+    this.#own = batchesOf(ownPodCidrs);
+    const addresses = [...protectedAddresses];
+    this.#protected = {
+      4: sortedWords(addresses.filter((address) => !address.includes(":"))),
+      6: sortedWords(addresses.filter((address) => address.includes(":"))),
+    };
+  }
+
+  /** Whether row `row` of the batch may be installed by way of these next hops of its family. */
+  allows(prefixes: PrefixBatch, row: number, nextHops: AddressWords): boolean {
+    const { family } = prefixes;
+    const length = prefixes.length[row]!;
+    if (length === 0) return false;
+    const bad = this.#notRoutable[family];
+    for (let i = 0; i < bad.count; i++) {
+      if (agree(prefixes, row, bad, i, Math.min(length, bad.length[i]!))) return false;
+    }
+    const own = this.#own[family];
+    for (let i = 0; i < own.count; i++) {
+      const bits = own.length[i]!;
+      if (bits <= length && agree(prefixes, row, own, i, bits)) return false;
+    }
+    for (let at = 0; at < nextHops.length; at += 4) {
+      if (covers(prefixes, row, nextHops, at)) return false;
+    }
+    return !this.#coversProtected(prefixes, row);
+  }
+
+  #coversProtected(prefixes: PrefixBatch, row: number): boolean {
+    const words = this.#protected[prefixes.family];
+    let low = 0;
+    let high = words.length >>> 2;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (isBelow(words, middle * 4, prefixes, row)) low = middle + 1;
+      else high = middle;
+    }
+    return low * 4 < words.length && covers(prefixes, row, words, low * 4);
+  }
+}
+
+/** The words of addresses of one family. */
+export function addressWords(addresses: readonly IpAddress[]): AddressWords {
+  const words = new Uint32Array(addresses.length * 4);
+  for (const [i, address] of addresses.entries()) {
+    const bytes = addressBytes(address);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    for (let at = 0; at < bytes.length; at += 4) words[i * 4 + at / 4] = view.getUint32(at);
+  }
+  return words;
+}
+
+function sortedWords(addresses: readonly IpAddress[]): AddressWords {
+  const each = addresses.map((address) => addressWords([address]));
+  each.sort((a, b) => a[0]! - b[0]! || a[1]! - b[1]! || a[2]! - b[2]! || a[3]! - b[3]!);
+  const words = new Uint32Array(each.length * 4);
+  for (const [i, one] of each.entries()) words.set(one, i * 4);
+  return words;
+}
+
+function batchesOf(prefixes: readonly Prefix[]): Record<IpFamily, PrefixBatch> {
+  const batches = { 4: new PrefixBatch(16), 6: new PrefixBatch(16) };
+  for (const family of FAMILIES) batches[family].reset(family);
+  for (const prefix of prefixes) pushPrefix(batches[prefixFamily(prefix)], prefix);
+  return batches;
+}
+
+/** Whether the first bits of two prefixes are the same. */
+function agree(a: PrefixBatch, i: number, b: PrefixBatch, j: number, bits: number): boolean {
+  if (!agreeWord(a.word0[i]!, b.word0[j]!, bits)) return false;
+  if (bits <= 32) return true;
+  return (
+    agreeWord(a.word1[i]!, b.word1[j]!, bits - 32) &&
+    agreeWord(a.word2[i]!, b.word2[j]!, bits - 64) &&
+    agreeWord(a.word3[i]!, b.word3[j]!, bits - 96)
+  );
+}
+
+/** Whether the prefix holds the address. */
+function covers(prefixes: PrefixBatch, row: number, words: AddressWords, at: number): boolean {
+  const bits = prefixes.length[row]!;
+  if (!agreeWord(prefixes.word0[row]!, words[at]!, bits)) return false;
+  if (bits <= 32) return true;
+  return (
+    agreeWord(prefixes.word1[row]!, words[at + 1]!, bits - 32) &&
+    agreeWord(prefixes.word2[row]!, words[at + 2]!, bits - 64) &&
+    agreeWord(prefixes.word3[row]!, words[at + 3]!, bits - 96)
+  );
+}
+
+function agreeWord(a: number, b: number, bits: number): boolean {
+  if (bits >= 32) return a === b;
+  return bits <= 0 || (a ^ b) >>> (32 - bits) === 0;
+}
+
+/** Whether the address is below the first one of the prefix. */
+function isBelow(words: AddressWords, at: number, prefixes: PrefixBatch, row: number): boolean {
+  if (words[at] !== prefixes.word0[row]) return words[at]! < prefixes.word0[row]!;
+  if (prefixes.family === 4) return false;
+  if (words[at + 1] !== prefixes.word1[row]) return words[at + 1]! < prefixes.word1[row]!;
+  if (words[at + 2] !== prefixes.word2[row]) return words[at + 2]! < prefixes.word2[row]!;
+  return words[at + 3]! < prefixes.word3[row]!;
+}

@@ -1,0 +1,29 @@
+/** Several sends to the kernel at a time. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { line, route } from "./fake-kernel.ts";
+import { Harness } from "./harness.ts";
+
+const P1 = "10.233.65.0/24";
+const P2 = "10.233.66.0/24";
+const A = "192.168.50.51";
+const B = "192.168.50.52";
+const lines = (...routes: ReturnType<typeof route>[]) => routes.map(line).sort();
+
+test("what changes while the kernel is at work is seen to when it is done", async () => {
+  const h = new Harness();
+  await h.started();
+  h.kernel.answerMs = 50;
+  h.change(P1, A);
+  await h.rest(5);
+  h.change(P1, B);
+  await h.rest(5);
+  h.change(P2, A);
+  await h.rest(5);
+  assert.deepEqual(h.tried(), [`create ${P1}`, `create ${P2}`], "one at a time for a prefix");
+  assert.ok(h.controller.status().pending > 0);
+  await h.rest(200);
+  assert.deepEqual(h.tried(), [`replace ${P1}`]);
+  assert.deepEqual(h.kernel.ours(), lines(route(P1, { via: B }), route(P2, { via: A })));
+  assert.equal(h.controller.status().pending, 0);
+});

@@ -1,0 +1,153 @@
+/** The view in columns agrees with lists of routes by prefix, whatever happens. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { type Prefix, prefix, prefixFamily } from "../../src/ip/prefix.ts";
+import { PrefixIndex } from "../../src/routes/prefix-index.ts";
+import {
+  hasOurKey,
+  isOurs,
+  type KernelRoute,
+  type RouteOperation,
+  sameRoute,
+} from "../../src/routes/types.ts";
+import { RouteView, UNUSUAL } from "../../src/routes/view.ts";
+import { address, line, route, STATIC } from "./fake-kernel.ts";
+
+const PREFIXES = ["10.233.65.0/24", "10.233.66.0/24", "fd00:65::/64"] as const;
+
+const someRoute: fc.Arbitrary<KernelRoute> = fc
+  .record({
+    of: fc.constantFrom(...PREFIXES),
+    hops: fc.subarray([51, 52], { minLength: 1 }),
+    protocol: fc.constantFrom(17, 17, 17, STATIC),
+    metric: fc.constantFrom(undefined, undefined, 5),
+    plain: fc.constantFrom(true, true, false),
+    source: fc.constantFrom(undefined, undefined, address("192.168.50.50")),
+  })
+  .map(({ of, hops, metric, ...same }) => {
+    const via = hops.map((hop) => (of.includes(":") ? `2001:db8::${hop}` : `192.168.50.${hop}`));
+    return route(of, { via, ...same, ...(metric === undefined ? {} : { metric }) });
+  });
+
+type Step =
+  | { readonly kind: "add" | "create" | "replace" | "delete"; readonly route: KernelRoute }
+  | { readonly kind: "event"; readonly route: KernelRoute; readonly change: "new" | "delete" }
+  | { readonly kind: "make" | "unmake"; readonly route: KernelRoute };
+
+const step: fc.Arbitrary<Step> = fc.record({
+  kind: fc.constantFrom("add", "create", "replace", "delete", "event", "make", "unmake"),
+  route: someRoute,
+  change: fc.constantFrom("new", "delete"),
+});
+
+/** The same with a list of objects for each prefix. */
+class PlainView {
+  readonly lists = new Map<Prefix, readonly KernelRoute[]>();
+
+  at(of: Prefix): readonly KernelRoute[] {
+    return this.lists.get(of) ?? [];
+  }
+
+  applied(operation: RouteOperation): void {
+    const { prefix: of } = operation;
+    const routes = this.at(of);
+    if (operation.kind === "delete") {
+      this.lists.set(
+        of,
+        routes.filter((other) => !sameRoute(other, operation.route)),
+      );
+      return;
+    }
+    const made = { ...route(of), hops: operation.hops, source: operation.source };
+    const at = routes.findIndex((one) => isOurs(one) && hasOurKey(one, prefixFamily(of)));
+    const replaces = operation.kind === "replace" && at >= 0;
+    this.lists.set(of, replaces ? routes.with(at, made) : [...routes, made]);
+  }
+
+  observed(change: "new" | "delete", one: KernelRoute): void {
+    const routes = this.at(one.prefix);
+    const known = routes.findIndex((other) => sameRoute(other, one));
+    if (change === "delete" && known >= 0) this.lists.set(one.prefix, routes.toSpliced(known, 1));
+    else if (change === "new" && known < 0) this.lists.set(one.prefix, [...routes, one]);
+  }
+}
+
+function isUsual(routes: readonly KernelRoute[]): boolean {
+  const [only] = routes;
+  const family = only === undefined ? 4 : prefixFamily(only.prefix);
+  return routes.length === 1 && isOurs(only!) && hasOurKey(only!, family) && only!.plain;
+}
+
+test("the view agrees with lists of routes after any history", () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const index = new PrefixIndex(7, () => true);
+      const view = new RouteView(index);
+      const plain = new PlainView();
+      for (const one of steps) run(one, index, view, plain);
+      let installed = 0;
+      let ours = 0;
+      for (const text of PREFIXES) {
+        const of = prefix(text);
+        const id = index.insertText(of);
+        const expected = plain.at(of);
+        assert.deepEqual(view.at(id).map(describe), expected.map(describe));
+        assert.equal(view.has(id), expected.length > 0);
+        const entry = view.entry(id);
+        assert.equal(entry !== 0 && entry !== UNUSUAL, isUsual(expected));
+        const mine = expected.filter(isOurs);
+        ours += mine.length;
+        if (mine.some((each) => hasOurKey(each, prefixFamily(of)))) installed++;
+      }
+      assert.deepEqual([view.installed, view.countOurs()], [installed, ours]);
+    }),
+  );
+});
+
+function run(one: Step, index: PrefixIndex, view: RouteView, plain: PlainView): void {
+  const { kind, route: subject } = one;
+  const { prefix: of, hops, source } = subject;
+  const id = index.insertText(of);
+  const family = prefixFamily(of);
+  const known = plain.at(of);
+  switch (kind) {
+    case "add":
+      view.add(subject);
+      plain.lists.set(of, [...known, subject]);
+      return;
+    case "event":
+      view.observe(id, { change: one.change, route: subject, replaced: false });
+      plain.observed(one.change, subject);
+      return;
+    case "delete":
+    case "create":
+    case "replace": {
+      const target = known[0] ?? subject;
+      const operation: RouteOperation =
+        kind === "delete"
+          ? { kind, prefix: of, route: target }
+          : { kind, prefix: of, hops, source };
+      view.applied(id, operation);
+      plain.applied(operation);
+      return;
+    }
+    case "make": {
+      if (known.length > 0 && !isUsual(known)) return;
+      const shape = view.shapes.of(family, hops, source);
+      view.make(id, shape);
+      plain.lists.set(of, [{ ...route(of), hops: shape.hops, source }]);
+      return;
+    }
+    case "unmake":
+      if (!isUsual(known)) return;
+      view.unmake(id);
+      plain.lists.set(of, []);
+  }
+}
+
+/** Ways in one order: their order has no meaning. */
+function describe(one: KernelRoute): string {
+  const hops = [...one.hops].sort((a, b) => (a.gateway! < b.gateway! ? -1 : 1));
+  return `${line({ ...one, hops })} ${one.source} ${one.plain}`;
+}
