@@ -15,7 +15,7 @@ export const CONDITIONS_KEPT_MAX = 4_000;
 /** Conditions listed by `status()`. Beyond: counted in `conditionsTotal`, not listed. */
 export const CONDITIONS_LISTED_MAX = 200;
 /** A dry run looks at all routes again when so long, and as long as they changed, nothing did. */
-export const SURVEY_QUIET_MS = 10;
+export const SURVEY_QUIET_MS = 200;
 /** It waits no longer than this from the first change on. */
 export const SURVEY_WAIT_MAX_MS = 10_000;
 /** Operations listed by `status()` of a dry run. Beyond: counted in `plannedTotal`, not listed. */

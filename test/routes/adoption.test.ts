@@ -125,7 +125,7 @@ test("a dry run plans, shows and changes nothing", async () => {
   h.want(P2, A);
   await h.started();
   h.change("10.233.68.0/24", B);
-  await h.rest();
+  await h.rest(300);
   const before = h.controller.status();
   assert.deepEqual(before.planned, [
     `replace ${P2} via ${A} dev enp1s0 proto 17`,
@@ -138,7 +138,7 @@ test("a dry run plans, shows and changes nothing", async () => {
   assert.equal(plannedTotal, 3);
   assert.ok(planned.includes(`delete ${P3} via ${B} dev enp1s0 proto 17`));
   h.change("10.233.68.0/24");
-  await h.rest();
+  await h.rest(300);
   assert.equal(h.controller.status().plannedTotal, 2);
 });
 
@@ -169,11 +169,11 @@ test("a dry run waits until changes cease, yet not for ever, and keeps nothing o
   assert.equal(h.controller.status().plannedTotal, 0, "not while it changes");
   await h.rest();
   assert.equal(h.controller.status().plannedTotal, 0, "nor as soon as it pauses");
-  await h.rest(500);
+  await h.rest(700);
   assert.equal(h.controller.status().plannedTotal, 100);
   h.want("10.235.0.0/24", A);
   h.controller.wantedChanged();
-  await h.rest();
+  await h.rest(300);
   assert.equal(h.controller.status().plannedTotal, 101, "which ones need not be told");
   for (let i = 0; i < 2_200; i++) {
     h.change("10.236.0.0/24", ...(i % 2 === 0 ? [A] : [B]));
