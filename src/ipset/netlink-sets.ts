@@ -45,10 +45,7 @@ export class NetlinkSets implements SetsKernel {
   }
 
   add(name: string, members: readonly string[]): Promise<readonly MemberFailure[]> {
-    return this.#ask(async (sets) => {
-      const entries = members.map((member) => ({ member, timeout: 0 }));
-      return (await sets.add(name, entries)).map(failureOf);
-    });
+    return this.#ask(async (sets) => (await sets.add(name, members, FOR_EVER)).map(failureOf));
   }
 
   remove(name: string, members: readonly string[]): Promise<readonly MemberFailure[]> {
@@ -102,6 +99,7 @@ function withoutIpSet(error: unknown): unknown {
   return new SetsError("unavailable", message, { cause: error });
 }
 
+const FOR_EVER = { timeout: 0 } as const;
 const NO_SUBSYSTEM: ReadonlySet<string> = new Set(["EINVAL", "EOPNOTSUPP", "PROTOCOL"]);
 
 function kindOf(error: NetlinkError): SetsErrorKind {

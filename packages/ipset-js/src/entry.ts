@@ -61,12 +61,6 @@ export function formatEntry(entry: SetEntry): string {
   return `${entry.member}${timeout}${nomatch}${comment}`;
 }
 
-/** At most this many bytes does an entry take in a message, its number in it included. */
-export function entryBytes(wire: WireEntry): number {
-  const comment = wire.comment === undefined ? 0 : 8 + Buffer.byteLength(wire.comment);
-  return 80 + comment;
-}
-
 /** Throws `EINVAL` when it is no timeout, in seconds; undefined is none to check. */
 export function checkTimeout(seconds: number | undefined): void {
   if (seconds === undefined) return;

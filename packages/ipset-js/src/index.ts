@@ -2,6 +2,7 @@
 export { formatEntry, type SetEntry } from "./entry.ts";
 export { IpsetErrno, IpsetError } from "./errors.ts";
 export {
+  type ChangeOptions,
   type EntryFailure,
   type ExistOptions,
   IpSets,

@@ -19,12 +19,13 @@ import {
   REQUEST_OFFSET,
   type Sys,
 } from "netlink-ts";
-import { decodeEntry, encodeEntry, entryBytes, type SetEntry } from "./entry.ts";
+import { checkTimeout, decodeEntry, encodeEntry, type SetEntry } from "./entry.ts";
+import { EntryBlock } from "./entry-block.ts";
 import { IpsetErrno, IpsetError } from "./errors.ts";
 import {
   ENTRIES_AT_ONCE_MAX,
   ENTRIES_BYTES_MAX,
-  ENTRIES_PER_MESSAGE_MAX,
+  ENTRY_BYTES_MAX,
   ENTRY_FAILURES_MAX,
 } from "./limits.ts";
 import {
@@ -40,8 +41,8 @@ import {
   ListFlag,
   readBody,
   readMessage,
-  type WireEntry,
   type WireMessage,
+  writeChange,
   writeMessage,
 } from "./wire.ts";
 
@@ -65,6 +66,11 @@ export interface ListedSet extends SetHeader {
 export interface ExistOptions {
   /** Take it as done when it is (or is not) there already; true unless told. */
   readonly exist?: boolean;
+}
+
+export interface ChangeOptions extends ExistOptions {
+  /** Seconds, for entries that say none themselves; for sets made with a timeout. */
+  readonly timeout?: number;
 }
 
 export class IpSets {
@@ -110,7 +116,7 @@ export class IpSets {
   add(
     name: string,
     entries: readonly (SetEntry | string)[],
-    options: ExistOptions = {},
+    options: ChangeOptions = {},
   ): Promise<EntryFailure[]> {
     return this.#change(Command.ADD, name, entries, options);
   }
@@ -119,7 +125,7 @@ export class IpSets {
   delete(
     name: string,
     entries: readonly (SetEntry | string)[],
-    options: ExistOptions = {},
+    options: ChangeOptions = {},
   ): Promise<EntryFailure[]> {
     return this.#change(Command.DELETE, name, entries, options);
   }
@@ -235,28 +241,28 @@ export class IpSets {
     command: number,
     name: string,
     entries: readonly (SetEntry | string)[],
-    options: ExistOptions,
+    options: ChangeOptions,
   ): Promise<EntryFailure[]> {
     const failures = new Map<number, EntryFailure>();
     const fail = (index: number, error: NetlinkError) => {
       failures.set(index, { index, entry: plain(entries[index] as SetEntry | string), error });
     };
+    checkTimeout(options.timeout);
+    const block = new EntryBlock(Math.min(ENTRIES_BYTES_MAX, entries.length * ENTRY_BYTES_MAX));
+    const flags = Flag.REQUEST | exclusive(options);
     let next = 0;
     while (next < entries.length && failures.size < ENTRY_FAILURES_MAX) {
-      const chunk = takeChunk(entries, next, fail);
-      next = chunk.end;
-      if (chunk.wire.length === 0) continue;
-      const flags = Flag.REQUEST | exclusive(options);
-      const content = { name, line: 0, entries: chunk.wire };
+      next = fill(block, entries, next, options.timeout, fail);
+      if (block.count === 0) continue;
       try {
         await this.#socket.request(
-          (writer) => writeMessage(writer, command, flags, content),
+          (writer) => writeChange(writer, command, flags, name, block.bytes),
           undefined,
-          { atOnce: chunk.wire.length <= ENTRIES_AT_ONCE_MAX },
+          { atOnce: block.count <= ENTRIES_AT_ONCE_MAX },
         );
       } catch (error) {
-        const index = error instanceof IpsetError ? chunk.indexes[error.line - 1] : undefined;
-        if (index === undefined) throw error;
+        const index = error instanceof IpsetError ? error.line - 1 : -1;
+        if (index < 0) throw error;
         fail(index, error as IpsetError);
         next = index + 1;
       }
@@ -266,39 +272,27 @@ export class IpSets {
   }
 }
 
-interface Chunk {
-  readonly wire: readonly WireEntry[];
-  /** Where in the whole list each of them stands. */
-  readonly indexes: readonly number[];
-  /** Where the next chunk begins. */
-  readonly end: number;
-}
-
-/** As many entries as one message takes; those without a wire form go to `fail`. */
-function takeChunk(
+/**
+ * Takes as many entries as one message has room for, and gives where the next one begins; those
+ * without a wire form go to `fail`. The kernel calls an entry by its position in the whole list.
+ */
+function fill(
+  block: EntryBlock,
   entries: readonly (SetEntry | string)[],
   start: number,
+  timeout: number | undefined,
   fail: (index: number, error: NetlinkError) => void,
-): Chunk {
-  const wire: WireEntry[] = [];
-  const indexes: number[] = [];
-  let bytes = 0;
-  let index = start;
-  for (; index < entries.length && wire.length < ENTRIES_PER_MESSAGE_MAX; index++) {
-    let encoded: WireEntry;
+): number {
+  block.reset();
+  for (let index = start; index < entries.length; index++) {
     try {
-      encoded = encodeEntry(plain(entries[index] as SetEntry | string));
+      if (!block.add(entries[index] as SetEntry | string, timeout, index + 1)) return index;
     } catch (error) {
       if (!(error instanceof NetlinkError)) throw error;
       fail(index, error);
-      continue;
     }
-    bytes += entryBytes(encoded);
-    if (bytes > ENTRIES_BYTES_MAX) break;
-    indexes.push(index);
-    wire.push({ ...encoded, line: indexes.length });
   }
-  return { wire, indexes, end: index };
+  return entries.length;
 }
 
 function notTried(): NetlinkError {

@@ -129,14 +129,17 @@ const header = new AttributeSet<WireHeader>({
 
 const ENTRY_TYPE = 7;
 
+/** `DATA {entry}`, of which there are many in an ADD. */
+export function encodeWireEntry(writer: MessageWriter, one: WireEntry): void {
+  const start = writer.beginAttribute(ENTRY_TYPE | NESTED);
+  entry.encode(writer, one);
+  writer.endAttribute(start);
+}
+
 /** `ADT [ DATA {entry} … ]`. */
 const entries: ValueCodec<readonly WireEntry[]> = {
   encode(writer, list) {
-    for (const one of list) {
-      const start = writer.beginAttribute(ENTRY_TYPE | NESTED);
-      entry.encode(writer, one);
-      writer.endAttribute(start);
-    }
+    for (const one of list) encodeWireEntry(writer, one);
   },
   decode(bytes, start, end) {
     const list: WireEntry[] = [];
@@ -149,6 +152,7 @@ const entries: ValueCodec<readonly WireEntry[]> = {
 
 /** DATA is a set's header in most messages; in TEST it is an entry, see {@link writeMessage}. */
 const DATA_TYPE = 7;
+const ENTRIES_TYPE = 8;
 const message = new AttributeSet<WireMessage>({
   version: row(1, u8),
   name: row(2, textCodec(NAME_BYTES_MAX)),
@@ -158,7 +162,7 @@ const message = new AttributeSet<WireMessage>({
   flags: row(6 | NET_BYTEORDER, be32),
   header: row(DATA_TYPE | NESTED, nest(header)),
   line: row(9 | NET_BYTEORDER, be32),
-  entries: row(8 | NESTED, entries),
+  entries: row(ENTRIES_TYPE | NESTED, entries),
   revisionMin: row(10, u8),
 });
 
@@ -170,17 +174,36 @@ export function writeMessage(
   content: WireMessage,
   tested?: WireEntry,
 ): void {
-  writer.begin((SUBSYSTEM << 8) | command, flags);
-  // The tool says INET whatever the set is; the FAMILY attribute counts.
-  writer.u8(AddressFamily.INET);
-  writer.zeros(FAMILY_HEADER_BYTES - 1);
-  message.encode(writer, { version: PROTOCOL_VERSION, ...content });
+  begin(writer, command, flags, content);
   if (tested !== undefined) {
     const start = writer.beginAttribute(DATA_TYPE | NESTED);
     entry.encode(writer, tested);
     writer.endAttribute(start);
   }
   writer.end();
+}
+
+/** Writes an ADD or DELETE; `entries` as {@link encodeWireEntry} writes them. */
+export function writeChange(
+  writer: MessageWriter,
+  command: number,
+  flags: number,
+  name: string,
+  entries: Uint8Array,
+): void {
+  begin(writer, command, flags, { name, line: 0 });
+  const start = writer.beginAttribute(ENTRIES_TYPE | NESTED);
+  writer.raw(entries);
+  writer.endAttribute(start);
+  writer.end();
+}
+
+function begin(writer: MessageWriter, command: number, flags: number, content: WireMessage): void {
+  writer.begin((SUBSYSTEM << 8) | command, flags);
+  // The tool says INET whatever the set is; the FAMILY attribute counts.
+  writer.u8(AddressFamily.INET);
+  writer.zeros(FAMILY_HEADER_BYTES - 1);
+  message.encode(writer, { version: PROTOCOL_VERSION, ...content });
 }
 
 /** Reads the body of an ipset message; undefined when it is of another netfilter subsystem. */
