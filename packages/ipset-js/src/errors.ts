@@ -47,7 +47,7 @@ export const IpsetErrno = {
 } as const;
 
 export interface IpsetErrorDetail {
-  /** Position of the failing entry in the list that was given, from 1; 0 when it is none's fault. */
+  /** Which entry of the list that was given failed, from 1; 0 when it is none's fault. */
   readonly line?: number;
   readonly text?: string | undefined;
 }
@@ -55,7 +55,7 @@ export interface IpsetErrorDetail {
 /** The kernel refused an ipset request. `code` is a name of {@link IpsetErrno} or of errno. */
 export class IpsetError extends NetlinkError {
   override readonly name: string = "IpsetError";
-  /** Position of the failing entry in the list that was given, from 1; 0 when it is none's fault. */
+  /** Which entry of the list that was given failed, from 1; 0 when it is none's fault. */
   readonly line: number;
 
   constructor(errno: number, detail: IpsetErrorDetail = {}) {

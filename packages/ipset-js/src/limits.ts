@@ -4,7 +4,7 @@
 export const ENTRIES_AT_ONCE_MAX = 16;
 /** Bytes of entries in one message: the length of a nest is a u16. More go in further messages. */
 export const ENTRIES_BYTES_MAX = 60_000;
-/** Bytes that one entry may take: its address, port, protocol, timeout, flags, number and comment. */
+/** What one entry takes in a message with all that it may have; none is larger. */
 export const ENTRY_BYTES_MAX = 84 + 4 + 256;
 /** Refused entries after which a change is given up: the rest is reported with ECANCELED. */
 export const ENTRY_FAILURES_MAX = 64;
