@@ -6,8 +6,10 @@ export const TURN_MS = 6;
 /** Messages of one peer in a row, whatever the clock says; then the next peer's. */
 export const SLICE_MESSAGES_MAX = 512;
 
-/** How often a slice looks at the clock. */
-export const SLICE_CLOCK_EVERY = 16;
+/** A slice looks at the clock after so many octets: what is in a message is what it costs. */
+export const SLICE_CLOCK_OCTETS = 1024;
+/** No message counts for less. */
+export const SHORT_MESSAGE_OCTETS = 64;
 
 /** Kinds of errors counted by name for a peer; further ones count as "other". */
 export const ERROR_KINDS_MAX = 64;

@@ -7,7 +7,7 @@ import type { Clock } from "../../runtime/clock.ts";
 import { MessageFramer } from "../message/framer.ts";
 import type { LocalSide } from "../message/negotiate.ts";
 import type { BgpError, MessageType } from "../message/types.ts";
-import { SLICE_CLOCK_EVERY, SLICE_MESSAGES_MAX } from "./limits.ts";
+import { SHORT_MESSAGE_OCTETS, SLICE_CLOCK_OCTETS, SLICE_MESSAGES_MAX } from "./limits.ts";
 import type { Connection, ConnectionHandler } from "./transport.ts";
 import type { Task, WorkQueue } from "./work-queue.ts";
 
@@ -115,12 +115,17 @@ export class Link implements ConnectionHandler, Task {
   #slice(deadline: number): boolean {
     const { framer } = this;
     this.lookedAt = this.#clock.now();
+    let octets = 0;
     for (let count = 1; this.#open; ) {
       if (framer.next()) {
         this.#owner.linkMessage(this, framer.type, framer.buffer, framer.body, framer.end);
-        const look = count++ % SLICE_CLOCK_EVERY === 0;
-        if (look) this.lookedAt = this.#clock.now();
-        if (count > SLICE_MESSAGES_MAX || (look && this.lookedAt >= deadline)) return this.#open;
+        octets += Math.max(SHORT_MESSAGE_OCTETS, framer.end - framer.body);
+        const look = octets >= SLICE_CLOCK_OCTETS;
+        if (look) {
+          this.lookedAt = this.#clock.now();
+          octets = 0;
+        }
+        if (++count > SLICE_MESSAGES_MAX || (look && this.lookedAt >= deadline)) return this.#open;
       } else if (framer.error !== undefined) {
         this.#owner.linkError(this, framer.error);
         return false;

@@ -137,6 +137,20 @@ test("input that takes longer than the turn holds the peer back until it is done
   assert.equal(link.isBehind, false);
 });
 
+test("long messages have the clock looked at the more often", () => {
+  const bench = new Bench();
+  const { link, messages } = linkOn(bench, TURN_MS);
+  const long = new Uint8Array(3 * 2000);
+  for (let at = 0; at < long.length; at += 2000) {
+    long.fill(0xff, at, at + 16);
+    long.set([2000 >> 8, 2000 & 255, 2], at + 16);
+  }
+  link.received(long);
+  assert.equal(messages(), 1);
+  bench.turn();
+  assert.equal(messages(), 2);
+});
+
 test("a slice is bounded in messages too, whatever the clock says", () => {
   const bench = new Bench();
   const { link, messages } = linkOn(bench, 0);
