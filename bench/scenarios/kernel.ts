@@ -6,6 +6,7 @@ import { now, type PeerSpec } from "../generator/peers.ts";
 import { takeLoopDelay } from "../measure/loop-delay.ts";
 import { cpuSeconds, megabytes, routeCount } from "../measure/processes.ts";
 import { linkAddress, Stage } from "../stage.ts";
+import { kernelFloor, runKernelFloor } from "./kernel-floor.ts";
 import { DIAL_WINDOW, meshNeighbors, meshPeers } from "./mesh-peers.ts";
 import { type Figures, type Measure, type RunOptions, type Scenario, seconds } from "./scenario.ts";
 
@@ -99,7 +100,9 @@ function intoKernel(key: string, size: number, everyMs: number): Scenario {
       `${SENDERS} external senders of ${count} prefixes /24 in all, each sender a next hop, ` +
       `${PREFIXES_PER_UPDATE} an UPDATE: from the first octet written until the kernel's main ` +
       "table has them all, or none of them (the kernel's own count, looked at every " +
-      `${everyMs} ms).`,
+      `${everyMs} ms). The *kernel floor* is the kernel alone: the same routes in the same order, ` +
+      "encoded before the clock starts, sent 3,000 at a time by a program that does nothing else, " +
+      "until the last answer.",
     measures: [
       { key: "load", label: "load", unit: "s", ratio: true },
       { key: "withdraw", label: "withdraw all", unit: "s", ratio: true },
@@ -107,11 +110,17 @@ function intoKernel(key: string, size: number, everyMs: number): Scenario {
       ...USED,
     ],
     chart: { kind: "bars", measures: ["load", "withdraw", "drop"] },
+    contestants: [kernelFloor],
     takes: (kind) => kind.kernel,
     run: async (kind, options) => {
       const each = Math.max(1, Math.round(size / SENDERS / options.scale));
       const stage = await Stage.build(SENDERS);
       try {
+        if (kind.key === kernelFloor.key) {
+          const gateways = Array.from({ length: SENDERS }, (_, i) => linkAddress(i));
+          const sizes = { prefixesEach: each, prefixesPerUpdate: PREFIXES_PER_UPDATE };
+          return await runKernelFloor(stage, { gateways, ...sizes });
+        }
         const peers = Array.from({ length: SENDERS }, (_, i) => senderOf(i, each));
         return await measure(stage, kind, peers, each * SENDERS, SENDERS, options, everyMs);
       } finally {
