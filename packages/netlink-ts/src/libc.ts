@@ -26,6 +26,7 @@ interface Libc {
   getsockopt: Call<[number, number, number, Uint8Array, Uint8Array]>;
   close: Call<[number]>;
   setns: Call<[number, number]>;
+  madvise: Call<[number, number, number]>;
   attachFilter: Call<[number, number, number, SockFprog, number]>;
 }
 
@@ -59,6 +60,7 @@ function libc(): Libc {
     getsockopt: library.func("int getsockopt(int, int, int, void *, void *)"),
     close: library.func("int close(int)"),
     setns: library.func("int setns(int, int)"),
+    madvise: library.func("int madvise(uintptr_t, size_t, int)"),
     attachFilter: library.func("int setsockopt(int, int, int, SockFprog *, uint32_t)"),
   };
   return loaded;
@@ -104,6 +106,11 @@ export const linuxSys: Sys = {
   enterNetworkNamespace: (fd) => checked(libc().setns(fd, CLONE_NEWNET)),
   watch: (fd, onReadable) => watchReadable(fd, onReadable),
 };
+
+/** madvise(2), for a program that wants to give memory back; 0, or minus errno. */
+export function adviseMemory(address: number, bytes: number, advice: number): number {
+  return checked(libc().madvise(address, bytes, advice));
+}
 
 function lengthCell(length: number): Buffer {
   const cell = Buffer.alloc(4);
