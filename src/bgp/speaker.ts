@@ -92,7 +92,7 @@ export class Speaker {
     this.#services = sessionServices(services, this.#work);
     this.#rib = new Rib({
       ...globalsOf(config),
-      now: () => clock.wall(),
+      now: () => this.#work.wall(),
       hashSeed: Math.floor(random() * 2 ** 32),
       onOutputReady: (id) => this.#byRibId.get(id)?.outputReady(),
       onBestDirty: () => this.#best.dirty(this.#work),

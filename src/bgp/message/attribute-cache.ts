@@ -25,6 +25,8 @@ export class AttributeCache {
   #values: (PathAttributes | undefined)[];
   /** Slot of the last `get`, where `put` puts; -1 when the block is too long. */
   #slot: number;
+  /** Slot of the last block that was found or put: the next one is mostly the same. */
+  #last: number;
 
   /** `slots` is a power of two. */
   constructor(slots: number) {
@@ -35,6 +37,7 @@ export class AttributeCache {
     this.#contexts = new Uint8Array(0);
     this.#values = [];
     this.#slot = -1;
+    this.#last = 0;
   }
 
   /**
@@ -47,13 +50,12 @@ export class AttributeCache {
       this.#slot = -1;
       return undefined;
     }
+    this.#slot = this.#last;
+    if (this.#holds(this.#last, buffer, start, length, context)) return this.#values[this.#last];
     const slot = hashOf(buffer, start, end, context) & (this.#slots - 1);
     this.#slot = slot;
-    if (this.#lengths[slot] !== length || this.#contexts[slot] !== context) return undefined;
-    const blocks = this.#blocks;
-    for (let at = start, i = slot * BLOCK_BYTES_MAX; at < end; at++, i++) {
-      if (buffer[at] !== blocks[i]) return undefined;
-    }
+    if (!this.#holds(slot, buffer, start, length, context)) return undefined;
+    this.#last = slot;
     return this.#values[slot];
   }
 
@@ -68,10 +70,29 @@ export class AttributeCache {
     const slot = this.#slot;
     if (slot < 0) return;
     if (this.#blocks.length === 0) this.#allocate();
-    this.#blocks.set(buffer.subarray(start, end), slot * BLOCK_BYTES_MAX);
+    const blocks = this.#blocks;
+    for (let at = start, i = slot * BLOCK_BYTES_MAX; at < end; at++, i++) blocks[i] = buffer[at]!;
     this.#lengths[slot] = end - start;
     this.#contexts[slot] = context;
     this.#values[slot] = value;
+    this.#last = slot;
+  }
+
+  /** Compared from behind: what follows the path tells sets of one peer apart soonest. */
+  #holds(
+    slot: number,
+    buffer: Uint8Array,
+    start: number,
+    length: number,
+    context: number,
+  ): boolean {
+    if (this.#lengths[slot] !== length || this.#contexts[slot] !== context) return false;
+    const blocks = this.#blocks;
+    const block = slot * BLOCK_BYTES_MAX;
+    for (let i = length - 1; i >= 0; i--) {
+      if (buffer[start + i] !== blocks[block + i]) return false;
+    }
+    return true;
   }
 
   #allocate(): void {

@@ -19,6 +19,8 @@ export interface PeerKinds {
 
 export class ExportJudge {
   readonly dependsOnPrefix: boolean;
+  /** Nothing may be told, whatever it is. */
+  readonly rejectsAll: boolean;
   private readonly options: ExportOptions;
   private readonly table: PrefixTable;
   private readonly paths: PathStore;
@@ -45,6 +47,10 @@ export class ExportJudge {
     this.nextHops = nextHops;
     this.peers = peers;
     this.dependsOnPrefix = options.policy?.dependsOnPrefix ?? false;
+    this.rejectsAll =
+      options.policy === undefined
+        ? options.kind === PeerKind.external // RFC 8212 §2
+        : options.policy.constant === REJECTED;
   }
 
   /** Forgets the last verdict: attribute ids may have changed their meaning since. */

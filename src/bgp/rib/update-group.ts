@@ -18,8 +18,8 @@ import type { ExportJudge } from "./export-judge.ts";
 import { type ExportOptions, reflects } from "./export-rules.ts";
 import { GroupMember } from "./group-member.ts";
 import type { GroupLimits } from "./limits.ts";
-import type { PathStore } from "./path-store.ts";
-import type { PeerId } from "./peer-table.ts";
+import { NO_PATH, type PathId, type PathStore } from "./path-store.ts";
+import { type PeerId, PeerKind } from "./peer-table.ts";
 import { NO_ROW, type PrefixTable, type RowId } from "./prefix-table.ts";
 import { RowList } from "./row-list.ts";
 import { RowQueue } from "./row-queue.ts";
@@ -57,6 +57,10 @@ export class UpdateGroup {
   /** Rows from here up to `fillEnd` have not been looked at yet. */
   private fillNext = 1;
   private readonly fillEnd: RowId;
+  /** Is told nothing, ever: then no change is looked at. */
+  private readonly silent: boolean;
+  /** Whether a best path may be told whatever kind of peer it is from. */
+  private readonly fromAll: boolean;
   private readonly told = new RowList();
   private readonly dropped = new RowList();
 
@@ -67,13 +71,19 @@ export class UpdateGroup {
     this.out = parts.out;
     this.table = parts.table;
     this.buckets = parts.buckets;
-    this.fillEnd = parts.table.rowLimit;
+    // With ADD-PATH it may have taken over what its members were told before.
+    this.silent = parts.judge.rejectsAll && !parts.addPath;
+    this.fromAll = parts.options.kind === PeerKind.external;
+    this.fillEnd = this.silent ? 1 : parts.table.rowLimit;
   }
 
   /** The best path of the row, or with ADD-PATH any, has changed. True when there is now work. */
   note(row: RowId): boolean {
-    if (!this.concerns(row) || !this.queue.push(row)) return false;
-    if (!this.out.has(row)) this.table.hold(row);
+    if (this.silent) return false;
+    const told = this.out.has(row);
+    if (!told && !this.addPath && !this.concerns(this.table.best(row))) return false;
+    if (!this.queue.push(row)) return false;
+    if (!told) this.table.hold(row);
     return true;
   }
 
@@ -199,11 +209,12 @@ export class UpdateGroup {
     return this.queue.length > 0 || this.fillNext < this.fillEnd;
   }
 
-  /** False when the row's change can be nothing to this group: keeps 1,000 iBGP peers asleep. */
-  private concerns(row: RowId): boolean {
-    if (this.addPath || this.out.has(row)) return true;
-    const best = this.table.best(row);
-    if (best === 0) return false;
+  /**
+   * False when the best path of a row that was not told of can be nothing to this group: keeps 1,000
+   * iBGP peers asleep.
+   */
+  private concerns(best: PathId): boolean {
+    if (best === NO_PATH || this.fromAll) return best !== NO_PATH;
     const { peers, paths } = this.parts;
     return reflects(peers.kind(paths.peer(best)), this.options.kind);
   }

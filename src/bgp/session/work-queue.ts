@@ -18,10 +18,22 @@ export class WorkQueue {
   readonly #waiting = new Set<Task>();
   /** End of the turn under way; undefined between turns. */
   #deadline: number | undefined;
+  /** Wall clock in the turn under way, once it was asked for. */
+  #wall: number | undefined;
 
   constructor(clock: Clock, transport: Transport) {
     this.#clock = clock;
     this.#transport = transport;
+  }
+
+  /**
+   * Milliseconds since the Unix epoch, as {@link Clock.wall}, but read once in a turn: for what is
+   * noted with each UPDATE of a flood.
+   */
+  wall(): number {
+    if (this.#deadline === undefined) return this.#clock.wall();
+    this.#wall ??= this.#clock.wall();
+    return this.#wall;
   }
 
   /**
@@ -56,6 +68,7 @@ export class WorkQueue {
 
   #nextTurn(): void {
     this.#deadline = undefined;
+    this.#wall = undefined;
     if (this.#waiting.size === 0) return;
     const deadline = this.#openTurn(this.#clock.now());
     // Who has more goes to the end of the round; who comes in during it waits for the next.

@@ -85,7 +85,7 @@ export function decodeSegments(
   dropConfederation: boolean,
 ): readonly AsPathSegment[] | SegmentProblem {
   if (start === end) return EMPTY;
-  const segments: AsPathSegment[] = [];
+  let segments: AsPathSegment[] | undefined;
   for (let at = start; at < end; ) {
     if (end - at < 2) return "segment runs over";
     const type = buffer[at]!;
@@ -99,15 +99,19 @@ export function decodeSegments(
     at += 2;
     const segmentEnd = at + count * asBytes;
     if (segmentEnd > end) return "segment runs over";
-    const asns: number[] = [];
-    for (; at < segmentEnd; at += asBytes) {
+    const asns = new Array<number>(count);
+    for (let i = 0; i < count; i++, at += asBytes) {
       const as = asBytes === 4 ? readU32(buffer, at) : readU16(buffer, at);
       if (as === 0) return "AS 0";
-      asns.push(as);
+      asns[i] = as;
     }
-    if (!confederation) segments.push({ type: type as SegmentType, asns });
+    if (confederation) continue;
+    const segment: AsPathSegment = { type: type as SegmentType, asns };
+    // Mostly there is one; a list that is pushed to takes room for more.
+    if (segments === undefined) segments = [segment];
+    else segments.push(segment);
   }
-  return segments;
+  return segments ?? EMPTY;
 }
 
 function encode(attributes: PathAttributes, out: ByteWriter, context: EncodeContext): void {

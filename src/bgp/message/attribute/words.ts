@@ -8,8 +8,8 @@ export function decodeWords(
   end: number,
 ): readonly number[] | undefined {
   if (end === start || (end - start) % 4 !== 0) return undefined;
-  const words: number[] = [];
-  for (let at = start; at < end; at += 4) words.push(readU32(buffer, at));
+  const words = new Array<number>((end - start) >>> 2);
+  for (let i = 0; i < words.length; i++) words[i] = readU32(buffer, start + 4 * i);
   return words;
 }
 
