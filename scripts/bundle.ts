@@ -89,11 +89,31 @@ const neverUsed: Plugin = {
  * What an agent may never use: credentials of clouds, proxies, files in YAML, programs to run, TLS.
  * None of it is loaded before.
  */
+const LAZY_PACKAGES = ["hpagent", "js-yaml", "jsonpath-plus", "openid-client"].concat(
+  ...["socks", "socks-proxy-agent", "yaml"],
+);
 const lazyModules = loadedWhenUsed(
   ["child_process", "crypto", "dns", "http", "https", "readline", "readline/promises", "tls"],
-  ["hpagent", "js-yaml", "jsonpath-plus", "openid-client", "socks", "socks-proxy-agent", "yaml"],
+  LAZY_PACKAGES,
   ROOT,
 );
+
+/** What is told apart by the names of files must be found, or all of it would be in the bundle. */
+function checkLeftOut(inputs: readonly string[]): void {
+  const standIns = [
+    ...["undici", "./gen/index.js", "./middleware.js"].map((path) => `left-out:${path}`),
+    ...NEVER_USED.map(([, path]) => `never-used:${path}`),
+    ...LAZY_PACKAGES.map((name) => `lazy:node_modules/${name}/`),
+    "packages/netlink-ts/src/",
+    "packages/ipset-js/src/",
+  ];
+  const missing = standIns.filter((name) => !inputs.some((input) => input.startsWith(name)));
+  if (missing.length === 0) return;
+  throw new Error(
+    `the bundle is not made of what it should be: nothing in it is ${missing.join(", ")}; ` +
+      "bring what this program leaves out in step with the packages in node_modules",
+  );
+}
 
 const outfile = join(values.out, "podrouter.mjs");
 mkdirSync(values.out, { recursive: true });
@@ -108,6 +128,16 @@ const result = await build({
   minifyWhitespace: true,
   legalComments: "none",
   metafile: true,
+  absWorkingDir: ROOT,
+  // The packages may be a link to those of another checkout, and are named by their place in this.
+  preserveSymlinks: true,
+  // Those of this checkout, wherever the others are.
+  alias: Object.fromEntries(
+    ["netlink-ts", "ipset-js"].map((name) => [
+      name,
+      join(ROOT, "packages", name, "src", "index.ts"),
+    ]),
+  ),
   logLevel: "warning",
   plugins: [koffiBeside, credentialsOnly, neverUsed, lazyModules],
   banner: {
@@ -117,6 +147,7 @@ const result = await build({
       "const require = createRequireOfBundle(import.meta.url);",
   },
 });
+checkLeftOut(Object.keys(result.metafile.inputs));
 const plugin = join(values.out, "podrouter-cni.cjs");
 await build({
   entryPoints: [join(ROOT, "src", "plugin", "main.ts")],

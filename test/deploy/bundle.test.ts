@@ -46,6 +46,27 @@ test("it is one file and one native module, and no more than is used", () => {
   assert.ok(megabytes < 2.6, `${megabytes} MB`);
 });
 
+test("a checkout whose packages are a link to another one's makes the same", async () => {
+  const checkout = join(image, "checkout");
+  mkdirSync(checkout);
+  for (const name of ["src", "packages", "scripts", "package.json", "tsconfig.json"]) {
+    cpSync(join(ROOT, name), join(checkout, name), { recursive: true });
+  }
+  symlinkSync(join(ROOT, "node_modules"), join(checkout, "node_modules"));
+  const made = (...args: string[]) =>
+    run(process.execPath, [join(checkout, "scripts", "bundle.ts"), ...args]);
+  const built = await made("--out", join(checkout, "out"));
+  assert.equal(built.status, 0, built.stderr);
+  const bundle = (folder: string) => readFileSync(join(folder, "podrouter.mjs"), "utf8");
+  assert.ok(bundle(join(checkout, "out")) === bundle(join(image, "dist")), "it is another file");
+  // What it cannot leave out any more it does not keep to itself.
+  const script = join(checkout, "scripts", "bundle.ts");
+  writeFileSync(script, readFileSync(script, "utf8").replace('"thread-stream"]', '"renamed"]'));
+  const failed = await made("--out", join(checkout, "none"));
+  assert.equal(failed.status, 1);
+  assert.match(failed.stderr, /nothing in it is never-used:renamed; bring what/);
+});
+
 test("the plugin is one small file, which works laid out as on a node", async () => {
   const kilobytes = statSync(join(image, "dist", "podrouter-cni.cjs")).size / 1000;
   // Node.js takes a millisecond for each 50 of them.
