@@ -1,5 +1,5 @@
 /**
- * What the kernel alone takes for routes: messages that were encoded before, a few thousand a send,
+ * What the kernel alone takes for routes: messages that were encoded before, thousands a send,
  * one after the other, nobody listening. Answers JSON commands, in a namespace.
  */
 import { NetlinkSocket, Protocol, RouteBatch, RouteNetlink, RouteStamp } from "netlink-ts";

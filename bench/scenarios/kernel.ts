@@ -101,7 +101,7 @@ function intoKernel(key: string, size: number, everyMs: number): Scenario {
       `${PREFIXES_PER_UPDATE} an UPDATE: from the first octet written until the kernel's main ` +
       "table has them all, or none of them (the kernel's own count, looked at every " +
       `${everyMs} ms). The *kernel floor* is the kernel alone: the same routes in the same order, ` +
-      "encoded before the clock starts, sent 3,000 at a time by a program that does nothing else, " +
+      "encoded before the clock starts, sent 8,000 at a time by a program that does nothing else, " +
       "until the last answer.",
     measures: [
       { key: "load", label: "load", unit: "s", ratio: true },

@@ -6,6 +6,7 @@ import type { IpAddress } from "../ip/address.ts";
 import { type Prefix, prefixFamily } from "../ip/prefix.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
+import type { Portion } from "./agenda.ts";
 import {
   type ConditionBook,
   foreignCondition,
@@ -103,20 +104,24 @@ export class Applier {
     this.#again = new PrefixSet(state.observer.index);
   }
 
-  /** Takes the operation that makes a usual prefix right. */
-  add(id: PrefixId, kind: OperationKind, shape: Shape, nextHops: readonly IpAddress[]): void {
-    this.#pending.operations.add(this.#state.observer.index, id, kind, shape, nextHops);
+  /** Takes the operation that makes a usual prefix right, that of a row of the portion. */
+  add(portion: Portion, row: number, kind: OperationKind, shape: Shape): void {
+    const id = portion.ids[row]!;
+    const { prefixes, nextHops } = portion.batch;
+    this.#pending.operations.add(prefixes, row, id, kind, shape, nextHops[row]!);
     this.#busy.add(id);
   }
 
   /** Takes the plan of any prefix; one that needs nothing is noted at once. */
   addPlan(
-    id: PrefixId,
+    portion: Portion,
+    row: number,
     subject: Subject,
     plan: PrefixPlan,
     condition: RouteCondition | undefined,
   ): void {
-    const { topology, index, view } = this.#state.observer;
+    const { topology, view } = this.#state.observer;
+    const id = portion.ids[row]!;
     const stands =
       plan.foreign.length === 0
         ? condition
@@ -134,15 +139,21 @@ export class Applier {
         operation.kind === "delete"
           ? operation.route
           : view.shapes.of(prefixFamily(prefix), operation.hops, operation.source);
-      batch.add(index, id, OperationKind[kind], target, subject.nextHops);
+      batch.add(portion.batch.prefixes, row, id, OperationKind[kind], target, subject.nextHops);
     }
     this.#busy.add(id);
   }
 
   /** The prefix is right, or as right as it can be now. */
   settled(id: PrefixId, condition: RouteCondition | undefined): void {
+    if (condition === undefined && this.allIsWell) return;
     this.#reports.conditions.set(id, condition);
     this.#state.retry.settled(id);
+  }
+
+  /** Nothing stands against any prefix. */
+  get allIsWell(): boolean {
+    return this.#reports.conditions.total === 0 && this.#state.retry.size === 0;
   }
 
   isBusy(id: PrefixId): boolean {
@@ -268,8 +279,12 @@ export class Applier {
         row += plan.operations.length;
         continue;
       }
-      if (failures.size > 0 && failures.has(row)) this.#noteFailure(operations, failures, row);
-      else this.#noteDone(operations, row);
+      if (failures.size > 0 && failures.has(row)) {
+        this.#noteFailure(operations, failures, row);
+      } else {
+        this.#noteDone(operations, row);
+        if (!this.allIsWell) this.settled(operations.ids[row]!, undefined);
+      }
       row++;
     }
   }
@@ -293,7 +308,6 @@ export class Applier {
     if (kind === OperationKind.create) counters.created++;
     else if (kind === OperationKind.replace) counters.replaced++;
     else counters.deleted++;
-    this.settled(id, undefined);
   }
 
   /** A usual operation failed. */

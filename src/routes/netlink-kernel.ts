@@ -122,24 +122,26 @@ function deliver(event: NetlinkEvent, listener: KernelListener): void {
 
 /** Our operations in netlink's words: for each shape of route and kind of operation one stamp. */
 class Translator {
-  readonly #stamps = new WeakMap<Shape, (RouteStamp | undefined)[]>();
+  readonly #stamps = new WeakMap<Shape, Stamped[]>();
   readonly #spare: RouteBatch[] = [];
 
   messages({ count, kinds, targets, prefixes }: OperationBatch): RouteBatch {
     const messages = this.#spare.pop() ?? new RouteBatch();
     const { word0, word1, word2, word3, length } = prefixes;
+    // Neighbours are mostly alike.
+    let last: Stamped | undefined;
     for (let row = 0; row < count; row++) {
       const target = targets[row]!;
-      const bits = length[row]!;
+      const kind = kinds[row]!;
       if (!(target instanceof Shape)) {
         const route = { ...routeToRemove(target), destination: target.prefix };
         messages.addOperation({ kind: "delete", route });
-      } else if (target.family === 4) {
-        messages.add(this.#stamp(kinds[row]!, target), bits, word0[row]!);
-      } else {
-        const stamp = this.#stamp(kinds[row]!, target);
-        messages.add(stamp, bits, word0[row]!, word1[row]!, word2[row]!, word3[row]!);
+        continue;
       }
+      if (last?.shape !== target || last.kind !== kind) last = this.#stamped(kind, target);
+      const bits = length[row]!;
+      if (target.family === 4) messages.add(last.stamp, bits, word0[row]!);
+      else messages.add(last.stamp, bits, word0[row]!, word1[row]!, word2[row]!, word3[row]!);
     }
     return messages;
   }
@@ -150,16 +152,25 @@ class Translator {
     this.#spare.push(messages);
   }
 
-  #stamp(kind: OperationKind, shape: Shape): RouteStamp {
-    let stamps = this.#stamps.get(shape);
-    if (stamps === undefined) {
-      stamps = [undefined, undefined, undefined];
-      this.#stamps.set(shape, stamps);
+  #stamped(kind: OperationKind, shape: Shape): Stamped {
+    let ofShape = this.#stamps.get(shape);
+    if (ofShape === undefined) {
+      ofShape = [];
+      this.#stamps.set(shape, ofShape);
     }
-    const stamp = stamps[kind] ?? stampOf(kind, shape);
-    stamps[kind] = stamp;
-    return stamp;
+    let stamped = ofShape.find((each) => each.kind === kind);
+    if (stamped === undefined) {
+      stamped = { kind, shape, stamp: stampOf(kind, shape) };
+      ofShape.push(stamped);
+    }
+    return stamped;
   }
+}
+
+interface Stamped {
+  readonly kind: OperationKind;
+  readonly shape: Shape;
+  readonly stamp: RouteStamp;
 }
 
 function stampOf(kind: OperationKind, shape: Shape): RouteStamp {

@@ -4,7 +4,7 @@
  */
 import type { IpAddress } from "../ip/address.ts";
 import { formatPrefix, PrefixBatch } from "../ip/prefix-batch.ts";
-import type { PrefixId, PrefixIndex } from "./prefix-index.ts";
+import type { PrefixId } from "./prefix-index.ts";
 import { Shape } from "./shapes.ts";
 import type { KernelRoute, RouteOperation } from "./types.ts";
 import { usualRoute } from "./view.ts";
@@ -31,15 +31,20 @@ export class OperationBatch {
     this.prefixes.reset(4);
   }
 
+  /** Adds an operation on the prefix of row `at` of a batch. */
   add(
-    index: PrefixIndex,
+    from: PrefixBatch,
+    at: number,
     id: PrefixId,
     kind: OperationKind,
     target: Shape | KernelRoute,
     nextHops: readonly IpAddress[],
   ): void {
     const row = this.count++;
-    index.copyTo(this.prefixes, id);
+    const { prefixes } = this;
+    const length = from.length[at]!;
+    if (from.family === 4) prefixes.push4(from.word0[at]!, length);
+    else prefixes.push6(from.word0[at]!, from.word1[at]!, from.word2[at]!, from.word3[at]!, length);
     this.ids[row] = id;
     this.kinds[row] = kind;
     this.targets[row] = target;

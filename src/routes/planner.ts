@@ -25,6 +25,7 @@ import { UNUSUAL } from "./view.ts";
 
 /** Where a list of next hops leads. */
 interface Usual {
+  readonly nextHops: readonly IpAddress[];
   readonly family: IpFamily;
   /** Undefined: a case for the straightforward way. */
   readonly shape: Shape | undefined;
@@ -88,6 +89,8 @@ export class Planner {
     const { family } = prefixes;
     const { applier, observer } = this.#deps;
     const { view } = observer;
+    // Neighbours mostly go the same way.
+    let usual: Usual | undefined;
     for (let row = 0; row < prefixes.count; row++) {
       const id = portion.ids[row]!;
       const nextHops = lists[row]!;
@@ -98,19 +101,20 @@ export class Planner {
       }
       const entry = view.entry(id);
       if (entry === UNUSUAL) {
-        this.#planUnusual(id, nextHops, guards);
+        this.#planUnusual(portion, row, guards);
       } else if (nextHops.length === 0) {
         if (entry === 0 || !this.#mayDelete(id)) applier.settled(id, undefined);
-        else applier.add(id, OperationKind.delete, view.shapes.at(entry), nextHops);
+        else applier.add(portion, row, OperationKind.delete, view.shapes.at(entry));
       } else {
-        const { shape, words } = this.#usualOf(family, nextHops);
+        if (nextHops !== usual?.nextHops) usual = this.#usualOf(family, nextHops);
+        const { shape, words } = usual;
         if (shape === undefined || !guards.allows(prefixes, row, words)) {
-          this.#planUnusual(id, nextHops, guards);
+          this.#planUnusual(portion, row, guards);
         } else if (entry === shape.id) {
           applier.settled(id, undefined);
         } else {
           const kind = entry === 0 ? OperationKind.create : OperationKind.replace;
-          applier.add(id, kind, shape, nextHops);
+          applier.add(portion, row, kind, shape);
         }
       }
     }
@@ -124,21 +128,23 @@ export class Planner {
       const { hops, source, bad, ...ways } = waysOf(family, nextHops, topology, tunnels);
       const shape = bad === undefined ? view.shapes.of(family, hops, source) : undefined;
       const words = addressWords(shape === undefined ? [] : ways.nextHops);
-      usual = { family, shape, words };
+      usual = { nextHops, family, shape, words };
       this.#usual.set(nextHops, usual);
     }
     return usual;
   }
 
   /** The straightforward way, for anything. */
-  #planUnusual(id: PrefixId, nextHops: readonly IpAddress[], guards: Guards): void {
+  #planUnusual(portion: Portion, row: number, guards: Guards): void {
+    const id = portion.ids[row]!;
+    const nextHops = portion.batch.nextHops[row]!;
     const { observer, applier, tunnels } = this.#deps;
     const { view, topology, index } = observer;
     const prefix = index.prefix(id);
     const desired = nextHops.length === 0 ? undefined : { prefix, nextHops };
     const { wanted, condition } = evaluate(desired, guards, topology, tunnels);
     const plan = planPrefix(prefix, wanted, view.at(id), this.#mayDelete(id));
-    applier.addPlan(id, { prefix, nextHops }, plan, condition);
+    applier.addPlan(portion, row, { prefix, nextHops }, plan, condition);
   }
 
   #mayDelete(id: PrefixId): boolean {

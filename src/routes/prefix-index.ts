@@ -11,7 +11,6 @@ import type { IpFamily } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import { prefixFamily } from "../ip/prefix.ts";
 import { formatPrefix, PrefixBatch, pushPrefix } from "../ip/prefix-batch.ts";
-import { assert } from "../runtime/assert.ts";
 
 /** A prefix in its index; 0 = none. */
 export type PrefixId = number;
@@ -128,14 +127,14 @@ export class PrefixIndex {
   /** Keeps the id for its prefix. */
   hold(id: PrefixId): void {
     const holds = this.holds[id]! + 1;
-    assert(this.codes[id] !== FREE && holds < 256, "hold of a prefix that is gone, or too many");
+    if (this.codes[id] === FREE || holds > 255) throw new Error("bug: hold of a prefix not there");
     this.holds[id] = holds;
   }
 
   /** Ends one hold; the id is free when nobody needs it any more. */
   release(id: PrefixId): void {
     const holds = this.holds[id]! - 1;
-    assert(holds >= 0, "prefix released more often than held");
+    if (holds < 0) throw new Error("bug: a prefix was released more often than held");
     this.holds[id] = holds;
     if (holds === 0 && !this.isNeeded(id)) this.remove(id);
   }

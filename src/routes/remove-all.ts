@@ -1,9 +1,10 @@
 /** Cleanup: takes every route of ours out of the main table. */
-import type { Prefix } from "../ip/prefix.ts";
+import { type Prefix, prefixFamily } from "../ip/prefix.ts";
+import { PrefixBatch, pushPrefix } from "../ip/prefix-batch.ts";
 import { BATCH_OPERATIONS_MAX } from "./limits.ts";
 import { OperationBatch, OperationKind } from "./operation-batch.ts";
 import type { RouteKernel } from "./ports.ts";
-import { PrefixIndex } from "./prefix-index.ts";
+import { NO_PREFIX } from "./prefix-index.ts";
 import { isOurs, type KernelRoute } from "./types.ts";
 
 export interface RemovalReport {
@@ -18,7 +19,7 @@ export interface RemovalReport {
 export async function removeAllRoutes(
   kernel: Pick<RouteKernel, "dumpRoutes" | "apply">,
 ): Promise<RemovalReport> {
-  const index = new PrefixIndex(0, () => true);
+  const single = new PrefixBatch(1);
   const routes: KernelRoute[] = [];
   await kernel.dumpRoutes((route) => {
     if (isOurs(route)) routes.push(route);
@@ -29,7 +30,9 @@ export async function removeAllRoutes(
     const slice = routes.slice(at, at + BATCH_OPERATIONS_MAX);
     const batch = new OperationBatch();
     for (const route of slice) {
-      batch.add(index, index.insertText(route.prefix), OperationKind.delete, route, []);
+      single.reset(prefixFamily(route.prefix));
+      pushPrefix(single, route.prefix);
+      batch.add(single, 0, NO_PREFIX, OperationKind.delete, route, []);
     }
     const failed = await kernel.apply(batch);
     for (const [row, { prefix }] of slice.entries()) {

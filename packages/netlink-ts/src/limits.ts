@@ -3,9 +3,9 @@
  */
 
 /** Messages in one send. More operations go in further sends, one after the other. */
-export const BATCH_MESSAGES_MAX = 3000;
+export const BATCH_MESSAGES_MAX = 8000;
 /** Bytes in one send. A single message that is longer is refused with EMSGSIZE. */
-export const BATCH_BYTES_MAX = 160 * 1024;
+export const BATCH_BYTES_MAX = 640 * 1024;
 /** Kept free of the send buffer, which the kernel compares with the size of a send. */
 export const SEND_BUFFER_SPARE_BYTES = 1024;
 /**
@@ -13,8 +13,9 @@ export const SEND_BUFFER_SPARE_BYTES = 1024;
  * reckoned because of explanations. The batch is made smaller where the buffer is.
  */
 export const ACKNOWLEDGEMENT_COST_BYTES = 1664;
-/** Receive buffer asked for; the kernel doubles it. */
-export const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
+/** Receive and send buffer asked for; the kernel doubles them. */
+export const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024;
+export const SEND_BUFFER_BYTES = 512 * 1024;
 /** The largest datagram read; the kernel sends at most 32 KiB. A longer one fails the request. */
 export const DATAGRAM_BYTES_MAX = 256 * 1024;
 /** Requests waiting for one socket. Beyond: EBUSY at once. */

@@ -1,5 +1,6 @@
 /** Making a netlink socket: the part that requests and monitors have in common. */
 import { check } from "./errors.ts";
+import { SEND_BUFFER_BYTES } from "./limits.ts";
 import {
   AddressFamily,
   intOption,
@@ -26,8 +27,8 @@ export interface OpenNetlink {
 }
 
 /**
- * Opens and binds a non-blocking netlink socket. `receiveBufferBytes` is a wish: without
- * CAP_NET_ADMIN the system's `net.core.rmem_max` limits it. Throws {@link SystemCallError}.
+ * Opens and binds a non-blocking netlink socket. Sizes of buffers are wishes: without CAP_NET_ADMIN
+ * the system's `net.core.rmem_max` and `wmem_max` limit them. Throws {@link SystemCallError}.
  */
 export function openNetlink(
   sys: Sys,
@@ -38,10 +39,9 @@ export function openNetlink(
   const type = SocketType.RAW | SocketType.CLOEXEC | SocketType.NONBLOCK;
   const fd = check("socket(AF_NETLINK)", sys.socket(AddressFamily.NETLINK, type, protocol));
   try {
-    const wish = intOption(receiveBufferBytes);
-    if (sys.setsockopt(fd, SocketLevel.SOCKET, SocketOption.RCVBUFFORCE, wish) < 0) {
-      sys.setsockopt(fd, SocketLevel.SOCKET, SocketOption.RCVBUF, wish);
-    }
+    const { RCVBUF, RCVBUFFORCE, SNDBUF, SNDBUFFORCE } = SocketOption;
+    setBuffer(sys, fd, RCVBUFFORCE, RCVBUF, receiveBufferBytes);
+    setBuffer(sys, fd, SNDBUFFORCE, SNDBUF, SEND_BUFFER_BYTES);
     const local = Buffer.alloc(SOCKADDR_BYTES);
     local.writeUInt16LE(AddressFamily.NETLINK);
     check("bind(AF_NETLINK)", sys.bind(fd, local));
@@ -56,6 +56,14 @@ export function openNetlink(
   } catch (error) {
     sys.close(fd);
     throw error;
+  }
+}
+
+/** `forced` needs CAP_NET_ADMIN; `plain` goes as far as the system's limit. */
+function setBuffer(sys: Sys, fd: number, forced: number, plain: number, bytes: number): void {
+  const wish = intOption(bytes);
+  if (sys.setsockopt(fd, SocketLevel.SOCKET, forced, wish) < 0) {
+    sys.setsockopt(fd, SocketLevel.SOCKET, plain, wish);
   }
 }
 

@@ -59,6 +59,7 @@ export const SocketOption = {
   RCVBUF: 8,
   BINDTODEVICE: 25,
   ATTACH_FILTER: 26,
+  SNDBUFFORCE: 32,
   RCVBUFFORCE: 33,
 } as const;
 

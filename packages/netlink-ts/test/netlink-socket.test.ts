@@ -103,7 +103,7 @@ test("a batch is as long as the socket takes, and one message longer is refused 
   const { sys, open } = setUp();
   const socket = open();
   sys.onSend = () => sys.answers.push(errorMessage(sys.sent.at(-1)?.at(-1) ?? 0, 0));
-  const sizes = [100_000, 100_000, socket.batchBytesMax, 10, 20];
+  const sizes = [110_000, 110_000, socket.batchBytesMax, 10, 20];
   const outcomes = await applyInBatches(socket, sizes, (writer, size) => {
     writer.begin(REPLY, Flag.REQUEST);
     writer.zeros(size);
