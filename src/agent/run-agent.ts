@@ -3,6 +3,7 @@
  * which knows of no process.
  */
 import { setFlagsFromString } from "node:v8";
+import { trimHeap } from "netlink-ts";
 import { KubeConfigError } from "../k8s/kube-config.ts";
 import { systemClock } from "../runtime/system-clock.ts";
 import { Agent } from "./agent.ts";
@@ -19,22 +20,17 @@ const STANDARD_ERROR = 2;
  */
 const COLLECT_ALONE = "--no-parallel-scavenge";
 /**
- * The middle one of the engine's compilers works in tens of megabytes that the process then keeps:
- * 20 kB for each of a thousand peers. The last one makes up for it: a full table takes as long
- * without. Case: `npm run bench -- s3-idle s1`
- */
-const COMPILE_ONCE = "--no-maglev";
-/**
  * By then the start is over, with most of what is run once only: a third of the resident memory is
- * the text of that. Case: `npm run bench -- s8`
+ * the text of that. And the engine's compilers have worked in tens of megabytes that malloc keeps:
+ * 15 kB for each of a thousand peers. Cases: `npm run bench -- s8 s3-idle`
  */
-const TEXT_UNUSED_MS = 5000;
+const START_OVER_MS = 5000;
 /** Half of the manifest's terminationGracePeriodSeconds. */
 const STOP_MS_MAX = 5000;
 
 /** Runs until SIGTERM or SIGINT, or until it cannot go on; gives the exit code. */
 export async function runAgent(config: AgentConfig): Promise<number> {
-  for (const flag of [COLLECT_ALONE, COMPILE_ONCE]) setFlagsFromString(flag);
+  setFlagsFromString(COLLECT_ALONE);
   const logger = createLogger({
     ...config.log,
     fd: STANDARD_ERROR,
@@ -81,7 +77,8 @@ async function startFailure(agent: Agent, logger: Logger): Promise<1 | 2> {
     const wrong = error instanceof KubeConfigError || error instanceof OverlayUnsupportedError;
     return wrong ? 2 : 1;
   }
-  systemClock.after(TEXT_UNUSED_MS, () => {
+  systemClock.after(START_OVER_MS, () => {
+    trimHeap();
     const released = releaseProgramText();
     logger.debug({ kilobytes: Math.round(released / 1024) }, "text of the start given back");
   });

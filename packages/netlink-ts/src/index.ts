@@ -35,7 +35,7 @@ export {
   type InterfaceAddressSpec,
 } from "./interface-address.ts";
 export { type IpTunnel, IpTunnelFlag, IpTunnelProtocol } from "./ip-tunnel.ts";
-export { adviseMemory, linuxSys } from "./libc.ts";
+export { adviseMemory, linuxSys, trimHeap } from "./libc.ts";
 export {
   type Bridge,
   type BridgePort,

@@ -112,6 +112,18 @@ export function adviseMemory(address: number, bytes: number, advice: number): nu
   return checked(libc().madvise(address, bytes, advice));
 }
 
+/**
+ * malloc_trim(3): what malloc keeps for later goes back to the system. False where there was nothing,
+ * or where libc is not glibc and does not know it.
+ */
+export function trimHeap(): boolean {
+  try {
+    return koffi.load(null).func("int malloc_trim(size_t)")(0) === 1;
+  } catch {
+    return false;
+  }
+}
+
 function lengthCell(length: number): Buffer {
   const cell = Buffer.alloc(4);
   cell.writeUInt32LE(length);
