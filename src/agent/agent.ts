@@ -220,10 +220,10 @@ export class Agent {
       { podSubnets, nodeIps },
       change === "all" ? undefined : change,
     );
-    this.#routes.setGuards({
-      protectedAddresses: nodeIps,
-      ownPodCidrs: topology.self?.podCidrs ?? [],
-    });
+    this.#routes.setGuards(
+      { protectedAddresses: nodeIps, ownPodCidrs: topology.self?.podCidrs ?? [] },
+      change === "all" ? undefined : change.nodeIps,
+    );
     void filled.then(() => {
       this.#metrics.observeSetsSync((this.#deps.clock.now() - began) / 1000);
       this.#applyRoutes();

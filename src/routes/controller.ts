@@ -33,7 +33,7 @@ import {
 } from "./ports.ts";
 import type { PrefixId } from "./prefix-index.ts";
 import { RetryTable } from "./retry-table.ts";
-import { Counters, type RouteStatus } from "./status.ts";
+import { Counters, NOTHING_PLANNED, type RouteStatus } from "./status.ts";
 import { Survey } from "./survey.ts";
 
 export class RouteController {
@@ -149,12 +149,13 @@ export class RouteController {
     this.#schedule();
   }
 
-  /** New guards; every route of which they may say something else is held against them. */
-  setGuards(settings: GuardSettings): void {
-    const touched = guardedOtherwise(this.#guardSettings, settings);
+  /** New guards, for all routes that are judged anew; see `guardedOtherwise` for `changed`. */
+  setGuards(settings: GuardSettings, changed?: ReadonlyMap<IpAddress, boolean>): void {
+    const touched = guardedOtherwise(this.#guardSettings, settings, changed?.keys());
     this.#guardSettings = settings;
     if (touched !== "all" && touched.length === 0) return;
-    this.#renewGuards();
+    if (changed === undefined) this.#renewGuards();
+    else this.#guards.protect(changed);
     if (touched === "all" || this.#survey !== undefined) this.#scanAll();
     else for (const prefix of touched) this.#agenda.mark(this.#observer.index.insertText(prefix));
     this.#schedule();
@@ -396,5 +397,3 @@ export class RouteController {
     this.#resyncAt = this.#availability.fail(error);
   }
 }
-
-const NOTHING_PLANNED = { planned: [], plannedTotal: 0 } as const;

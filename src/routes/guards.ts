@@ -12,7 +12,7 @@
 import { addressBytes, type IpAddress } from "../ip/address.ts";
 import { type Prefix, prefix, prefixFromBytes } from "../ip/prefix.ts";
 import type { PrefixBatch } from "../ip/prefix-batch.ts";
-import { type AddressWords, QuickGuards } from "./quick-guards.ts";
+import { QuickGuards } from "./quick-guards.ts";
 import {
   AddressIndex,
   type AddressRange,
@@ -21,6 +21,7 @@ import {
   rangeOf,
   rangesOverlap,
 } from "./ranges.ts";
+import type { AddressWords } from "./sorted-addresses.ts";
 
 /** Given by the agent; changes with the Nodes. */
 export interface GuardSettings {
@@ -41,19 +42,26 @@ const ADDRESSES_CHANGED_MAX = 16;
 
 /**
  * Every prefix of which the guards say, or may say, something else after the change: of a Node
- * that comes or goes those around its addresses, not all that there are.
+ * that comes or goes those around its addresses, not all that there are. `changed`: all protected
+ * addresses that may have come or gone, while nothing else changed; left out, it is found out.
  */
 export function guardedOtherwise(
   before: GuardSettings,
   after: GuardSettings,
+  changed: Iterable<IpAddress> = changedAddresses(before, after),
 ): readonly Prefix[] | "all" {
   if (!sameList(before.ownPodCidrs, after.ownPodCidrs)) return "all";
+  const addresses = [...changed];
+  return addresses.length > ADDRESSES_CHANGED_MAX ? "all" : addresses.flatMap(prefixesAround);
+}
+
+function changedAddresses(before: GuardSettings, after: GuardSettings): Iterable<IpAddress> {
   if (sameList(before.protectedAddresses, after.protectedAddresses)) return [];
   const changed = new Set(after.protectedAddresses);
   for (const address of before.protectedAddresses) {
     if (!changed.delete(address)) changed.add(address);
   }
-  return changed.size > ADDRESSES_CHANGED_MAX ? "all" : [...changed].flatMap(prefixesAround);
+  return changed;
 }
 
 /** The prefixes of each length that hold the address. */
@@ -102,18 +110,29 @@ export class Guards {
   readonly #nextHops = new Map<IpAddress, AddressRange>();
   readonly #ownPodCidrs: readonly { readonly range: AddressRange; readonly podCidr: Prefix }[];
   readonly #quick: QuickGuards;
+  /** Of this machine, which are protected whoever else has them. */
+  readonly #local = new Set<IpAddress>();
 
   constructor(settings: GuardSettings, localAddresses: Iterable<IpAddress>) {
     this.#ownPodCidrs = settings.ownPodCidrs.map((podCidr) => ({
       range: rangeOf(podCidr),
       podCidr,
     }));
-    const counted = new Set(settings.protectedAddresses);
     for (const address of localAddresses) {
-      if (!isNotRoutable(address) && !this.#isOwnPodAddress(address)) counted.add(address);
+      if (!isNotRoutable(address) && !this.#isOwnPodAddress(address)) this.#local.add(address);
     }
+    const counted = new Set([...settings.protectedAddresses, ...this.#local]);
     this.#protected = new AddressIndex(counted);
     this.#quick = new QuickGuards(NOT_ROUTABLE_PREFIXES, settings.ownPodCidrs, counted);
+  }
+
+  /** Of protected addresses that may have come or gone: whether each is one now. */
+  protect(changed: ReadonlyMap<IpAddress, boolean>): void {
+    for (const [address, there] of changed) {
+      if (this.#local.has(address)) continue;
+      this.#protected.put(address, there);
+      this.#quick.protect(address, there);
+    }
   }
 
   /**

@@ -19,8 +19,8 @@ import { planPrefix } from "./plan.ts";
 import type { Tunnels } from "./ports.ts";
 import type { PrefixId } from "./prefix-index.ts";
 import { PrefixSet } from "./prefix-set.ts";
-import { type AddressWords, addressWords } from "./quick-guards.ts";
 import type { Shape } from "./shapes.ts";
+import { type AddressWords, addressWords } from "./sorted-addresses.ts";
 import { UNUSUAL } from "./view.ts";
 
 /** Where a list of next hops leads. */

@@ -2,21 +2,18 @@
  * The guards by number: whether a prefix may be installed, without the words for why not. Says yes
  * only where {@link Guards.refusal} has nothing to say.
  */
-import { addressBytes, type IpAddress, type IpFamily } from "../ip/address.ts";
+import type { IpAddress, IpFamily } from "../ip/address.ts";
 import { type Prefix, prefixFamily } from "../ip/prefix.ts";
 import { PrefixBatch, pushPrefix } from "../ip/prefix-batch.ts";
+import { type AddressWords, SortedAddresses } from "./sorted-addresses.ts";
 
 const FAMILIES = [4, 6] as const;
-
-/** Addresses as words, four each, the most significant first; IPv4 has the first alone. */
-export type AddressWords = Uint32Array;
 
 export class QuickGuards {
   /** By family: no overlap with these; not inside of those. */
   readonly #notRoutable: Readonly<Record<IpFamily, PrefixBatch>>;
   readonly #own: Readonly<Record<IpFamily, PrefixBatch>>;
-  /** By family, in order. */
-  readonly #protected: Readonly<Record<IpFamily, AddressWords>>;
+  readonly #protected: Readonly<Record<IpFamily, SortedAddresses>>;
 
   constructor(
     notRoutable: readonly Prefix[],
@@ -27,9 +24,14 @@ export class QuickGuards {
     this.#own = batchesOf(ownPodCidrs);
     const addresses = [...protectedAddresses];
     this.#protected = {
-      4: sortedWords(addresses.filter((address) => !address.includes(":"))),
-      6: sortedWords(addresses.filter((address) => address.includes(":"))),
+      4: new SortedAddresses(addresses.filter((address) => !address.includes(":"))),
+      6: new SortedAddresses(addresses.filter((address) => address.includes(":"))),
     };
+  }
+
+  /** An address is protected from now on, or not any more. */
+  protect(address: IpAddress, there: boolean): void {
+    this.#protected[address.includes(":") ? 6 : 4].put(address, there);
   }
 
   /** Whether row `row` of the batch may be installed by way of these next hops of its family. */
@@ -70,47 +72,28 @@ export class QuickGuards {
     for (let at = 0; at < nextHops.length; at += 4) {
       if ((word ^ nextHops[at]!) >>> host === 0) return false;
     }
-    const addresses = this.#protected[4];
+    const { words, count } = this.#protected[4];
     let low = 0;
-    let high = addresses.length >>> 2;
+    let high = count;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (addresses[middle * 4]! < word) low = middle + 1;
+      if (words[middle * 4]! < word) low = middle + 1;
       else high = middle;
     }
-    return low * 4 >= addresses.length || (word ^ addresses[low * 4]!) >>> host !== 0;
+    return low >= count || (word ^ words[low * 4]!) >>> host !== 0;
   }
 
   #coversProtected(prefixes: PrefixBatch, row: number): boolean {
-    const words = this.#protected[prefixes.family];
+    const { words, count } = this.#protected[prefixes.family];
     let low = 0;
-    let high = words.length >>> 2;
+    let high = count;
     while (low < high) {
       const middle = (low + high) >>> 1;
       if (isBelow(words, middle * 4, prefixes, row)) low = middle + 1;
       else high = middle;
     }
-    return low * 4 < words.length && covers(prefixes, row, words, low * 4);
+    return low < count && covers(prefixes, row, words, low * 4);
   }
-}
-
-/** The words of addresses of one family. */
-export function addressWords(addresses: readonly IpAddress[]): AddressWords {
-  const words = new Uint32Array(addresses.length * 4);
-  for (const [i, address] of addresses.entries()) {
-    const bytes = addressBytes(address);
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    for (let at = 0; at < bytes.length; at += 4) words[i * 4 + at / 4] = view.getUint32(at);
-  }
-  return words;
-}
-
-function sortedWords(addresses: readonly IpAddress[]): AddressWords {
-  const each = addresses.map((address) => addressWords([address]));
-  each.sort((a, b) => a[0]! - b[0]! || a[1]! - b[1]! || a[2]! - b[2]! || a[3]! - b[3]!);
-  const words = new Uint32Array(each.length * 4);
-  for (const [i, one] of each.entries()) words.set(one, i * 4);
-  return words;
 }
 
 function batchesOf(prefixes: readonly Prefix[]): Record<IpFamily, PrefixBatch> {

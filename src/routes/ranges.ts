@@ -43,7 +43,7 @@ export function rangeCovers(outer: AddressRange, inner: AddressRange): boolean {
 
 /** A set of addresses that answers quickly whether any lies in a range. */
 export class AddressIndex {
-  readonly #byFamily: Readonly<Record<IpFamily, readonly Entry[]>>;
+  readonly #byFamily: Readonly<Record<IpFamily, Entry[]>>;
 
   constructor(addresses: Iterable<IpAddress>) {
     const byFamily: Record<IpFamily, Entry[]> = { 4: [], 6: [] };
@@ -57,19 +57,33 @@ export class AddressIndex {
     this.#byFamily = byFamily;
   }
 
+  /** Puts an address in, or takes it out; it need not be otherwise already. */
+  put(address: IpAddress, there: boolean): void {
+    const entries = this.#byFamily[address.includes(":") ? 6 : 4];
+    const number = addressNumber(address);
+    const at = firstFrom(entries, number);
+    const known = entries[at]?.number === number;
+    if (known !== there) entries.splice(at, known ? 1 : 0, ...(there ? [{ number, address }] : []));
+  }
+
   /** The lowest address in the range, or undefined. */
   lowestIn(range: AddressRange): IpAddress | undefined {
     const entries = this.#byFamily[range.family];
-    let low = 0;
-    let high = entries.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (entries[middle]!.number < range.first) low = middle + 1;
-      else high = middle;
-    }
-    const found = entries[low];
+    const found = entries[firstFrom(entries, range.first)];
     return found !== undefined && found.number <= range.last ? found.address : undefined;
   }
+}
+
+/** Position of the first entry that is not below the number. */
+function firstFrom(entries: readonly Entry[], number: AddressNumber): number {
+  let low = 0;
+  let high = entries.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (entries[middle]!.number < number) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 interface Entry {

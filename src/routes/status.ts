@@ -47,3 +47,6 @@ export class Counters implements RouteCounters {
   foreignEvents = 0;
   unavailable = 0;
 }
+
+/** What a controller has planned that carries out all. */
+export const NOTHING_PLANNED = { planned: [], plannedTotal: 0 } as const;

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { prefix } from "../../src/ip/prefix.ts";
+import { PrefixBatch, pushPrefix } from "../../src/ip/prefix-batch.ts";
 import { describeRefusal, Guards, guardedOtherwise } from "../../src/routes/guards.ts";
+import { addressWords } from "../../src/routes/sorted-addresses.ts";
 import { address } from "./fake-kernel.ts";
 
 const guards = new Guards(
@@ -101,4 +103,53 @@ test("of one address, the prefixes around it are looked at; of many, all", () =>
   assert.deepEqual(guardedOtherwise(of("10.1.0.1"), of("10.1.0.1")), []);
   const many = Array.from({ length: 17 }, (_, i) => `10.1.0.${i}`);
   assert.equal(guardedOtherwise(of(), of(...many)), "all");
+});
+
+test("guards that are told what changed say what new ones say", () => {
+  const known = fc.nat(30).map((n) => address(n < 20 ? `192.168.50.${n}` : `2001:db8::${n}`));
+  const change = fc.dictionary(known, fc.boolean(), { maxKeys: 6 });
+  const own = [prefix("10.233.64.0/24")];
+  const local = ["192.168.50.7", "2001:db8::21", "127.0.0.1"].map(address);
+  fc.assert(
+    fc.property(fc.uniqueArray(known), fc.array(change, { maxLength: 8 }), (first, changes) => {
+      const protectedAddresses = new Set(first);
+      const settings = () => ({
+        protectedAddresses: [...protectedAddresses],
+        ownPodCidrs: own,
+      });
+      const told = new Guards(settings(), local);
+      for (const each of changes) {
+        const before = settings();
+        const changed = new Map(
+          Object.entries(each).map(([text, there]) => [address(text), there] as const),
+        );
+        for (const [one, there] of changed) {
+          if (there) protectedAddresses.add(one);
+          else protectedAddresses.delete(one);
+        }
+        told.protect(changed);
+        const fresh = new Guards(settings(), local);
+        for (let n = 0; n < 31; n++) {
+          const hop = [address(n < 20 ? "192.168.60.1" : "2001:db9::1")];
+          const to = prefix(n < 20 ? `192.168.50.${n}/32` : `2001:db8::${n}/128`);
+          const around = prefix(n < 20 ? `192.168.50.${n & ~3}/30` : "2001:db8::/64");
+          for (const one of [to, around]) {
+            assert.deepEqual(told.refusal(one, hop), fresh.refusal(one, hop));
+            const batch = new PrefixBatch(1);
+            batch.reset(n < 20 ? 4 : 6);
+            pushPrefix(batch, one);
+            assert.equal(
+              told.allows(batch, 0, addressWords(hop)),
+              fresh.refusal(one, hop) === undefined,
+            );
+          }
+        }
+        const touched = guardedOtherwise(before, settings(), changed.keys());
+        const found = guardedOtherwise(before, settings());
+        assert.ok(touched !== "all" && found !== "all");
+        for (const one of found) assert.ok(touched.includes(one));
+      }
+    }),
+    { numRuns: 60 },
+  );
 });
