@@ -1,11 +1,14 @@
 /**
  * Where log lines go: a file descriptor, without ever waiting for its reader. A pipe or socket is
- * written through Node's asynchronous stream, the lines of one turn of the event loop in one piece;
- * beyond PENDING_BYTES_MAX lines are dropped and counted. A file or terminal takes its lines at
+ * written through Node's asynchronous stream, the lines of FLUSH_MS in one piece; beyond
+ * PENDING_BYTES_MAX lines are dropped and counted. A file or terminal takes its lines at
  * once.
  */
 import { fstatSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
+
+/** Each write wakes the reader, which takes the time of a session to come up. */
+const FLUSH_MS = 10;
 
 /** What waits for a slow reader at most. */
 const PENDING_BYTES_MAX = 4 * 1024 * 1024;
@@ -14,7 +17,7 @@ export class LogSink {
   readonly #fd: number;
   readonly #pipe: Socket | undefined;
   #dropped = 0;
-  /** Lines of this turn. */
+  /** Lines that wait for the next write. */
   #lines = "";
 
   constructor(fd: number) {
@@ -39,7 +42,7 @@ export class LogSink {
       this.#dropped++;
       return;
     }
-    if (this.#lines === "") setImmediate(() => this.#flush());
+    if (this.#lines === "") setTimeout(() => this.#flush(), FLUSH_MS);
     this.#lines += line;
   }
 

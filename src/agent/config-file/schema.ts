@@ -5,7 +5,7 @@
  *
  * Secrets never stand in the file: `passwordFile` names a file that holds the TCP MD5 key.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { familyOf, type IpAddress, parseAddress } from "../../ip/address.ts";
 import { isPrefix, type Prefix, parsePrefix } from "../../ip/prefix.ts";
 import { parseAs, parseClusterId, parseCommunity } from "../../k8s/annotation-values.ts";

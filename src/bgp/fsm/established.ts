@@ -2,7 +2,7 @@
 import { assert, assertNever } from "../../runtime/assert.ts";
 import { FsmSubcode } from "../message/errors.ts";
 import { MessageType, type NegotiatedSession } from "../message/types.ts";
-import type { FsmEvent } from "./events.ts";
+import type { FsmEvent, SessionNews } from "./events.ts";
 import { keepAlive } from "./open-confirm.ts";
 import type { FsmContext, FsmState, FsmStep } from "./state.ts";
 import { holdAt, keepaliveAt, sendHoldAt } from "./timing.ts";
@@ -79,4 +79,22 @@ export function stepEstablished(state: FsmState, event: FsmEvent, context: FsmCo
 function held(state: FsmState, session: NegotiatedSession, context: FsmContext): FsmStep {
   const hold = holdAt(context.now, session);
   return stay({ ...state, timers: { ...state.timers, hold } });
+}
+
+/** The state that the events of the news lead to, each at its own time. */
+export function afterNews(state: FsmState, news: SessionNews, random: number): FsmState {
+  const { session } = state;
+  assert(session !== undefined, "an established session is negotiated");
+  const { receivedAt, sentAt, progressAt } = news;
+  const { hold, keepalive, sendHold, connectRetry, idleHold } = state.timers;
+  return {
+    ...state,
+    timers: {
+      connectRetry,
+      hold: receivedAt === undefined ? hold : holdAt(receivedAt, session),
+      keepalive: sentAt === undefined ? keepalive : keepaliveAt(sentAt, session, random),
+      idleHold,
+      sendHold: progressAt === undefined ? sendHold : sendHoldAt(progressAt, session),
+    },
+  };
 }

@@ -62,3 +62,17 @@ export type FsmEvent =
   | { readonly type: "messagesSent" }
   /** The transport took bytes of ours: restarts the SendHoldTimer, RFC 9687 §4.3. */
   | { readonly type: "sendProgress" };
+
+/**
+ * What only moved timers of an established session since its last tick. All of it together is one
+ * input of the machine: thousands of messages a second need not be as many steps. Moments of the
+ * monotonic clock, ms; undefined = nothing of the kind.
+ */
+export interface SessionNews {
+  /** The last message came: `updateReceived` and the like. */
+  readonly receivedAt: number | undefined;
+  /** The last ones went out: `messagesSent`. */
+  readonly sentAt: number | undefined;
+  /** The transport was seen to have taken bytes, or had none to take: `sendProgress`. */
+  readonly progressAt: number | undefined;
+}

@@ -19,7 +19,8 @@
  */
 import { assert } from "../../runtime/assert.ts";
 import { type LocalIdentity, newerSurvives, type Origin } from "./collision.ts";
-import type { FsmEvent } from "./events.ts";
+import { afterNews } from "./established.ts";
+import type { FsmEvent, SessionNews } from "./events.ts";
 import { type FsmAction, type FsmContext, type FsmState, idleState } from "./state.ts";
 import { dueTimer, step } from "./step.ts";
 import { decayedFlaps, earlier, nextDeadline } from "./timing.ts";
@@ -64,8 +65,8 @@ export type PeerInput =
   | { readonly type: "on"; readonly connection: ConnectionId; readonly event: FsmEvent }
   /** The peer connected to us; answered by `adopt` or `refuse`. */
   | { readonly type: "accepted" }
-  /** Time passed: runs every timer that is due. */
-  | { readonly type: "tick" };
+  /** Time passed: runs every timer that is due, after what is new of the session that stands. */
+  | { readonly type: "tick"; readonly news?: SessionNews | undefined };
 
 export type PeerAction =
   | { readonly type: "adopt"; readonly connection: ConnectionId }
@@ -110,7 +111,7 @@ function run(
     case "on":
       return onConnection(machine, input.connection, input.event, context, actions);
     case "tick":
-      return tick(machine, context, actions);
+      return tick(machine, input.news, context, actions);
   }
 }
 
@@ -152,8 +153,17 @@ function awaitsOpen(onMain: boolean, machine: PeerMachine): boolean {
   return (onMain ? machine.main : machine.second)?.fsm.name === "OpenSent";
 }
 
-function tick(machine: PeerMachine, context: PeerContext, actions: PeerAction[]): PeerMachine {
+function tick(
+  machine: PeerMachine,
+  news: SessionNews | undefined,
+  context: PeerContext,
+  actions: PeerAction[],
+): PeerMachine {
   let next = machine;
+  const { main } = machine;
+  if (news !== undefined && main.fsm.name === "Established") {
+    next = { ...machine, main: { ...main, fsm: afterNews(main.fsm, news, context.random) } };
+  }
   for (;;) {
     const due = dueTimer(next.main.fsm, context.now);
     if (due === undefined) break;

@@ -3,16 +3,16 @@
  * its deadlines.
  *
  * One timer, at the next deadline. Deadlines mostly move away (each message moves the hold timer),
- * so the timer is set anew only when it fires or when a deadline comes nearer, and messages of an
- * established session are told to the machine only then, with the time at which they came and
- * went: a peer that is only alive costs a few timers and steps a minute, however much it sends.
+ * so the timer is set anew only when it fires or when a deadline comes nearer, and the machine is
+ * told only then when the last message of an established session came and went: a peer that is only
+ * alive costs a few timers and steps a minute, however much it sends.
  * Timers with long intervals fall on a common grid, so that a thousand peers wake the process a few
  * times a second, not each by itself.
  */
 import type { Clock, Random, Timer } from "../../runtime/clock.ts";
 import { CoarseTimers } from "../../runtime/coarse-timers.ts";
 import type { LocalIdentity } from "../fsm/collision.ts";
-import type { FsmEvent } from "../fsm/events.ts";
+import type { FsmEvent, SessionNews } from "../fsm/events.ts";
 import {
   newPeerMachine,
   type PeerAction,
@@ -31,7 +31,7 @@ import type { Transport } from "./transport.ts";
  */
 const LATE_MS = 500;
 
-/** Step of the grid, and the delay from which on it is small against it. */
+/** Step of the grid, and the interval from which on it is small against it. */
 const COARSE_MS = 500;
 const COARSE_FROM_MS = 7_500;
 
@@ -52,7 +52,7 @@ export interface MachineOwner {
   readonly local: LocalIdentity;
   /** Does one action; what it causes is fed in after the actions of this input. */
   act(action: PeerAction): void;
-  /** Timers are about to be looked at. */
+  /** Timers are about to be looked at: the last moment to tell what is new. */
   beforeTick(): void;
   stateChanged(from: FsmStateName, to: FsmStateName): void;
 }
@@ -66,11 +66,8 @@ export class MachineRunner {
   #stepping = false;
   #timer: Timer | undefined;
   #timerAt = 0;
-  /** What only moves timers, as the machine has not been told it yet. */
-  #receivedOn: number | undefined;
-  #receivedAt = 0;
-  #sentOn: number | undefined;
-  #sentAt = 0;
+  /** What the next tick tells of the session. */
+  #news: News = noNews();
 
   constructor(services: RunnerServices, owner: MachineOwner) {
     this.#services = services;
@@ -110,19 +107,18 @@ export class MachineRunner {
    * a few messages ago at most: asking it would cost more than all the rest here.
    */
   received(connection: number, event: FsmEvent, now: number): void {
-    if (this.isEstablished(connection)) {
-      this.#receivedOn = connection;
-      this.#receivedAt = now;
-    } else {
-      this.on(connection, event);
-    }
+    if (this.isEstablished(connection)) this.#news.receivedAt = now;
+    else this.on(connection, event);
   }
 
   /** Messages of an established session went out. */
   sent(connection: number): void {
-    if (!this.isEstablished(connection)) return;
-    this.#sentOn = connection;
-    this.#sentAt = this.#services.clock.now();
+    if (this.isEstablished(connection)) this.#news.sentAt = this.#services.clock.now();
+  }
+
+  /** The transport takes what we send on an established session. */
+  progressed(connection: number): void {
+    if (this.isEstablished(connection)) this.#news.progressAt = this.#services.clock.now();
   }
 
   isEstablished(connection: number): boolean {
@@ -134,35 +130,19 @@ export class MachineRunner {
     if (this.#stepping) return;
     this.#stepping = true;
     const before = this.state;
-    this.#catchUp();
     for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
-      this.#stepOne(next, this.#services.clock.now());
+      this.#stepOne(next);
     }
     this.#stepping = false;
     this.#arm();
-    if (this.state !== before) this.#owner.stateChanged(before, this.state);
+    if (this.state === before) return;
+    this.#news = noNews();
+    this.#owner.stateChanged(before, this.state);
   }
 
-  /** Tells the machine what came and went since; of a connection that is gone: nothing. */
-  #catchUp(): void {
-    const received = this.#receivedOn;
-    const sent = this.#sentOn;
-    this.#receivedOn = undefined;
-    this.#sentOn = undefined;
-    if (received !== undefined) {
-      // In Established all messages do to the hold timer what this one does.
-      const event: FsmEvent = { type: "keepaliveReceived" };
-      this.#stepOne({ type: "on", connection: received, event }, this.#receivedAt);
-    }
-    if (sent !== undefined) {
-      const event: FsmEvent = { type: "messagesSent" };
-      this.#stepOne({ type: "on", connection: sent, event }, this.#sentAt);
-    }
-  }
-
-  #stepOne(input: PeerInput, now: number): void {
+  #stepOne(input: PeerInput): void {
     const { machine, actions } = stepPeer(this.#machine, input, {
-      now,
+      now: this.#services.clock.now(),
       random: this.#services.random(),
       settings: this.#owner,
       local: this.#owner.local,
@@ -179,7 +159,7 @@ export class MachineRunner {
       this.#timer = undefined;
       return;
     }
-    const isCoarse = next - clock.now() >= COARSE_FROM_MS;
+    const isCoarse = this.#isCoarse(next - clock.now());
     const at = isCoarse ? coarse.stepOf(next) : next;
     if (this.#timer !== undefined && this.#timerAt <= at) return;
     this.#timer?.cancel();
@@ -187,6 +167,12 @@ export class MachineRunner {
     this.#timer = isCoarse
       ? coarse.at(at, this.#onTimer)
       : clock.after(at - clock.now(), this.#onTimer);
+  }
+
+  /** Whether half a second matters to a timer of `delayMs`; of a session, its interval counts. */
+  #isCoarse(delayMs: number): boolean {
+    const seconds = this.state === "Established" ? (this.session?.keepaliveSeconds ?? 0) : 0;
+    return Math.max(delayMs, 750 * seconds) >= COARSE_FROM_MS;
   }
 
   #timerRuns(): void {
@@ -198,6 +184,14 @@ export class MachineRunner {
   #tick(): void {
     this.#timer = undefined;
     this.#owner.beforeTick();
-    this.step({ type: "tick" });
+    const news = this.#news;
+    this.#news = noNews();
+    this.step({ type: "tick", news });
   }
+}
+
+type News = { -readonly [Key in keyof SessionNews]: SessionNews[Key] };
+
+function noNews(): News {
+  return { receivedAt: undefined, sentAt: undefined, progressAt: undefined };
 }

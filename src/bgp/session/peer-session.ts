@@ -336,11 +336,16 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
   beforeTick(): void {
     const link = this.#mainLink();
     if (link === undefined || this.state !== "Established") return;
-    if (link.isBehind) this.#runner.on(link.id, { type: "updateReceived" });
-    const { queuedBytes, sentBytes } = link.connection;
-    if (queuedBytes > 0 && sentBytes === this.#sentBytes) return;
-    this.#sentBytes = sentBytes;
-    this.#runner.on(link.id, { type: "sendProgress" });
+    const event: FsmEvent = { type: "updateReceived" };
+    if (link.isBehind) this.#runner.received(link.id, event, this.#services.clock.now());
+    const { connection } = link;
+    // To ask how much was sent costs more than all the rest, and matters only where something waits.
+    if (connection.queuedBytes > 0) {
+      const { sentBytes } = connection;
+      if (sentBytes === this.#sentBytes) return;
+      this.#sentBytes = sentBytes;
+    }
+    this.#runner.progressed(link.id);
   }
 
   stateChanged(from: FsmStateName, to: FsmStateName): void {
