@@ -22,7 +22,7 @@ export class PlainAdjRibOut implements AdjRibOut {
   private sources = new Uint16Array(16);
   /** Only where the policy can tell prefixes of equal attributes apart. */
   private outcomes: Uint32Array | undefined;
-  private readonly bySource: number[] = [];
+  private bySource = new Uint32Array(16);
   private used = 0;
 
   constructor(
@@ -122,7 +122,10 @@ export class PlainAdjRibOut implements AdjRibOut {
     this.attributes[row] = attributes;
     this.sources[row] = source;
     if (this.outcomes !== undefined) this.outcomes[row] = outcome;
-    this.bySource[source] = (this.bySource[source] ?? 0) + 1;
+    if (source >= this.bySource.length) {
+      this.bySource = grown32(this.bySource, grownCapacity(this.bySource.length, source + 1));
+    }
+    this.bySource[source] = this.bySource[source]! + 1;
     this.used++;
   }
 

@@ -10,7 +10,6 @@ import type { Log } from "../../runtime/log.ts";
 import type { LocalIdentity } from "../fsm/collision.ts";
 import { familiesStillForwarded, familiesToRetain } from "../fsm/graceful-restart.ts";
 import type { EndCause } from "../fsm/state.ts";
-import { isBgpError } from "../message/errors.ts";
 import type { LocalSide } from "../message/negotiate.ts";
 import { encodeRouteRefresh, RefreshSubtype } from "../message/route-refresh.ts";
 import type {
@@ -244,7 +243,8 @@ export class Peer implements SessionHooks, Task {
     const id = this.#id;
     assert(decoder !== undefined && id !== undefined, "UPDATEs come in established sessions");
     const update = decoder.decode(buffer, start, end);
-    if (isBgpError(update)) {
+    // Not by `isBgpError`: that is asked of all kinds of things, this of one.
+    if (!("treatment" in update)) {
       logMalformedUpdate(this.#log, [update.reason], buffer.subarray(start, end));
       return update;
     }
