@@ -339,7 +339,7 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
     const event: FsmEvent = { type: "updateReceived" };
     if (link.isBehind) this.#runner.received(link.id, event, this.#services.clock.now());
     const { connection } = link;
-    // To ask how much was sent costs more than all the rest, and matters only where something waits.
+    // Asking how much was sent costs more than all the rest; it matters where something waits.
     if (connection.queuedBytes > 0) {
       const { sentBytes } = connection;
       if (sentBytes === this.#sentBytes) return;
