@@ -1,8 +1,8 @@
 /**
  * Where log lines go: a file descriptor, without ever waiting for its reader. A pipe or socket is
  * written through Node's asynchronous stream, the lines of FLUSH_MS in one piece; beyond
- * PENDING_BYTES_MAX lines are dropped and counted. A file or terminal takes its lines at
- * once.
+ * PENDING_BYTES_MAX lines are dropped and counted. A file or terminal takes its lines at once.
+ * Only a process that is killed loses the lines of its last FLUSH_MS.
  */
 import { fstatSync, writeSync } from "node:fs";
 import { Socket } from "node:net";

@@ -7,6 +7,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import type { PeerStatus } from "../bgp/types.ts";
 import type { ConditionStatus } from "./conditions.ts";
 import type { Page } from "./http-endpoint.ts";
+import { NO_LOOK_MS, replaceLoopLag } from "./loop-lag.ts";
 
 /** By cause, of all sockets of the node's network namespace, since it was made. */
 export interface Md5Drops {
@@ -50,8 +51,6 @@ export interface MetricsSource {
   logLinesDropped(): number;
 }
 
-/** Looking at the event loop wakes the process; the default, 10 ms, costs like 1,000 peers. */
-const LOOP_LOOK_MS = 250;
 const SECONDS_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30];
 
 export class Metrics {
@@ -62,7 +61,8 @@ export class Metrics {
 
   constructor(source: MetricsSource) {
     const registers = [this.#registry];
-    collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: LOOP_LOOK_MS });
+    collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: NO_LOOK_MS });
+    replaceLoopLag(this.#registry);
     this.#peersSync = new Histogram({
       name: "kube_router_controller_bgp_internal_peers_sync_time",
       help: "Seconds to give the speaker the peers after a Node event",

@@ -120,3 +120,15 @@ test("the kernel's MD5 counters are found by their names", () => {
   assert.equal(parseMd5Drops(""), undefined);
   assert.equal(typeof readMd5Drops()?.wrong, "number");
 });
+
+test("the lag of the event loop is watched from the first time on that somebody asks", async () => {
+  const metrics = new Metrics(source);
+  const before = await samples(metrics);
+  const keys = ["min", "max", "mean", "stddev", "p50", "p90", "p99"];
+  for (const key of keys) assert.equal(before.get(`nodejs_eventloop_lag_${key}_seconds`), "0");
+  const { body } = await metrics.page();
+  for (const key of keys) {
+    assert.equal(body.split(`# HELP nodejs_eventloop_lag_${key}_seconds `).length, 2, key);
+  }
+  assert.match(body, /# HELP nodejs_eventloop_lag_p99_seconds The 99th percentile of the lag/);
+});
