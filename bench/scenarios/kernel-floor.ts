@@ -26,6 +26,5 @@ export async function runKernelFloor(
   await helper.ask("prepare", { ...order, link: "eth0" });
   const seconds = async (act: "add" | "delete") => (await helper.ask<number>(act)) / 1000;
   const [load, withdraw] = [await seconds("add"), await seconds("delete")];
-  await seconds("add");
-  return { load, withdraw, drop: await seconds("delete") };
+  return { load, withdraw, again: await seconds("add"), drop: await seconds("delete") };
 }

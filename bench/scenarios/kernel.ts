@@ -106,10 +106,11 @@ function intoKernel(key: string, size: number, everyMs: number): Scenario {
     measures: [
       { key: "load", label: "load", unit: "s", ratio: true },
       { key: "withdraw", label: "withdraw all", unit: "s", ratio: true },
+      { key: "again", label: "load again", unit: "s", ratio: true },
       { key: "drop", label: "drop", unit: "s", ratio: true },
       ...USED,
     ],
-    chart: { kind: "bars", measures: ["load", "withdraw", "drop"] },
+    chart: { kind: "bars", measures: ["load", "withdraw", "again", "drop"] },
     contestants: [kernelFloor],
     takes: (kind) => kind.kernel,
     run: async (kind, options) => {
@@ -163,10 +164,10 @@ async function measure(
   if (watchLoop) await takeLoopDelay(pid, folder);
   const load = await kernel.until(pid, own + routes, () => generator.send("announce"));
   const withdraw = await kernel.until(pid, own, () => generator.send("withdraw"));
-  await kernel.until(pid, own + routes, () => generator.send("announce"));
+  const again = await kernel.until(pid, own + routes, () => generator.send("announce"));
   const drop = await kernel.until(pid, own, () => generator.drop());
   return {
-    ...{ load, withdraw, drop },
+    ...{ load, withdraw, again, drop },
     cpu: await cpuSeconds(pids),
     rss: await megabytes(pids, "VmHWM"),
     ...(watchLoop ? { loopMost: (await takeLoopDelay(pid, folder)).most } : {}),
