@@ -5,7 +5,7 @@ export const PORTION_PREFIXES = 64;
 /** Planning ends after so long for the event loop to have its turn; the rest comes in the next. */
 export const TURN_MS = 3;
 /** Operations in one send. Beyond: the next one. */
-export const BATCH_OPERATIONS_MAX = 8000;
+export const BATCH_OPERATIONS_MAX = 5000;
 /** Sends under way at once; planning goes on when the first of them has been answered. */
 export const BATCHES_MAX = 2;
 /** Next hops of one route. Beyond: the lowest addresses are used, the others are left out. */
