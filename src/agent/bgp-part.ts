@@ -5,7 +5,7 @@
 
 import type { Transport } from "../bgp/session/transport.ts";
 import { Speaker } from "../bgp/speaker.ts";
-import type { PeerStatus, RibPath } from "../bgp/types.ts";
+import type { MissingPeer, PeerStatus, RibPath } from "../bgp/types.ts";
 import type { IpAddress } from "../ip/address.ts";
 import { type NextHopBatch, NO_NEXT_HOPS } from "../ip/next-hop-batch.ts";
 import { hostPrefix, type Prefix } from "../ip/prefix.ts";
@@ -172,7 +172,7 @@ export class BgpPart implements DesiredRoutes {
       found.push({ name: `listen ${address} ${port}`, severity: "error", message: problem });
     }
     const now = this.#deps.clock.now();
-    const peers = (this.#speaker?.peers("not-up") ?? []).filter(isWantedUp);
+    const peers = this.#speaker?.missingPeers() ?? [];
     const addresses = new Set(peers.map((peer) => peer.address));
     for (const address of this.#downSince.keys()) {
       if (!addresses.has(address)) this.#downSince.delete(address);
@@ -195,11 +195,7 @@ function hasTold(peer: PeerStatus): boolean {
   return peer.state === "Established" && peer.families.every((family) => family.endOfRibReceived);
 }
 
-function isWantedUp(peer: PeerStatus): boolean {
-  return peer.adminState !== "down";
-}
-
-function down(peer: PeerStatus): Condition {
+function down(peer: MissingPeer): Condition {
   const limit = peer.adminState === "prefix-limit" ? ": it announced too many prefixes" : "";
   return {
     name: `session ${peer.address}`,

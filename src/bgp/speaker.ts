@@ -14,7 +14,7 @@
  * to change. Answers are snapshots, built when asked for. Listeners are called from the event loop,
  * never from inside a call, and hear in one go what changed in between.
  */
-import { compareAddresses, type IpAddress } from "../ip/address.ts";
+import type { IpAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
@@ -39,7 +39,7 @@ import { Listeners, type ListenStatus } from "./speaker/listeners.ts";
 import { globalsOf } from "./speaker/local-side.ts";
 import { Peer, type PeerHost } from "./speaker/peer.ts";
 import { byAddress, passwordsOf, peerChange } from "./speaker/peer-change.ts";
-import { peerStatus } from "./speaker/peer-status.ts";
+import { missingPeers, peerStatus, peerStatuses } from "./speaker/peer-status.ts";
 import { BestChanges, RibWork, taskOf } from "./speaker/rib-tasks.ts";
 import { hasConverged, mustDefer } from "./speaker/waiting.ts";
 import type {
@@ -114,22 +114,21 @@ export class Speaker {
     return this.#config;
   }
 
-  /** Listens and dials. */
+  /** Dials and listens, last: who connects at once finds peers that are ready for it. */
   start(): void {
     if (this.#running) return;
     this.#running = true;
     this.#startedAt = this.#services.clock.now();
     this.#deferring = this.#config.restarted && this.#config.deferralSeconds > 0;
-    this.#listen();
     for (const peer of this.#peers.values()) peer.start(this.#startDelay(peer));
+    this.#listen();
     this.#awaitPeers();
   }
 
   /**
-   * Ends all sessions. `notify` tells the peers (Cease / Administrative Shutdown), which makes them
-   * forget our routes; without it the connections just close, and peers with graceful restart keep
-   * our routes for a while. From here on no listener is called: what the sessions leave behind is
-   * not news for a kernel that shall go on forwarding.
+   * Ends all sessions. `notify` tells the peers (Cease / Administrative Shutdown): they forget our
+   * routes; without it those with graceful restart keep them for a while. From here on no listener
+   * is called: what the sessions leave behind is no news for a kernel that shall go on forwarding.
    */
   stop(options: { readonly notify: boolean }): void {
     this.#running = false;
@@ -192,12 +191,13 @@ export class Speaker {
     this.#rib.originate(routes);
   }
 
-  /** All peers, or those whose session is not up, in the order of their addresses. */
-  peers(which: "all" | "not-up" = "all"): readonly PeerStatus[] {
-    return [...this.#peers.values()]
-      .filter((peer) => which === "all" || !peer.isUp)
-      .sort((a, b) => compareAddresses(a.address, b.address))
-      .map((peer) => peerStatus(peer, this.#rib));
+  /** All peers in the order of their addresses. */
+  peers(): readonly PeerStatus[] {
+    return peerStatuses(this.#peers.values(), this.#rib);
+  }
+
+  missingPeers(): ReturnType<typeof missingPeers> {
+    return missingPeers(this.#peers.values());
   }
 
   peer(address: IpAddress): PeerStatus | undefined {

@@ -128,6 +128,9 @@ export interface FamilyCounters {
   readonly endOfRibSent: boolean;
 }
 
+/** A peer that is to be up and is not. */
+export type MissingPeer = Pick<PeerStatus, "name" | "address" | "adminState">;
+
 /** What `podrouter peers` shows of one neighbour. Times are ms of wall clock. */
 export interface PeerStatus {
   readonly name: string;

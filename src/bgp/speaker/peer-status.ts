@@ -1,8 +1,14 @@
 /** What `podrouter peers` shows of one neighbour. */
-import { addressFromWord } from "../../ip/address.ts";
+import { addressFromWord, compareAddresses } from "../../ip/address.ts";
 import type { Rib } from "../rib/rib.ts";
-import type { PeerStatus } from "../types.ts";
+import type { MissingPeer, PeerStatus } from "../types.ts";
 import type { Peer } from "./peer.ts";
+
+/** Status of all peers in the order of their addresses. */
+export function peerStatuses(peers: Iterable<Peer>, rib: Rib): readonly PeerStatus[] {
+  const sorted = [...peers].sort((a, b) => compareAddresses(a.address, b.address));
+  return sorted.map((peer) => peerStatus(peer, rib));
+}
 
 /** Status of a peer at this moment; built on demand. */
 export function peerStatus(peer: Peer, rib: Rib): PeerStatus {
@@ -20,7 +26,7 @@ export function peerStatus(peer: Peer, rib: Rib): PeerStatus {
     remoteRouterId: session === undefined ? undefined : addressFromWord(session.remoteRouterId),
     internal: remoteAs === local.as,
     state: running.state,
-    adminState: config.shutdown !== undefined ? "down" : peer.held ? "prefix-limit" : "up",
+    adminState: adminState(peer),
     since: record.since,
     established: record.established,
     flaps: record.flaps,
@@ -42,6 +48,24 @@ export function peerStatus(peer: Peer, rib: Rib): PeerStatus {
     families: peer.ribId === undefined ? [] : rib.counters(peer.ribId),
     restarting: session?.localCapabilities.some(isRestarted) ?? peer.restarting,
   };
+}
+
+/**
+ * Those of the peers that are to be up and are not, in no order. Asked for each second, and then a
+ * thousand peers may be away: the whole status of each would be 10 ms.
+ */
+export function missingPeers(peers: Iterable<Peer>): readonly MissingPeer[] {
+  const missing: MissingPeer[] = [];
+  for (const peer of peers) {
+    if (peer.isUp || adminState(peer) === "down") continue;
+    missing.push({ name: peer.config.name, address: peer.address, adminState: adminState(peer) });
+  }
+  return missing;
+}
+
+function adminState({ config, held }: Peer): PeerStatus["adminState"] {
+  if (config.shutdown !== undefined) return "down";
+  return held ? "prefix-limit" : "up";
 }
 
 function isRestarted(capability: PeerStatus["capabilities"]["local"][number]): boolean {
