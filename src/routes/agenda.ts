@@ -20,6 +20,8 @@ export class Portion {
   readonly ids = new Uint32Array(PORTION_PREFIXES);
   /** The wanted side has spoken of them. */
   spoken = false;
+  /** Of a comparison that has seen to what is wanted: only what nobody wants is to be looked at. */
+  unwanted = false;
   readonly #index: PrefixIndex;
 
   constructor(index: PrefixIndex) {
@@ -35,6 +37,7 @@ export class Portion {
     for (let row = 0; row < this.count; row++) this.#index.release(this.ids[row]!);
     this.batch.prefixes.reset(family);
     this.spoken = false;
+    this.unwanted = false;
   }
 
   add(id: PrefixId): void {
@@ -161,6 +164,7 @@ export class Agenda {
     if (scan === undefined) return false;
     const { family, known } = STEPS[scan.step]!;
     portion.begin(family);
+    portion.unwanted = known;
     scan.from = known ? this.#walkKnown(portion, scan.from) : this.#walkWanted(portion, scan.from);
     if (scan.from === 0 && ++scan.step === STEPS.length) this.#scan = undefined;
     return true;

@@ -313,7 +313,7 @@ export class RouteController {
       await this.#applier.drain();
     }
     // Only now is it known that the kernel also takes changes from us.
-    this.#availability.recover();
+    if (this.#availability.blockedUntil === undefined) this.#availability.recover();
   }
 
   /** Plans one slice while the kernel carries out the one before. */
@@ -325,15 +325,14 @@ export class RouteController {
       this.#takeRetries();
       await this.#dumpIfDue();
       if (!this.#maySurvey()) return;
-      const planned = this.#planner.planSome(this.#guards);
-      const began = this.#applier.begin();
+      const planned = this.#planner.planTurn(this.#guards);
       if (!this.#agenda.scans) this.#survey?.end();
       const { batches } = this.#applier;
       // Waiting for the kernel is a turn for the event loop, too.
       if (batches === BATCHES_MAX) await this.#applier.next();
       else if (planned) await this.#turn();
       else if (batches > 0) await this.#answerOrNews();
-      else if (!began) return;
+      else return;
     }
   }
 

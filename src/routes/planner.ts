@@ -12,7 +12,7 @@ import { type Agenda, Portion } from "./agenda.ts";
 import type { Applier } from "./applier.ts";
 import { evaluate, waysOf } from "./evaluate.ts";
 import type { Guards } from "./guards.ts";
-import { BATCH_OPERATIONS_MAX, PORTION_PREFIXES, TURN_MS } from "./limits.ts";
+import { BATCH_OPERATIONS_MAX, BATCHES_MAX, PORTION_PREFIXES, TURN_MS } from "./limits.ts";
 import type { KernelObserver } from "./observer.ts";
 import { OperationKind } from "./operation-batch.ts";
 import { planPrefix } from "./plan.ts";
@@ -67,11 +67,25 @@ export class Planner {
     this.#spoken.clear();
   }
 
-  /** Plans as much as there is, fits a send and may be done in one go; false: there was nothing. */
-  planSome(guards: Guards): boolean {
+  /**
+   * Plans and begins sends, as long as the kernel may have more and a turn of the event loop lasts.
+   * False: there is nothing more to plan.
+   */
+  planTurn(guards: Guards): boolean {
+    const { clock, applier } = this.#deps;
+    const end = clock.now() + TURN_MS;
+    let planned: boolean;
+    do {
+      planned = this.#planSome(guards, end);
+      applier.begin();
+    } while (planned && applier.batches < BATCHES_MAX && clock.now() < end);
+    return planned;
+  }
+
+  /** Plans as much as there is, fits a send and is done until `end`; false: there was nothing. */
+  #planSome(guards: Guards, end: number): boolean {
     const { clock, agenda, applier } = this.#deps;
     const portion = this.#portion;
-    const end = clock.now() + TURN_MS;
     let any = false;
     this.#usual.clear();
     while (agenda.next(portion)) {
@@ -94,6 +108,7 @@ export class Planner {
     for (let row = 0; row < prefixes.count; row++) {
       const id = portion.ids[row]!;
       const nextHops = lists[row]!;
+      if (portion.unwanted && nextHops.length > 0) continue;
       if (applier.isBusy(id)) {
         // What the kernel has for it is known when that is done.
         applier.lookAgain(id);

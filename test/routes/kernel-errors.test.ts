@@ -91,6 +91,24 @@ test("a monitor that breaks is opened again, and what it missed is repaired", as
   assert.equal(h.controller.status().installed, 1, "it listens again");
 });
 
+test("a monitor that breaks while the kernel is at work: said until it is opened again", async () => {
+  const h = new Harness();
+  await h.started();
+  h.kernel.answerMs = 20;
+  h.change(P1, A);
+  await h.rest(5);
+  h.kernel.fail();
+  await h.rest(25);
+  assert.deepEqual(
+    h.codes(),
+    ["kernel-unavailable"],
+    "the answer to our operation changes nothing",
+  );
+  await h.rest(400);
+  assert.deepEqual(h.codes(), []);
+  assert.equal(h.kernel.opens, 2);
+});
+
 test("a socket that breaks under an operation loses nothing", async () => {
   const h = new Harness();
   await h.started();

@@ -1,6 +1,7 @@
 /** Several sends to the kernel at a time. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { BATCH_OPERATIONS_MAX } from "../../src/routes/limits.ts";
 import { line, route } from "./fake-kernel.ts";
 import { Harness } from "./harness.ts";
 
@@ -26,4 +27,17 @@ test("what changes while the kernel is at work is seen to when it is done", asyn
   assert.deepEqual(h.tried(), [`replace ${P1}`]);
   assert.deepEqual(h.kernel.ours(), lines(route(P1, { via: B }), route(P2, { via: A })));
   assert.equal(h.controller.status().pending, 0);
+});
+
+test("a dry run counts each prefix once, however many there are", async () => {
+  const h = new Harness({ dryRun: true });
+  const count = BATCH_OPERATIONS_MAX + 100;
+  for (let i = 0; i < count; i++) {
+    const to = `10.${i >> 8}.${i & 255}.0/24`;
+    h.want(to, A);
+    h.kernel.routes.push(route(to, { via: B }));
+  }
+  await h.started();
+  await h.rest(300);
+  assert.equal(h.controller.status().plannedTotal, count);
 });
