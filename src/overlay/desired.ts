@@ -188,6 +188,8 @@ class Maker {
   readonly #known: ReadonlyMap<IpAddress, Target>;
   /** Tunnels of others, by kind and ends. */
   readonly #foreign = new Map<string, HostLink>();
+  /** VXLAN: one device for all nodes of a family. */
+  #shared: Device | undefined;
 
   constructor(
     settings: OverlaySettings,
@@ -239,6 +241,7 @@ class Maker {
 
   #device(node: IpAddress): Device {
     const { encap, vni, port } = this.#settings;
+    if (this.#shared !== undefined) return this.#shared;
     const family = node.includes(":") ? 6 : 4;
     const kind = deviceKind(encap, family);
     const common = { kind, mtu: this.#mtu, local: this.#own, borrowed: false };
@@ -247,8 +250,9 @@ class Maker {
       const name = twin?.name ?? tunnelName(node);
       return { ...common, name, remote: node, vxlan: undefined, borrowed: twin !== undefined };
     }
-    const mac = vtepMac(this.#own);
-    return { ...common, name: vxlanName(family), remote: undefined, vxlan: { vni, port, mac } };
+    const vxlan = { vni, port, mac: vtepMac(this.#own) };
+    this.#shared = { ...common, name: vxlanName(family), remote: undefined, vxlan };
+    return this.#shared;
   }
 }
 

@@ -16,6 +16,7 @@ import {
   deviceSpec,
   entryOf,
   entrySpec,
+  goneEntryOf,
   linkOf,
   routeOf,
   routeSpec,
@@ -212,7 +213,10 @@ function deliver(event: NetlinkEvent, listener: OverlayListener): void {
         kind: "entry",
         link: event.neighbour.interfaceIndex,
         change: event.change,
-        item: entryOf(event.neighbour)[0]?.item,
+        item:
+          event.change === "delete"
+            ? goneEntryOf(event.neighbour)
+            : entryOf(event.neighbour)[0]?.item,
       });
       return;
     case "route":

@@ -133,6 +133,17 @@ export function entryOf(entry: Neighbour): HostItem[] {
   return [{ item, foreign: false }];
 }
 
+/**
+ * What an entry that is gone was, for its key: of a neighbour the kernel does not say any more what
+ * it led to. Undefined when it cannot be told.
+ */
+export function goneEntryOf(entry: Neighbour): Item | undefined {
+  const { family, interfaceIndex: link, linkAddress: mac = "", destination } = entry;
+  const address = destination === undefined ? undefined : parseAddress(destination);
+  if (family === "bridge" || address === undefined) return entryOf(entry)[0]?.item;
+  return { kind: "neighbour", link, address, mac };
+}
+
 /** None or one: with another metric or TOS it stands in nobody's way. */
 export function routeOf(route: Route): HostItem[] {
   const prefix = route.destination as Prefix;

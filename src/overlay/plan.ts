@@ -66,7 +66,7 @@ export function planOverlay(
       operations.push({ kind: "put", item, replaces: there !== undefined });
     }
   }
-  const surplus = planSurplus(desired, items, wanted, host, settled);
+  const surplus = planSurplus(desired, items, wanted, host, settled, memo);
   return {
     operations: [...operations, ...surplus.operations],
     waiting: surplus.waiting,
@@ -104,11 +104,12 @@ function planSurplus(
   wanted: OverlayWanted,
   host: HostState,
   settled: boolean,
+  memo: TargetMemo,
 ): Pick<OverlayPlan, "operations" | "waiting"> {
   // Most often nothing is there too much, and nobody asks.
   let names: ReadonlySet<string> | undefined;
   const known = () => {
-    names ??= knownNames(wanted);
+    names ??= knownNames(wanted, memo);
     return names;
   };
   const drops: { readonly item: Item; readonly at: number }[] = [];
@@ -148,14 +149,14 @@ function awaited(item: Item, desired: DesiredOverlay, host: HostState): boolean 
 }
 
 /** Addresses and MACs of all other Nodes. */
-function knownNames({ remotes }: OverlayWanted): ReadonlySet<string> {
+function knownNames({ remotes }: OverlayWanted, memo: TargetMemo): ReadonlySet<string> {
   const known = new Set<string>();
   for (const remote of remotes) {
     for (const family of FAMILIES) {
       const node = remote[family];
       if (node === undefined) continue;
       known.add(node);
-      known.add(vtepMac(node));
+      known.add(memo.targets.get(node)?.vtep?.mac ?? vtepMac(node));
     }
   }
   return known;

@@ -124,12 +124,14 @@ test("hundreds of nodes, a restart that finds all right, and nothing left at the
     /mtu 1430 [\s\S]*vxlan id 77 local fd00:50::50 .*dstport 4789 .*nolearning/,
   );
   const before = first.operations();
+  const readBefore = first.reads();
   first.overlay.want(wanted(NODES - 1));
   await until("one less", () => first.overlay.status().tunnels[6] === NODES - 1);
   await until("its entries are gone", () => items(namespace).routes6 === NODES - 1);
   assert.equal(first.operations() - before, 6);
   // What we do ourselves is no reason to look at everything again, nor to count a repair.
   await new Promise((resolve) => setTimeout(resolve, OVERLAY_GAP_MS * 2));
+  assert.equal(first.reads() - readBefore, 0);
   assert.ok(first.reads() <= 2, `${first.reads()} reads`);
   assert.equal(first.overlay.status().repairs, 0);
   await first.overlay.stop();
