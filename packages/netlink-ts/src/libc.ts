@@ -113,8 +113,8 @@ export function adviseMemory(address: number, bytes: number, advice: number): nu
 }
 
 /**
- * malloc_trim(3): what malloc keeps for later goes back to the system. False where there was nothing,
- * or where libc is not glibc and does not know it.
+ * malloc_trim(3): what malloc keeps for later goes back to the system. False where there was
+ * nothing, or where libc is not glibc and does not know it.
  */
 export function trimHeap(): boolean {
   try {

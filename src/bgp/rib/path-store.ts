@@ -3,9 +3,9 @@
  * form a chain that begins in the prefix table; the paths of a peer form a doubly linked list that
  * begins in its Adj-RIB-In, so that a peer's withdrawal costs its own paths and not the table.
  *
- * A row's marks have a bit of each peer that has had a path in its chain: where thirty peers announce
- * the same prefixes, a new path of one need not be looked for among those of the others. They are
- * cleared with the chain's end, so that what they deny is true, not what they affirm.
+ * A row's marks have a bit of each peer that has had a path in its chain: where thirty peers
+ * announce the same prefixes, a new path of one need not be looked for among those of the others.
+ * They are cleared with the chain's end: what they deny is true, what they affirm is to be seen.
  *
  * A path keeps two attribute sets: as received, which is the Adj-RIB-In, and as the import policy
  * left it, which takes part in the decision. Both are mostly the same id. Id 0 means "none".

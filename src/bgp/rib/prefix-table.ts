@@ -94,8 +94,8 @@ export class PrefixTable {
   }
 
   /**
-   * Reads the slots where the prefixes of the batch will be looked for first. Each is in cold memory
-   * of a large table; read one behind the other, they come at once.
+   * Reads the slots where the prefixes of the batch will be looked for first. Each is in cold
+   * memory of a large table; read one behind the other, they come at once.
    */
   touch(batch: PrefixBatch): void {
     const { segments, segmentShift } = this;

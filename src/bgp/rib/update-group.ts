@@ -210,8 +210,8 @@ export class UpdateGroup {
   }
 
   /**
-   * False when the best path of a row that was not told of can be nothing to this group: keeps 1,000
-   * iBGP peers asleep.
+   * False when the best path of a row that was not told of can be nothing to this group: keeps
+   * 1,000 iBGP peers asleep.
    */
   private concerns(best: PathId): boolean {
     if (best === NO_PATH || this.fromAll) return best !== NO_PATH;
