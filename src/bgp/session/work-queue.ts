@@ -37,14 +37,14 @@ export class WorkQueue {
   }
 
   /**
-   * Runs the task at once while this turn has time, else in its turn. Who waits loses nothing by
-   * it: the next turn is theirs first.
+   * Runs the task at once while this turn has time and nobody waits, else in its turn. So output
+   * that waits goes out before more input makes more of it: a queue grows by one batch at a time.
    */
   submit(task: Task): void {
     if (this.#waiting.has(task)) return;
     const now = this.#clock.now();
     const deadline = this.#openTurn(now);
-    if (now >= deadline || task.run(deadline)) this.#waiting.add(task);
+    if (this.#waiting.size > 0 || now >= deadline || task.run(deadline)) this.#waiting.add(task);
   }
 
   /** As {@link submit}, but never from inside the call. */
