@@ -12,14 +12,32 @@ const LOOKED_MAX = 8192;
 /** Whether `readOutput` would do or give anything. */
 export function hasOutput(peer: PeerState): boolean {
   if (!peer.up || peer.held) return false;
+  if (peer.unsent.length > 0) return true;
   for (const seat of peer.seats) if (seat.group.hasOutput(seat.member)) return true;
   return false;
 }
 
-/** Whole messages, about `bytesMax` octets at most; may be none though `hasOutput` stays true. */
+/**
+ * Whole messages: as many buffers as `bytesMax` octets hold, or one; may be none though `hasOutput`
+ * stays true. A step of a group ends by the prefixes that it looked at, so it may give more than
+ * asked for: the rest waits here, and what a session queues for a slow peer stays bounded.
+ */
 export function readOutput(peer: PeerState, bytesMax: number): Uint8Array[] {
+  if (!peer.up || peer.held) return [];
+  if (peer.unsent.length === 0) peer.unsent = fetched(peer, bytesMax);
+  const { unsent } = peer;
+  let count = 0;
+  for (let bytes = 0; count < unsent.length; count++) {
+    bytes += unsent[count]!.length;
+    if (bytes > bytesMax && count > 0) break;
+  }
+  if (count < unsent.length) return unsent.splice(0, count);
+  peer.unsent = [];
+  return unsent;
+}
+
+function fetched(peer: PeerState, bytesMax: number): Uint8Array[] {
   const out: Uint8Array[] = [];
-  if (!peer.up || peer.held) return out;
   const { seats } = peer;
   const budget = { bytes: bytesMax, rows: LOOKED_MAX };
   for (let i = 0; i < seats.length; i++) {

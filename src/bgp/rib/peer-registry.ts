@@ -48,6 +48,7 @@ export class PeerRegistry {
       config,
       up: false,
       held: false,
+      unsent: [],
       notified: false,
       imports: this.importsOf(config, own),
       seats: [],

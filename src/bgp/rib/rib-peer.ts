@@ -49,6 +49,8 @@ export interface PeerState {
   up: boolean;
   /** No output until released, RFC 4724 §4.1. */
   held: boolean;
+  /** Whole messages that were fetched and did not fit into what the session could take. */
+  unsent: Uint8Array[];
   /** The session was told that there is output, and has not emptied it since. */
   notified: boolean;
   /** How its paths are imported, by family; rebuilt when anything in it changes. */

@@ -72,6 +72,7 @@ export class Rib {
     peer.config = config;
     peer.up = true;
     peer.held = false;
+    peer.unsent = [];
     peer.notified = false;
     this.state.registry.describe(peer, this.state.globals);
     const { families } = config.negotiated;
@@ -210,9 +211,10 @@ export class Rib {
   }
 
   /**
-   * Whole messages for the peer, about `maxBytes` octets at most. One call does a few ms of work at
-   * most, so it may give none though there is more to come: go on while `hasOutput`, in another
-   * turn of the event loop. The arrays are shared with other peers: never write into them.
+   * Whole messages for the peer, in arrays of 64 KiB at most: `maxBytes` octets at most, or one
+   * array. One call does a few ms of work at most, so it may give none though there is more to
+   * come: go on while `hasOutput`, in another turn of the event loop. The arrays are shared with
+   * other peers: never write into them.
    */
   drainOutput(id: PeerId, maxBytes: number): Uint8Array[] {
     const peer = this.state.registry.upPeer(id);
