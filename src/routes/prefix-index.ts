@@ -11,6 +11,7 @@ import type { IpFamily } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import { prefixFamily } from "../ip/prefix.ts";
 import { formatPrefix, PrefixBatch, pushPrefix } from "../ip/prefix-batch.ts";
+import { finishHash, mixWord } from "../ip/prefix-hash.ts";
 
 /** A prefix in its index; 0 = none. */
 export type PrefixId = number;
@@ -244,31 +245,23 @@ export class PrefixIndex {
   }
 
   private hashOf(batch: PrefixBatch, row: number): number {
-    const h = mix(this.seed ^ codeOf(batch, row), batch.word0[row]!);
-    if (batch.family === 4) return finish(h);
-    return finish(mix(mix(mix(h, batch.word1[row]!), batch.word2[row]!), batch.word3[row]!));
+    const h = mixWord(this.seed ^ codeOf(batch, row), batch.word0[row]!);
+    if (batch.family === 4) return finishHash(h);
+    return finishHash(
+      mixWord(mixWord(mixWord(h, batch.word1[row]!), batch.word2[row]!), batch.word3[row]!),
+    );
   }
 
   private hashOfId(id: PrefixId): number {
     const code = this.codes[id]!;
-    const h = mix(this.seed ^ code, this.word0[id]!);
-    if (code < IPV6) return finish(h);
+    const h = mixWord(this.seed ^ code, this.word0[id]!);
+    if (code < IPV6) return finishHash(h);
     const { words } = this;
     const at = id * 3;
-    return finish(mix(mix(mix(h, words[at]!), words[at + 1]!), words[at + 2]!));
+    return finishHash(mixWord(mixWord(mixWord(h, words[at]!), words[at + 1]!), words[at + 2]!));
   }
 }
 
 function codeOf(batch: PrefixBatch, row: number): number {
   return batch.family === 4 ? batch.length[row]! : batch.length[row]! + IPV6;
-}
-
-function mix(hash: number, word: number): number {
-  const h = Math.imul(hash ^ word, 0x9e3779b1);
-  return h ^ (h >>> 15);
-}
-
-function finish(hash: number): number {
-  const h = Math.imul(hash, 0x85ebca6b);
-  return (h ^ (h >>> 13)) >>> 0;
 }

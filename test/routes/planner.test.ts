@@ -84,6 +84,15 @@ interface Planned {
   readonly conditions: readonly string[];
 }
 
+/** Whoever hears what an observer tells, and does nothing. */
+const UNHEARD = {
+  isWanted: () => true,
+  onTouched: () => undefined,
+  onDoubt: () => undefined,
+  onOverrun: () => undefined,
+  onFailure: () => undefined,
+};
+
 /** All prefixes through the planner of the agent. */
 async function planned(of: World): Promise<Planned> {
   const clock = new FakeClock();
@@ -91,13 +100,7 @@ async function planned(of: World): Promise<Planned> {
   kernel.routes = [...of.there];
   const desired = new FakeDesired();
   for (const [to, nextHops] of of.wanted) desired.routes.set(to, { prefix: to, nextHops });
-  const observer = new KernelObserver(kernel, clock, 3, {
-    isWanted: () => true,
-    onTouched: () => undefined,
-    onDoubt: () => undefined,
-    onOverrun: () => undefined,
-    onFailure: () => undefined,
-  });
+  const observer = new KernelObserver(kernel, clock, 3, UNHEARD);
   await observer.dump();
   const { index } = observer;
   const conditions = new ConditionBook(index);
@@ -129,13 +132,7 @@ async function planned(of: World): Promise<Planned> {
 /** The same, straightforwardly. */
 async function expected(of: World): Promise<Planned> {
   const kernel = new FakeKernel(new FakeClock());
-  const observer = new KernelObserver(kernel, new FakeClock(), 0, {
-    isWanted: () => true,
-    onTouched: () => undefined,
-    onDoubt: () => undefined,
-    onOverrun: () => undefined,
-    onFailure: () => undefined,
-  });
+  const observer = new KernelObserver(kernel, new FakeClock(), 0, UNHEARD);
   await observer.dump();
   const { topology } = observer;
   const guards = new Guards(SETTINGS, topology.addresses);

@@ -14,6 +14,7 @@
  */
 import type { IpFamily } from "../../ip/address.ts";
 import type { PrefixBatch } from "../../ip/prefix-batch.ts";
+import { finishHash, mixWord } from "../../ip/prefix-hash.ts";
 import { assert } from "../../runtime/assert.ts";
 import { Growth, larger8, larger16, larger32 } from "./columns.ts";
 import { PREFIXES_MAX } from "./limits.ts";
@@ -343,17 +344,17 @@ export class PrefixTable {
   private hashOf(batch: PrefixBatch, index: number): number {
     const length = batch.length[index]!;
     const word0 = batch.word0[index]!;
-    if (this.family === 4) return finish(mix(this.seed, keyOf4(word0, length)));
-    const h = mix(mix(this.seed ^ length, word0), batch.word1[index]!);
-    return finish(mix(mix(h, batch.word2[index]!), batch.word3[index]!));
+    if (this.family === 4) return finishHash(mixWord(this.seed, keyOf4(word0, length)));
+    const h = mixWord(mixWord(this.seed ^ length, word0), batch.word1[index]!);
+    return finishHash(mixWord(mixWord(h, batch.word2[index]!), batch.word3[index]!));
   }
 
   private hashOfRow(row: RowId): number {
     const length = this.lengths[row]!;
     const word0 = this.word0[row]!;
-    if (this.family === 4) return finish(mix(this.seed, keyOf4(word0, length)));
-    const h = mix(mix(this.seed ^ length, word0), this.word1[row]!);
-    return finish(mix(mix(h, this.word2[row]!), this.word3[row]!));
+    if (this.family === 4) return finishHash(mixWord(this.seed, keyOf4(word0, length)));
+    const h = mixWord(mixWord(this.seed ^ length, word0), this.word1[row]!);
+    return finishHash(mixWord(mixWord(h, this.word2[row]!), this.word3[row]!));
   }
 }
 
@@ -363,16 +364,4 @@ export class PrefixTable {
  */
 function keyOf4(word: number, length: number): number {
   return length < 32 ? word | (1 << (31 - length)) : word;
-}
-
-/** A permutation of the words for each hash. */
-function mix(hash: number, word: number): number {
-  const h = Math.imul(hash ^ word, 0x9e3779b1);
-  return h ^ (h >>> 15);
-}
-
-/** A permutation. */
-function finish(hash: number): number {
-  const h = Math.imul(hash, 0x85ebca6b);
-  return (h ^ (h >>> 13)) >>> 0;
 }

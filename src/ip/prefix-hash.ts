@@ -1,0 +1,16 @@
+/**
+ * What the tables of prefixes hash with, word by word. Each step is a permutation of the words for
+ * each hash before it, so that two keys of one word never have the same hash.
+ */
+
+/** The hash so far, and one more word. */
+export function mixWord(hash: number, word: number): number {
+  const h = Math.imul(hash ^ word, 0x9e3779b1);
+  return h ^ (h >>> 15);
+}
+
+/** The hash as an unsigned word, of which all bits are good for slots. */
+export function finishHash(hash: number): number {
+  const h = Math.imul(hash, 0x85ebca6b);
+  return (h ^ (h >>> 13)) >>> 0;
+}
