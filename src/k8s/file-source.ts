@@ -36,9 +36,10 @@ export class FileNodeSource implements NodeSource {
   /** The check under way, and whether another one was asked for meanwhile. */
   #checking: Promise<void> | undefined;
   #again = false;
-  /** The state of the file that was read last, and the one seen last. */
+  /** The state of the file that was read last, the one seen last, and since when that one is. */
   #read: FileStamp | undefined;
   #seen: FileStamp | undefined;
+  #seenAt = 0;
   #synced = false;
   #connected = false;
   #lastSync: number | undefined;
@@ -106,9 +107,8 @@ export class FileNodeSource implements NodeSource {
         this.#lastSync = this.#connected ? this.#clock.wall() : this.#lastSync;
         return POLL_MS;
       }
-      const rested = stamp === this.#seen;
-      this.#seen = stamp;
-      if (this.#read !== undefined && !rested) return REST_MS;
+      const restMs = this.#restLeft(stamp);
+      if (this.#read !== undefined && restMs > 0) return restMs;
       const text = await readText(this.#path, NODES_FILE_BYTES_MAX);
       if ((await fileStamp(this.#path)) !== stamp) return REST_MS;
       this.#read = stamp;
@@ -119,6 +119,17 @@ export class FileNodeSource implements NodeSource {
       this.#fail(error.message);
     }
     return POLL_MS;
+  }
+
+  /**
+   * How long the file has to be left alone yet. Time counts, not looks: one change makes several
+   * events, and when they come late all at once the looks that they cause follow each other.
+   */
+  #restLeft(stamp: FileStamp): number {
+    const now = this.#clock.now();
+    if (stamp !== this.#seen) this.#seenAt = now;
+    this.#seen = stamp;
+    return this.#seenAt + REST_MS - now;
   }
 
   #take(text: string): void {

@@ -214,6 +214,22 @@ describe("followed live", () => {
     );
   });
 
+  test("what else happens in the folder does not stand for rest", async (t) => {
+    const clock = new FakeClock();
+    const { folder, path, recorder } = await bench(t, list(node1, node2), clock);
+    await writeFile(path, YAML);
+    await seen(clock);
+    // Each makes the source look at the file again, which is as it was at the look before.
+    for (let i = 0; i < 50; i++) await writeFile(join(folder, `other-${i}`), "");
+    clock.advance(REST_MS - 1);
+    await appendFile(path, "---\nkind: Node\nmetadata: {name: node3}\n");
+    await rested(clock, () => recorder.last.has("node3"));
+    assert.deepEqual(
+      recorder.changes.map((all) => all.size),
+      [2, 2],
+    );
+  });
+
   test("content that cannot be read keeps the last Nodes, is named once, and recovers", async (t) => {
     const { path, recorder, source, warnings } = await bench(t, list(node1, node2));
     await writeFile(path, "items:\n- a: [1\n");
