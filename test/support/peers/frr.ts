@@ -3,7 +3,7 @@
  * counts as reachable. Told and asked with vtysh over a socket in its own folder.
  */
 import type { IpFamily } from "../../../src/ip/address.ts";
-import { must, run } from "../shell.ts";
+import { must, run, until } from "../shell.ts";
 import {
   extendedCommunityOfText,
   familyOfText,
@@ -93,6 +93,7 @@ export class Frr implements PeerDaemon {
   async withdraw(prefixes: readonly string[]): Promise<void> {
     const gone = prefixes.filter((prefix) => this.#routes.delete(prefix));
     if (!this.#process.running) return;
+    await this.#coalesced();
     await this.#configure([
       `router bgp ${this.#setup.as}`,
       ...gone.flatMap((prefix) => [
@@ -132,6 +133,25 @@ export class Frr implements PeerDaemon {
 
   #show(...commands: string[]): Promise<string> {
     return must("vtysh", this.#vtysh(commands));
+  }
+
+  /**
+   * Waits until no group of neighbours waits for more to join it (1.1 s after a session stands).
+   * Until then bgpd 8.4 keeps changes for the walk over its table at the end of that wait, but a
+   * ROUTE-REFRESH, BIRD's BoRR included, makes it walk earlier as well. A route that was told then
+   * and is withdrawn before the wait ends is no longer in the table at its end: the withdrawal is
+   * never sent, and the route stays among those that bgpd says it has advertised.
+   */
+  async #coalesced(): Promise<void> {
+    const asks = ([4, 6] as const).map((family) => `show bgp ipv${family} unicast update-groups`);
+    let groups = "";
+    await until(
+      () => `FRR coalesces its groups no longer; they are ${groups}`,
+      async () => {
+        groups = await this.#show(...asks);
+        return !/^ *Coalesce Time: \d+\(Running\)/m.test(groups);
+      },
+    );
   }
 
   async #configure(lines: readonly string[]): Promise<void> {
