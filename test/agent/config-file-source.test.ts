@@ -1,11 +1,15 @@
 /** The configuration file is followed, and a wrong one leaves the last good one in force. */
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { setImmediate as nextLoop } from "node:timers/promises";
 import { ConfigFileSource, type LoadedConfig } from "../../src/agent/config-file/source.ts";
+import type { Clock } from "../../src/runtime/clock.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { until } from "../support/shell.ts";
 
 const peers = (...names: string[]) =>
@@ -13,13 +17,13 @@ const peers = (...names: string[]) =>
     .map((name, index) => `  - { name: ${name}, address: 10.0.0.${index + 1}, remoteAs: 1 }\n`)
     .join("")}`;
 
-async function followed(t: TestContext, text: string) {
+async function followed(t: TestContext, text: string, clock: Clock = systemClock) {
   const folder = await mkdtemp(join(tmpdir(), "podrouter-config-"));
   const path = join(folder, "bgp.yaml");
   await writeFile(path, text);
   const configs: LoadedConfig[] = [];
   let problems: readonly string[] = [];
-  const source = new ConfigFileSource(path, systemClock, {
+  const source = new ConfigFileSource(path, clock, {
     onConfig: (config) => configs.push(config),
     onProblems: (found) => {
       problems = found;
@@ -79,4 +83,37 @@ test("passwords come from their files, bounded, and a missing one is said", asyn
   await writeFile(secret, "other");
   await it.source.reload();
   assert.deepEqual(it.configs.at(-1)!.readSecret(secret), { ok: true, secret: "other" });
+});
+
+test("a change while the files are read is not taken to be read", async (t) => {
+  const clock = new FakeClock();
+  const it = await followed(t, "", clock);
+  const secrets = Array.from({ length: 50 }, (_, i) => join(it.folder, `secret-${i}`));
+  for (const secret of secrets) await writeFile(secret, "hunter2");
+  const text = (name: string) =>
+    `peers:\n${secrets
+      .map((file, i) => {
+        const peer = i === 0 ? name : `peer-${i}`;
+        return `  - { name: ${peer}, address: 10.0.0.${i + 1}, remoteAs: 1, passwordFile: ${file} }\n`;
+      })
+      .join("")}`;
+  writeFileSync(it.path, text("first"));
+  assert.equal(await it.source.start(), true);
+  // At every point of the reading, one a little later each time, until it is over by then.
+  let over = false;
+  for (let round = 0; !over; round++) {
+    const reading = it.source.reload().then(() => {
+      over = true;
+    });
+    for (let turn = 0; turn < round * 4 && !over; turn++) await nextLoop();
+    const tooLate: boolean = over;
+    // Another size each time: file systems with coarse clocks would not tell them apart.
+    writeFileSync(it.path, `${text(`round-${round}`)}#${"x".repeat(round)}\n`);
+    await reading;
+    over = tooLate;
+    await until(`the change of round ${round} is taken`, () => {
+      clock.advance(100);
+      return it.names()?.startsWith(`round-${round} `);
+    });
+  }
 });

@@ -34,7 +34,8 @@ export class ConfigFileSource {
   readonly #path: string;
   readonly #clock: Clock;
   readonly #events: ConfigFileEvents;
-  #stamp = "";
+  /** States of the file and of {@link #secretFiles}, each from before it was read last. */
+  #stamps: readonly string[] = [];
   #secretFiles: readonly string[] = [];
   #watch: { close(): void } | undefined;
   #timer: Timer | undefined;
@@ -86,15 +87,18 @@ export class ConfigFileSource {
 
   async #load(): Promise<boolean> {
     try {
-      this.#stamp = await this.#stampNow();
+      const stamps = await this.#stampsNow();
+      this.#stamps = stamps;
       const text = await readText(this.#path, CONFIG_BYTES_MAX);
       const parsed = parseConfigFile(text, this.#path);
       if (!parsed.ok) {
         this.#events.onProblems(parsed.problems.map((problem) => problem.message));
         return false;
       }
-      const secrets = await this.#secrets(parsed.file);
-      this.#stamp = await this.#stampNow();
+      this.#secretFiles = passwordFiles(parsed.file);
+      // From before the reading, or a change meanwhile would count as read.
+      this.#stamps = [stamps[0]!, ...(await stampsOf(this.#secretFiles))];
+      const secrets = await readSecrets(this.#secretFiles);
       if (this.#stopped) return true;
       this.#events.onProblems([]);
       const readSecret: ReadSecret = (file) => secrets.get(file)!;
@@ -107,15 +111,6 @@ export class ConfigFileSource {
     }
   }
 
-  async #secrets(file: ConfigFile): Promise<ReadonlyMap<string, ReturnType<ReadSecret>>> {
-    const names = new Set(
-      [...file.peers, ...file.peerGroups].flatMap((entry) => entry.passwordFile ?? []),
-    );
-    this.#secretFiles = [...names];
-    const read = [...names].map(async (name) => [name, await readSecretFile(name)] as const);
-    return new Map(await Promise.all(read));
-  }
-
   #schedule(delayMs: number): void {
     if (this.#stopped) return;
     this.#timer?.cancel();
@@ -123,21 +118,37 @@ export class ConfigFileSource {
   }
 
   async #look(): Promise<void> {
-    const stamp = await this.#stampNow();
-    if (stamp !== this.#stamp) await this.reload();
+    const stamps = await this.#stampsNow();
+    if (stamps.join() !== this.#stamps.join()) await this.reload();
     this.#schedule(POLL_MS);
   }
 
-  /** Differs whenever one of the files may differ; a file that cannot be seen counts as such. */
-  async #stampNow(): Promise<string> {
-    const stamps = [this.#path, ...this.#secretFiles].map((path) =>
-      fileStamp(path).catch((error: unknown) => {
-        if (error instanceof FileError) return error.code;
-        throw error;
-      }),
-    );
-    return (await Promise.all(stamps)).join(" ");
+  #stampsNow(): Promise<string[]> {
+    return stampsOf([this.#path, ...this.#secretFiles]);
   }
+}
+
+function passwordFiles(file: ConfigFile): readonly string[] {
+  const named = [...file.peers, ...file.peerGroups].flatMap((entry) => entry.passwordFile ?? []);
+  return [...new Set(named)];
+}
+
+/** Each differs whenever its file may differ; a file that cannot be seen counts as such. */
+function stampsOf(paths: readonly string[]): Promise<string[]> {
+  const stamps = paths.map((path) =>
+    fileStamp(path).catch((error: unknown) => {
+      if (error instanceof FileError) return error.code;
+      throw error;
+    }),
+  );
+  return Promise.all(stamps);
+}
+
+async function readSecrets(
+  files: readonly string[],
+): Promise<ReadonlyMap<string, ReturnType<ReadSecret>>> {
+  const read = files.map(async (file) => [file, await readSecretFile(file)] as const);
+  return new Map(await Promise.all(read));
 }
 
 async function readSecretFile(path: string): Promise<ReturnType<ReadSecret>> {
