@@ -63,6 +63,11 @@ export class MessageFramer {
     this.#chunkEnd = end;
   }
 
+  /** Octets of the chunk that were not pulled. */
+  get unread(): number {
+    return this.#chunkEnd - this.#at;
+  }
+
   /** Takes a copy of what was not pulled: the chunk's memory may be used again. */
   keepChunk(): void {
     if (this.#at === this.#chunkEnd) return;

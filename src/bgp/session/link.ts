@@ -7,7 +7,12 @@ import type { Clock } from "../../runtime/clock.ts";
 import { MessageFramer } from "../message/framer.ts";
 import type { LocalSide } from "../message/negotiate.ts";
 import type { BgpError, MessageType } from "../message/types.ts";
-import { SHORT_MESSAGE_OCTETS, SLICE_CLOCK_OCTETS, SLICE_MESSAGES_MAX } from "./limits.ts";
+import {
+  PAUSE_OCTETS,
+  SHORT_MESSAGE_OCTETS,
+  SLICE_CLOCK_OCTETS,
+  SLICE_MESSAGES_MAX,
+} from "./limits.ts";
 import type { Connection, ConnectionHandler } from "./transport.ts";
 import type { Task, WorkQueue } from "./work-queue.ts";
 
@@ -84,6 +89,7 @@ export class Link implements ConnectionHandler, Task {
     if (!this.#open) return;
     if (this.isBehind) {
       this.#input.push(new Uint8Array(chunk));
+      this.#throttle();
       return;
     }
     this.framer.feed(chunk);
@@ -91,7 +97,10 @@ export class Link implements ConnectionHandler, Task {
     this.#behind = true;
     this.#work.submit(this);
     if (this.#behind && this.#open) this.framer.keepChunk();
-    this.#throttle();
+    // To stop reading and to begin again costs more than these few octets, which only wait for
+    // others that came first.
+    const waitsWhole = this.#behind && this.framer.unread === chunk.length;
+    if (!waitsWhole || chunk.length > PAUSE_OCTETS) this.#throttle();
   }
 
   writable(): void {

@@ -88,7 +88,8 @@ class TcpListener implements Listener {
     });
     try {
       this.#fd = openListenSocket(options);
-      this.#server.listen({ fd: this.#fd, backlog: BACKLOG });
+      // Beside the fd, not with it: there Node takes no notice of it and asks for 511.
+      this.#server.listen({ fd: this.#fd }, BACKLOG);
       onConnection(this.#server, (socket, reader) => this.#accept(socket, reader));
     } catch (error) {
       setImmediate(() => this.#fail(error));

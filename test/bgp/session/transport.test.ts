@@ -1,6 +1,7 @@
 /** The transport contract over the network in memory and over TCP, and what only TCP can show. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,6 +10,7 @@ import { plainPolicy } from "../../../src/bgp/session/transport.ts";
 import { parseAddress } from "../../../src/ip/address.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { MemoryNetwork, type MemoryNetworkOptions } from "../../support/memory-network.ts";
+import { must } from "../../support/shell.ts";
 import { End, transportContract } from "../../support/transport-contract.ts";
 
 const address = (text: string) => parseAddress(text)!;
@@ -115,6 +117,29 @@ test("an option that the kernel refuses ends the dial with a reason, not the pro
   world.near.dial(options, end);
   await world.until(() => end.reason !== undefined, "closed");
   assert.equal(end.reason, "no such interface");
+});
+
+test("a mesh may knock at once: the kernel keeps as many connections as it ever does", async () => {
+  const world = await tcpWorld("127.0.0.1", "127.0.0.2")();
+  let listening = false;
+  const listener = world.far.listen(
+    { address: world.farAddress, port: world.port, passwords: new Map() },
+    {
+      listening() {
+        listening = true;
+      },
+      accepted: () => undefined,
+      failed: (problem) => assert.fail(problem.message),
+    },
+  );
+  try {
+    await world.until(() => listening, "listening");
+    const stdout = await must("ss", ["-Hltn", `sport = :${world.port}`]);
+    const most = Number(readFileSync("/proc/sys/net/core/somaxconn", "utf8"));
+    assert.equal(Number(stdout.trim().split(/\s+/)[2]), Math.min(4096, most));
+  } finally {
+    listener.close();
+  }
 });
 
 test("a thousand refused strangers leave the listener as it was", async () => {

@@ -170,6 +170,26 @@ test("chunks that come while a slice waits are kept in order, whole", () => {
   assert.deepEqual(calls, ["pause", "resume"]);
 });
 
+test("a few octets that only wait for others do not stop reading; the next chunk does", () => {
+  const bench = new Bench();
+  const { link, calls, messages } = linkOn(bench, 1);
+  bench.work.schedule(bench.task("output", 1, 0));
+  link.received(keepalives(2));
+  assert.deepEqual([messages(), calls], [0, []]);
+  assert.equal(link.isBehind, true);
+  bench.turn();
+  assert.deepEqual([messages(), calls], [2, []]);
+  bench.work.schedule(bench.task("output", 1, 0));
+  link.received(keepalives(1));
+  link.received(keepalives(1));
+  assert.deepEqual(calls, ["pause"]);
+  bench.turn();
+  assert.deepEqual([messages(), calls], [4, ["pause", "resume"]]);
+  bench.work.schedule(bench.task("output", 1, 0));
+  link.received(keepalives(40));
+  assert.deepEqual(calls, ["pause", "resume", "pause"], "many octets do");
+});
+
 test("the memory of a chunk may be used again as soon as the call returns", () => {
   const bench = new Bench();
   const { link, calls, messages } = linkOn(bench, 1);
