@@ -2,7 +2,8 @@
  * Keeps the packet rules of rules.ts in the kernel. Others flush and rebuild these tables at will,
  * so they are looked at every CHECK_MS: with nftables by asking for the number of its generation,
  * which grows with each change by anybody and costs one system call; otherwise by listing the
- * chains. A listing on a node with very many rules is slow, and then made more seldom.
+ * chains. A listing on a node with very many rules is slow, and then made more seldom; what is done
+ * once, choosing and changing, is not counted: a foreign change right after it is repaired as soon.
  */
 import type { IpFamily } from "../ip/address.ts";
 import { backoffMs } from "../runtime/backoff.ts";
@@ -89,6 +90,8 @@ export class PodRules {
     | { readonly wanted: PodRulesWanted; readonly generation: number | undefined }
     | undefined;
   #checkedAt = 0;
+  /** What the last listing of each family took, of those that the last check looked at. */
+  readonly #listingMs = new Map<IpFamily, number>();
   #conditions: readonly CniCondition[] = [];
   #planned: readonly string[] = [];
   #failures = 0;
@@ -131,7 +134,6 @@ export class PodRules {
   async #pass(): Promise<number> {
     const wanted = this.#wanted;
     if (wanted === undefined) return RULES_PERIOD_MS;
-    const begun = this.#deps.clock.now();
     try {
       this.#filter ??= await this.#choose();
       const generation = await this.#filter.generation();
@@ -151,8 +153,8 @@ export class PodRules {
       return backoffMs(options, this.#failures++, this.#deps.random);
     }
     this.#deps.onChanged?.();
-    const took = this.#deps.clock.now() - begun;
-    return Math.max(RULES_CHECK_MS, took * RULES_REST_FACTOR);
+    const listingMs = [...this.#listingMs.values()].reduce((sum, ms) => sum + ms, 0);
+    return Math.max(RULES_CHECK_MS, listingMs * RULES_REST_FACTOR);
   }
 
   #isCurrent(wanted: PodRulesWanted, generation: number | undefined): boolean {
@@ -179,6 +181,7 @@ export class PodRules {
   async #check(filter: PacketFilter, wanted: PodRulesWanted): Promise<void> {
     const before = this.#checked?.wanted;
     const planned: string[] = [];
+    this.#listingMs.clear();
     let failure: PacketFilterError | undefined;
     for (const family of FAMILIES) {
       const used = wanted.families.includes(family);
@@ -205,12 +208,20 @@ export class PodRules {
     used: boolean,
   ): Promise<readonly string[]> {
     const rules = used ? { ...wanted, randomFully: filter.randomFully } : NO_RULES;
-    if (this.#dryRun) return allLines(planRules(family, rules, await filter.read(family, true)));
+    if (this.#dryRun)
+      return allLines(planRules(family, rules, await this.#list(filter, family, true)));
     const repaired = this.#checked?.wanted === wanted;
     const message = repaired ? "packet rules repaired" : "packet rules set";
     const changed = await this.#settle(filter, family, { rules, message }, !repaired);
     if (changed && repaired) this.#repairs++;
     return [];
+  }
+
+  async #list(filter: PacketFilter, family: IpFamily, thorough: boolean): Promise<PresentRules> {
+    const begun = this.#deps.clock.now();
+    const present = await filter.read(family, thorough);
+    this.#listingMs.set(family, this.#deps.clock.now() - begun);
+    return present;
   }
 
   /** Brings one family in order; true when there was something to do. */
@@ -220,14 +231,14 @@ export class PodRules {
     { rules, message }: { readonly rules: RulesWanted; readonly message: string },
     thorough = true,
   ): Promise<boolean> {
-    const changes = planRules(family, rules, await filter.read(family, thorough));
+    const changes = planRules(family, rules, await this.#list(filter, family, thorough));
     const count = allLines(changes).length;
     if (count === 0) return false;
     for (const table of TABLES) {
       if (changes[table].length > 0) await filter.change(family, table, changes[table]);
     }
     this.#deps.log.info({ family, lines: count, iptables: filter.version }, message);
-    const left = allLines(planRules(family, rules, await filter.read(family, thorough)));
+    const left = allLines(planRules(family, rules, await this.#list(filter, family, thorough)));
     if (left.length > 0) {
       throw new PacketFilterError("failed", `${filter.version} does not keep: ${left[0]}`);
     }

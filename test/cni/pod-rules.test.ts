@@ -32,6 +32,7 @@ class MemoryFilter implements PacketFilter {
   hasGeneration = true;
   reads = 0;
   readMs = 0;
+  changeMs = 0;
   readonly #clock: FakeClock;
   #generation = 1;
 
@@ -53,6 +54,9 @@ class MemoryFilter implements PacketFilter {
   }
 
   async change(family: IpFamily, _table: string, lines: readonly string[]): Promise<void> {
+    if (this.changeMs > 0) {
+      await new Promise<void>((resolve) => this.#clock.after(this.changeMs, resolve));
+    }
     this.#generation++;
     for (const line of lines) {
       const [, command, name, rest] = /^-([AID]) (\S+)(?: 1)? (.*)$/.exec(line)!;
@@ -133,6 +137,20 @@ test("where listing takes long it is done more seldom", async (t) => {
   const { reads } = filter;
   await clock.advanceAsync(200 * RULES_REST_FACTOR * 5);
   assert.ok(filter.reads - reads <= 6, `${filter.reads - reads} reads`);
+});
+
+test("a change that takes long does not delay the next look", async (t) => {
+  const { clock, filter, rules } = setUp(t);
+  filter.changeMs = 300;
+  rules.want(WANTED);
+  rules.start();
+  await clock.advanceAsync(600);
+  assert.equal(filter.chain(4, "POSTROUTING").length, 1);
+  for (const repairs of [1, 2]) {
+    filter.flush();
+    await clock.advanceAsync(RULES_CHECK_MS + 600);
+    assert.equal(rules.repairs, repairs);
+  }
 });
 
 test("a new wish is carried out at once, and is no repair", async (t) => {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { Namespace } from "../../packages/netlink-ts/test/support/namespace.ts";
 import { chooseIptables, Iptables } from "../../src/cni/iptables.ts";
+import { RULES_REST_FACTOR } from "../../src/cni/limits.ts";
 import { NftGeneration } from "../../src/cni/nft-generation.ts";
 import { PodRules, type PodRulesWanted } from "../../src/cni/pod-rules.ts";
 import { runProgram } from "../../src/cni/run-program.ts";
@@ -14,6 +15,13 @@ import { hasProgram, until } from "../support/shell.ts";
 
 const BACKENDS = ["nft", "legacy"] as const;
 type Backend = (typeof BACKENDS)[number];
+
+/**
+ * A repair takes a second, but on a machine so busy that a run of iptables takes long, as many
+ * runs: four listed both families, and are rested for; ten list, put right and list again. Twice,
+ * because some of them take longer than the mean.
+ */
+const RUNS_UNTIL_REPAIRED = 2 * (4 * RULES_REST_FACTOR + 10);
 
 const WANTED: PodRulesWanted = {
   pods: "bridge",
@@ -48,9 +56,15 @@ async function setUp(t: TestContext, backend: Backend) {
   }
   const generation = new NftGeneration({ around: (make) => namespace.enter(make) });
   t.after(() => generation.close());
+  const runs: number[] = [];
   const deps = {
-    run: (program: string, args: readonly string[], input?: string) =>
-      runProgram("ip", ["netns", "exec", namespace.name, program, ...args], input),
+    async run(program: string, args: readonly string[], input?: string) {
+      const begun = performance.now();
+      const command = ["netns", "exec", namespace.name, program, ...args];
+      const result = await runProgram("ip", command, input);
+      runs.push(performance.now() - begun);
+      return result;
+    },
     nftGeneration: () => generation.read(),
   };
   const rules = new PodRules(
@@ -76,7 +90,8 @@ async function setUp(t: TestContext, backend: Backend) {
           line.includes("kube-router"),
         ),
     );
-  return { namespace, rules, lines, deps, inPlace };
+  const meanRunMs = () => runs.reduce((sum, ms) => sum + ms, 0) / runs.length;
+  return { namespace, rules, lines, deps, inPlace, meanRunMs };
 }
 
 /** As kube-router leaves them (reference: iptables). */
@@ -96,7 +111,7 @@ for (const backend of BACKENDS) {
   test(`${backend}: chosen, set in both families, repaired within a second, removed`, async (t) => {
     const node = await setUp(t, backend);
     if (node === undefined) return;
-    const { namespace, rules, lines, inPlace } = node;
+    const { namespace, rules, lines, inPlace, meanRunMs } = node;
     rules.want(WANTED);
     rules.start();
     await until("the rules are there", inPlace);
@@ -118,7 +133,10 @@ for (const backend of BACKENDS) {
       namespace.run(`iptables-${backend}`, ...flush);
       await until("the rules are back", () => rules.repairs === index + 1);
       const took = performance.now() - begun;
-      assert.ok(took < 1000, `${flush.join(" ")}: ${took.toFixed(0)} ms`);
+      const bound = Math.max(1000, RUNS_UNTIL_REPAIRED * meanRunMs());
+      const told = `${took.toFixed(0)} ms, a run ${meanRunMs().toFixed(1)} ms`;
+      t.diagnostic(`${flush.join(" ")}: ${told}`);
+      assert.ok(took < bound, `${flush.join(" ")}: ${told}`);
       assert.equal(inPlace(), true);
     }
     rules.want({ ...WANTED, egress: false });
