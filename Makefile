@@ -20,8 +20,9 @@ test: ## everything: types, lint, unit, fuzz, simulation, kernel, cluster, inter
 check: setup ## types, lint, tidy
 	@npm run --silent check
 
-bundle: setup ## dist/podrouter.mjs, what the image runs
+bundle: setup ## dist/, what the image runs
 	@$(NODE) scripts/bundle.ts
+	@$(NODE) scripts/code-cache.ts dist --max-semi-space-size=1
 
 clean: ## what a build or a test run may leave in the checkout
 	rm -rf dist coverage

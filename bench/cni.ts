@@ -127,7 +127,7 @@ async function startAgent(folder: string, node: string, cidrs: readonly string[]
   writeFileSync(join(folder, "nodes.json"), JSON.stringify(nodes));
   rmSync(join(folder, "cni"), { recursive: true, force: true });
   const agent = new Daemon("agent", "ip", [
-    ...["netns", "exec", node, process.execPath, join(ROOT, "dist", "podrouter.mjs"), "run"],
+    ...["netns", "exec", node, process.execPath, join(ROOT, "dist", "podrouter.cjs"), "run"],
     `--nodes-file=${join(folder, "nodes.json")}`,
     "--hostname-override=bench",
     `--admin-socket=${join(folder, "admin.sock")}`,

@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { imageRuntime } from "../test/support/image-recipe.ts";
 import { Namespaces } from "../test/support/namespaces.ts";
 import { must } from "../test/support/shell.ts";
+import { makeBundle } from "./daemons/podrouter.ts";
 import {
   API_ADDRESS,
   NODE_SUBNETS,
@@ -25,7 +26,6 @@ import {
 } from "./node-events/lab-cluster.ts";
 import type { DriverOptions, DriverResult, EventTimes, IdleMemory } from "./node-events/types.ts";
 
-const ROOT = join(import.meta.dirname, "..");
 const DRIVER = join(import.meta.dirname, "node-events", "driver.ts");
 const DRIVER_MS_MAX = 900_000;
 const IDLE_AFTER_MS = 8_000;
@@ -158,10 +158,8 @@ async function drive(sizes: Sizes, agent: AgentProgram): Promise<DriverResult> {
   const lab = new Lab(await mkdtemp(join(tmpdir(), "podrouter-bench-")));
   const { namespaces, folder } = lab;
   try {
-    const { nodeFlags, env } = imageRuntime(join(folder, "cache"));
+    const { nodeFlags, env } = imageRuntime();
     const program = agent.program ?? (await bundled(folder));
-    // As in the image, it is not the first time that the engine sees the program.
-    await must(process.execPath, [...nodeFlags, program, "version"], { env });
     const own = await namespaces.add("own");
     const others = await namespaces.add("others");
     await namespaces.veth("own", "eth0", "others", "eth0");
@@ -209,9 +207,9 @@ async function knowNeighbours({ namespaces, folder }: Lab, nodes: number): Promi
 }
 
 async function bundled(folder: string): Promise<string> {
-  const out = join(folder, "dist");
-  await must(process.execPath, [join(ROOT, "scripts", "bundle.ts"), "--out", out]);
-  return join(out, "podrouter.mjs");
+  const program = join(folder, "dist", "podrouter.cjs");
+  await makeBundle(program);
+  return program;
 }
 
 function percentiles(values: readonly number[]): Percentiles {

@@ -53,7 +53,7 @@ const SLOW_SECONDS = 150;
 
 const say = (line: string) => void process.stdout.write(`${line}\n`);
 const bundleFolder = mkdtempSync(join(tmpdir(), "podrouter-bench-bundle-"));
-const bundle = resolve(values.bundle ?? join(bundleFolder, "podrouter.mjs"));
+const bundle = resolve(values.bundle ?? join(bundleFolder, "podrouter.cjs"));
 process.once("exit", () => rmSync(bundleFolder, { recursive: true, force: true }));
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.once(signal, () => {

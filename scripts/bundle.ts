@@ -1,15 +1,17 @@
 /**
- * Makes the one file that the image runs: dist/podrouter.mjs, tree-shaken, with koffi's native
- * module beside it. Loading the parts of @kubernetes/client-node one by one from source takes a
+ * Makes what the image runs: the program in one file, dist/podrouter-program.js, tree-shaken, with
+ * koffi's native module and the launcher podrouter.cjs beside it; see src/launch/program.ts. Loading the parts of @kubernetes/client-node one by one from source takes a
  * second; from the bundle it takes none. And the other file, for the container runtime to call:
  * dist/podrouter-cni.cjs, in CommonJS form, which Node.js starts some milliseconds sooner.
  *
  *   node scripts/bundle.ts [--out FOLDER]        for the architecture that it runs on
  */
-import { copyFileSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { build, type Plugin } from "esbuild";
+import { PROGRAM_FILE, PROGRAM_PARAMETERS } from "../src/launch/program.ts";
 import { loadedWhenUsed } from "./lazy-modules.ts";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -115,15 +117,19 @@ function checkLeftOut(inputs: readonly string[]): void {
   );
 }
 
-const outfile = join(values.out, "podrouter.mjs");
+const outfile = join(values.out, PROGRAM_FILE);
 mkdirSync(values.out, { recursive: true });
+// Compiled code of an earlier program.
+for (const name of readdirSync(values.out)) {
+  if (name.endsWith(".codecache")) rmSync(join(values.out, name));
+}
 const result = await build({
   entryPoints: [join(ROOT, "src", "main.ts")],
   outfile,
   bundle: true,
   platform: "node",
   target: "node24",
-  format: "esm",
+  format: "cjs",
   minifySyntax: true,
   minifyWhitespace: true,
   legalComments: "none",
@@ -140,14 +146,32 @@ const result = await build({
   ),
   logLevel: "warning",
   plugins: [koffiBeside, credentialsOnly, neverUsed, lazyModules],
-  banner: {
-    // Packages in CommonJS form that are bundled still call require() for Node's own modules.
-    js:
-      'import { createRequire as createRequireOfBundle } from "node:module";' +
-      "const require = createRequireOfBundle(import.meta.url);",
+  banner: { js: `(function (${PROGRAM_PARAMETERS.join(", ")}) {` },
+  footer: { js: "})" },
+  define: {
+    "import.meta.dirname": "__dirname",
+    // Taken by `createRequire` alone, which takes a path as well.
+    "import.meta.url": "__filename",
   },
 });
 checkLeftOut(Object.keys(result.metafile.inputs));
+const program = readFileSync(outfile, "utf8");
+// One letter beyond ASCII, and the engine keeps the text in twice the memory.
+if (/[^\0-\x7f]/.test(program)) {
+  throw new Error(`${outfile} is not ASCII alone: write it as an escape (\\u....)`);
+}
+const digest = createHash("sha256").update(program).digest("hex").slice(0, 16);
+await build({
+  entryPoints: [join(ROOT, "src", "launch", "main.ts")],
+  outfile: join(values.out, "podrouter.cjs"),
+  bundle: true,
+  platform: "node",
+  target: "node24",
+  format: "cjs",
+  minifySyntax: true,
+  define: { PROGRAM_DIGEST: JSON.stringify(digest), "import.meta.dirname": "__dirname" },
+  logLevel: "warning",
+});
 const plugin = join(values.out, "podrouter-cni.cjs");
 await build({
   entryPoints: [join(ROOT, "src", "plugin", "main.ts")],
@@ -160,10 +184,6 @@ await build({
   legalComments: "none",
   logLevel: "warning",
 });
-// One letter beyond ASCII, and the engine keeps the text in twice the memory.
-if (/[^\0-\x7f]/.test(readFileSync(outfile, "utf8"))) {
-  throw new Error(`${outfile} is not ASCII alone: write it as an escape (\\u....)`);
-}
 const arch = process.arch;
 copyFileSync(
   join(MODULES, "@koromix", `koffi-linux-${arch}`, `linux_${arch}`, "koffi.node"),

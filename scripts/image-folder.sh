@@ -25,6 +25,6 @@ mkdir -p "$folder/opt/podrouter/bin" "$folder/usr/local/bin"
 "$root/node_modules/node/bin/node" "$root/scripts/bundle.ts" --out "$folder/opt/podrouter/dist"
 for file in "$root"/bin/*; do cp "$file" "$folder/opt/podrouter/bin/"; done
 cp -L "$root/node_modules/node/bin/node" "$folder/usr/local/bin/node"
-# As in the Dockerfile: what the engine makes of the bundle is kept.
-NODE_COMPILE_CACHE=/opt/podrouter/cache chroot "$folder" \
-  /usr/local/bin/node --max-semi-space-size=1 /opt/podrouter/dist/podrouter.mjs version >/dev/null
+# As in the Dockerfile.
+"$root/node_modules/node/bin/node" "$root/scripts/code-cache.ts" "$folder/opt/podrouter/dist" \
+  --max-semi-space-size=1

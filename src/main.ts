@@ -8,7 +8,8 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-const code = await runProgram(
+// Not awaited at the top: the bundle is a script, no module (launch/program.ts).
+void runProgram(
   process.argv.slice(2),
   {
     // Opened only by a command that asks something.
@@ -27,5 +28,6 @@ const code = await runProgram(
     // It ends when it says so, whatever a part may still be waiting for.
     process.exit(await runAgent(config));
   },
-);
-process.exitCode = code;
+).then((code) => {
+  process.exitCode = code;
+});

@@ -23,17 +23,19 @@ export function adminSocket(folder: string): string {
   return join(folder, "admin.sock");
 }
 
-/** Bundles the checkout as it is now into the folder of the file. */
+/** Bundles the checkout as it is now into the folder of the file, as the image has it. */
 export async function makeBundle(bundle: string): Promise<void> {
-  await must(process.execPath, [join(ROOT, "scripts", "bundle.ts"), "--out", dirname(bundle)]);
+  const scripts = join(ROOT, "scripts");
+  const folder = dirname(bundle);
+  await must(process.execPath, [join(scripts, "bundle.ts"), "--out", folder]);
+  const { nodeFlags } = imageRuntime();
+  await must(process.execPath, [join(scripts, "code-cache.ts"), folder, ...nodeFlags]);
 }
 
 export function podrouter(options: PodrouterOptions): DaemonKind {
   const { bundle } = options;
-  // Beside the bundle, whose code it holds.
-  const runtime = imageRuntime(join(dirname(bundle), "compile-cache"));
+  const runtime = imageRuntime();
   const node = [process.execPath, ...runtime.nodeFlags];
-  let compiled: Promise<string> | undefined;
   return {
     key: "podrouter",
     label: "podrouter",
@@ -43,8 +45,6 @@ export function podrouter(options: PodrouterOptions): DaemonKind {
     version: () => versionOf([process.execPath, bundle, "--version"]),
     start: async (setup) => {
       const { folder } = setup;
-      compiled ??= must(node[0]!, [...node.slice(1), bundle, "version"], { env: runtime.env });
-      await compiled;
       const config = await writeConfig(folder, "bgp.yaml", podrouterConfig(setup));
       const preload = setup.watchLoop ? ["--import", LOOP_DELAY_PRELOAD] : [];
       const words = [

@@ -5,6 +5,7 @@
 import { setFlagsFromString } from "node:v8";
 import { trimHeap } from "netlink-ts";
 import { KubeConfigError } from "../k8s/kube-config.ts";
+import type { CodeCacheState } from "../launch/program.ts";
 import { systemClock } from "../runtime/system-clock.ts";
 import { Agent } from "./agent.ts";
 import type { AgentConfig } from "./config.ts";
@@ -14,6 +15,8 @@ import { releaseProgramText } from "./program-text.ts";
 import { VERSION } from "./version.ts";
 
 const STANDARD_ERROR = 2;
+/** A parameter of the bundled program; see launch/program.ts. */
+declare const CODE_CACHE: CodeCacheState | undefined;
 /**
  * The collector of young garbage has helpers, for which the event loop waits; on a node whose cores
  * are busy with something else it waited up to 100 ms for 1 ms of work. Case: `npm run bench -- s1`
@@ -48,7 +51,8 @@ export async function runAgent(config: AgentConfig): Promise<number> {
     logger.info({}, "configuration is read again");
     void agent.reload();
   });
-  logger.info({ version: VERSION, runtime: process.version, pid: process.pid }, "agent starts");
+  const { pid, version: runtime } = process;
+  logger.info({ version: VERSION, runtime, pid, codeCache: codeCache() }, "agent starts");
   const ended = await Promise.race([crashed, startFailure(agent, logger), stopped]);
   // After a crash no part can be trusted to end in order.
   const outcome = ended === "crashed" ? ended : await Promise.race([crashed, stop(agent)]);
@@ -57,6 +61,11 @@ export async function runAgent(config: AgentConfig): Promise<number> {
   await logger.drain();
   if (ended === "crashed" || outcome === "crashed") return 1;
   return ended === "stop" ? 0 : ended;
+}
+
+/** Undefined when the source runs. */
+function codeCache(): CodeCacheState | undefined {
+  return typeof CODE_CACHE === "undefined" ? undefined : CODE_CACHE;
 }
 
 /** Ends all parts in order, in a bounded time: what is left over is ended with the process. */

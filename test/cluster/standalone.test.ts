@@ -58,7 +58,7 @@ class Pair {
   start(node: ClusterNode, ...extra: string[]): Daemon {
     const agent = new Daemon(node.name, "ip", [
       ...["netns", "exec", this.ns.name(node.name)],
-      ...[process.execPath, join(this.folder, "dist", "podrouter.mjs"), "run"],
+      ...[process.execPath, join(this.folder, "dist", "podrouter.cjs"), "run"],
       ...(extra.some((flag) => flag.startsWith("--kubeconfig")) ? [] : [this.nodesFile]),
       ...NO_PODS,
       `--hostname-override=${node.name}`,

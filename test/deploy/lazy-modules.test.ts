@@ -65,7 +65,7 @@ test("the agent's command line loads neither TLS nor undici", async () => {
   assert.equal(built.status, 0, built.stderr);
   const list = join(folder, "list.cjs");
   writeFileSync(list, `process.on("exit", () => console.log(process.moduleLoadList.join("\\n")));`);
-  const result = await run(process.execPath, ["-r", list, join(out, "podrouter.mjs"), "version"]);
+  const result = await run(process.execPath, ["-r", list, join(out, "podrouter.cjs"), "version"]);
   const loaded = new Set(result.stdout.split("\n"));
   assert.ok(loaded.has("NativeModule os"), "the list is there");
   for (const name of ["internal/deps/undici/undici", "tls", "_http_client", "crypto"]) {

@@ -34,10 +34,10 @@ export interface ImageRuntime {
   readonly env: Record<string, string>;
 }
 
-/** The same for a bundle outside the image; `cache` is the folder for compiled code. */
-export function imageRuntime(cache: string): ImageRuntime {
+/** The same for a bundle outside the image. */
+export function imageRuntime(): ImageRuntime {
   const { entrypoint, environment } = imageRecipe();
   const settings = environment.map((setting) => setting.split("="));
   const env = Object.fromEntries(settings.filter(([name]) => name !== "PATH"));
-  return { nodeFlags: entrypoint.slice(1, -1), env: { ...env, NODE_COMPILE_CACHE: cache } };
+  return { nodeFlags: entrypoint.slice(1, -1), env };
 }

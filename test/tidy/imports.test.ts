@@ -29,6 +29,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "src/agent": ["src"],
   "src/cli": ["src/agent", "src/ip", "src/runtime"],
   "src/main.ts": ["src/cli", "src/agent"],
+  "src/launch": [],
   "packages/netlink-ts": [],
   "packages/ipset-js": ["netlink-ts"],
 };
@@ -44,6 +45,7 @@ const ADAPTERS: Readonly<Record<string, readonly string[]>> = {
     "src/agent",
     "src/cli",
     "src/plugin",
+    "src/launch",
     // File descriptors of network namespaces.
     "src/cni/plugin/netlink-wiring.ts",
     "packages/netlink-ts/src/namespace.ts",

@@ -11,7 +11,7 @@ export const SLICE_CLOCK_OCTETS = 1024;
 /** No message counts for less. */
 export const SHORT_MESSAGE_OCTETS = 64;
 
-/** Reading goes on behind a chunk that has to wait if it is no longer than this, until the next one. */
+/** Reading goes on behind a chunk that waits and is no longer than this, until the next one. */
 export const PAUSE_OCTETS = 512;
 
 /** Kinds of errors counted by name for a peer; further ones count as "other". */

@@ -1,0 +1,59 @@
+/** What the engine compiled of the bundle is made without privileges, and the bundle starts with it. */
+import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { imageRuntime } from "../support/image-recipe.ts";
+import { must, run } from "../support/shell.ts";
+
+const SCRIPTS = join(import.meta.dirname, "..", "..", "scripts");
+const folder = mkdtempSync(join(tmpdir(), "podrouter-code-cache-"));
+const dist = join(folder, "dist");
+const { nodeFlags } = imageRuntime();
+
+before(async () => {
+  await must(process.execPath, [join(SCRIPTS, "bundle.ts"), "--out", dist]);
+});
+after(() => rmSync(folder, { recursive: true }));
+
+/** What the agent says of its compiled code when it starts; it ends at once. */
+async function startsWith(flags: readonly string[]): Promise<string> {
+  const nowhere = join(folder, "bgp.yaml", "admin.sock");
+  const started = await run(process.execPath, [
+    ...[...flags, join(dist, "podrouter.cjs"), "run", "--dry-run=true", "--enable-cni=false"],
+    ...["--health-port=0", `--admin-socket=${nowhere}`, `--config=${join(folder, "bgp.yaml")}`],
+  ]);
+  const first = started.stderr.split("\n", 1)[0] ?? "";
+  assert.match(first, /"msg":"agent starts"/, started.stderr);
+  return String((JSON.parse(first) as { readonly codeCache?: unknown }).codeCache);
+}
+
+function codeFiles(): string[] {
+  return readdirSync(dist).filter((name) => name.endsWith(".codecache"));
+}
+
+test("the agent says whether it starts with compiled code, and starts without it, too", async () => {
+  writeFileSync(join(folder, "bgp.yaml"), "global: {as: 64512, routerId: 192.0.2.1, listen: []}\n");
+  assert.equal(await startsWith(nodeFlags), "missing");
+  // No privilege at all, as in the build of an image.
+  const drop = ["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", process.execPath];
+  const dropped = process.getuid?.() === 0 ? ["setpriv", ...drop] : [process.execPath];
+  const [program, ...words] = [...dropped, join(SCRIPTS, "code-cache.ts"), dist, ...nodeFlags];
+  const made = await run(program!, words, { timeoutMs: 60_000 });
+  assert.equal(made.status, 0, made.stderr);
+  assert.equal(codeFiles().length, 1);
+  assert.match(made.stdout, /-[0-9a-f]{16}\.codecache: [0-9]{4} kB\n$/);
+  assert.equal(await startsWith(nodeFlags), "used");
+  assert.equal(await startsWith(["--no-sparkplug"]), "refused");
+});
+
+test("code of another program is not even looked at", async () => {
+  const [name] = codeFiles();
+  const digest = /-([0-9a-f]{16})\./.exec(name ?? "")?.[1];
+  assert.ok(
+    digest !== undefined && readFileSync(join(dist, "podrouter.cjs"), "utf8").includes(digest),
+  );
+  await must(process.execPath, [join(SCRIPTS, "bundle.ts"), "--out", dist]);
+  assert.deepEqual(codeFiles(), [], "a new bundle takes the old code away");
+});
