@@ -176,6 +176,7 @@ function speakerConfig(inputs: BgpInputs, as: number, routerId: IpAddress): Spea
     hostName: config.nodeName,
     domainName: "",
     listen: [],
+    dialsNeedPort: true,
     clusterId: global?.clusterId,
     restarted: restarted && config.bgp.restartSeconds !== undefined,
     deferralSeconds: config.bgp.deferralSeconds,

@@ -18,6 +18,7 @@ export function speakerConfig(
     hostName: "",
     domainName: "",
     listen: [],
+    dialsNeedPort: false,
     clusterId: undefined,
     restarted: false,
     deferralSeconds: 0,

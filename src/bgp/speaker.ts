@@ -34,6 +34,7 @@ import {
   configurationChanged,
   peerDeconfigured,
 } from "./speaker/end-orders.ts";
+import { holdDials } from "./speaker/held-dials.ts";
 import { PEERS_MAX, RESET_DELAY_MS, WAITING_CHECK_MS } from "./speaker/limits.ts";
 import { Listeners, type ListenStatus } from "./speaker/listeners.ts";
 import { globalsOf } from "./speaker/local-side.ts";
@@ -89,7 +90,8 @@ export class Speaker {
     const { clock, random, transport, log } = services;
     this.#config = config;
     this.#work = new WorkQueue(clock, transport);
-    this.#services = sessionServices(services, this.#work);
+    const held = holdDials(transport, () => this.#config.dialsNeedPort && this.#listeners.taken());
+    this.#services = sessionServices({ ...services, transport: held }, this.#work);
     this.#rib = new Rib({
       ...globalsOf(config),
       now: () => this.#work.wall(),
@@ -355,13 +357,10 @@ export class Speaker {
 
   #change(peer: Peer, config: PeerConfig): void {
     const change = peerChange(peer.config, config);
-    if (change === "none") {
-      peer.adopt(config);
-      return;
-    }
-    peer.reconfigure(config);
+    if (change === "none") peer.adopt(config);
+    else peer.reconfigure(config);
     if (change === "reset" && this.#running) peer.reset(configurationChanged, RESET_DELAY_MS);
-    this.#noteChange(peer);
+    if (change !== "none") this.#noteChange(peer);
   }
 
   #startDelay(peer: Peer, dials = this.#peers.size): number {

@@ -17,6 +17,8 @@ export interface SpeakerConfig {
   readonly domainName: string;
   /** Where to listen; empty = nowhere (dial only). */
   readonly listen: readonly { readonly address: IpAddress; readonly port: number }[];
+  /** No peer is dialled while another program listens there: it speaks for this address. */
+  readonly dialsNeedPort: boolean;
   /** Route reflection cluster id; the router id unless told, RFC 4456 §7. */
   readonly clusterId: IpAddress | undefined;
   /**

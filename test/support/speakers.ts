@@ -42,6 +42,7 @@ export function speakerConfig(
     hostName: "node",
     domainName: "",
     listen: [{ address, port: 179 }],
+    dialsNeedPort: false,
     clusterId: undefined,
     restarted: false,
     deferralSeconds: 10,

@@ -33,6 +33,8 @@ interface Entry {
   listener: Listener | undefined;
   listening: boolean;
   problem: string | undefined;
+  /** Another program has the port. */
+  taken: boolean;
   failures: number;
   retry: Timer | undefined;
 }
@@ -70,12 +72,19 @@ export class Listeners {
         listener: undefined,
         listening: false,
         problem: undefined,
+        taken: false,
         failures: 0,
         retry: undefined,
       };
       this.#entries.set(keyOf(where), entry);
       this.#open(entry);
     }
+  }
+
+  /** Where another program listens in our place. */
+  taken(): ListenAddress | undefined {
+    for (const { taken, where } of this.#entries.values()) if (taken) return where;
+    return undefined;
   }
 
   close(): void {
@@ -98,6 +107,7 @@ export class Listeners {
         listening: () => {
           entry.listening = true;
           entry.problem = undefined;
+          entry.taken = false;
           entry.failures = 0;
           this.#services.log.info({ ...entry.where }, "listening");
           this.#host.changed();
@@ -113,6 +123,7 @@ export class Listeners {
     entry.listener = undefined;
     entry.listening = false;
     entry.problem = problem.message;
+    entry.taken = problem.code === "EADDRINUSE";
     if (entry.failures === 0) log.error({ ...entry.where, code: problem.code }, "cannot listen");
     const delay = backoffMs(LISTEN_RETRY, entry.failures++, random);
     entry.retry = clock.after(delay, () => this.#open(entry));

@@ -126,6 +126,30 @@ test("a listener that cannot stand is named, tried again, and does not stop the 
   );
 });
 
+test("with the port taken nobody is dialled who may have a session with its owner", () => {
+  const world = new World();
+  const port = 179;
+  const a = world.node("192.0.2.1", { dialsNeedPort: true });
+  const owner = a.host.listen(
+    { address: a.address, port, passwords: new Map() },
+    { listening() {}, accepted: () => undefined, failed() {} },
+  );
+  const b = world.node("192.0.2.2");
+  a.peers([b]);
+  b.peers([a], { passive: true });
+  a.speaker.start();
+  b.speaker.start();
+  world.advance(60_000);
+  assert.equal(world.network.dials, 0);
+  assert.equal(
+    a.status(b).lastError?.reason,
+    "not dialled: another program listens on our port 179",
+  );
+  owner.close();
+  world.until(() => a.isUp(b), "session once the port is ours", 61_000);
+  assert.equal(a.speaker.listening()[0]!.listening, true);
+});
+
 test("listen addresses change while running; sessions of others stay", () => {
   const world = new World();
   const a = world.node("192.0.2.1");

@@ -137,6 +137,7 @@ export class Podrouter implements PeerDaemon {
       clusterId: undefined,
       restarted,
       deferralSeconds: 20,
+      dialsNeedPort: false,
       maximumPaths: 1,
     };
   }

@@ -1,0 +1,55 @@
+/**
+ * Dials that are not made. While another program has our port it is the speaker of this address: a
+ * peer would take our connection for a restart of that one and end its session (RFC 4724 §5), and
+ * the two would take turns for ever. So each dial fails, with the reason, and is tried again later.
+ */
+import type {
+  Connection,
+  ConnectionHandler,
+  DialOptions,
+  Transport,
+} from "../session/transport.ts";
+
+/** The transport, whose dials fail while `taken` says which port it is. */
+export function holdDials(
+  transport: Transport,
+  taken: () => { readonly port: number } | false | undefined,
+): Transport {
+  return {
+    dial: (options, handler) => {
+      const where = taken();
+      if (where === undefined || where === false) return transport.dial(options, handler);
+      const reason = `not dialled: another program listens on our port ${where.port}`;
+      return failedDial(transport, options, handler, reason);
+    },
+    listen: (options, handler) => transport.listen(options, handler),
+    defer: (callback) => transport.defer(callback),
+  };
+}
+
+function failedDial(
+  transport: Transport,
+  { address, port }: DialOptions,
+  handler: ConnectionHandler,
+  reason: string,
+): Connection {
+  let open = true;
+  const end = () => {
+    open = false;
+  };
+  transport.defer(() => {
+    if (open) handler.closed(reason);
+  });
+  return {
+    remoteAddress: address,
+    remotePort: port,
+    localAddress: undefined,
+    queuedBytes: 0,
+    sentBytes: 0,
+    write: () => true,
+    pause() {},
+    resume() {},
+    close: end,
+    reset: end,
+  };
+}
