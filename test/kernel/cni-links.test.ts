@@ -11,6 +11,7 @@ import { prefix } from "../../src/ip/prefix.ts";
 import { silentLog } from "../../src/runtime/log.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
 import { until } from "../support/shell.ts";
+import { Yardstick } from "../support/yardstick.ts";
 
 const WANTED = {
   kind: "bridge" as const,
@@ -102,16 +103,20 @@ test("a deleted bridge is back with address and ports, within a fraction of a se
   const before = bridge();
   const begun = performance.now();
   namespace.ip("link del kube-bridge");
-  await until("the bridge is whole", () => {
-    const all = JSON.parse(namespace.ip("-j link show")) as LinkJson[];
+  const runs = new Yardstick();
+  const isWhole = () => {
+    const all = JSON.parse(runs.timeSync(() => namespace.ip("-j link show"))) as LinkJson[];
     const ports = all.filter((link) => link.master === "kube-bridge");
     return (
       ports.length === 2 &&
       hairpin("vetha") &&
       namespace.ip("addr show kube-bridge").includes("10.233.64.1/24")
     );
-  });
-  assert.ok(performance.now() - begun < 1000, `${performance.now() - begun} ms`);
+  };
+  await until("the bridge is whole", isWhole, 30_000);
+  const took = performance.now() - begun;
+  t.diagnostic(runs.told(took));
+  assert.ok(took < runs.exchangesMs(1000), runs.told(took));
   assert.equal(hairpin("vethb"), false);
   assert.equal(bridge()?.address, before?.address, "pods need no new ARP entry");
 });

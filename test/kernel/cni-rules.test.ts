@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { Namespace } from "../../packages/netlink-ts/test/support/namespace.ts";
 import { chooseIptables, Iptables } from "../../src/cni/iptables.ts";
-import { RULES_REST_FACTOR } from "../../src/cni/limits.ts";
 import { NftGeneration } from "../../src/cni/nft-generation.ts";
 import { PodRules, type PodRulesWanted } from "../../src/cni/pod-rules.ts";
 import { runProgram } from "../../src/cni/run-program.ts";
@@ -12,16 +11,10 @@ import { silentLog } from "../../src/runtime/log.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
 import { requireReal } from "../support/real.ts";
 import { hasProgram, until } from "../support/shell.ts";
+import { Yardstick } from "../support/yardstick.ts";
 
 const BACKENDS = ["nft", "legacy"] as const;
 type Backend = (typeof BACKENDS)[number];
-
-/**
- * A repair takes a second, but on a machine so busy that a run of iptables takes long, as many
- * runs: four listed both families, and are rested for; ten list, put right and list again. Twice,
- * because some of them take longer than the mean.
- */
-const RUNS_UNTIL_REPAIRED = 2 * (4 * RULES_REST_FACTOR + 10);
 
 const WANTED: PodRulesWanted = {
   pods: "bridge",
@@ -56,14 +49,11 @@ async function setUp(t: TestContext, backend: Backend) {
   }
   const generation = new NftGeneration({ around: (make) => namespace.enter(make) });
   t.after(() => generation.close());
-  const runs: number[] = [];
+  const iptablesRuns = new Yardstick();
   const deps = {
-    async run(program: string, args: readonly string[], input?: string) {
-      const begun = performance.now();
+    run(program: string, args: readonly string[], input?: string) {
       const command = ["netns", "exec", namespace.name, program, ...args];
-      const result = await runProgram("ip", command, input);
-      runs.push(performance.now() - begun);
-      return result;
+      return iptablesRuns.time(() => runProgram("ip", command, input));
     },
     nftGeneration: () => generation.read(),
   };
@@ -90,8 +80,7 @@ async function setUp(t: TestContext, backend: Backend) {
           line.includes("kube-router"),
         ),
     );
-  const meanRunMs = () => runs.reduce((sum, ms) => sum + ms, 0) / runs.length;
-  return { namespace, rules, lines, deps, inPlace, meanRunMs };
+  return { namespace, rules, lines, deps, inPlace, iptablesRuns };
 }
 
 /** As kube-router leaves them (reference: iptables). */
@@ -111,7 +100,7 @@ for (const backend of BACKENDS) {
   test(`${backend}: chosen, set in both families, repaired within a second, removed`, async (t) => {
     const node = await setUp(t, backend);
     if (node === undefined) return;
-    const { namespace, rules, lines, inPlace, meanRunMs } = node;
+    const { namespace, rules, lines, inPlace, iptablesRuns } = node;
     rules.want(WANTED);
     rules.start();
     await until("the rules are there", inPlace);
@@ -133,10 +122,9 @@ for (const backend of BACKENDS) {
       namespace.run(`iptables-${backend}`, ...flush);
       await until("the rules are back", () => rules.repairs === index + 1);
       const took = performance.now() - begun;
-      const bound = Math.max(1000, RUNS_UNTIL_REPAIRED * meanRunMs());
-      const told = `${took.toFixed(0)} ms, a run ${meanRunMs().toFixed(1)} ms`;
-      t.diagnostic(`${flush.join(" ")}: ${told}`);
-      assert.ok(took < bound, `${flush.join(" ")}: ${told}`);
+      const told = `${flush.join(" ")}: ${iptablesRuns.told(took)}`;
+      t.diagnostic(told);
+      assert.ok(took < iptablesRuns.repairMs(), told);
       assert.equal(inPlace(), true);
     }
     rules.want({ ...WANTED, egress: false });

@@ -13,8 +13,8 @@ import { silentLog } from "../../src/runtime/log.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
 import { address } from "../routes/fake-kernel.ts";
 import { FakeDesired } from "../routes/harness.ts";
-import { requireReal } from "../support/real.ts";
-import { Daemon, hasProgram, until } from "../support/shell.ts";
+import { Daemon, until } from "../support/shell.ts";
+import { ThreadTime, Yardstick } from "../support/yardstick.ts";
 
 const P1 = "10.233.65.0/24";
 const A = "192.168.50.51";
@@ -67,19 +67,25 @@ class Node {
     return lines.map((line) => line.replace(/\s+/g, " ").trim()).filter((line) => line !== "");
   }
 
-  /** Waits until the namespace has exactly these routes of ours; the milliseconds it took. */
-  async has(lines: readonly string[], timeoutMs = 1000): Promise<number> {
+  /**
+   * Waits until the namespace has exactly these routes of ours; the milliseconds it took. Each
+   * look holds the event loop, and the controller with it: where looks take long, what is promised
+   * within `promisedMs` may take as many of them as others need.
+   */
+  async has(lines: readonly string[], promisedMs = 1000): Promise<number> {
+    const looks = new Yardstick();
     const began = performance.now();
-    await until(
-      lines.join(", "),
-      () => {
-        assert.deepEqual(this.routes(), lines);
-        return true;
-      },
-      timeoutMs,
-      2,
-    );
-    return performance.now() - began;
+    const isSo = () => {
+      assert.deepEqual(
+        looks.timeSync(() => this.routes()),
+        lines,
+      );
+      return true;
+    };
+    await until(lines.join(", "), isSo, 30_000, 2);
+    const took = performance.now() - began;
+    assert.ok(took < looks.exchangesMs(promisedMs), looks.told(took));
+    return took;
   }
 
   codes(): string[] {
@@ -203,6 +209,7 @@ test("an administrator's route put beside ours is never hit by a replace", async
   await node.has([]);
   node.want(P1, "192.168.50.53");
   await delay(50);
+  await until("it is named", () => node.codes().length > 0);
   assert.deepEqual(node.routes("proto static"), [`${P1} via ${B} dev enp1s0`]);
   assert.deepEqual(node.codes(), ["foreign-route"]);
 });
@@ -288,10 +295,10 @@ test("10,000 routes in batches, and the event loop stays free", async (t) => {
     prefixes.push(to);
   }
   let longest = 0;
-  let last = performance.now();
+  const thread = new ThreadTime();
+  // What others took of the processor meanwhile is no pause of ours.
   const timer = setInterval(() => {
-    longest = Math.max(longest, performance.now() - last);
-    last = performance.now();
+    longest = Math.max(longest, thread.turn().cpuMs);
   }, 1);
   const began = performance.now();
   node.controller.markDirty(prefixes);
@@ -361,39 +368,4 @@ test("a dry run changes nothing", async (t) => {
     `delete 10.233.67.0/24 via ${A} dev enp1s0 proto 17`,
   ]);
   assert.deepEqual(node.routes(), [`10.233.67.0/24 via ${A} dev enp1s0`]);
-});
-
-test("without the capability there is one condition for all routes", async (t) => {
-  const node = Node.make(t);
-  if (node === undefined) return;
-  // The kernel asks for the capability of whoever sends, whatever the socket: so a child sends.
-  const from = (path: string) => `from "${new URL(`../../${path}`, import.meta.url)}"`;
-  const script = `
-    import { RouteController } ${from("src/routes/controller.ts")};
-    import { NetlinkKernel } ${from("src/routes/netlink-kernel.ts")};
-    import { silentLog } ${from("src/runtime/log.ts")};
-    import { systemClock } ${from("src/runtime/system-clock.ts")};
-    import { FakeDesired } ${from("test/routes/harness.ts")};
-    const desired = new FakeDesired();
-    for (const prefix of ["10.233.65.0/24", "10.233.66.0/24"]) {
-      desired.routes.set(prefix, { prefix, nextHops: ["192.168.50.51"] });
-    }
-    const controller = new RouteController(
-      { guards: { protectedAddresses: [], ownPodCidrs: [] } },
-      { kernel: new NetlinkKernel(), desired, clock: systemClock, random: Math.random,
-        log: silentLog },
-    );
-    await controller.start();
-    await new Promise((resolve) => setTimeout(resolve, 400));
-    console.log(JSON.stringify(controller.status().conditions.map((c) => c.message)));
-    await controller.stop();`;
-  if (!requireReal(t, await hasProgram("setpriv"), "the setpriv program is missing")) return;
-  const printed = node.namespace.run(
-    ...(["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"] as const),
-    ...[process.execPath, "--input-type=module-typescript", "-e", script],
-  );
-  assert.deepEqual(JSON.parse(printed), [
-    "routes cannot be kept up: EPERM: operation not permitted (is CAP_NET_ADMIN missing?)",
-  ]);
-  assert.deepEqual(node.routes(), []);
 });

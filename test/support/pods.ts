@@ -87,9 +87,10 @@ export class Pods {
     await (await this.runtime(pod.node)).check(pod);
   }
 
-  /** Whether an address answers from a pod or node. */
-  async ping(from: string, to: string): Promise<boolean> {
+  /** Whether an address answers a pod or node within `waitSeconds`, a fraction too. */
+  async ping(from: string, to: string, waitSeconds = 2): Promise<boolean> {
     const inside = ["netns", "exec", this.#cluster.namespaces.name(from)];
-    return (await run("ip", [...inside, "ping", "-c", "1", "-W", "2", to])).status === 0;
+    const once = ["ping", "-c", "1", "-W", `${waitSeconds}`, to];
+    return (await run("ip", [...inside, ...once])).status === 0;
   }
 }
