@@ -2,13 +2,13 @@
  * Nodes from a file, followed live: `--nodes-file`. The folder is watched, so that a rename over
  * the file and a ConfigMap's symlink swap are seen, and the file is looked at every two seconds
  * for file systems that cannot be watched. New content is taken over once the file has rested
- * for a moment, since a file that is being written can be valid and half; content that cannot
- * be read keeps the Nodes there are and is named.
+ * for a moment, since a file that is being written can be valid and half, but one that never
+ * rests is read all the same; content that cannot be read keeps the Nodes there are and is named.
  */
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { FileError, type FileStamp, fileStamp, readText, watchFolderOf } from "../runtime/files.ts";
 import type { Log } from "../runtime/log.ts";
-import { NODES_FILE_BYTES_MAX } from "./limits.ts";
+import { NODES_FILE_BYTES_MAX, NODES_FILE_REST_MS_MAX } from "./limits.ts";
 import type { NodeSource, NodeSourceStatus, Nodes, OnNodes } from "./node-source.ts";
 import { NodeStore } from "./node-store.ts";
 import { parseNodesFile } from "./nodes-file.ts";
@@ -36,10 +36,14 @@ export class FileNodeSource implements NodeSource {
   /** The check under way, and whether another one was asked for meanwhile. */
   #checking: Promise<void> | undefined;
   #again = false;
-  /** The state of the file that was read last, the one seen last, and since when that one is. */
+  /**
+   * The state of the file that was read last, the one seen last, since when that one is, and since
+   * when the file has not been as it was read.
+   */
   #read: FileStamp | undefined;
   #seen: FileStamp | undefined;
   #seenAt = 0;
+  #changedAt: number | undefined;
   #synced = false;
   #connected = false;
   #lastSync: number | undefined;
@@ -104,6 +108,7 @@ export class FileNodeSource implements NodeSource {
     try {
       const stamp = await fileStamp(this.#path);
       if (stamp === this.#read) {
+        this.#changedAt = undefined;
         this.#lastSync = this.#connected ? this.#clock.wall() : this.#lastSync;
         return POLL_MS;
       }
@@ -112,6 +117,7 @@ export class FileNodeSource implements NodeSource {
       const text = await readText(this.#path, NODES_FILE_BYTES_MAX);
       if ((await fileStamp(this.#path)) !== stamp) return REST_MS;
       this.#read = stamp;
+      this.#changedAt = undefined;
       this.#take(text);
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
@@ -129,7 +135,8 @@ export class FileNodeSource implements NodeSource {
     const now = this.#clock.now();
     if (stamp !== this.#seen) this.#seenAt = now;
     this.#seen = stamp;
-    return this.#seenAt + REST_MS - now;
+    this.#changedAt ??= now;
+    return Math.min(this.#seenAt + REST_MS, this.#changedAt + NODES_FILE_REST_MS_MAX) - now;
   }
 
   #take(text: string): void {

@@ -50,6 +50,12 @@ export const KUBECONFIG_BYTES_MAX = 1024 * 1024;
 export const NODES_FILE_BYTES_MAX = 32 * 1024 * 1024;
 
 /**
+ * Wait for rest of a changed nodes file. Beyond: it is read as it is then, unless it changes while
+ * it is read, and again after the next change.
+ */
+export const NODES_FILE_REST_MS_MAX = 2_000;
+
+/**
  * Bytes of a nodes file as YAML, whose parser holds the event loop for about a second a MiB;
  * a larger file is refused with the advice to write JSON.
  */

@@ -85,6 +85,25 @@ test("passwords come from their files, bounded, and a missing one is said", asyn
   assert.deepEqual(it.configs.at(-1)!.readSecret(secret), { ok: true, secret: "other" });
 });
 
+test("a folder that never rests does not put off a change", async (t) => {
+  const clock = new FakeClock();
+  const it = await followed(t, peers("a"), clock);
+  assert.equal(await it.source.start(), true);
+  await writeFile(it.path, peers("a", "b"));
+  const isTaken = () => it.names() === "a b";
+  const begun = clock.now();
+  // Always another event before the folder has rested.
+  while (!isTaken() && clock.now() - begun < 10_000) {
+    await writeFile(join(it.folder, "other"), "");
+    const isSeen = () => clock.nextDelayMs! > 10 && clock.nextDelayMs! <= 50;
+    await until("the event is seen", () => isTaken() || isSeen());
+    clock.advance(40);
+    await until("a look is over", () => clock.pendingCount > 0);
+  }
+  const waited = clock.now() - begun;
+  assert.ok(isTaken() && waited >= 2000 && waited < 4000, `${waited} ms`);
+});
+
 test("a change while the files are read is not taken to be read", async (t) => {
   const clock = new FakeClock();
   const it = await followed(t, "", clock);

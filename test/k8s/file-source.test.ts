@@ -151,6 +151,11 @@ function seen(clock: FakeClock): Promise<void> {
   return until("the change is seen", () => clock.nextDelayMs === REST_MS);
 }
 
+/** Whether the changed file was seen so lately that it is not read yet. */
+function stillResting({ nextDelayMs = 0 }: FakeClock): boolean {
+  return nextDelayMs > 10 && nextDelayMs <= REST_MS;
+}
+
 /** Lets a changed file rest until it was read. */
 async function rested(clock: FakeClock, holds: () => boolean): Promise<void> {
   await until("the file is read", holds, () => {
@@ -228,6 +233,38 @@ describe("followed live", () => {
       recorder.changes.map((all) => all.size),
       [2, 2],
     );
+  });
+
+  test("a folder that never rests does not put off a change", async (t) => {
+    const clock = new FakeClock();
+    const { folder, path, recorder } = await bench(t, list(node1, node2), clock);
+    await writeFile(path, list(node1));
+    await seen(clock);
+    const isTaken = () => recorder.last.size === 1;
+    const begun = clock.now();
+    while (!isTaken() && clock.now() - begun < 10_000) {
+      await writeFile(join(folder, "other"), "");
+      clock.advance(10);
+      await until("a look is over", () => clock.pendingCount > 0);
+    }
+    assert.ok(isTaken());
+  });
+
+  test("a file that never rests is read all the same", async (t) => {
+    const clock = new FakeClock();
+    const { path, recorder } = await bench(t, list(node1, node2), clock);
+    const isTaken = () => recorder.last.size === 1;
+    const begun = clock.now();
+    for (let round = 0; !isTaken() && clock.now() - begun < 10_000; round++) {
+      // Whole each time, and never for as long as a rest.
+      await writeFile(`${path}.new`, list(node1) + " ".repeat(round));
+      await rename(`${path}.new`, path);
+      await until("it is seen", () => isTaken() || stillResting(clock));
+      clock.advance(40);
+      await until("a look is over", () => clock.pendingCount > 0);
+    }
+    const waited = clock.now() - begun;
+    assert.ok(isTaken() && waited >= 2_000 && waited < 4_000, `${waited} ms`);
   });
 
   test("content that cannot be read keeps the last Nodes, is named once, and recovers", async (t) => {

@@ -1,7 +1,9 @@
 /**
  * Follows the configuration file and the password files that it names: read at start, again when
- * one of them changes and on request (SIGHUP). A file that is wrong is refused whole and the last
- * good one stays in force; what is wrong with it is said until it is right.
+ * one of them changes and on request (SIGHUP). A change is read once the folder has rested for a
+ * moment, or at the latest some time after it began to stir: others may write there all the time.
+ * A file that is wrong is refused whole and the last good one stays in force; what is wrong with
+ * it is said until it is right.
  */
 
 import type { Clock, Timer } from "../../runtime/clock.ts";
@@ -14,6 +16,8 @@ import { CONFIG_BYTES_MAX, type ConfigFile } from "./schema.ts";
 const POLL_MS = 5000;
 /** Editors write in steps; what happens within this counts as one change. */
 const SETTLE_MS = 50;
+/** A folder in which something happens all the time is not waited for any longer. */
+const SETTLE_MS_MAX = 2000;
 /** TCP MD5 keys have at most 80 bytes (Linux); the rest is a final newline. */
 const SECRET_BYTES_MAX = 80;
 
@@ -39,6 +43,8 @@ export class ConfigFileSource {
   #secretFiles: readonly string[] = [];
   #watch: { close(): void } | undefined;
   #timer: Timer | undefined;
+  /** Since when something has been happening in the folder that no look has followed yet. */
+  #stirredAt: number | undefined;
   #loading: Promise<boolean> | undefined;
   #again = false;
   #stopped = false;
@@ -52,7 +58,7 @@ export class ConfigFileSource {
   /** Reads the file for the first time and follows it from then on; false when it is refused. */
   async start(): Promise<boolean> {
     const good = await this.reload();
-    this.#watch = watchFolderOf(this.#path, () => this.#schedule(SETTLE_MS));
+    this.#watch = watchFolderOf(this.#path, () => this.#stirred());
     this.#schedule(POLL_MS);
     return good;
   }
@@ -111,6 +117,13 @@ export class ConfigFileSource {
     }
   }
 
+  /** Something happened in the folder. */
+  #stirred(): void {
+    const now = this.#clock.now();
+    this.#stirredAt ??= now;
+    this.#schedule(Math.min(SETTLE_MS, this.#stirredAt + SETTLE_MS_MAX - now));
+  }
+
   #schedule(delayMs: number): void {
     if (this.#stopped) return;
     this.#timer?.cancel();
@@ -118,9 +131,11 @@ export class ConfigFileSource {
   }
 
   async #look(): Promise<void> {
+    this.#stirredAt = undefined;
     const stamps = await this.#stampsNow();
     if (stamps.join() !== this.#stamps.join()) await this.reload();
-    this.#schedule(POLL_MS);
+    // What happened in the folder meanwhile has a sooner look under way.
+    if (this.#stirredAt === undefined) this.#schedule(POLL_MS);
   }
 
   #stampsNow(): Promise<string[]> {
