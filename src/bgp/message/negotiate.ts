@@ -32,6 +32,13 @@ export interface LocalSide {
   readonly capabilities: readonly Capability[];
 }
 
+/** Our side of a session and the OPEN that tells it: the same for all peers of like settings. */
+export interface Introduction {
+  readonly side: LocalSide;
+  /** The whole message; not to be written to. */
+  readonly open: Uint8Array;
+}
+
 /** What configuration says about the peer. */
 export interface ExpectedPeer {
   /** Undefined: take what the OPEN says. */
@@ -60,25 +67,17 @@ export function negotiate(
   remote: OpenMessage,
   expected: ExpectedPeer,
 ): NegotiatedSession | BgpError {
-  const ours = local.capabilities;
-  const theirs = remote.capabilities;
-  const remoteAs = last(theirs, "fourOctetAs")?.as ?? remote.as2;
+  const ours = claimsOf(local.capabilities);
+  const theirs = claimsOf(remote.capabilities);
+  const remoteAs = theirs.fourOctetAs ?? remote.as2;
   const error = checkPeer(local, remote, remoteAs, expected);
   if (error !== undefined) return error;
-  const theirFamilies = announcedFamilies(theirs);
-  const families = announcedFamilies(ours).filter((family) => theirFamilies.includes(family));
-  if (families.length === 0) return noCommonFamily(ours);
+  const families = ours.families.filter((family) => theirs.families.includes(family));
+  if (families.length === 0) return noCommonFamily(local.capabilities);
 
-  const both = (kind: Capability["kind"]) => has(ours, kind) && has(theirs, kind);
   const holdSeconds = Math.min(local.holdSeconds, remote.holdSeconds);
-  const gracefulRestart = has(ours, "gracefulRestart")
-    ? last(theirs, "gracefulRestart")
-    : undefined;
-  // RFC 9494 §3.1: without graceful restart the long-lived capability is ignored.
-  const longLived =
-    gracefulRestart !== undefined && has(ours, "longLivedGracefulRestart")
-      ? last(theirs, "longLivedGracefulRestart")
-      : undefined;
+  const restarts = ours.gracefulRestart !== undefined && theirs.gracefulRestart !== undefined;
+  const longMessages = ours.extendedMessage && theirs.extendedMessage;
   return {
     remoteAs,
     remoteRouterId: remote.routerId,
@@ -87,20 +86,78 @@ export function negotiate(
     // RFC 4271 §4.4: a third of the hold time, at most one a second, none for hold time zero.
     keepaliveSeconds: holdSeconds === 0 ? 0 : Math.max(1, Math.floor(holdSeconds / 3)),
     families,
-    fourOctetAs: both("fourOctetAs"),
-    routeRefresh: both("routeRefresh"),
-    enhancedRouteRefresh: both("enhancedRouteRefresh"),
-    sendBytesMax: both("extendedMessage") ? EXTENDED_MESSAGE_BYTES_MAX : MESSAGE_BYTES_MAX,
+    fourOctetAs: ours.fourOctetAs !== undefined && theirs.fourOctetAs !== undefined,
+    routeRefresh: ours.routeRefresh && theirs.routeRefresh,
+    enhancedRouteRefresh: ours.enhancedRouteRefresh && theirs.enhancedRouteRefresh,
+    sendBytesMax: longMessages ? EXTENDED_MESSAGE_BYTES_MAX : MESSAGE_BYTES_MAX,
     // RFC 8654 §4: whoever announced it must take long messages, whatever the other announced.
-    receiveBytesMax: has(ours, "extendedMessage") ? EXTENDED_MESSAGE_BYTES_MAX : MESSAGE_BYTES_MAX,
-    addPathReceive: families.filter((f) => addPath(ours, f, 1) && addPath(theirs, f, 2)),
-    addPathSend: families.filter((f) => addPath(ours, f, 2) && addPath(theirs, f, 1)),
+    receiveBytesMax: ours.extendedMessage ? EXTENDED_MESSAGE_BYTES_MAX : MESSAGE_BYTES_MAX,
+    addPathReceive: addPathFamilies(families, ours, theirs),
+    addPathSend: addPathFamilies(families, theirs, ours),
     extendedNextHop: families.includes(4) && ipv6NextHops(ours) && ipv6NextHops(theirs),
-    gracefulRestart,
-    longLivedGracefulRestart: longLived,
-    remoteCapabilities: theirs,
-    localCapabilities: ours,
+    gracefulRestart: restarts ? theirs.gracefulRestart : undefined,
+    // RFC 9494 §3.1: without graceful restart the long-lived capability is ignored.
+    longLivedGracefulRestart:
+      restarts && ours.longLived !== undefined ? theirs.longLived : undefined,
+    remoteCapabilities: remote.capabilities,
+    localCapabilities: local.capabilities,
   };
+}
+
+/** Capabilities by kind: of each the last one. */
+interface Claims {
+  readonly families: readonly RouteFamily[];
+  fourOctetAs: number | undefined;
+  routeRefresh: boolean;
+  enhancedRouteRefresh: boolean;
+  extendedMessage: boolean;
+  gracefulRestart: CapabilityOf<"gracefulRestart"> | undefined;
+  longLived: CapabilityOf<"longLivedGracefulRestart"> | undefined;
+  addPath: CapabilityOf<"addPath"> | undefined;
+  extendedNextHop: CapabilityOf<"extendedNextHop"> | undefined;
+}
+
+type CapabilityOf<K extends Capability["kind"]> = Extract<Capability, { kind: K }>;
+
+function claimsOf(list: readonly Capability[]): Claims {
+  const claims: Claims = {
+    families: announcedFamilies(list),
+    fourOctetAs: undefined,
+    routeRefresh: false,
+    enhancedRouteRefresh: false,
+    extendedMessage: false,
+    gracefulRestart: undefined,
+    longLived: undefined,
+    addPath: undefined,
+    extendedNextHop: undefined,
+  };
+  for (const capability of list) {
+    switch (capability.kind) {
+      case "fourOctetAs":
+        claims.fourOctetAs = capability.as;
+        break;
+      case "routeRefresh":
+      case "enhancedRouteRefresh":
+      case "extendedMessage":
+        claims[capability.kind] = true;
+        break;
+      case "gracefulRestart":
+        claims.gracefulRestart = capability;
+        break;
+      case "longLivedGracefulRestart":
+        claims.longLived = capability;
+        break;
+      case "addPath":
+        claims.addPath = capability;
+        break;
+      case "extendedNextHop":
+        claims.extendedNextHop = capability;
+        break;
+      default:
+        break;
+    }
+  }
+  return claims;
 }
 
 function checkPeer(
@@ -146,25 +203,17 @@ function announcedFamilies(list: readonly Capability[]): readonly RouteFamily[] 
   return any ? families : [4];
 }
 
-function addPath(list: readonly Capability[], family: RouteFamily, bit: 1 | 2): boolean {
-  const entries = last(list, "addPath")?.families ?? [];
-  const entry = entries.findLast((candidate) => candidate.family === family);
-  return entry !== undefined && (entry.mode & bit) !== 0;
+/** Families of which `to` takes several paths and `from` sends them, RFC 7911 §4. */
+function addPathFamilies(families: readonly RouteFamily[], to: Claims, from: Claims) {
+  if (to.addPath === undefined || from.addPath === undefined) return [];
+  return families.filter((f) => addPathMode(to, f) & 1 && addPathMode(from, f) & 2);
 }
 
-function ipv6NextHops(list: readonly Capability[]): boolean {
-  const entries = last(list, "extendedNextHop")?.entries ?? [];
+function addPathMode({ addPath }: Claims, family: RouteFamily): number {
+  return addPath?.families.findLast((entry) => entry.family === family)?.mode ?? 0;
+}
+
+function ipv6NextHops({ extendedNextHop }: Claims): boolean {
+  const entries = extendedNextHop?.entries ?? [];
   return entries.some((entry) => entry.family === 4 && entry.nextHopFamily === 6);
-}
-
-function has(list: readonly Capability[], kind: Capability["kind"]): boolean {
-  return list.some((capability) => capability.kind === kind);
-}
-
-function last<K extends Capability["kind"]>(
-  list: readonly Capability[],
-  kind: K,
-): Extract<Capability, { kind: K }> | undefined {
-  const found = list.findLast((capability) => capability.kind === kind);
-  return found as Extract<Capability, { kind: K }> | undefined;
 }

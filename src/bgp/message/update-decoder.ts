@@ -16,7 +16,7 @@
  */
 import { mergeAs4 } from "./attribute/as4-merge.ts";
 import { AttributeFlag, AttributeType } from "./attribute/codec.ts";
-import { AttributeDraft } from "./attribute/draft.ts";
+import type { AttributeDraft } from "./attribute/draft.ts";
 import type { AttributeFault } from "./attribute/fault.ts";
 import { decodeMpReach, MP_REACH_NOT_NEGOTIATED } from "./attribute/mp-reach.ts";
 import { decodeMpUnreach } from "./attribute/mp-unreach.ts";
@@ -26,6 +26,7 @@ import { ATTRIBUTE_ROWS } from "./attribute/table.ts";
 import { readU16 } from "./bytes.ts";
 import { bgpError, UpdateSubcode } from "./errors.ts";
 import { decodeNlri } from "./nlri.ts";
+import type { SeenAttributes } from "./seen-attributes.ts";
 import {
   type AttributeError,
   type BgpError,
@@ -80,10 +81,7 @@ export class UpdateDecoder {
   readonly #cacheContext: number;
   readonly #carries4: boolean;
   readonly #addPath4: boolean;
-  /** `#seen[type] === #serial`: the attribute was in this message. */
-  readonly #seen: Uint32Array;
-  #serial: number;
-  #attributeCount: number;
+  readonly #seen: SeenAttributes;
   /** Prefixes came of a family that was not negotiated: they are there, but not read. */
   #unreadReachable: boolean;
   #errors: AttributeFault[];
@@ -97,7 +95,7 @@ export class UpdateDecoder {
     this.#session = session;
     this.#firstAs = enforce ? session.remoteAs : undefined;
     this.#memory = options.memory ?? new DecoderMemory();
-    this.#draft = new AttributeDraft();
+    this.#draft = this.#memory.draft;
     this.#result = {
       withdrawn: this.#memory.withdrawn,
       announced: this.#memory.announced,
@@ -114,9 +112,7 @@ export class UpdateDecoder {
     this.#cacheContext = (session.internal ? 1 : 0) | (session.fourOctetAs ? 2 : 0);
     this.#carries4 = session.families.includes(4);
     this.#addPath4 = session.addPathReceive.includes(4);
-    this.#seen = new Uint32Array(256);
-    this.#serial = 0;
-    this.#attributeCount = 0;
+    this.#seen = this.#memory.seen;
     this.#unreadReachable = false;
     this.#errors = [];
     this.#worst = undefined;
@@ -180,13 +176,7 @@ export class UpdateDecoder {
     result.endOfRib = undefined;
     result.treatment = "none";
     result.errors = NO_ERRORS;
-    this.#serial = (this.#serial + 1) >>> 0;
-    // Once in four thousand million messages the stamps of old ones would come back.
-    if (this.#serial === 0) {
-      this.#seen.fill(0);
-      this.#serial = 1;
-    }
-    this.#attributeCount = 0;
+    this.#seen.begin();
     this.#unreadReachable = false;
     if (this.#errors.length > 0) this.#errors = [];
     this.#worst = undefined;
@@ -216,8 +206,8 @@ export class UpdateDecoder {
       result.attributes = draft.finish(draft.nextHop, undefined);
       if (
         worst === undefined &&
-        !this.#has(AttributeType.mpReach) &&
-        !this.#has(AttributeType.mpUnreach)
+        !this.#seen.has(AttributeType.mpReach) &&
+        !this.#seen.has(AttributeType.mpUnreach)
       ) {
         cache.put(buffer, start, end, this.#cacheContext, result.attributes);
       }
@@ -264,9 +254,8 @@ export class UpdateDecoder {
     end: number,
   ): AttributeFault | undefined {
     const multiprotocol = type === AttributeType.mpReach || type === AttributeType.mpUnreach;
-    if (this.#has(type)) return multiprotocol ? DUPLICATE_MP : duplicate(type);
-    this.#seen[type] = this.#serial;
-    this.#attributeCount++;
+    if (this.#seen.has(type)) return multiprotocol ? DUPLICATE_MP : duplicate(type);
+    this.#seen.add(type);
     const { mpReach, mpUnreach } = this.#result;
     if (type === AttributeType.mpReach) {
       return decodeMpReach(flags, buffer, start, end, mpReach, this.#draft, this.#session);
@@ -295,10 +284,10 @@ export class UpdateDecoder {
     const { announced, mpReach } = this.#result;
     const draft = this.#draft;
     if (announced.count === 0 && mpReach.count === 0) return;
-    if (!this.#has(AttributeType.origin)) this.#note(MISSING_ORIGIN, 0, 0);
-    if (!this.#has(AttributeType.asPath)) this.#note(MISSING_AS_PATH, 0, 0);
+    if (!this.#seen.has(AttributeType.origin)) this.#note(MISSING_ORIGIN, 0, 0);
+    if (!this.#seen.has(AttributeType.asPath)) this.#note(MISSING_AS_PATH, 0, 0);
     if (announced.count > 0) {
-      if (!this.#has(AttributeType.nextHop)) this.#note(MISSING_NEXT_HOP, 0, 0);
+      if (!this.#seen.has(AttributeType.nextHop)) this.#note(MISSING_NEXT_HOP, 0, 0);
       else if (draft.nextHopUnusable) this.#note(UNUSABLE_NEXT_HOP, 0, 0);
     }
     if (draft.asPath !== undefined && !this.#hasFirstAs(draft)) this.#note(WRONG_FIRST_AS, 0, 0);
@@ -351,14 +340,10 @@ export class UpdateDecoder {
   /** MP_UNREACH_NLRI without prefixes and nothing else, RFC 4724 §2. */
   #detectEndOfRib(): void {
     const result = this.#result;
-    if (this.#attributeCount !== 1 || !this.#has(AttributeType.mpUnreach)) return;
+    if (this.#seen.count !== 1 || !this.#seen.has(AttributeType.mpUnreach)) return;
     if (result.treatment !== "none" || result.mpUnreach.count > 0) return;
     if (result.withdrawn.count > 0 || result.announced.count > 0) return;
     result.endOfRib = result.mpUnreach.family;
-  }
-
-  #has(type: number): boolean {
-    return this.#seen[type] === this.#serial;
   }
 }
 

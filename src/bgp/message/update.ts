@@ -1,6 +1,8 @@
 /** What an UPDATE decodes to. */
 import { PrefixBatch } from "../../ip/prefix-batch.ts";
+import { AttributeDraft } from "./attribute/draft.ts";
 import { AttributeCache } from "./attribute-cache.ts";
+import { SeenAttributes } from "./seen-attributes.ts";
 import type { AttributeError, PathAttributes, RouteFamily } from "./types.ts";
 
 /**
@@ -49,6 +51,8 @@ export class DecoderMemory {
   readonly mpUnreach: PrefixBatch;
   readonly mpReach: PrefixBatch;
   readonly cache: AttributeCache;
+  readonly draft: AttributeDraft;
+  readonly seen: SeenAttributes;
 
   /** `cacheSlots`: attribute blocks to remember, a power of two; 256 octets each. */
   constructor(cacheSlots = 64) {
@@ -57,5 +61,7 @@ export class DecoderMemory {
     this.mpUnreach = new PrefixBatch();
     this.mpReach = new PrefixBatch();
     this.cache = new AttributeCache(cacheSlots);
+    this.draft = new AttributeDraft();
+    this.seen = new SeenAttributes();
   }
 }

@@ -313,6 +313,25 @@ test("equal attribute blocks give the same object, across sessions that share me
   assert.notEqual(decoded(one, update([ORIGIN, AS_PATH], "", "08 0a")).attributes, first);
 });
 
+test("decoders that share memory read in turn what each would read alone", () => {
+  const memory = new DecoderMemory(1);
+  const med = attribute(0x80, 4, "00000007");
+  const wires = [
+    update([ORIGIN, AS_PATH, NEXT_HOP, med], "08 0a"),
+    update([AS_PATH, NEXT_HOP], "08 0b"),
+    update([ORIGIN, ORIGIN, AS_PATH, NEXT_HOP], "08 0c"),
+    update([med], "08 0d", "08 0e"),
+  ];
+  const sessions = [session(), session(external), session({ fourOctetAs: false })];
+  const sharing = sessions.map((each) => new UpdateDecoder(each, { memory }));
+  for (const wire of [...wires, ...wires.toReversed()]) {
+    for (const [index, decoder] of sharing.entries()) {
+      const alone = new UpdateDecoder(sessions[index]!);
+      assert.deepEqual(decoded(decoder, wire), decoded(alone, wire));
+    }
+  }
+});
+
 test("the cache never gives the attributes of another block", () => {
   const decoder = new UpdateDecoder(session(), { memory: new DecoderMemory(1) });
   for (let round = 0; round < 3; round++) {

@@ -1,5 +1,6 @@
 /**
- * Attributes while they are being decoded: mutable, one for each decoder, reset for every message.
+ * Attributes while they are being decoded: mutable, one for all decoders that share
+ * their memory, reset for every message.
  * {@link AttributeDraft.finish} makes the immutable {@link PathAttributes} of it.
  */
 import { addressFromWord, type IpAddress } from "../../../ip/address.ts";
