@@ -18,7 +18,6 @@ import type { IpAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
-import { DecoderMemory } from "./message/update.ts";
 import type { NextHopMetric } from "./rib/next-hop-table.ts";
 import type { PeerId } from "./rib/peer-table.ts";
 import { Rib } from "./rib/rib.ts";
@@ -40,6 +39,7 @@ import { Listeners, type ListenStatus } from "./speaker/listeners.ts";
 import { globalsOf } from "./speaker/local-side.ts";
 import { Peer, type PeerHost } from "./speaker/peer.ts";
 import { byAddress, passwordsOf, peerChange } from "./speaker/peer-change.ts";
+import { PeerMemory } from "./speaker/peer-memory.ts";
 import { missingPeers, peerStatus, peerStatuses } from "./speaker/peer-status.ts";
 import { BestChanges, RibWork, taskOf } from "./speaker/rib-tasks.ts";
 import { hasConverged, mustDefer } from "./speaker/waiting.ts";
@@ -304,7 +304,7 @@ export class Speaker {
     return {
       services: this.#services,
       rib: this.#rib,
-      decoderMemory: new DecoderMemory(),
+      memory: new PeerMemory(),
       get config() {
         return config();
       },

@@ -14,9 +14,8 @@ import type { PeerAction } from "../fsm/peer-machine.ts";
 import type { EndCause } from "../fsm/state.ts";
 import { HEADER_BYTES } from "../message/header.ts";
 import { encodeKeepalive } from "../message/keepalive.ts";
-import { type LocalSide, openMessage } from "../message/negotiate.ts";
+import type { Introduction } from "../message/negotiate.ts";
 import { encodeNotification } from "../message/notification.ts";
-import { encodeOpen } from "../message/open.ts";
 import {
   type BgpError,
   ErrorCode,
@@ -37,7 +36,7 @@ import type { WorkQueue } from "./work-queue.ts";
 export interface SessionHooks {
   readonly local: LocalIdentity;
   /** Our side, as the next OPEN is to show it. */
-  localSide(): LocalSide;
+  introduction(): Introduction;
   established(session: NegotiatedSession): void;
   /** An UPDATE's body; an error ends the session. The bytes hold until the call returns. */
   update(buffer: Uint8Array, start: number, end: number): BgpError | undefined;
@@ -246,10 +245,12 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
 
   #actOnLink(link: Link, action: LinkAction): void {
     switch (action.type) {
-      case "sendOpen":
-        link.local = this.#hooks.localSide();
-        this.#write(link, MessageType.open, encodeOpen(openMessage(link.local)));
+      case "sendOpen": {
+        const { side, open } = this.#hooks.introduction();
+        link.local = side;
+        this.#write(link, MessageType.open, open);
         break;
+      }
       case "sendKeepalive":
         // What waits in a full queue keeps the session alive as well as this would.
         if (link.connection.queuedBytes > QUEUE_BYTES_HIGH) break;

@@ -3,6 +3,9 @@
 /** Peers at once, the RIB's bound with room for those on their way out. Beyond: left out. */
 export const PEERS_MAX = 8_192;
 
+/** Kinds of OPENs kept; of more the one that was made first is made again. */
+export const INTRODUCTIONS_MAX = 8;
+
 /** Bytes of UPDATEs fetched for a peer in one go; more comes in the next. */
 export const OUTPUT_BATCH_BYTES = 64 * 1024;
 

@@ -14,7 +14,7 @@ export function peerStatuses(peers: Iterable<Peer>, rib: Rib): readonly PeerStat
 export function peerStatus(peer: Peer, rib: Rib): PeerStatus {
   const { config, session: running, local } = peer;
   const { record, session, connection } = running;
-  const own = peer.localSide();
+  const { side: own } = peer.introduction();
   const remoteAs = session?.remoteAs ?? config.remoteAs;
   return {
     name: config.name,

@@ -10,7 +10,7 @@ import type { Log } from "../../runtime/log.ts";
 import type { LocalIdentity } from "../fsm/collision.ts";
 import { familiesStillForwarded, familiesToRetain } from "../fsm/graceful-restart.ts";
 import type { EndCause } from "../fsm/state.ts";
-import type { LocalSide } from "../message/negotiate.ts";
+import type { Introduction } from "../message/negotiate.ts";
 import { encodeRouteRefresh, RefreshSubtype } from "../message/route-refresh.ts";
 import type {
   BgpError,
@@ -18,7 +18,6 @@ import type {
   RouteFamily,
   RouteRefreshMessage,
 } from "../message/types.ts";
-import type { DecoderMemory } from "../message/update.ts";
 import { UpdateDecoder } from "../message/update-decoder.ts";
 import type { PeerId } from "../rib/peer-table.ts";
 import type { Rib } from "../rib/rib.ts";
@@ -29,15 +28,16 @@ import type { Task } from "../session/work-queue.ts";
 import type { PeerConfig, SpeakerConfig } from "../types.ts";
 import { administrativeShutdown, maximumPrefixes } from "./end-orders.ts";
 import { OUTPUT_BATCH_BYTES, STALE_ROUTES_MS } from "./limits.ts";
-import { localIdentity, localSide } from "./local-side.ts";
+import { localIdentity } from "./local-side.ts";
 import { logMalformedUpdate } from "./malformed-log.ts";
+import type { PeerMemory } from "./peer-memory.ts";
 import { StaleRoutes } from "./stale-routes.ts";
 
 /** What the peers of a speaker share. */
 export interface PeerHost {
   readonly services: SessionServices;
   readonly rib: Rib;
-  readonly decoderMemory: DecoderMemory;
+  readonly memory: PeerMemory;
   readonly config: SpeakerConfig;
   /** Sessions may begin. */
   readonly running: boolean;
@@ -219,17 +219,18 @@ export class Peer implements SessionHooks, Task {
     return false;
   }
 
-  localSide(): LocalSide {
-    return localSide(this.local, this.#host.config, this.#config, this.restarting);
+  introduction(): Introduction {
+    const { memory, config } = this.#host;
+    return memory.introductions.of(this.local, config, this.#config, this.restarting);
   }
 
   established(session: NegotiatedSession): void {
-    const { rib, services, decoderMemory } = this.#host;
+    const { rib, services, memory } = this.#host;
     this.#everUp = true;
     this.upAt = services.clock.now();
     this.endOfRib.clear();
     this.heardKeepalive = false;
-    this.#decoder = new UpdateDecoder(session, { memory: decoderMemory });
+    this.#decoder = new UpdateDecoder(session, { memory: memory.decoder });
     const id = rib.peerUp(this.#ribPeer(session));
     this.#bind(id);
     this.#stale.peerReturned(familiesStillForwarded(session));

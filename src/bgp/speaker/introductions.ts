@@ -1,0 +1,98 @@
+/**
+ * Our OPENs. Peers are mostly configured alike, and those that are get the same octets: one is
+ * encoded for all of them, and one list of capabilities is kept, however many sessions stand.
+ *
+ * What was made is found by comparing all that it was made of: settings that change make another
+ * one by themselves. Bounded: of more kinds than `INTRODUCTIONS_MAX` the first made is forgotten,
+ * and made again when asked for; sessions keep what they began with.
+ */
+import type { LocalIdentity } from "../fsm/collision.ts";
+import { type Introduction, openMessage } from "../message/negotiate.ts";
+import { encodeOpen } from "../message/open.ts";
+import type { GracefulRestartConfig, PeerConfig, SpeakerConfig } from "../types.ts";
+import { INTRODUCTIONS_MAX } from "./limits.ts";
+import { localSide } from "./local-side.ts";
+
+/** What `localSide` reads of a peer's settings. */
+type Offer = Pick<
+  PeerConfig,
+  | "holdSeconds"
+  | "families"
+  | "gracefulRestart"
+  | "extendedMessage"
+  | "enhancedRouteRefresh"
+  | "addPath"
+>;
+
+interface Made extends Introduction {
+  readonly names: Pick<SpeakerConfig, "hostName" | "domainName">;
+  readonly offer: Offer;
+  readonly restarting: boolean;
+}
+
+export class Introductions {
+  readonly #made: Made[] = [];
+
+  /** What we say of ourselves under these settings; see `localSide`. */
+  of(
+    identity: LocalIdentity,
+    speaker: SpeakerConfig,
+    peer: PeerConfig,
+    restarting: boolean,
+  ): Introduction {
+    for (const made of this.#made) {
+      const same =
+        made.side.as === identity.as &&
+        made.side.routerId === identity.routerId &&
+        made.restarting === restarting &&
+        made.names.hostName === speaker.hostName &&
+        made.names.domainName === speaker.domainName &&
+        sameOffer(made.offer, peer);
+      if (same) return made;
+    }
+    const side = localSide(identity, speaker, peer, restarting);
+    const open = encodeOpen(openMessage(side));
+    const made = { side, open, names: namesOf(speaker), offer: offerOf(peer), restarting };
+    if (this.#made.length >= INTRODUCTIONS_MAX) this.#made.shift();
+    this.#made.push(made);
+    return made;
+  }
+}
+
+function namesOf({ hostName, domainName }: SpeakerConfig): Made["names"] {
+  return { hostName, domainName };
+}
+
+function offerOf(peer: PeerConfig): Offer {
+  const { holdSeconds, families, gracefulRestart } = peer;
+  const { extendedMessage, enhancedRouteRefresh, addPath } = peer;
+  const plain = { extendedMessage, enhancedRouteRefresh, addPath };
+  return { holdSeconds, families, gracefulRestart, ...plain };
+}
+
+function sameOffer(a: Offer, b: Offer): boolean {
+  return (
+    a.holdSeconds === b.holdSeconds &&
+    a.extendedMessage === b.extendedMessage &&
+    a.enhancedRouteRefresh === b.enhancedRouteRefresh &&
+    a.addPath === b.addPath &&
+    sameFamilies(a.families, b.families) &&
+    sameRestart(a.gracefulRestart, b.gracefulRestart)
+  );
+}
+
+function sameFamilies(a: PeerConfig["families"], b: PeerConfig["families"]): boolean {
+  return a === b || (a.length === b.length && a.every((family, index) => family === b[index]));
+}
+
+function sameRestart(
+  a: GracefulRestartConfig | undefined,
+  b: GracefulRestartConfig | undefined,
+): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return (
+    a.restartSeconds === b.restartSeconds &&
+    a.notification === b.notification &&
+    a.longLivedSeconds === b.longLivedSeconds
+  );
+}
