@@ -17,6 +17,10 @@ const ZERO = 48;
 
 /** The canonical address of `text`; undefined for none (nor for leading zeros, RFC 6943 §3.1.1). */
 export function parseAddress(text: string): IpAddress | undefined {
+  if (!text.includes(":")) {
+    const word = quadOf(text);
+    return word < 0 ? undefined : addressFromWord(word);
+  }
   const bytes = textToBytes(text);
   return bytes === undefined ? undefined : addressFromBytes(bytes);
 }
@@ -91,25 +95,33 @@ function textToBytes(text: string): Uint8Array | undefined {
 }
 
 function ipv4Bytes(text: string): Uint8Array | undefined {
-  const bytes = new Uint8Array(4);
+  const word = quadOf(text);
+  if (word < 0) return undefined;
+  return Uint8Array.of(word >>> 24, word >>> 16, word >>> 8, word);
+}
+
+/** Host-order u32 of a dotted quad, or -1 for anything else. */
+function quadOf(text: string): number {
+  let word = 0;
   let part = 0;
   // Of the part under way; -1 before its first digit.
   let value = -1;
   for (let i = 0; i <= text.length; i++) {
     const char = i === text.length ? DOT : text.charCodeAt(i);
     if (char === DOT) {
-      if (value < 0 || part > 3) return undefined;
-      bytes[part++] = value;
+      if (value < 0 || part > 3) return -1;
+      word = word * 256 + value;
+      part++;
       value = -1;
     } else {
       const digit = char - ZERO;
       // A zero in front of another digit is none.
-      if (digit < 0 || digit > 9 || value === 0) return undefined;
+      if (digit < 0 || digit > 9 || value === 0) return -1;
       value = value < 0 ? digit : value * 10 + digit;
-      if (value > 255) return undefined;
+      if (value > 255) return -1;
     }
   }
-  return part === 4 ? bytes : undefined;
+  return part === 4 ? word : -1;
 }
 
 function ipv6Bytes(text: string): Uint8Array | undefined {

@@ -44,6 +44,7 @@ export class BucketEncoder {
   /** The last next hop, and its word. */
   private nextHop: IpAddress | undefined;
   private nextHopWord = 0;
+  private endOfRibMessage: Uint8Array | undefined;
 
   constructor(parts: BucketEncoderParts) {
     this.parts = parts;
@@ -74,11 +75,14 @@ export class BucketEncoder {
     return segments;
   }
 
-  /** The End-of-RIB of the family. */
+  /** The End-of-RIB of the family, the same octets for all members; not to be written to. */
   endOfRib(): Uint8Array {
-    const { writer, options } = this.parts;
-    writer.endOfRib(options.family);
-    return writer.take();
+    if (this.endOfRibMessage === undefined) {
+      const { writer, options } = this.parts;
+      writer.endOfRib(options.family);
+      this.endOfRibMessage = writer.take();
+    }
+    return this.endOfRibMessage;
   }
 
   private fillBatch(buckets: UpdateBuckets, bucket: Bucket): void {

@@ -74,16 +74,13 @@ export class GroupRegistry {
     const { negotiated } = peer;
     const kind = kindOf(peer);
     const policy = peer.exportPolicy;
-    return [
-      family,
-      kind,
-      kind === PeerKind.external ? peer.localAs : clusterId,
-      usesOwnNextHop(peer, kind) ? (ownNextHop(peer, family) ?? "none") : "",
-      peer.nextHopSelf,
-      encodingKey(negotiated),
-      negotiated.longLivedGracefulRestart !== undefined,
-      policy === undefined ? "" : this.policyText(policy),
-    ].join("|");
+    const identity = kind === PeerKind.external ? peer.localAs : clusterId;
+    const own = usesOwnNextHop(peer, kind) ? (ownNextHop(peer, family) ?? "none") : "";
+    const longLived = negotiated.longLivedGracefulRestart !== undefined;
+    const text = policy === undefined ? "" : this.policyText(policy);
+    const encoding = encodingKey(negotiated);
+    const told = `${family}|${kind}|${identity}|${own}|${peer.nextHopSelf}`;
+    return `${told}|${encoding}|${longLived}|${text}`;
   }
 
   private policyText(policy: Policy): string {
@@ -117,13 +114,8 @@ export class GroupRegistry {
 
 /** Equal for sessions whose UPDATEs are the same octets for the same routes. */
 function encodingKey(session: NegotiatedSession): string {
-  return [
-    session.internal,
-    session.fourOctetAs,
-    session.sendBytesMax,
-    session.addPathSend.join(","),
-    session.extendedNextHop,
-  ].join(":");
+  const { internal, fourOctetAs, sendBytesMax, addPathSend, extendedNextHop } = session;
+  return `${internal}:${fourOctetAs}:${sendBytesMax}:${addPathSend.join(",")}:${extendedNextHop}`;
 }
 
 function exportOptionsOf(

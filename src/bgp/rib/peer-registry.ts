@@ -38,7 +38,7 @@ export class PeerRegistry {
     return peer;
   }
 
-  /** The peer of the address, made if need be. */
+  /** The peer of the address, made if need be, and then described. */
   take(config: RibPeer, own: OwnIdentity): PeerState {
     const known = this.byAddress.get(config.address);
     if (known !== undefined) return known;
@@ -55,6 +55,7 @@ export class PeerRegistry {
       firstSeat: 0,
     }));
     this.byAddress.set(config.address, peer);
+    this.table.describe(peer.id, kindOf(config), config.remoteRouterId);
     return peer;
   }
 

@@ -69,12 +69,14 @@ export class Rib {
     assert(!peer.up, "peer is up already");
     const other =
       kindOf(peer.config) !== kindOf(config) || peer.config.remoteAs !== config.remoteAs;
-    peer.config = config;
+    if (peer.config !== config) {
+      peer.config = config;
+      state.registry.describe(peer, state.globals);
+    }
     peer.up = true;
     peer.held = false;
     peer.unsent = [];
     peer.notified = false;
-    this.state.registry.describe(peer, this.state.globals);
     const { families } = config.negotiated;
     for (const family of FAMILIES) {
       const into = this.ribs[family].adjRibIn(peer.id);
