@@ -1,6 +1,8 @@
 /** Nodes are followed live: every change of a Node, no restart, no flap that it does not need. */
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { test } from "node:test";
+import type { AgentStatus } from "../../src/agent/admin-protocol.ts";
 import { type ClusterNode, nodeObject, SEED_NODES } from "../support/cluster.ts";
 import {
   memberIs,
@@ -18,6 +20,11 @@ import { Daemon, until } from "../support/shell.ts";
 
 const [node1, node2, node3] = SEED_NODES as readonly [ClusterNode, ClusterNode, ClusterNode];
 const PATH = "/api/v1/nodes";
+
+/** When a line of an agent's log was written, milliseconds since 1970; NaN when it is cut. */
+function timeOf(line: string): number {
+  return Date.parse(/"time":"([^"]+)"/.exec(line)?.[1] ?? "");
+}
 
 test("a node that comes without an address is joined when the address comes", async (t) => {
   const cluster = await startedCluster(t, { registered: [node1, node2] });
@@ -77,13 +84,14 @@ test("a heartbeat does nothing at all", async (t) => {
     ...["-n", cluster.namespaces.name("node1"), "-o", "monitor", "route"],
   ]);
   t.after(() => monitor.stop());
-  // The start has its own lines in the log: only what comes after it counts.
-  await until(
-    "node1 is ready",
-    async () => (await cluster.podrouter("node1", "status")).status === 0,
-  );
+  // The start has its own lines in the log: only what is logged after it counts. Conditions are
+  // looked at once a second, and until the CNI configuration is written one of them names node2.
+  const begun = await until("node1 has nothing left to do", async () => {
+    const status = await cluster.podrouterJson<AgentStatus>("node1", "status");
+    const settled = status.ready && status.conditions.length === 0;
+    return settled && existsSync(cluster.cniConfFile("node1")) && Date.now();
+  });
   const before = await sessionCounts(cluster, "node1");
-  const printed = cluster.agents.get("node1")!.output;
   for (let beat = 0; beat < 5; beat++) {
     const condition = {
       type: "Ready",
@@ -99,7 +107,8 @@ test("a heartbeat does nothing at all", async (t) => {
   await until("the monitor saw it", () => monitor.output.includes("10.233.90.0/24"));
   assert.ok(!monitor.output.includes(node2.podCidr), monitor.output);
   assert.deepEqual(await sessionCounts(cluster, "node1"), before);
-  const since = cluster.agents.get("node1")!.output.slice(printed.length);
+  const lines = cluster.agents.get("node1")!.output.split("\n");
+  const since = lines.filter((line) => timeOf(line) > begun).join("\n");
   assert.ok(!since.includes("node2"), `the log speaks of node2: ${since}`);
 });
 

@@ -88,8 +88,12 @@ async function onlyCondition(
     ],
   );
   assert.equal(page.includes("ready"), !isError);
-  const log = cluster.agents.get(node)!.output.split("\n");
-  const raised = log.filter((line) => line.includes(`"condition":"${name}"`));
+  // The log goes out some milliseconds after the condition can be asked for.
+  const raised = await until("the log tells of it", () => {
+    const log = cluster.agents.get(node)!.output.split("\n");
+    const lines = log.filter((line) => line.includes(`"condition":"${name}"`));
+    return lines.length > 0 && lines;
+  });
   assert.deepEqual(
     raised.map((line) => (JSON.parse(line) as { reason?: string }).reason),
     [found.message],

@@ -52,6 +52,8 @@ export async function hasProgram(name: string): Promise<boolean> {
   return (await run("sh", ["-c", `command -v ${name}`])).status === 0;
 }
 
+const LAST_WORDS_MS = 500;
+
 /** A program that runs until told to stop; what it printed last is kept for failures. */
 export class Daemon {
   readonly child: ChildProcess;
@@ -90,7 +92,15 @@ export class Daemon {
         this.#tail += `${error.message}\n`;
         resolve(127);
       });
-      this.child.once("exit", (code, signal) => resolve(code ?? (signal === null ? 1 : 128)));
+      this.child.once("exit", (code, signal) => {
+        const end = () => resolve(code ?? (signal === null ? 1 : 128));
+        // Its last words may still be in the pipe; but a child of its own may hold that open.
+        const timer = setTimeout(end, LAST_WORDS_MS);
+        this.child.once("close", () => {
+          clearTimeout(timer);
+          end();
+        });
+      });
     });
   }
 
