@@ -25,7 +25,7 @@ export const RETRY_MAX_MS = 10_000;
 export const RULES_CHECK_MS = 500;
 /** The rules are listed at least this often, whatever the kernel says of changes. */
 export const RULES_PERIOD_MS = 60_000;
-/** After a listing that took some time comes a rest of so many times that. */
+/** After a listing comes a rest of so many times its time, but not above RULES_PERIOD_MS. */
 export const RULES_REST_FACTOR = 8;
 /** A run of iptables may take so long. Beyond: it is ended, and tried again later. */
 export const IPTABLES_MS_MAX = 15_000;

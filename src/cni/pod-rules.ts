@@ -154,7 +154,8 @@ export class PodRules {
     }
     this.#deps.onChanged?.();
     const listingMs = [...this.#listingMs.values()].reduce((sum, ms) => sum + ms, 0);
-    return Math.max(RULES_CHECK_MS, listingMs * RULES_REST_FACTOR);
+    const restMs = Math.min(RULES_PERIOD_MS, listingMs * RULES_REST_FACTOR);
+    return Math.max(RULES_CHECK_MS, restMs);
   }
 
   #isCurrent(wanted: PodRulesWanted, generation: number | undefined): boolean {

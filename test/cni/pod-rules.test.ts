@@ -139,6 +139,19 @@ test("where listing takes long it is done more seldom", async (t) => {
   assert.ok(filter.reads - reads <= 6, `${filter.reads - reads} reads`);
 });
 
+test("where listing takes very long, once in its period is kept", async (t) => {
+  const { clock, filter, rules } = setUp(t);
+  filter.hasGeneration = false;
+  rules.want(WANTED);
+  rules.start();
+  await clock.advanceAsync(5000);
+  filter.readMs = RULES_PERIOD_MS / 4;
+  await clock.advanceAsync(RULES_CHECK_MS + filter.readMs);
+  const { reads } = filter;
+  await clock.advanceAsync(RULES_PERIOD_MS + 2 * filter.readMs);
+  assert.ok(filter.reads > reads, "looked at again");
+});
+
 test("a change that takes long does not delay the next look", async (t) => {
   const { clock, filter, rules } = setUp(t);
   filter.changeMs = 300;
