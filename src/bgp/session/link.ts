@@ -46,6 +46,8 @@ export class Link implements ConnectionHandler, Task {
   /** A slice ended before its chunk did. */
   #behind = false;
   #paused = false;
+  /** Why the connection ended, while what came before that waits for its turn. */
+  #ending: string | undefined;
 
   constructor(id: number, owner: LinkOwner, clock: Clock, work: WorkQueue) {
     this.id = id;
@@ -110,14 +112,16 @@ export class Link implements ConnectionHandler, Task {
 
   closed(reason: string): void {
     if (!this.#open) return;
-    this.#forget();
-    this.#owner.linkClosed(this, reason);
+    // Not before what it sent: a NOTIFICATION is mostly followed by the end of the connection.
+    if (this.isBehind) this.#ending = reason;
+    else this.#end(reason);
   }
 
   /** One slice of the input. */
   run(deadline: number): boolean {
     this.#behind = this.#slice(deadline);
-    this.#throttle();
+    if (this.#ending === undefined) this.#throttle();
+    else if (this.#open && !this.isBehind) this.#end(this.#ending);
     return this.#behind;
   }
 
@@ -154,6 +158,11 @@ export class Link implements ConnectionHandler, Task {
     this.#paused = waits;
     if (waits) this.connection.pause();
     else if (this.#open) this.connection.resume();
+  }
+
+  #end(reason: string): void {
+    this.#forget();
+    this.#owner.linkClosed(this, reason);
   }
 
   #forget(): void {

@@ -228,3 +228,34 @@ test("a wrong header ends the reading, once", () => {
   assert.equal(messages(), 1);
   assert.deepEqual(calls, ["marker is not all ones"]);
 });
+
+test("what came before the end of a connection is read before the end is told", () => {
+  for (const count of [1, 100]) {
+    const bench = new Bench();
+    const { link, calls, messages } = linkOn(bench, 1);
+    bench.work.schedule(bench.task("output", 1, 1));
+    link.received(keepalives(count));
+    link.closed("closed by peer");
+    assert.equal(messages(), 0, "others came first");
+    const turns = Math.ceil(count / 16);
+    for (let turn = 1; turn < turns; turn++) bench.turn();
+    assert.ok(messages() < count);
+    assert.ok(!calls.includes("closed by peer"), "nothing is told before all is read");
+    for (let turn = 0; turn < 3; turn++) bench.turn();
+    assert.equal(messages(), count);
+    assert.deepEqual(calls, count === 1 ? ["closed by peer"] : ["pause", "closed by peer"]);
+  }
+});
+
+test("a message that ends the link ends it, whatever was to follow", () => {
+  const bench = new Bench();
+  const { link, calls, messages } = linkOn(bench, 1);
+  bench.work.schedule(bench.task("output", 1, 1));
+  link.received(new Uint8Array(30));
+  link.received(keepalives(2));
+  link.closed("closed by peer");
+  link.close(false);
+  bench.turn();
+  assert.equal(messages(), 0);
+  assert.deepEqual(calls, ["pause", "close"]);
+});
