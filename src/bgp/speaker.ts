@@ -87,10 +87,12 @@ export class Speaker {
   #waitingTimer: Timer | undefined;
 
   constructor(services: SpeakerServices, config: SpeakerConfig) {
-    const { clock, random, transport, log } = services;
+    const { clock, random, transport } = services;
     this.#config = config;
     this.#work = new WorkQueue(clock, transport);
-    const held = holdDials(transport, () => this.#config.dialsNeedPort && this.#listeners.taken());
+    const held = holdDials(transport, (dial) =>
+      this.#config.dialsNeedPort ? this.#listeners.takenFrom(dial) : undefined,
+    );
     this.#services = sessionServices({ ...services, transport: held }, this.#work);
     this.#rib = new Rib({
       ...globalsOf(config),
@@ -103,13 +105,11 @@ export class Speaker {
     const ribWork = new RibWork(this.#rib, clock);
     this.#best = new BestChanges(this.#rib, clock);
     this.#host = this.#peerHost();
-    this.#listeners = new Listeners(
-      { clock, random, transport, log },
-      {
-        accepted: (connection) => this.#accept(connection),
-        changed: () => this.#work.schedule(this.#tellPeers),
-      },
-    );
+    this.#listeners = new Listeners(services, {
+      accepted: (connection) => this.#accept(connection),
+      changed: () => this.#work.schedule(this.#tellPeers),
+      freed: () => this.#dialWaiting(),
+    });
   }
 
   get config(): SpeakerConfig {
@@ -298,22 +298,13 @@ export class Speaker {
 
   /** What the peers see of the speaker. */
   #peerHost(): PeerHost {
-    const config = () => this.#config;
-    const running = () => this.#running;
-    const deferring = () => this.#deferring;
     return {
       services: this.#services,
       rib: this.#rib,
       memory: new PeerMemory(),
-      get config() {
-        return config();
-      },
-      get running() {
-        return running();
-      },
-      get deferring() {
-        return deferring();
-      },
+      config: () => this.#config,
+      running: () => this.#running,
+      deferring: () => this.#deferring,
       restartedWithin: (ms) =>
         this.#config.restarted && this.#services.clock.now() - this.#startedAt < ms,
       bind: (peer, before, id) => {
@@ -365,6 +356,13 @@ export class Speaker {
 
   #startDelay(peer: Peer, dials = this.#peers.size): number {
     return dialDelayMs(peer.config, peer.local.routerId, dials, this.#services.random);
+  }
+
+  /** Dials those who wait for their next dial, spread as at the start. */
+  #dialWaiting(): void {
+    for (const peer of this.#peers.values()) {
+      this.#services.clock.after(this.#startDelay(peer), () => peer.dialNow());
+    }
   }
 
   #awaitPeers(): void {

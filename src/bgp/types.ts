@@ -17,7 +17,10 @@ export interface SpeakerConfig {
   readonly domainName: string;
   /** Where to listen; empty = nowhere (dial only). */
   readonly listen: readonly { readonly address: IpAddress; readonly port: number }[];
-  /** No peer is dialled while another program listens there: it speaks for this address. */
+  /**
+   * No peer is dialled from an address where another program listens, and no listener of ours: it
+   * is the speaker of this address.
+   */
   readonly dialsNeedPort: boolean;
   /** Route reflection cluster id; the router id unless told, RFC 4456 §7. */
   readonly clusterId: IpAddress | undefined;

@@ -134,6 +134,12 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
     this.#runner.step({ type: "order", event: { type: "manualStart", delayMs } });
   }
 
+  /** The wait for the next dial, if there is one, is over. */
+  dialNow(): void {
+    if (this.state !== "Active") return;
+    this.#runner.step({ type: "order", event: { type: "connectRetryTimerExpires" } });
+  }
+
   /** Ends, and stays ended until `start`. */
   stop({ error, reason, hard }: EndOrder): void {
     const notification = error !== undefined && hard ? asHardReset(this.session, error) : error;

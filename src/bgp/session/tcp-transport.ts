@@ -92,7 +92,7 @@ class TcpListener implements Listener {
       this.#server.listen({ fd: this.#fd }, BACKLOG);
       onConnection(this.#server, (socket, reader) => this.#accept(socket, reader));
     } catch (error) {
-      setImmediate(() => this.#fail(error));
+      process.nextTick(() => this.#fail(error));
     }
   }
 

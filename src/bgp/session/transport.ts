@@ -68,6 +68,7 @@ export interface ListenOptions {
   readonly passwords: ReadonlyMap<IpAddress, string>;
 }
 
+/** Whether it stands is told before timers run: it is known before the first dial. */
 export interface ListenHandler {
   listening(): void;
   /**

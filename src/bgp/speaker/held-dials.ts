@@ -1,7 +1,8 @@
 /**
  * Dials that are not made. While another program has our port it is the speaker of this address: a
  * peer would take our connection for a restart of that one and end its session (RFC 4724 §5), and
- * the two would take turns for ever. So each dial fails, with the reason, and is tried again later.
+ * the two would take turns for ever. So each dial fails, with the reason, and is tried again when
+ * the port is ours.
  */
 import type {
   Connection,
@@ -10,15 +11,15 @@ import type {
   Transport,
 } from "../session/transport.ts";
 
-/** The transport, whose dials fail while `taken` says which port it is. */
+/** The transport, whose dials fail while `taken` says which port it is that another program has. */
 export function holdDials(
   transport: Transport,
-  taken: () => { readonly port: number } | false | undefined,
+  taken: (options: DialOptions) => { readonly port: number } | undefined,
 ): Transport {
   return {
     dial: (options, handler) => {
-      const where = taken();
-      if (where === undefined || where === false) return transport.dial(options, handler);
+      const where = taken(options);
+      if (where === undefined) return transport.dial(options, handler);
       const reason = `not dialled: another program listens on our port ${where.port}`;
       return failedDial(transport, options, handler, reason);
     },

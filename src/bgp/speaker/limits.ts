@@ -47,8 +47,11 @@ export const CONVERGED_ABSENT_MS = 15_000;
 /** A peer without graceful restart promises no End-of-RIB: this long after it came up will do. */
 export const NO_END_OF_RIB_MS = 3_000;
 
-/** A listener that failed is tried again after a second, later every half minute. */
-export const LISTEN_RETRY = { firstMs: 1_000, maxMs: 30_000 } as const;
+/**
+ * A listener that failed is tried again after a second, later every five: where this program takes
+ * another one's place, the peers keep the routes for little more than a minute.
+ */
+export const LISTEN_RETRY = { firstMs: 1_000, maxMs: 5_000 } as const;
 
 /** After we ended a session ourselves the peer needs a moment to see it before we dial again. */
 export const RESET_DELAY_MS = 100;

@@ -1,11 +1,12 @@
 /** The speaker's listeners: as many as configured, tried again while they cannot stand. */
-import type { IpAddress } from "../../ip/address.ts";
+import { familyOf, type IpAddress, parseAddress } from "../../ip/address.ts";
 import { backoffMs } from "../../runtime/backoff.ts";
 import type { Clock, Random, Timer } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type {
   Acceptance,
   Connection,
+  DialOptions,
   Listener,
   ListenProblem,
   Transport,
@@ -26,7 +27,12 @@ export interface ListenStatus extends ListenAddress {
 export interface ListenersHost {
   accepted(connection: Connection): Acceptance | undefined;
   changed(): void;
+  /** Another program had a port that is ours now, or not wanted any more. */
+  freed(): void;
 }
+
+/** What stands there stands on all addresses of the family. */
+const ANY: readonly (string | undefined)[] = [parseAddress("0.0.0.0"), parseAddress("::")];
 
 interface Entry {
   readonly where: ListenAddress;
@@ -81,10 +87,18 @@ export class Listeners {
     }
   }
 
-  /** Where another program listens in our place. */
-  taken(): ListenAddress | undefined {
-    for (const { taken, where } of this.#entries.values()) if (taken) return where;
-    return undefined;
+  /**
+   * Where another program listens in our place to whoever answers this dial. It does not while a
+   * listener of ours stands where the dial comes from: two of ours may stand in each other's way.
+   */
+  takenFrom(dial: Pick<DialOptions, "address" | "localAddress">): ListenAddress | undefined {
+    let found: ListenAddress | undefined;
+    for (const { where, listening, taken } of this.#entries.values()) {
+      if (!covers(where.address, dial)) continue;
+      if (listening) return undefined;
+      if (taken) found ??= where;
+    }
+    return found;
   }
 
   close(): void {
@@ -104,18 +118,22 @@ export class Listeners {
     entry.listener = this.#services.transport.listen(
       { ...entry.where, passwords: this.#passwords },
       {
-        listening: () => {
-          entry.listening = true;
-          entry.problem = undefined;
-          entry.taken = false;
-          entry.failures = 0;
-          this.#services.log.info({ ...entry.where }, "listening");
-          this.#host.changed();
-        },
+        listening: () => this.#stands(entry),
         accepted: (connection) => this.#host.accepted(connection),
         failed: (problem) => this.#failed(entry, problem),
       },
     );
+  }
+
+  #stands(entry: Entry): void {
+    const wasTaken = entry.taken;
+    entry.listening = true;
+    entry.problem = undefined;
+    entry.taken = false;
+    entry.failures = 0;
+    this.#services.log.info({ ...entry.where }, "listening");
+    this.#host.changed();
+    if (wasTaken) this.#host.freed();
   }
 
   #failed(entry: Entry, problem: ListenProblem): void {
@@ -142,7 +160,17 @@ export class Listeners {
     entry.retry?.cancel();
     entry.listener?.close();
     this.#entries.delete(key);
+    if (entry.taken) this.#host.freed();
   }
+}
+
+/** Whether a listener there is one where the dial comes from. */
+function covers(
+  listen: IpAddress,
+  { address, localAddress }: Pick<DialOptions, "address" | "localAddress">,
+): boolean {
+  if (familyOf(listen) !== familyOf(address)) return false;
+  return localAddress === undefined || listen === localAddress || ANY.includes(listen);
 }
 
 function keyOf({ address, port }: ListenAddress): string {

@@ -38,13 +38,13 @@ export interface PeerHost {
   readonly services: SessionServices;
   readonly rib: Rib;
   readonly memory: PeerMemory;
-  readonly config: SpeakerConfig;
+  config(): SpeakerConfig;
   /** Sessions may begin. */
-  readonly running: boolean;
+  running(): boolean;
   /** We restarted `ms` ago at most: our OPENs may say so. */
   restartedWithin(ms: number): boolean;
   /** Routes are held back for now, RFC 4724 §4.1. */
-  readonly deferring: boolean;
+  deferring(): boolean;
   /** The peer has this number in the RIB from now on; undefined = none any more. */
   bind(peer: Peer, before: PeerId | undefined, id: PeerId | undefined): void;
   /** The state of the peer's session is another. */
@@ -78,7 +78,7 @@ export class Peer implements SessionHooks, Task {
   constructor(config: PeerConfig, host: PeerHost) {
     this.#config = config;
     this.#host = host;
-    this.local = localIdentity(host.config, config);
+    this.local = localIdentity(host.config(), config);
     this.#log = host.services.log.child({ peer: config.name, address: config.address });
     this.session = new PeerSession(config, { ...host.services, log: this.#log }, this);
     this.#stale = new StaleRoutes(host.services.clock, {
@@ -124,7 +124,12 @@ export class Peer implements SessionHooks, Task {
 
   /** Brings the session up as the configuration wants it; the first dial after `delayMs`. */
   start(delayMs: number): void {
-    if (!this.down && this.#host.running) this.session.start(delayMs);
+    if (!this.down && this.#host.running()) this.session.start(delayMs);
+  }
+
+  /** Dials at once if the next dial is waited for. */
+  dialNow(): void {
+    if (!this.#config.passive) this.session.dialNow();
   }
 
   /** Ends the session for good; with `removed` its routes go at once. */
@@ -151,7 +156,7 @@ export class Peer implements SessionHooks, Task {
     const before = this.#config;
     this.#config = config;
     this.session.config = config;
-    this.local = localIdentity(this.#host.config, config);
+    this.local = localIdentity(this.#host.config(), config);
     if (config.shutdown !== undefined) {
       if (before.shutdown === undefined) {
         this.#release();
@@ -168,7 +173,7 @@ export class Peer implements SessionHooks, Task {
 
   /** Ends the session and begins anew with what is configured now. */
   reset(order: EndOrder, delayMs: number): void {
-    this.local = localIdentity(this.#host.config, this.#config);
+    this.local = localIdentity(this.#host.config(), this.#config);
     this.#release();
     this.session.stop(order);
     this.start(delayMs);
@@ -220,8 +225,9 @@ export class Peer implements SessionHooks, Task {
   }
 
   introduction(): Introduction {
-    const { memory, config } = this.#host;
-    return memory.introductions.of(this.local, config, this.#config, this.restarting);
+    const { memory } = this.#host;
+    const settings = this.#host.config();
+    return memory.introductions.of(this.local, settings, this.#config, this.restarting);
   }
 
   established(session: NegotiatedSession): void {
@@ -234,7 +240,7 @@ export class Peer implements SessionHooks, Task {
     const id = rib.peerUp(this.#ribPeer(session));
     this.#bind(id);
     this.#stale.peerReturned(familiesStillForwarded(session));
-    if (this.#host.deferring) rib.holdOutput(id, true);
+    if (this.#host.deferring()) rib.holdOutput(id, true);
     if (rib.hasOutput(id)) this.outputReady();
     this.#host.progressed();
   }

@@ -146,8 +146,54 @@ test("with the port taken nobody is dialled who may have a session with its owne
     "not dialled: another program listens on our port 179",
   );
   owner.close();
-  world.until(() => a.isUp(b), "session once the port is ours", 61_000);
+  world.until(() => a.isUp(b), "session once the port is ours", 6_000);
   assert.equal(a.speaker.listening()[0]!.listening, true);
+});
+
+test("a port that is taken elsewhere keeps no peer from being dialled", () => {
+  const port = 179;
+  const elsewhere = [
+    { address: ip("192.0.2.1"), port: 1790 },
+    { address: ip("198.51.100.1"), port },
+    { address: ip("2001:db8::1"), port },
+  ];
+  for (const taken of elsewhere) {
+    const world = new World();
+    const own = { address: ip("192.0.2.1"), port };
+    const a = world.node("192.0.2.1", { dialsNeedPort: true, listen: [taken, own] });
+    const other = world.network.host(own.address, taken.address);
+    other.listen(
+      { ...taken, passwords: new Map() },
+      { listening() {}, accepted: () => undefined, failed() {} },
+    );
+    const b = world.node("192.0.2.2");
+    a.peers([b], { localAddress: own.address });
+    b.peers([a], { passive: true });
+    a.speaker.start();
+    b.speaker.start();
+    world.until(() => a.isUp(b), "session", 1_000);
+    assert.deepEqual(
+      a.speaker.listening().map(({ listening }) => listening),
+      [false, true],
+    );
+  }
+});
+
+test("a port that is not wanted any more keeps nobody waiting", () => {
+  const world = new World();
+  const a = world.node("192.0.2.1", { dialsNeedPort: true });
+  a.host.listen(
+    { address: a.address, port: 179, passwords: new Map() },
+    { listening() {}, accepted: () => undefined, failed() {} },
+  );
+  const b = world.node("192.0.2.2");
+  a.peers([b]);
+  b.peers([a], { passive: true });
+  a.speaker.start();
+  b.speaker.start();
+  world.advance(60_000);
+  a.speaker.setConfig({ ...a.speaker.config, listen: [{ address: a.address, port: 1790 }] });
+  world.until(() => a.isUp(b), "session", 1_000);
 });
 
 test("listen addresses change while running; sessions of others stay", () => {

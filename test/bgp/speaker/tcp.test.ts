@@ -181,3 +181,47 @@ test("a real flood: the other peer's KEEPALIVEs stay on time, with a hold time o
   const longest = turns.reduce((most, { cpuMs }) => Math.max(most, cpuMs), 0);
   assert.ok(longest < 400, `the loop stood still for ${longest} ms`);
 });
+
+/** Who connects there, counted. */
+async function knocks(t: TestContext, address: string) {
+  const knocked = { count: 0, port: 0 };
+  const server = createServer((socket) => {
+    knocked.count++;
+    socket.on("error", () => undefined).destroy();
+  }).listen(0, address);
+  t.after(() => server.close());
+  await once(server, "listening");
+  knocked.port = (server.address() as { port: number }).port;
+  return knocked;
+}
+
+test("a port that another program has is known before the first dial", async (t) => {
+  const [here, there] = [ip("127.0.0.1"), ip("127.0.0.2")];
+  const [owner, peer] = [await knocks(t, here), await knocks(t, there)];
+  const listen = [{ address: here, port: owner.port }];
+  const config = speakerConfig(here, { routerId: there, listen, dialsNeedPort: true });
+  // The dial of the higher identifier is due before it can be waited for.
+  const speaker = new Speaker({ ...services, random: () => 1e-6 }, config);
+  t.after(() => speaker.stop({ notify: false }));
+  speaker.setPeers([peerConfig(here, there, { port: peer.port })]);
+  speaker.start();
+  await until(() => speaker.peers()[0]!.lastError !== undefined, "an error");
+  assert.match(speaker.peers()[0]!.lastError!.reason, /^not dialled: another program listens/);
+  assert.equal(peer.count, 0);
+});
+
+test("listeners of our own in each other's way keep nobody from being dialled", async (t) => {
+  const [here, there, port] = [ip("127.0.0.1"), ip("127.0.0.2"), await freePort("127.0.0.1")];
+  const peer = await knocks(t, there);
+  const listen = [ip("0.0.0.0"), here].map((address) => ({ address, port }));
+  const config = speakerConfig(here, { listen, dialsNeedPort: true });
+  const speaker = new Speaker(services, config);
+  t.after(() => speaker.stop({ notify: false }));
+  speaker.setPeers([peerConfig(here, there, { port: peer.port })]);
+  speaker.start();
+  await until(() => peer.count > 0, "a dial");
+  assert.deepEqual(
+    speaker.listening().map(({ listening }) => listening),
+    [true, false],
+  );
+});
