@@ -122,6 +122,9 @@ export class FileNodeSource implements NodeSource {
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
       this.#read = "";
+      // What comes in its place has a rest of its own.
+      this.#seen = undefined;
+      this.#changedAt = undefined;
       this.#fail(error.message);
     }
     return POLL_MS;

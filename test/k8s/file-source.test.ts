@@ -6,6 +6,7 @@ import {
   rename,
   rm,
   symlink,
+  truncate,
   unlink,
   writeFile,
 } from "node:fs/promises";
@@ -13,6 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { FileNodeSource } from "../../src/k8s/file-source.ts";
+import { NODES_FILE_BYTES_MAX } from "../../src/k8s/limits.ts";
 import { parseNodesFile } from "../../src/k8s/nodes-file.ts";
 import { type Log, silentLog } from "../../src/runtime/log.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
@@ -276,6 +278,25 @@ describe("followed live", () => {
     await writeFile(path, list(node1));
     await recorder.until("recovered", (all) => all.size === 1);
     assert.equal(source.status().connected, true);
+  });
+
+  test("what comes after content that cannot be had is left to rest as well", async (t) => {
+    const clock = new FakeClock();
+    const { path, recorder, source } = await bench(t, list(node1, node2), clock);
+    await truncate(path, NODES_FILE_BYTES_MAX + 1);
+    await rested(clock, () => /too large/.test(source.status().lastError?.reason ?? ""));
+    for (let hour = 0; hour < 2; hour++) {
+      clock.advance(3_600_000);
+      await until("a look is over", () => clock.pendingCount > 0);
+    }
+    await writeFile(path, YAML);
+    await seen(clock);
+    await appendFile(path, "---\nkind: Node\nmetadata: {name: node3}\n");
+    await rested(clock, () => recorder.last.has("node3"));
+    assert.deepEqual(
+      recorder.changes.map((all) => all.size),
+      [2, 2],
+    );
   });
 
   test("a file that is emptied and then written is never taken half", async (t) => {
