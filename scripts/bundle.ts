@@ -1,7 +1,8 @@
 /**
  * Makes what the image runs: the program in one file, dist/podrouter-program.js, tree-shaken, with
- * koffi's native module and the launcher podrouter.cjs beside it; see src/launch/program.ts. Loading the parts of @kubernetes/client-node one by one from source takes a
- * second; from the bundle it takes none. And the other file, for the container runtime to call:
+ * koffi's native module and the launcher podrouter.cjs beside it; see src/launch/program.ts.
+ * Loading the parts of @kubernetes/client-node one by one from source takes a second; from the
+ * bundle it takes none. And the other file, for the container runtime to call:
  * dist/podrouter-cni.cjs, in CommonJS form, which Node.js starts some milliseconds sooner.
  *
  *   node scripts/bundle.ts [--out FOLDER]        for the architecture that it runs on

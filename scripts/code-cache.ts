@@ -1,6 +1,6 @@
 /**
- * Runs what `bundle.ts` made for some seconds, and puts what the engine compiled of it beside it: the
- * agent then starts with it (src/launch/program.ts).
+ * Runs what `bundle.ts` made for some seconds, and puts what the engine compiled of it beside it:
+ * the agent then starts with it (src/launch/program.ts).
  *
  *   node scripts/code-cache.ts FOLDER [FLAG OF NODE.JS …]
  *

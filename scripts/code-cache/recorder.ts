@@ -8,7 +8,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
-import { codeCacheFile, readProgram, startProgram } from "../../src/launch/program.ts";
+import { codeCacheFile, readProgram, sealedCode, startProgram } from "../../src/launch/program.ts";
 
 const [folder, digest, ...words] = process.argv.slice(2);
 if (folder === undefined || digest === undefined) throw new Error("no folder, or no digest");
@@ -18,6 +18,6 @@ process.on("exit", (code) => {
   if (code !== 0) return;
   // The agent turns this off for itself; code is only good under the options that it was made with.
   setFlagsFromString("--parallel-scavenge");
-  writeFileSync(join(folder, codeCacheFile(digest)), program.script.createCachedData());
+  writeFileSync(join(folder, codeCacheFile(digest)), sealedCode(program.script.createCachedData()));
 });
 startProgram(program);

@@ -122,7 +122,7 @@ test("the Dockerfile lays it out so", () => {
   );
   // The engine takes no code that was compiled under other options.
   const { nodeFlags } = imageRuntime();
-  assert.ok(text.includes(`\nRUN node scripts/code-cache.ts /out ${nodeFlags.join(" ")}\n`));
+  assert.ok(text.includes(`\nRUN node scripts/code-cache.ts /out ${nodeFlags.join(" ")} \\\n`));
   // Everything that the build stage copies is let through to it.
   const ignored = readFileSync(join(ROOT, "deploy", "Dockerfile.dockerignore"), "utf8").split("\n");
   const copied = [...text.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap((match) =>

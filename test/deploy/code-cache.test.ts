@@ -48,6 +48,23 @@ test("the agent says whether it starts with compiled code, and starts without it
   assert.equal(await startsWith(["--no-sparkplug"]), "refused");
 });
 
+test("code that a disk has lost a page of is refused, not run", async () => {
+  const file = join(dist, codeFiles()[0]!);
+  const code = readFileSync(file);
+  const page = 4096;
+  const last = Math.floor((code.length - 1) / page) * page;
+  for (const lost of [0, page * Math.floor(code.length / page / 2), last]) {
+    writeFileSync(file, Buffer.from(code).fill(0, lost, Math.min(lost + page, code.length)));
+    assert.equal(await startsWith(nodeFlags), "refused", `without the page at ${lost}`);
+  }
+  for (const length of [0, 3, code.length / 2, code.length - 1]) {
+    writeFileSync(file, code.subarray(0, length));
+    assert.equal(await startsWith(nodeFlags), "refused", `${length} octets of it`);
+  }
+  writeFileSync(file, code);
+  assert.equal(await startsWith(nodeFlags), "used");
+});
+
 test("code of another program is not even looked at", async () => {
   const [name] = codeFiles();
   const digest = /-([0-9a-f]{16})\./.exec(name ?? "")?.[1];
