@@ -7,27 +7,33 @@
  * and made again when asked for; sessions keep what they began with.
  */
 import type { LocalIdentity } from "../fsm/collision.ts";
-import { type Introduction, openMessage } from "../message/negotiate.ts";
+import { type Introduction, type LocalSide, openMessage } from "../message/negotiate.ts";
 import { encodeOpen } from "../message/open.ts";
 import type { GracefulRestartConfig, PeerConfig, SpeakerConfig } from "../types.ts";
 import { INTRODUCTIONS_MAX } from "./limits.ts";
-import { localSide } from "./local-side.ts";
+import { localSide, type Offer } from "./local-side.ts";
 
-/** What `localSide` reads of a peer's settings. */
-type Offer = Pick<
-  PeerConfig,
-  | "holdSeconds"
-  | "families"
-  | "gracefulRestart"
-  | "extendedMessage"
-  | "enhancedRouteRefresh"
-  | "addPath"
->;
+type Names = Pick<SpeakerConfig, "hostName" | "domainName">;
 
-interface Made extends Introduction {
-  readonly names: Pick<SpeakerConfig, "hostName" | "domainName">;
+class Made implements Introduction {
+  readonly side: LocalSide;
+  readonly names: Names;
   readonly offer: Offer;
   readonly restarting: boolean;
+  #open: Uint8Array | undefined;
+
+  constructor(identity: LocalIdentity, names: Names, offer: Offer, restarting: boolean) {
+    this.side = localSide(identity, names, offer, restarting);
+    this.names = names;
+    this.offer = offer;
+    this.restarting = restarting;
+  }
+
+  /** Encoded when it is to be sent: whoever lists peers asks for our side alone. */
+  get open(): Uint8Array {
+    this.#open ??= encodeOpen(openMessage(this.side));
+    return this.#open;
+  }
 }
 
 export class Introductions {
@@ -37,7 +43,7 @@ export class Introductions {
   of(
     identity: LocalIdentity,
     speaker: SpeakerConfig,
-    peer: PeerConfig,
+    peer: Offer,
     restarting: boolean,
   ): Introduction {
     for (const made of this.#made) {
@@ -50,20 +56,18 @@ export class Introductions {
         sameOffer(made.offer, peer);
       if (same) return made;
     }
-    const side = localSide(identity, speaker, peer, restarting);
-    const open = encodeOpen(openMessage(side));
-    const made = { side, open, names: namesOf(speaker), offer: offerOf(peer), restarting };
+    const made = new Made(identity, namesOf(speaker), offerOf(peer), restarting);
     if (this.#made.length >= INTRODUCTIONS_MAX) this.#made.shift();
     this.#made.push(made);
     return made;
   }
 }
 
-function namesOf({ hostName, domainName }: SpeakerConfig): Made["names"] {
+function namesOf({ hostName, domainName }: SpeakerConfig): Names {
   return { hostName, domainName };
 }
 
-function offerOf(peer: PeerConfig): Offer {
+function offerOf(peer: Offer): Offer {
   const { holdSeconds, families, gracefulRestart } = peer;
   const { extendedMessage, enhancedRouteRefresh, addPath } = peer;
   const plain = { extendedMessage, enhancedRouteRefresh, addPath };

@@ -11,14 +11,25 @@ export function localIdentity(speaker: SpeakerConfig, peer: PeerConfig): LocalId
   return { as: peer.localAs ?? speaker.as, routerId: wordOfAddress(speaker.routerId) };
 }
 
+/** What of a peer's settings our OPEN tells. */
+export type Offer = Pick<
+  PeerConfig,
+  | "holdSeconds"
+  | "families"
+  | "gracefulRestart"
+  | "extendedMessage"
+  | "enhancedRouteRefresh"
+  | "addPath"
+>;
+
 /**
  * `restarting`: we restarted and found our routes in the kernel, so the R bit and the F bits are
  * set (RFC 4724 §4.1). Otherwise neither is: to the byte what kube-router's GoBGP sends.
  */
 export function localSide(
   identity: LocalIdentity,
-  speaker: SpeakerConfig,
-  peer: PeerConfig,
+  speaker: Pick<SpeakerConfig, "hostName" | "domainName">,
+  peer: Offer,
   restarting: boolean,
 ): LocalSide {
   const restart = peer.gracefulRestart;

@@ -14,7 +14,6 @@ export function peerStatuses(peers: Iterable<Peer>, rib: Rib): readonly PeerStat
 export function peerStatus(peer: Peer, rib: Rib): PeerStatus {
   const { config, session: running, local } = peer;
   const { record, session, connection } = running;
-  const { side: own } = peer.introduction();
   const remoteAs = session?.remoteAs ?? config.remoteAs;
   return {
     name: config.name,
@@ -38,7 +37,7 @@ export function peerStatus(peer: Peer, rib: Rib): PeerStatus {
       keepaliveSeconds: session?.keepaliveSeconds,
     },
     capabilities: {
-      local: session?.localCapabilities ?? own.capabilities,
+      local: session?.localCapabilities ?? peer.introduction().side.capabilities,
       remote: session?.remoteCapabilities ?? [],
     },
     sent: record.sent.snapshot(),
