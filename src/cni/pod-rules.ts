@@ -209,8 +209,9 @@ export class PodRules {
     used: boolean,
   ): Promise<readonly string[]> {
     const rules = used ? { ...wanted, randomFully: filter.randomFully } : NO_RULES;
-    if (this.#dryRun)
+    if (this.#dryRun) {
       return allLines(planRules(family, rules, await this.#list(filter, family, true)));
+    }
     const repaired = this.#checked?.wanted === wanted;
     const message = repaired ? "packet rules repaired" : "packet rules set";
     const changed = await this.#settle(filter, family, { rules, message }, !repaired);
