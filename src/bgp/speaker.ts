@@ -103,7 +103,7 @@ export class Speaker {
       onWork: () => this.#work.schedule(ribWork),
     });
     const ribWork = new RibWork(this.#rib, clock);
-    this.#best = new BestChanges(this.#rib, clock);
+    this.#best = new BestChanges(this.#rib, clock, () => this.#running);
     this.#host = this.#peerHost();
     this.#listeners = new Listeners(services, {
       accepted: (connection) => this.#accept(connection),
@@ -124,6 +124,7 @@ export class Speaker {
     this.#deferring = this.#config.restarted && this.#config.deferralSeconds > 0;
     for (const peer of this.#peers.values()) peer.start(this.#startDelay(peer));
     this.#listen();
+    this.#best.started(this.#work);
     this.#awaitPeers();
   }
 
@@ -256,7 +257,7 @@ export class Speaker {
 
   /** Best routes in columns; with `onWaiting` changed ones too, see {@link BestChanges.leave}. */
   bestInColumns(onWaiting?: () => void): Rib["nextHops"] {
-    if (onWaiting !== undefined) this.#best.leave(() => this.#running && onWaiting());
+    if (onWaiting !== undefined) this.#best.leave(onWaiting);
     return this.#rib.nextHops;
   }
 

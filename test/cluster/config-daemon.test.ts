@@ -99,6 +99,16 @@ test("a daemon from a file: routes both ways, policies taken live, a wrong file 
   await until("all is well", async () => /No conditions/.test(await it.client("status")));
 });
 
+test("a peer that stays away holds no route back", async (t) => {
+  const it = await lab(t);
+  if (it === undefined) return;
+  const away = "  - { name: away, address: 192.0.2.99, remoteAs: 65002 }\n";
+  await writeFile(it.file, config("all").replace("networks:", `${away}networks:`));
+  it.agent();
+  // Sooner than it is given up to wait for that peer's table.
+  await until("routes are in the kernel", async () => (await it.routes()).length === 2, 10_000);
+});
+
 test("a password: right, wrong and right again", async (t) => {
   const it = await lab(t, "s3cret");
   if (it === undefined) return;

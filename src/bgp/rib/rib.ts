@@ -230,6 +230,11 @@ export class Rib {
     return this.state.work(budget);
   }
 
+  /** Whether `onBestDirty` was called and the changes were not taken since. */
+  get bestAreDirty(): boolean {
+    return this.state.bestAreDirty;
+  }
+
   /** From now on keeps a list of changed best routes, for `takeBestChanges` or `nextHops`. */
   listBestChanges(): void {
     // Which ones have changed since `onBestDirty` is not known.

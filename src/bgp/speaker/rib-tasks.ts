@@ -23,17 +23,19 @@ export class RibWork implements Task {
   }
 }
 
-/** Tells changed best routes to whoever listens. */
+/** Tells changed best routes to whoever listens, while the speaker runs. */
 export class BestChanges implements Task {
   readonly #rib: Rib;
   readonly #clock: Clock;
+  readonly #running: () => boolean;
   readonly #listeners = new Set<(routes: readonly BestRoute[]) => void>();
   readonly #tableListeners = new Set<() => void>();
   #onWaiting: (() => void) | undefined;
 
-  constructor(rib: Rib, clock: Clock) {
+  constructor(rib: Rib, clock: Clock, running: () => boolean) {
     this.#rib = rib;
     this.#clock = clock;
+    this.#running = running;
   }
 
   /** Adds a listener; gives what removes it. */
@@ -53,10 +55,16 @@ export class BestChanges implements Task {
     this.#rib.listBestChanges();
   }
 
-  /** There are changes. */
+  /** There are changes. Those from before the start wait for {@link started}. */
   dirty(work: WorkQueue): void {
+    if (!this.#running()) return;
     if (this.#onWaiting === undefined) work.schedule(this);
     else this.#onWaiting();
+  }
+
+  /** The RIB tells once that there are changes: it may have done so before the start. */
+  started(work: WorkQueue): void {
+    if (this.#rib.bestAreDirty) this.dirty(work);
   }
 
   /** Adds a listener that only hears that something changed; gives what removes it. */
@@ -66,6 +74,7 @@ export class BestChanges implements Task {
   }
 
   run(deadline: number): boolean {
+    if (!this.#running()) return false;
     for (const listener of this.#tableListeners) listener();
     while (this.#tellSome()) {
       if (this.#clock.now() >= deadline) return true;

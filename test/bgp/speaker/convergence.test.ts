@@ -1,6 +1,8 @@
 /** When the speaker says that it knows all routes; and its listeners. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Speaker } from "../../../src/bgp/speaker.ts";
+import { NextHopBatch } from "../../../src/ip/next-hop-batch.ts";
 import { announce, endOfRib, openOf, RawPeer, restartCapability } from "../../support/raw-peer.ts";
 import { ip, type TestNode, World } from "../../support/speakers.ts";
 
@@ -241,3 +243,50 @@ test("a table listener hears that routes changed, though nobody is told which", 
   assert.equal(changes, 2);
   assert.equal(told.length, 1);
 });
+
+/** What a listener has heard of, and how it listens. */
+const LISTENERS: Readonly<Record<string, (speaker: Speaker) => () => readonly string[]>> = {
+  "is told of": (speaker) => {
+    const heard: string[] = [];
+    speaker.onBestChange((routes) => heard.push(...routes.map(({ prefix }) => prefix)));
+    return () => heard;
+  },
+  "takes when they wait": (speaker) => {
+    const heard: string[] = [];
+    let wait = false;
+    const changes = speaker.bestInColumns(() => {
+      wait = true;
+    });
+    return () => {
+      const batch = new NextHopBatch(10);
+      batch.prefixes.reset(4);
+      if (wait) changes.takeChanged(batch, 10);
+      wait = false;
+      for (let i = 0; i < batch.prefixes.count; i++) heard.push(batch.prefixes.prefixAt(i));
+      return heard;
+    };
+  },
+};
+for (const [what, listen] of Object.entries(LISTENERS)) {
+  test(`changes from before the start and after it, which a listener ${what}`, () => {
+    const world = new World();
+    const [a, b] = [world.node("192.0.2.1"), world.node("192.0.2.2")];
+    const heard = listen(a.speaker);
+    // One peer stays away: nothing converges, and no other event tells that there are routes.
+    a.peers([b, world.node("192.0.2.3")]).originate("10.0.1.0/24");
+    world.advance(10);
+    assert.deepEqual(heard(), [], "nothing is told before the start");
+    a.speaker.start();
+    b.peers([a]).originate("10.0.2.0/24");
+    b.speaker.start();
+    world.until(() => a.routes().length > 0, "the route");
+    world.advance(100);
+    assert.deepEqual(heard(), ["10.0.1.0/24", "10.0.2.0/24"]);
+    b.speaker.originate([]);
+    world.advance(100);
+    assert.deepEqual(heard(), ["10.0.1.0/24", "10.0.2.0/24", "10.0.2.0/24"]);
+    a.speaker.stop({ notify: true });
+    world.advance(100);
+    assert.equal(heard().length, 3);
+  });
+}
