@@ -19,7 +19,7 @@ export interface SpeakerConfig {
   readonly listen: readonly { readonly address: IpAddress; readonly port: number }[];
   /**
    * No peer is dialled from an address where another program listens, and no listener of ours: it
-   * is the speaker of this address.
+   * is the speaker of this address. Nor where we are not permitted to: another one may be.
    */
   readonly dialsNeedPort: boolean;
   /** Route reflection cluster id; the router id unless told, RFC 4456 §7. */

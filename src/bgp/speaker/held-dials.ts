@@ -11,17 +11,16 @@ import type {
   Transport,
 } from "../session/transport.ts";
 
-/** The transport, whose dials fail while `taken` says which port it is that another program has. */
+/** The transport, whose dials fail while `held` says why they are not to be made. */
 export function holdDials(
   transport: Transport,
-  taken: (options: DialOptions) => { readonly port: number } | undefined,
+  held: (options: DialOptions) => string | undefined,
 ): Transport {
   return {
     dial: (options, handler) => {
-      const where = taken(options);
-      if (where === undefined) return transport.dial(options, handler);
-      const reason = `not dialled: another program listens on our port ${where.port}`;
-      return failedDial(transport, options, handler, reason);
+      const reason = held(options);
+      if (reason === undefined) return transport.dial(options, handler);
+      return failedDial(transport, options, handler, `not dialled: ${reason}`);
     },
     listen: (options, handler) => transport.listen(options, handler),
     defer: (callback) => transport.defer(callback),

@@ -39,8 +39,8 @@ interface Entry {
   listener: Listener | undefined;
   listening: boolean;
   problem: string | undefined;
-  /** Another program has the port. */
-  taken: boolean;
+  /** Why another program may have the port, and be the speaker here. */
+  taken: string | undefined;
   failures: number;
   retry: Timer | undefined;
 }
@@ -78,7 +78,7 @@ export class Listeners {
         listener: undefined,
         listening: false,
         problem: undefined,
-        taken: false,
+        taken: undefined,
         failures: 0,
         retry: undefined,
       };
@@ -88,15 +88,15 @@ export class Listeners {
   }
 
   /**
-   * Where another program listens in our place to whoever answers this dial. It does not while a
-   * listener of ours stands where the dial comes from: two of ours may stand in each other's way.
+   * Why another program may listen in our place where this dial comes from. It does not while a
+   * listener of ours stands there: two of ours may stand in each other's way.
    */
-  takenFrom(dial: Pick<DialOptions, "address" | "localAddress">): ListenAddress | undefined {
-    let found: ListenAddress | undefined;
+  takenFrom(dial: Pick<DialOptions, "address" | "localAddress">): string | undefined {
+    let found: string | undefined;
     for (const { where, listening, taken } of this.#entries.values()) {
       if (!covers(where.address, dial)) continue;
       if (listening) return undefined;
-      if (taken) found ??= where;
+      found ??= taken;
     }
     return found;
   }
@@ -126,10 +126,10 @@ export class Listeners {
   }
 
   #stands(entry: Entry): void {
-    const wasTaken = entry.taken;
+    const wasTaken = entry.taken !== undefined;
     entry.listening = true;
     entry.problem = undefined;
-    entry.taken = false;
+    entry.taken = undefined;
     entry.failures = 0;
     this.#services.log.info({ ...entry.where }, "listening");
     this.#host.changed();
@@ -141,7 +141,7 @@ export class Listeners {
     entry.listener = undefined;
     entry.listening = false;
     entry.problem = problem.message;
-    entry.taken = problem.code === "EADDRINUSE";
+    entry.taken = takenBecause(problem.code, entry.where.port);
     if (entry.failures === 0) log.error({ ...entry.where, code: problem.code }, "cannot listen");
     const delay = backoffMs(LISTEN_RETRY, entry.failures++, random);
     entry.retry = clock.after(delay, () => this.#open(entry));
@@ -160,8 +160,14 @@ export class Listeners {
     entry.retry?.cancel();
     entry.listener?.close();
     this.#entries.delete(key);
-    if (entry.taken) this.#host.freed();
+    if (entry.taken !== undefined) this.#host.freed();
   }
+}
+
+/** Who may not listen does not see who does. */
+function takenBecause(code: string, port: number): string | undefined {
+  if (code === "EADDRINUSE") return `another program listens on our port ${port}`;
+  return code === "EACCES" ? `not permitted to listen on our port ${port}` : undefined;
 }
 
 /** Whether a listener there is one where the dial comes from. */

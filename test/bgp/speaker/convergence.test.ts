@@ -152,6 +152,25 @@ test("with the port taken nobody is dialled who may have a session with its owne
   assert.equal(a.speaker.listening()[0]!.listening, true);
 });
 
+test("who may not listen dials nobody: another one may be the speaker here", () => {
+  const world = new World();
+  const a = world.node("192.0.2.1", { dialsNeedPort: true });
+  a.host.listenFails = "EACCES";
+  const b = world.node("192.0.2.2");
+  a.peers([b]);
+  b.peers([a], { passive: true });
+  a.speaker.start();
+  b.speaker.start();
+  world.advance(60_000);
+  assert.equal(world.network.dials, 0);
+  assert.equal(
+    a.status(b).lastError?.reason,
+    "not dialled: not permitted to listen on our port 179",
+  );
+  a.host.listenFails = undefined;
+  world.until(() => a.isUp(b), "session once the port is ours", 6_000);
+});
+
 test("a port that is taken elsewhere keeps no peer from being dialled", () => {
   const port = 179;
   const elsewhere = [
