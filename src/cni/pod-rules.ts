@@ -15,6 +15,7 @@ import {
   RETRY_MAX_MS,
   RULES_CHECK_MS,
   RULES_PERIOD_MS,
+  RULES_REPAIRS_MAX,
   RULES_REST_FACTOR,
 } from "./limits.ts";
 import {
@@ -96,6 +97,8 @@ export class PodRules {
   #planned: readonly string[] = [];
   #failures = 0;
   #repairs = 0;
+  /** When the last ones were, RULES_REPAIRS_MAX at most. */
+  readonly #repairedAt: number[] = [];
 
   constructor(options: PodRulesOptions, deps: PodRulesDeps) {
     this.#dryRun = options.dryRun ?? false;
@@ -118,7 +121,7 @@ export class PodRules {
   }
 
   conditions(): readonly CniCondition[] {
-    return this.#conditions;
+    return this.#isContested() ? [...this.#conditions, CONTESTED] : this.#conditions;
   }
 
   /** Lines for iptables-restore that a dry run holds back. */
@@ -215,8 +218,20 @@ export class PodRules {
     const repaired = this.#checked?.wanted === wanted;
     const message = repaired ? "packet rules repaired" : "packet rules set";
     const changed = await this.#settle(filter, family, { rules, message }, !repaired);
-    if (changed && repaired) this.#repairs++;
+    if (changed && repaired) this.#noteRepair();
     return [];
+  }
+
+  #noteRepair(): void {
+    this.#repairs++;
+    this.#repairedAt.push(this.#deps.clock.now());
+    if (this.#repairedAt.length > RULES_REPAIRS_MAX) this.#repairedAt.shift();
+  }
+
+  #isContested(): boolean {
+    const [first] = this.#repairedAt;
+    const many = this.#repairedAt.length === RULES_REPAIRS_MAX;
+    return many && this.#deps.clock.now() - first! < RULES_PERIOD_MS;
   }
 
   async #list(filter: PacketFilter, family: IpFamily, thorough: boolean): Promise<PresentRules> {
@@ -239,7 +254,8 @@ export class PodRules {
     for (const table of TABLES) {
       if (changes[table].length > 0) await filter.change(family, table, changes[table]);
     }
-    this.#deps.log.info({ family, lines: count, iptables: filter.version }, message);
+    const level = this.#isContested() ? "debug" : "info";
+    this.#deps.log[level]({ family, lines: count, iptables: filter.version }, message);
     const left = allLines(planRules(family, rules, await this.#list(filter, family, thorough)));
     if (left.length > 0) {
       throw new PacketFilterError("failed", `${filter.version} does not keep: ${left[0]}`);
@@ -251,6 +267,14 @@ export class PodRules {
 function allLines(changes: RuleChanges): readonly string[] {
   return TABLES.flatMap((table) => changes[table]);
 }
+
+const CONTESTED: CniCondition = {
+  name: "packet-rules-contested",
+  severity: "warning",
+  message:
+    "another program undoes the packet rules for pods again and again, and they are put right " +
+    "each time: is a second agent or a firewall manager at work here?",
+};
 
 function failed(error: PacketFilterError): CniCondition {
   return {

@@ -2,7 +2,12 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { chooseIptables } from "../../src/cni/iptables.ts";
-import { RULES_CHECK_MS, RULES_PERIOD_MS, RULES_REST_FACTOR } from "../../src/cni/limits.ts";
+import {
+  RULES_CHECK_MS,
+  RULES_PERIOD_MS,
+  RULES_REPAIRS_MAX,
+  RULES_REST_FACTOR,
+} from "../../src/cni/limits.ts";
 import {
   type PacketFilter,
   PacketFilterError,
@@ -124,6 +129,33 @@ test("a foreign flush is repaired at the next look, with or without generations"
     assert.equal(rules.repairs, 1);
     assert.ok(lines.some((line) => line.startsWith("info packet rules repaired")));
   }
+});
+
+test("rules that are undone again and again: a condition, and an end of the lines", async (t) => {
+  const { clock, filter, rules, lines } = setUp(t);
+  rules.want(WANTED);
+  rules.start();
+  await clock.advanceAsync(5000);
+  const undo = async (times: number) => {
+    for (let i = 0; i < times; i++) {
+      filter.flush();
+      await clock.advanceAsync(RULES_CHECK_MS);
+    }
+  };
+  await undo(RULES_REPAIRS_MAX - 1);
+  assert.deepEqual(rules.conditions(), []);
+  await undo(50);
+  assert.equal(rules.repairs, RULES_REPAIRS_MAX + 49, "they are put right all the same");
+  assert.deepEqual(
+    rules.conditions().map(({ name, severity }) => `${severity} ${name}`),
+    ["warning packet-rules-contested"],
+  );
+  const told = lines.filter((line) => line.startsWith("info packet rules repaired"));
+  assert.equal(told.length, RULES_REPAIRS_MAX);
+  await clock.advanceAsync(RULES_PERIOD_MS);
+  assert.deepEqual(rules.conditions(), []);
+  await undo(1);
+  assert.deepEqual(rules.conditions(), []);
 });
 
 test("where listing takes long it is done more seldom", async (t) => {
