@@ -3,6 +3,7 @@
  * the peers that flags name. What is wrong with them is a condition; the rest goes on.
  */
 
+import { printable } from "../k8s/problem.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { FileError, readTextNow } from "../runtime/files.ts";
 import type { Log } from "../runtime/log.ts";
@@ -28,6 +29,8 @@ export class BgpFiles {
   #external: ExternalSettings;
   #problems: readonly string[] = [];
   #passwordProblem: string | undefined;
+  /** The passwords of the flags' peers could be read once. */
+  #passwordsKnown = false;
 
   /** `onChange` follows each change of what the files say. */
   constructor(config: AgentConfig, deps: BgpFilesDeps, onChange: () => void) {
@@ -74,7 +77,7 @@ export class BgpFiles {
     return this.#loaded;
   }
 
-  /** Peers of the flags, with their passwords; none while those cannot be had. */
+  /** Peers of the flags, with their last good passwords; none until those could be had once. */
   get external(): ExternalSettings {
     return this.#external;
   }
@@ -87,17 +90,40 @@ export class BgpFiles {
         message: `${message}; the last good configuration stays in force`,
       }),
     );
-    if (this.#passwordProblem === undefined) return file;
-    const message = `${this.#passwordProblem}; the peers of --peer-router-ips are left out`;
-    return [...file, { name: "passwords", severity: "error", message }];
+    const passwords = (this.#loaded?.stalePasswords ?? []).map(
+      (problem, index): Condition => ({
+        name: `password file #${index + 1}`,
+        severity: "warning",
+        message: `${printable(problem)}; the last good password stays in force`,
+      }),
+    );
+    return [...file, ...passwords, ...this.#passwordsCondition()];
+  }
+
+  #passwordsCondition(): readonly Condition[] {
+    const problem = this.#passwordProblem;
+    if (problem === undefined) return [];
+    const kept = this.#passwordsKnown;
+    const effect = kept
+      ? "the last good ones stay in force"
+      : "the peers of --peer-router-ips are left out";
+    const severity = kept ? "warning" : "error";
+    return [{ name: "passwords", severity, message: `${problem}; ${effect}` }];
   }
 
   #readPasswords(): void {
     const { external } = this.#config.bgp;
     if (external.passwordsFile === undefined) return;
     const peers = this.#peersWithPasswords(external, external.passwordsFile);
-    this.#passwordProblem = typeof peers === "string" ? peers : undefined;
-    this.#external = { ...external, peers: typeof peers === "string" ? [] : peers };
+    if (typeof peers === "string") {
+      this.#passwordProblem = peers;
+      // Rather without a session than with one that has no password.
+      if (!this.#passwordsKnown) this.#external = { ...external, peers: [] };
+      return;
+    }
+    this.#passwordProblem = undefined;
+    this.#passwordsKnown = true;
+    this.#external = { ...external, peers };
     this.#deps.log.debug({ file: external.passwordsFile }, "passwords read");
   }
 

@@ -53,6 +53,7 @@ function loadedFrom(text: string): LoadedConfig {
     readSecret: () => {
       throw new Error("there is none");
     },
+    stalePasswords: [],
   };
 }
 

@@ -136,3 +136,40 @@ test("a change while the files are read is not taken to be read", async (t) => {
     });
   }
 });
+
+test("a password that cannot be had any more stays in force, for the file that it is of", async (t) => {
+  const it = await followed(t, "");
+  const [secret, other] = [join(it.folder, "secret"), join(it.folder, "other")];
+  const names = (file: string) =>
+    `peers: [{ name: a, address: 10.0.0.1, remoteAs: 1, passwordFile: ${file} }]\n`;
+  const kept = { ok: true, secret: "hunter2" };
+  await writeFile(secret, "hunter2\n");
+  await writeFile(it.path, names(secret));
+  assert.equal(await it.source.start(), true);
+  assert.deepEqual(it.configs.at(-1)!.stalePasswords, []);
+
+  await rm(secret);
+  assert.equal(await it.source.reload(), true);
+  assert.deepEqual(it.configs.at(-1)!.readSecret(secret), kept);
+  assert.deepEqual(it.configs.at(-1)!.stalePasswords, [`${secret}: no such file`]);
+  // What is no password is none to put in its place either; and one look more changes nothing.
+  await writeFile(secret, "");
+  for (let look = 0; look < 2; look++) {
+    assert.equal(await it.source.reload(), true);
+    assert.deepEqual(it.configs.at(-1)!.readSecret(secret), kept);
+    assert.match(it.configs.at(-1)!.stalePasswords.join(), /1 to 80 bytes, not 0$/);
+  }
+  await writeFile(secret, "newer");
+  assert.equal(await it.source.reload(), true);
+  assert.deepEqual(it.configs.at(-1)!.readSecret(secret), { ok: true, secret: "newer" });
+  assert.deepEqual(it.configs.at(-1)!.stalePasswords, []);
+
+  // Of another file there has been none, and one that is not named any more is forgotten.
+  for (const file of [other, secret]) {
+    await rm(secret, { force: true });
+    await writeFile(it.path, names(file));
+    assert.equal(await it.source.reload(), true);
+    assert.equal(it.configs.at(-1)!.readSecret(file).ok, false);
+    assert.deepEqual(it.configs.at(-1)!.stalePasswords, []);
+  }
+});

@@ -127,6 +127,15 @@ test("a password: right, wrong and right again", async (t) => {
   await writeFile(key, "s3cret\n");
   agent.child.kill("SIGHUP");
   await until("it is up again", async () => (await it.routes()).length === 2, 30_000);
+  const established = /Established = \d+/.exec(await it.client("peers", "tor"))?.[0];
+  await rm(key);
+  agent.child.kill("SIGHUP");
+  const stays = /key: no such file; the last good password stays in force/;
+  await until("it is said", async () => stays.test(await it.client("status")));
+  await writeFile(key, "s3cret\n");
+  await until("all is well", async () => /No conditions/.test(await it.client("status")));
+  const after = /Established = \d+/.exec(await it.client("peers", "tor"))?.[0];
+  assert.equal(after, established, "it is the same session");
   assert.ok(!agent.output.includes("s3cret") && !agent.output.includes("wrong"));
 });
 

@@ -3,7 +3,8 @@
  * one of them changes and on request (SIGHUP). A change is read once the folder has rested for a
  * moment, or at the latest some time after it began to stir: others may write there all the time.
  * A file that is wrong is refused whole and the last good one stays in force; what is wrong with
- * it is said until it is right.
+ * it is said until it is right. So does the last good password of a file that cannot be had for a
+ * while, as when a Secret is exchanged: the session with that key is up, and needs no other.
  */
 
 import type { Clock, Timer } from "../../runtime/clock.ts";
@@ -25,6 +26,8 @@ const SECRET_BYTES_MAX = 80;
 export interface LoadedConfig {
   readonly file: ConfigFile;
   readonly readSecret: ReadSecret;
+  /** Why a password file cannot be used now, while its last good password stays in force. */
+  readonly stalePasswords: readonly string[];
 }
 
 export interface ConfigFileEvents {
@@ -41,6 +44,8 @@ export class ConfigFileSource {
   /** States of the file and of {@link #secretFiles}, each from before it was read last. */
   #stamps: readonly string[] = [];
   #secretFiles: readonly string[] = [];
+  /** The last good password of each of these that had one. */
+  #passwords: ReadonlyMap<string, string> = new Map();
   #watch: { close(): void } | undefined;
   #timer: Timer | undefined;
   /** Since when something has been happening in the folder that no look has followed yet. */
@@ -104,17 +109,31 @@ export class ConfigFileSource {
       this.#secretFiles = passwordFiles(parsed.file);
       // From before the reading, or a change meanwhile would count as read.
       this.#stamps = [stamps[0]!, ...(await stampsOf(this.#secretFiles))];
-      const secrets = await readSecrets(this.#secretFiles);
+      const read = await readSecrets(this.#secretFiles);
       if (this.#stopped) return true;
       this.#events.onProblems([]);
-      const readSecret: ReadSecret = (file) => secrets.get(file)!;
-      this.#events.onConfig({ file: parsed.file, readSecret });
+      this.#events.onConfig({ file: parsed.file, ...this.#withLastGood(read) });
       return true;
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
       this.#events.onProblems([error.message]);
       return false;
     }
+  }
+
+  /** What was read, and the last good password where that is none. */
+  #withLastGood(read: Secrets): Omit<LoadedConfig, "file"> {
+    const secrets = new Map<string, ReturnType<ReadSecret>>();
+    const passwords = new Map<string, string>();
+    const stalePasswords: string[] = [];
+    for (const [file, now] of read) {
+      const password = now.ok ? now.secret : this.#passwords.get(file);
+      if (password !== undefined) passwords.set(file, password);
+      if (password !== undefined && !now.ok) stalePasswords.push(now.problem);
+      secrets.set(file, password === undefined ? now : { ok: true, secret: password });
+    }
+    this.#passwords = passwords;
+    return { readSecret: (file) => secrets.get(file)!, stalePasswords };
   }
 
   /** Something happened in the folder. */
@@ -159,9 +178,9 @@ function stampsOf(paths: readonly string[]): Promise<string[]> {
   return Promise.all(stamps);
 }
 
-async function readSecrets(
-  files: readonly string[],
-): Promise<ReadonlyMap<string, ReturnType<ReadSecret>>> {
+type Secrets = ReadonlyMap<string, ReturnType<ReadSecret>>;
+
+async function readSecrets(files: readonly string[]): Promise<Secrets> {
   const read = files.map(async (file) => [file, await readSecretFile(file)] as const);
   return new Map(await Promise.all(read));
 }
