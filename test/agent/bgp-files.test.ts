@@ -1,0 +1,88 @@
+/** The files about BGP: what is in force while one of them cannot be had, and what is said. */
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { BgpFiles } from "../../src/agent/bgp-files.ts";
+import { configure } from "../../src/agent/config.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { recordingLog } from "../support/recording-log.ts";
+
+async function files(t: TestContext, flags: (folder: string) => Record<string, string>) {
+  const folder = await mkdtemp(join(tmpdir(), "podrouter-files-"));
+  const surroundings = { nodeName: "node1", hostName: "", inCluster: true };
+  const configured = configure(new Map(Object.entries(flags(folder))), surroundings);
+  assert.ok(configured.ok);
+  const { log, lines } = recordingLog();
+  const made = new BgpFiles(configured.value, { clock: new FakeClock(), log }, () => {});
+  t.after(async () => {
+    made.stop();
+    await rm(folder, { recursive: true });
+  });
+  const passwords = () => made.external.peers.map(({ password }) => password);
+  return { folder, files: made, lines, passwords };
+}
+
+test("a password file of the configuration file that is gone is a warning with its reason", async (t) => {
+  const it = await files(t, (folder) => ({ config: join(folder, "bgp.yaml") }));
+  const secret = join(it.folder, "secret");
+  await writeFile(secret, "hunter2");
+  await writeFile(
+    join(it.folder, "bgp.yaml"),
+    `peers: [{ name: a, address: 10.0.0.1, remoteAs: 1, passwordFile: ${secret} }]\n`,
+  );
+  await it.files.start();
+  assert.deepEqual(it.files.conditions(), []);
+  await rm(secret);
+  await it.files.reload();
+  assert.deepEqual(it.files.conditions(), [
+    {
+      name: "password file #1",
+      severity: "warning",
+      message: `${secret}: no such file; the last good password stays in force`,
+    },
+  ]);
+  await writeFile(secret, "hunter2");
+  await it.files.reload();
+  assert.deepEqual(it.files.conditions(), []);
+  assert.doesNotMatch(it.lines.join(), /hunter2/);
+});
+
+test("passwords of the flags' peers stay in force; without any so far the peers are left out", async (t) => {
+  const it = await files(t, (folder) => ({
+    "peer-router-ips": "192.0.2.1,192.0.2.2",
+    "peer-router-asns": "1,2",
+    "peer-router-passwords-file": join(folder, "passwords"),
+  }));
+  const file = join(it.folder, "passwords");
+  await it.files.start();
+  assert.deepEqual(it.passwords(), []);
+  assert.deepEqual(it.files.conditions(), [
+    {
+      name: "passwords",
+      severity: "error",
+      message: `${file}: no such file; the peers of --peer-router-ips are left out`,
+    },
+  ]);
+  await writeFile(file, "c2VjcmV0,");
+  await it.files.reload();
+  assert.deepEqual(it.passwords(), ["secret", undefined]);
+  assert.deepEqual(it.files.conditions(), []);
+  await writeFile(file, "c2VjcmV0");
+  await it.files.reload();
+  assert.deepEqual(it.passwords(), ["secret", undefined]);
+  assert.deepEqual(it.files.conditions(), [
+    {
+      name: "passwords",
+      severity: "warning",
+      message:
+        `${file}: expected 2 passwords, one for each peer, not 1; ` +
+        "the last good ones stay in force",
+    },
+  ]);
+  await writeFile(file, "b3RoZXI=,c2VjcmV0");
+  await it.files.reload();
+  assert.deepEqual(it.passwords(), ["other", "secret"]);
+  assert.deepEqual(it.files.conditions(), []);
+});
