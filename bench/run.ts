@@ -8,6 +8,7 @@
  *   npm run bench -- s1 --daemons podrouter --profile FOLDER      a CPU profile of each run
  *   npm run bench -- s1 --daemons podrouter --bundle OTHER.mjs    another build than the checkout's
  *   npm run bench -- report                    tables, charts and page again from the JSON files
+ *   npm run bench -- --help                    all options
  *
  * Beside it, for work on one part: bench/rib.ts (the RIB alone, in one process),
  * bench/node-events.ts (start, rest and Node events of one agent), bench/cni.ts (pods).
@@ -15,16 +16,16 @@
  * A scenario's JSON file is written after each daemon: what was measured stays when the next one
  * fails or is interrupted. Every wait has a time limit; Ctrl-C removes all that was made.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
 import { namespacesUnavailable, sweepDeadNamespaces } from "../test/support/namespaces.ts";
 import type { DaemonKind } from "./daemons/daemon.ts";
 import { allDaemons } from "./daemons/daemons.ts";
 import { makeNewerDebian } from "./daemons/newer-debian.ts";
 import { makeBundle } from "./daemons/podrouter.ts";
 import { removeLabs } from "./node-events.ts";
+import { readOptions, UsageError, usage } from "./options.ts";
 import { writeReport } from "./report/page.ts";
 import { plainTable, tableOf } from "./report/table.ts";
 import { machineFacts, mergeResult, readResult } from "./results.ts";
@@ -32,28 +33,16 @@ import { type Figures, PartialRun, type RunOptions, type Scenario } from "./scen
 import { SCENARIOS } from "./scenarios/scenarios.ts";
 import { removeStages } from "./stage.ts";
 
-const ROOT = join(import.meta.dirname, "..");
+const WRONG_USAGE = 2;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    runs: { type: "string", default: "3" },
-    daemons: { type: "string" },
-    out: { type: "string", default: join(ROOT, "docs", "performance") },
-    scale: { type: "string", default: "1" },
-    idle: { type: "string", default: "60" },
-    timeout: { type: "string", default: "300" },
-    profile: { type: "string" },
-    bundle: { type: "string" },
-  },
-});
+const options = fromCommandLine();
 
 /** What takes longer is measured once. */
 const SLOW_SECONDS = 150;
 
 const say = (line: string) => void process.stdout.write(`${line}\n`);
 const bundleFolder = mkdtempSync(join(tmpdir(), "podrouter-bench-bundle-"));
-const bundle = resolve(values.bundle ?? join(bundleFolder, "podrouter.cjs"));
+const bundle = resolve(options.bundle ?? join(bundleFolder, "podrouter.cjs"));
 process.once("exit", () => rmSync(bundleFolder, { recursive: true, force: true }));
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.once(signal, () => {
@@ -65,16 +54,35 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
 const daemons = allDaemons({
   bundle,
   nodeArguments:
-    values.profile === undefined
+    options.profile === undefined
       ? []
-      : ["--cpu-prof", `--cpu-prof-dir=${resolve(values.profile)}`, "--cpu-prof-interval=500"],
+      : ["--cpu-prof", `--cpu-prof-dir=${resolve(options.profile)}`, "--cpu-prof-interval=500"],
 });
 
-process.exitCode = await main(positionals).catch(async (error: Error) => {
+process.exitCode = await main(options.names).catch(async (error: Error) => {
   await removeAll();
+  if (error instanceof UsageError) return wrongUsage(error);
   say(`bench: ${error.message}`);
   return 1;
 });
+
+/** Ends the program where there is nothing to measure. */
+function fromCommandLine(): Exclude<ReturnType<typeof readOptions>, "help"> {
+  try {
+    const read = readOptions(process.argv.slice(2));
+    if (read !== "help") return read;
+    writeSync(1, usage());
+    process.exit(0);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    process.exit(wrongUsage(error));
+  }
+}
+
+function wrongUsage(error: UsageError): number {
+  writeSync(2, `bench: ${error.message}\n`);
+  return WRONG_USAGE;
+}
 
 async function main(names: readonly string[]): Promise<number> {
   if (names.length === 0) return list();
@@ -84,15 +92,15 @@ async function main(names: readonly string[]): Promise<number> {
   }
   if (names[0] !== "report") {
     const scenarios = names[0] === "all" ? SCENARIOS : names.map(scenarioOf);
-    const chosen = values.daemons?.split(",").map(daemonOf) ?? daemons;
+    const chosen = options.daemons?.map(daemonOf) ?? daemons;
     const reason = await namespacesUnavailable();
     if (reason !== undefined) throw new Error(reason);
     await sweepDeadNamespaces();
-    if (values.bundle === undefined) await makeBundle(bundle);
+    if (options.bundle === undefined) await makeBundle(bundle);
     say(machineFacts());
     for (const scenario of scenarios) await measure(scenario, chosen);
   }
-  writeReport(resolve(values.out), say);
+  writeReport(resolve(options.out), say);
   return 0;
 }
 
@@ -114,19 +122,21 @@ async function list(): Promise<number> {
 
 function scenarioOf(key: string): Scenario {
   const found = SCENARIOS.find((each) => each.key === key);
-  if (found === undefined) throw new Error(`no scenario ${key}; without arguments all are listed`);
+  if (found === undefined) throw new UsageError(`${key} stands alone, without scenarios`);
   return found;
 }
 
 function daemonOf(key: string): DaemonKind {
   const found = daemons.find((each) => each.key === key);
-  if (found === undefined) throw new Error(`no daemon ${key}; without arguments all are listed`);
+  if (found === undefined) {
+    throw new UsageError(`no daemon ${key}; without arguments all are listed`);
+  }
   return found;
 }
 
 async function measure(scenario: Scenario, kinds: readonly DaemonKind[]): Promise<void> {
   say(`\n== ${scenario.title}`);
-  const out = resolve(values.out);
+  const out = resolve(options.out);
   const taking = kinds.filter((each) => scenario.takes(each));
   for (const kind of [...taking, ...(scenario.contestants ?? [])]) {
     const reason = await kind.unavailable();
@@ -153,17 +163,17 @@ async function runsOf(
   scenario: Scenario,
   kind: DaemonKind,
 ): Promise<{ readonly runs: readonly Figures[]; readonly problem?: string }> {
-  const options: RunOptions = {
-    scale: Number(values.scale),
-    idleSeconds: Number(values.idle),
-    timeoutMs: Number(values.timeout) * 1000,
+  const runOptions: RunOptions = {
+    scale: options.scale,
+    idleSeconds: options.idleSeconds,
+    timeoutMs: options.timeoutSeconds * 1000,
     say,
   };
   const runs: Figures[] = [];
-  for (let i = 0; i < Number(values.runs); i++) {
+  for (let i = 0; i < options.runs; i++) {
     const begin = performance.now();
     try {
-      const figures = await scenario.run(kind, options);
+      const figures = await scenario.run(kind, runOptions);
       runs.push(figures);
       const took = ((performance.now() - begin) / 1000).toFixed(1);
       say(`${kind.label}, run ${i + 1} (${took} s): ${figuresText(figures)}`);
