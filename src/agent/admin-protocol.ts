@@ -24,6 +24,14 @@ export const PEERS_PATH = "/v1/peers";
 export const RIB_PATH = "/v1/rib";
 export const STATUS_PATH = "/v1/status";
 
+/** Who we are to our peers, and how many of them have a session. */
+export interface BgpSummary {
+  readonly as: number;
+  readonly routerId: string;
+  readonly peers: number;
+  readonly peersUp: number;
+}
+
 /** The agent as a whole. */
 export interface AgentStatus {
   readonly nodeName: string;
@@ -36,6 +44,10 @@ export interface AgentStatus {
   /** What it waits for until it is ready, as /readyz says it: `bgp: not listening yet`. */
   readonly waitingFor?: readonly string[] | undefined;
   readonly conditions: readonly ConditionStatus[];
+  /** Left out while there is nothing for BGP to do. */
+  readonly bgp?: BgpSummary | undefined;
+  /** Routes of ours in the kernel. */
+  readonly routesInstalled: number;
   /** Tunnels to Nodes in other subnets; left out when they are off. */
   readonly overlay?: OverlaySummary | undefined;
   /** Dry run: what would be done to routes and ipsets; the first of it. */

@@ -374,6 +374,8 @@ export class Agent {
         ready: isReady(this.#checks),
         waitingFor: waitingFor(this.#checks),
         conditions: this.#conditions.list(),
+        bgp: bgp.summary(),
+        routesInstalled: this.#routes.status().installed,
         overlay: this.#overlay.summary(),
         ...plannedOf(this.#parts()),
       }),

@@ -12,6 +12,7 @@ import { hostPrefix, type Prefix } from "../ip/prefix.ts";
 import type { DesiredRoutes } from "../routes/ports.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
+import type { BgpSummary } from "./admin-protocol.ts";
 import type { BgpPlanned } from "./bgp-plan.ts";
 import type { Condition } from "./conditions.ts";
 import type { PeersChange } from "./node-peers.ts";
@@ -108,6 +109,14 @@ export class BgpPart implements DesiredRoutes {
 
   walk(into: NextHopBatch, from: number, max: number): number {
     return this.#best?.walk(into, from, max) ?? 0;
+  }
+
+  summary(): BgpSummary | undefined {
+    if (this.#speaker === undefined || this.#idle !== undefined) return undefined;
+    const { as, routerId } = this.#speaker.config;
+    const peers = this.peers();
+    const peersUp = peers.filter(({ state }) => state === "Established").length;
+    return { as, routerId, peers: peers.length, peersUp };
   }
 
   peers(): readonly PeerStatus[] {

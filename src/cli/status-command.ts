@@ -1,6 +1,11 @@
 /** `podrouter status`: whether the agent is ready, and what is wrong if anything is. */
 import { Command } from "commander";
-import { type AgentStatus, type ConditionStatus, STATUS_PATH } from "../agent/admin-protocol.ts";
+import {
+  type AgentStatus,
+  type BgpSummary,
+  type ConditionStatus,
+  STATUS_PATH,
+} from "../agent/admin-protocol.ts";
 import { formatAge } from "./age.ts";
 import { askAgent } from "./agent-client.ts";
 import { CliError } from "./cli-error.ts";
@@ -12,7 +17,10 @@ import { type Column, printable, writeTable } from "./table.ts";
 export function statusCommand(io: CliIo): Command {
   const command = new Command("status")
     .summary("whether the agent is ready, and what is wrong at the moment")
-    .description("Shows the agent as a whole and every condition that stands.");
+    .description(
+      "Shows the agent as a whole and every condition that stands. The exit code says whether " +
+        "the agent answered, not whether it is ready: that is `ready` in the JSON, and /readyz.",
+    );
   return withClientOptions(command).action(async (raw: Record<string, unknown>) => {
     const options = clientOptions(raw);
     const status = await onlyRow(askAgent<AgentStatus>(options.adminSocket, STATUS_PATH));
@@ -38,10 +46,19 @@ async function showStatus(io: CliIo, status: AgentStatus): Promise<void> {
   for (const reason of status.waitingFor ?? []) {
     await write(io.stdout, `Not yet: ${printable(reason)}\n`);
   }
+  if (status.bgp !== undefined) await write(io.stdout, bgpText(status.bgp, status));
   if (status.overlay !== undefined) await write(io.stdout, overlayText(status.overlay));
   const count = await writeTable(io.stdout, conditionColumns(now), each(status.conditions));
   if (count === 0) await write(io.stdout, "No conditions\n");
   if (status.dryRun) await write(io.stdout, plannedText(status));
+}
+
+/** `AS 64512, router id 192.168.50.50: 2 of 2 peers up, 2 routes in the kernel`. */
+function bgpText({ as, routerId, peers, peersUp }: BgpSummary, status: AgentStatus): string {
+  const { routesInstalled } = status;
+  const routes = `${routesInstalled} ${routesInstalled === 1 ? "route" : "routes"} in the kernel`;
+  const up = `${peersUp} of ${peers} ${peers === 1 ? "peer" : "peers"} up`;
+  return `AS ${as}, router id ${routerId}: ${up}, ${routes}\n`;
 }
 
 /** `Overlay vxlan, subnet: 3 nodes by tunnel (podrouter-vx4), 1 not yet`. */

@@ -27,6 +27,8 @@ const STATUS = {
   waitingFor: ["bgp: no complete table yet from node2"],
   planned: ["route create 10.233.65.0/24 via 192.168.50.51 dev enp1s0 proto 17"],
   plannedTotal: 3,
+  bgp: { as: 64512, routerId: "192.168.50.50", peers: 2, peersUp: 1 },
+  routesInstalled: 1,
   conditions: [
     {
       source: "bgp",
@@ -135,7 +137,7 @@ test("nothing there is said in words, and is an empty list in JSON", async () =>
   assert.equal((await empty("rib")).stdout, "Network not in table\n");
   assert.equal((await empty("peers", "-o", "json")).stdout, "[]\n");
   assert.equal((await empty("rib", "-o", "json")).stdout, "[]\n");
-  assert.match((await empty("status")).stdout, /^node1: ready, .*\nNo conditions\n$/);
+  assert.match((await empty("status")).stdout, /^node1: ready, .*\nAS 64512.*\nNo conditions\n$/);
 });
 
 /** What went wrong, with the folder of this run taken out. */

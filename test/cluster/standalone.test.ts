@@ -132,7 +132,13 @@ test("the file of Nodes is followed, and probes and metrics tell of it", async (
   if (made === undefined) return;
   const [one] = [made.start(ONE, "--metrics-port=8080"), made.start(TWO)];
   await routed(made);
-  await until("it is ready", async () => (await made.json<AgentStatus>(ONE, "status")).ready);
+  const status = await until("it is ready", async () => {
+    const now = await made.json<AgentStatus>(ONE, "status");
+    return now.ready && now;
+  });
+  const { address: routerId } = ONE;
+  assert.deepEqual(status.bgp, { as: 64512, routerId, peers: 1, peersUp: 1 });
+  assert.equal(status.routesInstalled, 1);
   const ready = await made.page(ONE, "http://127.0.0.1:20244/readyz");
   assert.match(
     ready.stdout,
