@@ -256,7 +256,7 @@ function usableCidrs({ kind, podCidrs }: ConflistWanted, notes: string[]): reado
     notes.push(
       "the bridge plugin uses one range of a family: no pod gets an address of " +
         `${unused.join(", ")} ` +
-        "(--cni-plugin=ptp uses all)",
+        "(--cni-plugin=ptp and --cni-plugin=podrouter use all)",
     );
   }
   return used;

@@ -277,6 +277,7 @@ test("several pod CIDRs of a family: ptp uses all, the bridge the first and says
   ]);
   const bridge = good(planConflist(undefined, { ...wanted, podCidrs }));
   assert.match(bridge.notes.join(), /no pod gets an address of 10\.233\.80\.0\/24/);
+  assert.match(bridge.notes.join(), /--cni-plugin=ptp and --cni-plugin=podrouter use all/);
   assert.deepEqual((JSON.parse(bridge.text!) as Written).plugins[0]?.ipam?.ranges, [
     [{ subnet: V4 }],
     [{ subnet: V6 }],
