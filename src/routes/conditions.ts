@@ -34,8 +34,10 @@ interface Subject {
   readonly nextHops: readonly IpAddress[];
 }
 
+/** A default route is left to the machine's own: it stands for as long as somebody announces one. */
 export function refusedCondition(subject: Subject, refusal: GuardRefusal): RouteCondition {
-  return about("route-refused", "error", subject, `refused: ${describeRefusal(refusal)}`);
+  const severity = refusal.reason === "default-route" ? "warning" : "error";
+  return about("route-refused", severity, subject, `refused: ${describeRefusal(refusal)}`);
 }
 
 /** `partial`: other next hops of the same route are in use. */

@@ -2,7 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Prefix, prefix } from "../../src/ip/prefix.ts";
-import { ConditionBook, unreachableCondition } from "../../src/routes/conditions.ts";
+import {
+  ConditionBook,
+  refusedCondition,
+  unreachableCondition,
+} from "../../src/routes/conditions.ts";
+import type { GuardRefusal } from "../../src/routes/guards.ts";
 import { CONDITIONS_KEPT_MAX, CONDITIONS_LISTED_MAX } from "../../src/routes/limits.ts";
 import { PrefixIndex } from "../../src/routes/prefix-index.ts";
 import { address } from "./fake-kernel.ts";
@@ -33,4 +38,13 @@ test("beyond the bound prefixes are kept and counted, without their text", () =>
   for (const id of ids) if (book.has(id)) book.set(id, undefined);
   assert.deepEqual([book.total, book.list()], [0, []]);
   assert.equal(index.size, 0, "nobody holds their prefixes");
+});
+
+test("a default route stays out by choice, which is a warning; what could cut us off is an error", () => {
+  const severity = (of: string, refusal: GuardRefusal) =>
+    refusedCondition({ prefix: prefix(of), nextHops: [HOP] }, refusal).severity;
+  assert.equal(severity("0.0.0.0/0", { reason: "default-route" }), "warning");
+  assert.equal(severity("::/0", { reason: "default-route" }), "warning");
+  const covers: GuardRefusal = { reason: "covers-node-address", address: HOP };
+  assert.equal(severity("192.0.2.0/24", covers), "error");
 });
