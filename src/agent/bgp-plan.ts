@@ -108,7 +108,8 @@ function planNode(inputs: BgpInputs, topology: Topology): BgpPlanned {
   const { config, loaded } = inputs;
   const { self } = topology;
   const node = `Node ${config.nodeName}`;
-  if (self === undefined) return { ok: false, reason: `${node} does not exist` };
+  if (self === undefined)
+    return { ok: false, reason: `${node} is not among the Nodes that are known` };
   const global = loaded?.file.global;
   const routerId = global?.routerId ?? routerIdOf(self, config.bgp.routerId);
   if (self.primaryAddress === undefined || routerId === undefined) {

@@ -9,7 +9,9 @@ export function nodeConditions(
   status: NodeSourceStatus,
   topology: Topology | undefined,
 ): readonly Condition[] {
-  const problems = [...status.problems, ...(topology?.problems ?? [])];
+  // Nodes of an earlier run need not be all there are.
+  const known = ({ code }: NodeProblem): boolean => status.synced || code !== "own-node-missing";
+  const problems = [...status.problems, ...(topology?.problems ?? []).filter(known)];
   const source = sourceCondition(status);
   return [
     ...(source === undefined ? [] : [source]),

@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { nodeConditions } from "../../src/agent/node-conditions.ts";
+import { TopologyReader } from "../../src/agent/node-feed.ts";
+import { nodeSnapshot } from "../../src/k8s/node-snapshot.ts";
 import type { NodeSourceStatus } from "../../src/k8s/node-source.ts";
 
 const STATUS: NodeSourceStatus = {
@@ -35,4 +37,24 @@ test("a source that cannot be read is named with its reason", () => {
   const [condition] = nodeConditions({ ...STATUS, connected: false, lastError }, undefined);
   assert.equal(condition?.severity, "error");
   assert.match(condition!.message, /API server \(https:\/\/192\.0\.2\.1:6443\): connect ECONN/);
+});
+
+test("whether the own Node exists is not known before the source has been read whole", () => {
+  const known = nodeSnapshot({
+    metadata: { name: "node1", uid: "1" },
+    spec: { podCIDRs: ["10.1.0.0/24", "nonsense"] },
+    status: { addresses: [{ type: "InternalIP", address: "192.0.2.1" }] },
+  });
+  assert.ok(!("rejected" in known));
+  const ofNode3 = new TopologyReader("node3", [4, 6]).read(new Map([["node1", known]]));
+  const lastError = { at: 0, reason: "/etc/kubeconfig: no such file" };
+  const names = (status: Partial<NodeSourceStatus>) =>
+    nodeConditions({ ...STATUS, ...status }, ofNode3).map(({ name }) => name);
+  assert.deepEqual(names({ synced: false, connected: false, lastError }), [
+    "source",
+    "pod-cidr-invalid node1",
+  ]);
+  assert.deepEqual(names({}), ["pod-cidr-invalid node1", "own-node-missing node3"]);
+  const lost = names({ connected: false, lastError });
+  assert.deepEqual(lost, ["source", "pod-cidr-invalid node1", "own-node-missing node3"]);
 });
