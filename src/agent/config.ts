@@ -107,27 +107,36 @@ export function configure(
   surroundings: Surroundings,
 ): Configured<AgentConfig> {
   const problems: string[] = [];
-  const flags = readFlags(given, problems);
-  const nodeName = identify(flags?.hostnameOverride ?? "", surroundings, problems);
-  if (flags !== undefined) checkTogether(flags, problems);
-  if (flags === undefined || nodeName === undefined || problems.length > 0) {
-    return { ok: false, problems };
-  }
-  const external = externalSettings(flags, problems);
+  const { flags, wrong } = readFlags(given, problems);
+  const nodeName = identify(flags.hostnameOverride, surroundings, problems);
+  checkTogether(flags, problems);
+  // Lists of which one cannot be read are not in step, which is no mistake of the others.
+  const lists = ["peerRouterIps", "peerRouterAsns", "peerRouterPorts"] as const;
+  const external = lists.some((list) => wrong.has(list))
+    ? undefined
+    : externalSettings(flags, problems);
   const confFile = cniConfFile(flags.cniConfFile, surroundings.cniConfFile, problems);
-  if (external === undefined || confFile === undefined) return { ok: false, problems };
+  const whole = nodeName !== undefined && external !== undefined && confFile !== undefined;
+  if (!whole || problems.length > 0) return { ok: false, problems };
   const { inCluster } = surroundings;
   const cni = flags.enableCni && ownsCni(flags, surroundings);
   return { ok: true, value: agentConfig(flags, { nodeName, inCluster, external, confFile, cni }) };
 }
 
-function readFlags(given: ReadonlyMap<string, string>, problems: string[]): RunFlags | undefined {
+/** All flags; in the place of a wrong one stands its default, so that the others can be checked. */
+function readFlags(
+  given: ReadonlyMap<string, string>,
+  problems: string[],
+): { readonly flags: RunFlags; readonly wrong: ReadonlySet<string> } {
   const values: Record<string, unknown> = {};
+  const wrong = new Set<string>();
   for (const [key, flag] of Object.entries<Flag<unknown>>(RUN_FLAGS)) {
     const text = given.get(flag.name) ?? flag.default;
     const value = flag.value.parse(text);
-    if (value === undefined) problems.push(expectedSentence(flag.name, text, flag.value.expects));
-    values[key] = value;
+    values[key] = value ?? flag.value.parse(flag.default);
+    if (value !== undefined) continue;
+    problems.push(expectedSentence(flag.name, text, flag.value.expects));
+    wrong.add(key);
   }
   for (const [name, what] of Object.entries(ABSENT_PARTS)) {
     const text = given.get(name);
@@ -136,7 +145,7 @@ function readFlags(given: ReadonlyMap<string, string>, problems: string[]): RunF
     else if (value) problems.push(`--${name}=true: podrouter has no part for ${what}`);
   }
   // Each key was filled by the parser of its own flag, which is what the mapped type says.
-  return problems.length > 0 ? undefined : (values as unknown as RunFlags);
+  return { flags: values as unknown as RunFlags, wrong };
 }
 
 /** `--bgp-port=0: expected a whole number from 1 to 65535`. */

@@ -188,6 +188,30 @@ test("all wrong flags are named, not only the first", () => {
   assert.equal(problemsOf({ "bgp-port": "x", "health-port": "y", "run-firewall": "z" }).length, 3);
 });
 
+test("wrong flags that are looked at together with others are named at once as well", () => {
+  const given = {
+    "cluster-asn": "abc",
+    "peer-router-ips": "300.1.1.1",
+    "peer-router-asns": "0",
+    "cni-conf-file": "/etc/cni/a.json",
+    "enable-ipv4": "false",
+    "enable-ipv6": "false",
+    v: "x",
+  };
+  const named = problemsOf(given).map((problem) => /^--?([a-z0-9-]+)/.exec(problem)?.[1]);
+  assert.deepEqual(named.sort(), [
+    "cluster-asn",
+    "cni-conf-file",
+    "enable-ipv4",
+    "peer-router-asns",
+    "peer-router-ips",
+    "v",
+  ]);
+  // What cannot be read is one mistake: nothing follows from it.
+  const many = Array.from({ length: 1025 }, () => "192.0.2.1").join();
+  assert.equal(problemsOf({ "peer-router-ips": many, "peer-router-asns": "1" }).length, 1);
+});
+
 test("parts that are not there are refused when asked for", () => {
   for (const name of Object.keys(ABSENT_PARTS)) {
     assert.match(
