@@ -3,7 +3,7 @@
  * does nothing else. Variants take turns, so that a busy machine slows all of them; CPU time is
  * what to compare. Needs a bundle (`npm run bundle`).
  *
- *   node bench/cni-start.ts [rounds]
+ *   node_modules/node/bin/node bench/cni-start.ts [rounds]
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";

@@ -4,7 +4,7 @@
  * at once. The agent runs from the bundle, the executable is laid out as on a node. Needs root,
  * the reference plugins in /usr/lib/cni, and a bundle (`npm run bundle`).
  *
- *   node bench/cni.ts [pods] [rounds]
+ *   node_modules/node/bin/node bench/cni.ts [pods] [rounds]
  */
 import { spawn } from "node:child_process";
 import {

@@ -3,9 +3,9 @@
  * Node takes from the API server to the kernel. One real agent (the bundle, as in the image) in a
  * namespace; API server and all other nodes are played by one driver in another (root).
  *
- *   node bench/node-events.ts events [nodes] [events]
- *   node bench/node-events.ts start [nodes] [runs]
- *   node bench/node-events.ts idle [nodes]
+ *   node_modules/node/bin/node bench/node-events.ts events [nodes] [events]
+ *   node_modules/node/bin/node bench/node-events.ts start [nodes] [runs]
+ *   node_modules/node/bin/node bench/node-events.ts idle [nodes]
  *
  * Case for: the start order of src/agent/agent.ts, what scripts/bundle.ts leaves out, and a set's
  * members kept between passes (src/ipset/controller.ts).

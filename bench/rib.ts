@@ -3,7 +3,7 @@
  * attribute sets, at most 5 prefixes an UPDATE, one external sender, one external receiver), from
  * received octets to octets ready to send. Informal: no kernel, no other daemon.
  *
- *   node bench/rib.ts [prefixes] [attribute sets] [scattered]
+ *   node_modules/node/bin/node bench/rib.ts [prefixes] [attribute sets] [scattered]
  */
 
 import { PLAIN_ATTRIBUTES } from "../src/bgp/message/attributes.ts";

@@ -5,7 +5,7 @@
  * bundle it takes none. And the other file, for the container runtime to call:
  * dist/podrouter-cni.cjs, in CommonJS form, which Node.js starts some milliseconds sooner.
  *
- *   node scripts/bundle.ts [--out FOLDER]        for the architecture that it runs on
+ *   npm run bundle -- [--out FOLDER]        for the architecture that it runs on
  */
 import { createHash } from "node:crypto";
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";

@@ -2,7 +2,7 @@
  * Runs what `bundle.ts` made for some seconds, and puts what the engine compiled of it beside it:
  * the agent then starts with it (src/launch/program.ts).
  *
- *   node scripts/code-cache.ts FOLDER [FLAG OF NODE.JS …]
+ *   node_modules/node/bin/node scripts/code-cache.ts FOLDER [FLAG OF NODE.JS …]
  *
  * Two agents on the loopback interface, one of them recorded: with a cluster of Nodes that come and
  * go, sessions that are ended and come back, routes of many attributes, lists and metrics that are

@@ -1,6 +1,6 @@
 /**
  * Throws octets at the BGP codec and at whole sessions until the time is over: random ones, and
- * good messages with something changed. `node scripts/fuzz.ts [SECONDS] [--seed N] [--coverage]`.
+ * good messages with something changed. `npm run fuzz -- [SECONDS] [--seed N] [--coverage]`.
  *
  * What must hold for every input: nothing throws; the stream in one chunk and cut anywhere gives
  * the same; a route that was accepted without an error encodes, and decodes to itself; rendering

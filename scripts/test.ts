@@ -1,8 +1,8 @@
 /**
- * Runs the tests in groups: `node scripts/test.ts [group …]`; without names all but
- * `kubernetes`, whose programs have to be built first (scripts/kubernetes-programs.sh). Unit
- * tests run side by side; those that measure real kernels, clusters and daemons run one by one,
- * so that the machine's load is not what they see. Ends with one line that counts everything.
+ * Runs the tests in groups: `npm test -- [group …]`; without names all but `kubernetes`, whose
+ * programs have to be built first (scripts/kubernetes-programs.sh). Unit tests run side by side;
+ * those that measure real kernels, clusters and daemons run one by one, so that the machine's load
+ * is not what they see. Ends with one line that counts everything.
  */
 import { spawn } from "node:child_process";
 import { globSync } from "node:fs";
