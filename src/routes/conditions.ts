@@ -34,7 +34,7 @@ interface Subject {
   readonly nextHops: readonly IpAddress[];
 }
 
-/** A default route is left to the machine's own: it stands for as long as somebody announces one. */
+/** A default route is left to the machine's own, for as long as somebody announces one. */
 export function refusedCondition(subject: Subject, refusal: GuardRefusal): RouteCondition {
   const severity = refusal.reason === "default-route" ? "warning" : "error";
   return about("route-refused", severity, subject, `refused: ${describeRefusal(refusal)}`);
