@@ -21,8 +21,29 @@ const HEAD = `${generatedFrom("src/agent/flags.ts")}
 Names and meanings are kube-router's where it has the flag; a default that differs says so. Durations
 are written as in Go: \`90s\`, \`1m30s\`, \`2h\`. A boolean alone means true; \`--flag=false\` and
 \`--flag=true\` are kube-router's forms. A flag given twice counts as given last. A wrong value ends
-the start with exit code 2 and a sentence that names the flag, its value and what was expected; every
-wrong value is named, not only the first; a flag that is not known ends it by itself.
+the start with a sentence that names the flag, its value and what was expected; every wrong value is
+named, not only the first; a flag that is not known ends it by itself.
+
+## Exit codes
+
+Of every command: 0, it is done; 2, the command line asks for what cannot be; 1, anything else did
+not work out. So after a 2 the command line needs a change, or what its flags rely on.
+
+| code | when |
+|---|---|
+| 2 | an unknown command or flag, a wrong value, a flag of a part that is not here, a name that several peers have |
+| 2 | a kubeconfig that cannot be read or used, neither kubeconfig nor service account, and no Nodes known from an earlier run |
+| 2 | \`--enable-overlay\` on a kernel that lacks what \`--overlay-encap\` asks for |
+| 2 | \`podrouter cleanup\` without a terminal to ask on and without \`--yes\` |
+| 1 | a configuration file (\`--config\`) that is missing or wrong at the start |
+| 1 | another agent runs here, or the socket for the commands cannot be made |
+| 1 | a command finds no agent, gets no answer, or may not ask; there is no such peer |
+| 1 | \`podrouter cleanup\` without the right, beside an agent that runs, or with something left over |
+| 1 | a bug: the last line of the log says which |
+
+What can come by itself is no end but a condition, and is tried again: an API server that does not
+answer, a \`--nodes-file\` that is not there yet, a port that is taken, a file that went wrong while
+the agent runs.
 `;
 
 /** The page. */
@@ -56,7 +77,7 @@ function kubeRouterSection(): string {
   return `## kube-router's flags, one by one
 
 Those of kube-router 2.11 that concern routing, and what podrouter does with each. A flag that is
-refused ends the start with exit code 2 and the sentence given here.
+refused ends the start with the sentence given here.
 
 ${table(["flag", "kube-router's default", "here"], rows)}
 `;

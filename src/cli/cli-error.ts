@@ -1,4 +1,4 @@
-/** Exit codes: 1 = it did not work out, 2 = it was not asked for properly. */
+/** 2 = the command line asks for what cannot be, 1 = anything else. docs/flags.md has each case. */
 export type FailureCode = 1 | 2;
 
 /** An end of the program that is told in one sentence, without a stack. */

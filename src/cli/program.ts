@@ -16,7 +16,7 @@ const DESCRIPTION =
 const HELP = `
 \`podrouter run\` is the agent, started by the DaemonSet; \`podrouter cleanup\` is for afterwards.
 The other commands ask a running agent over its Unix socket, which only root can open.
-Exit codes: 0 done, 1 it did not work out, 2 wrong usage.
+Exit codes: 0 done, 2 the command line asks for what cannot be, 1 anything else went wrong.
 
 Examples:
   podrouter run --kubeconfig=/etc/kubernetes/admin.conf
