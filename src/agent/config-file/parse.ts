@@ -5,13 +5,15 @@
  * YAML take the event loop for a fifth of a second.
  */
 import { LineCounter, parseDocument } from "yaml";
-import type { core } from "zod";
 import { printable } from "../../k8s/problem.ts";
 import { parseJson } from "./json.ts";
 import { CONFIG_BYTES_MAX, type ConfigFile, configFileSchema } from "./schema.ts";
+import { type Finding, findings, type Path, wordsOf } from "./words.ts";
 
 /** Problems that are listed before "and N more". */
 const PROBLEMS_MAX = 20;
+/** What of a field's name is repeated in a message. */
+const FIELD_LENGTH_MAX = 200;
 /** How often an alias may be expanded: YAML's own amplification is bounded. */
 const ALIASES_MAX = 100;
 
@@ -26,8 +28,6 @@ export interface ConfigProblem {
 export type ParsedConfigFile =
   | { readonly ok: true; readonly file: ConfigFile }
   | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
-
-type Path = readonly PropertyKey[];
 
 /** Parses and validates; `name` is how the file is called in messages. */
 export function parseConfigFile(text: string, name: string): ParsedConfigFile {
@@ -63,16 +63,14 @@ function parseYaml(text: string, name: string): ParsedConfigFile {
   }
   const plain = plainValue(() => document.toJS({ maxAliasCount: ALIASES_MAX }) as unknown);
   if (!plain.ok) return refused(name, [{ line: 1, field: "", text: plain.problem }]);
-  const result = configFileSchema.safeParse(plain.value ?? {});
+  const result = configFileSchema.safeParse(plain.value ?? {}, { error: wordsOf });
   const lineOf = (path: Path) => lineAt(offsetOf(document, path));
-  const problems = result.success
-    ? crossReferences(result.data)
-    : flatten(result.error.issues).map(({ path, text: problem }) => ({ path, text: problem }));
+  const problems = result.success ? crossReferences(result.data) : findings(result.error.issues);
   if (problems.length > 0 || !result.success) {
     const found = problems.map((problem) => ({
       line: lineOf(problem.path),
       field: fieldText(problem.path),
-      text: problem.text,
+      text: printable(problem.text),
     }));
     return refused(name, found);
   }
@@ -110,55 +108,9 @@ function refused(name: string, found: readonly Found[]): ParsedConfigFile {
   return { ok: false, problems };
 }
 
-/** Issues of unions are taken apart, so that the message is about the branch that was meant. */
-function flatten(issues: readonly core.$ZodIssue[]): { path: Path; text: string }[] {
-  return issues.flatMap((issue) => {
-    if (issue.code === "invalid_union") {
-      const branches = issue.errors.map((errors) => flatten(errors));
-      const deepest = branches.sort((a, b) => depth(b) - depth(a))[0] ?? [];
-      return deepest.map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] }));
-    }
-    if (issue.code === "unrecognized_keys") {
-      return issue.keys.map((key) => ({
-        path: [...issue.path, key],
-        text: "is not a key that is known here",
-      }));
-    }
-    if (issue.code === "invalid_type" && issue.message.endsWith("received undefined")) {
-      return [{ path: issue.path, text: "is missing" }];
-    }
-    return [{ path: issue.path, text: textOf(issue) }];
-  });
-}
-
-/** What YAML calls the types that the schema names. */
-const YAML_WORDS: Readonly<Record<string, string>> = {
-  object: "keys with values",
-  record: "keys with values",
-  array: "a list",
-  string: "text",
-  number: "a number",
-  boolean: "true or false",
-  null: "nothing",
-};
-
-function textOf(issue: core.$ZodIssue): string {
-  if (issue.code === "invalid_value" && issue.message.startsWith("Invalid ")) {
-    return `expected ${issue.values.map(String).join(" or ")}`;
-  }
-  const types = /^Invalid input: expected (\w+), received (\w+)$/.exec(issue.message);
-  if (types === null) return printable(issue.message);
-  const [expected, received] = types.slice(1).map((type) => YAML_WORDS[type] ?? type);
-  return `expected ${expected}, not ${received}`;
-}
-
-function depth(problems: readonly { readonly path: Path }[]): number {
-  return Math.max(0, ...problems.map((problem) => problem.path.length));
-}
-
 /** Names that must be defined, unique addresses, sensible ranges: what a schema cannot say. */
-function crossReferences(file: ConfigFile): { path: Path; text: string }[] {
-  const problems: { path: Path; text: string }[] = [];
+function crossReferences(file: ConfigFile): Finding[] {
+  const problems: Finding[] = [];
   const policies = uniqueNames(file.policies, "policies", problems);
   const groups = uniqueNames(file.peerGroups, "peerGroups", problems);
   uniqueNames(file.peers, "peers", problems);
@@ -199,7 +151,7 @@ function crossReferences(file: ConfigFile): { path: Path; text: string }[] {
 function uniqueNames(
   entries: readonly { readonly name: string }[],
   section: string,
-  problems: { path: Path; text: string }[],
+  problems: Finding[],
 ): ReadonlySet<string> {
   const names = new Set<string>();
   for (const [index, entry] of entries.entries()) {
@@ -212,7 +164,7 @@ function uniqueNames(
 }
 
 /** `ge` and `le` lie between the prefix's own length and the family's. */
-function prefixRanges(file: ConfigFile): { path: Path; text: string }[] {
+function prefixRanges(file: ConfigFile): Finding[] {
   return file.policies.flatMap((policy, p) =>
     policy.statements.flatMap((statement, s) =>
       (statement.match?.prefixes ?? []).flatMap((entry, e) => {
@@ -243,9 +195,11 @@ function offsetOf(document: { getIn(path: Path, keepScalar: true): unknown }, pa
 }
 
 function fieldText(path: Path): string {
-  return path
+  const text = path
     .map((part, index) =>
       typeof part === "number" ? `[${part}]` : `${index > 0 ? "." : ""}${String(part)}`,
     )
     .join("");
+  const cut = text.slice(0, FIELD_LENGTH_MAX);
+  return `${printable(cut)}${cut.length < text.length ? "…" : ""}`;
 }

@@ -19,9 +19,16 @@ const POLICIES_MAX = 1000;
 const ENTRIES_MAX = 100_000;
 const TEXT_MAX = 255;
 
+/** For `error`: a value that is there has one text for all that can be wrong with it. */
+function expected(what: string) {
+  return ({ input }: { readonly input?: unknown }) =>
+    input === undefined ? undefined : `expected ${what}`;
+}
+
 /** A scalar read by `parse`; undefined = refused with "expected <expects>". */
 function scalar<T>(expects: string, parse: (text: string) => T | undefined) {
-  return z.union([z.string(), z.number()]).transform((value, context): T => {
+  const either = z.union([z.string(), z.number()], { error: expected(expects) });
+  return either.transform((value, context): T => {
     const parsed = parse(String(value));
     if (parsed !== undefined) return parsed;
     context.addIssue({ code: "custom", message: `expected ${expects}` });
@@ -60,7 +67,18 @@ const duration = (max: number) =>
     const seconds = secondsOf(text);
     return seconds !== undefined && seconds <= max ? seconds : undefined;
   });
-const port = z.int().min(1).max(65_535);
+
+/** A whole number. */
+function whole(min: number, max: number) {
+  const text = `expected a whole number from ${min} to ${max}`;
+  // Endless ones, and what is no number at all (.inf, .nan), count as numbers in YAML.
+  const error = ({ input }: { readonly input?: unknown }) =>
+    typeof input === "number" ? text : undefined;
+  const within = (value: number) => Number.isInteger(value) && value >= min && value <= max;
+  return z.number({ error }).refine(within, text);
+}
+
+const port = whole(1, 65_535);
 const name = z
   .string()
   .regex(
@@ -79,8 +97,8 @@ const prefixMatch = z.union([
   prefix.transform((value) => ({ prefix: value, ge: undefined, le: undefined })),
   z.strictObject({
     prefix,
-    ge: z.int().min(0).max(128).optional(),
-    le: z.int().min(0).max(128).optional(),
+    ge: whole(0, 128).optional(),
+    le: whole(0, 128).optional(),
   }),
 ]);
 
@@ -91,20 +109,20 @@ const statement = z.strictObject({
       prefixes: z.array(prefixMatch).min(1).max(ENTRIES_MAX).optional(),
       communities: z.array(community).min(1).max(ENTRIES_MAX).optional(),
       largeCommunities: z.array(largeCommunity).min(1).max(ENTRIES_MAX).optional(),
-      asPathLengthMin: z.int().min(0).max(1024).optional(),
-      asPathLengthMax: z.int().min(0).max(1024).optional(),
+      asPathLengthMin: whole(0, 1024).optional(),
+      asPathLengthMax: whole(0, 1024).optional(),
       originated: z.boolean().optional(),
     })
     .optional(),
   set: z
     .strictObject({
-      localPref: z.int().min(0).max(0xffff_ffff).optional(),
-      med: z.int().min(0).max(0xffff_ffff).optional(),
+      localPref: whole(0, 0xffff_ffff).optional(),
+      med: whole(0, 0xffff_ffff).optional(),
       addCommunities: z.array(community).max(255).optional(),
       removeCommunities: z.array(community).max(255).optional(),
       addLargeCommunities: z.array(largeCommunity).max(255).optional(),
       nextHopSelf: z.boolean().optional(),
-      prepend: z.strictObject({ as, count: z.int().min(1).max(64) }).optional(),
+      prepend: z.strictObject({ as, count: whole(1, 64) }).optional(),
     })
     .optional(),
   result: z.enum(["accept", "reject", "next"]),
@@ -131,7 +149,7 @@ const session = {
     .optional(),
   passwordFile: z.string().min(1).max(4096).optional(),
   ttlSecurity: z.boolean().optional(),
-  multihopTtl: z.int().min(1).max(255).optional(),
+  multihopTtl: whole(1, 255).optional(),
   bindInterface: z.string().min(1).max(15).optional(),
   routeReflectorClient: z.boolean().optional(),
   nextHopSelf: z.boolean().optional(),
@@ -150,12 +168,17 @@ const session = {
   addPath: z.enum(["none", "receive", "send", "both"]).optional(),
   maximumPrefixes: z
     .strictObject({
-      limit: z.int().min(1).max(0xffff_ffff),
-      warningPercent: z.int().min(1).max(100).default(75),
+      limit: whole(1, 0xffff_ffff),
+      warningPercent: whole(1, 100).default(75),
       restart: duration(86_400).default(0),
     })
     .optional(),
-  shutdown: z.union([z.boolean(), z.string().max(TEXT_MAX)]).optional(),
+  shutdown: z
+    .union([z.boolean(), z.string()], { error: expected("true or false, or text") })
+    .refine((value) => typeof value === "boolean" || value.length <= TEXT_MAX, {
+      error: `expected at most ${TEXT_MAX} characters`,
+    })
+    .optional(),
 };
 
 const peerGroup = z.strictObject({ name, ...session });
@@ -165,7 +188,7 @@ const network = z.strictObject({
   prefix,
   nextHop: address.optional(),
   communities: z.array(community).max(255).default([]),
-  med: z.int().min(0).max(0xffff_ffff).optional(),
+  med: whole(0, 0xffff_ffff).optional(),
 });
 
 const global = z.strictObject({
@@ -177,7 +200,7 @@ const global = z.strictObject({
     .max(64)
     .optional(),
   clusterId: clusterId.optional(),
-  maximumPaths: z.int().min(1).max(NEXT_HOPS_MAX).optional(),
+  maximumPaths: whole(1, NEXT_HOPS_MAX).optional(),
 });
 
 export const configFileSchema = z.strictObject({

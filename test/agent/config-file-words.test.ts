@@ -1,0 +1,144 @@
+/** Each kind of mistake that the schema of the configuration file can find, and its words. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { parseConfigFile } from "../../src/agent/config-file/parse.ts";
+
+function refusals(text: string): readonly string[] {
+  const result = parseConfigFile(text, "f");
+  return result.ok ? [] : result.problems.map(({ message }) => message.replace(/^f:\d+: /, ""));
+}
+
+const listen = (port: string) => `global: { listen: [{ address: 192.0.2.1, port: ${port} }] }`;
+const peer = (keys: string) => `peers: [{ name: a, address: 192.0.2.1, remoteAs: 1, ${keys} }]`;
+const statement = (keys: string) => `policies: [{ name: p, statements: [{ ${keys} }] }]`;
+const match = (keys: string) => statement(`result: accept, match: { ${keys} }`);
+const many = (count: number, entry: string) => Array.from({ length: count }, () => entry).join();
+
+const PORT = "expected a whole number from 1 to 65535";
+const WORDS: readonly (readonly [text: string, field: string, words: string])[] = [
+  [listen("70000"), "global.listen[0].port", PORT],
+  [listen("0"), "global.listen[0].port", PORT],
+  [listen("1.5"), "global.listen[0].port", PORT],
+  [listen(".inf"), "global.listen[0].port", PORT],
+  [listen(".nan"), "global.listen[0].port", PORT],
+  [listen("1e300"), "global.listen[0].port", PORT],
+  [listen("x"), "global.listen[0].port", "expected a number, not text"],
+  [listen("[1]"), "global.listen[0].port", "expected a number, not a list"],
+  [listen("null"), "global.listen[0].port", "expected a number, not nothing"],
+  [listen("true"), "global.listen[0].port", "expected a number, not true or false"],
+  [
+    `global: { listen: [${many(65, "{ address: 192.0.2.1 }")}] }`,
+    "global.listen",
+    "expected at most 64 entries",
+  ],
+  ["global: { maximumPaths: 65 }", "global.maximumPaths", "expected a whole number from 1 to 64"],
+  ["global: [1]", "global", "expected keys with values, not a list"],
+  ["global: { asn: 1 }", "global.asn", "is not a key that is known here"],
+  ["global: { as: [1] }", "global.as", "expected an AS number from 1 to 4294967294"],
+  ["global: { as: true }", "global.as", "expected an AS number from 1 to 4294967294"],
+  ["peers: 5", "peers", "expected a list, not a number"],
+  ["peers: [5]", "peers[0]", "expected keys with values, not a number"],
+  ["peers: [{ name: a, remoteAs: 1 }]", "peers[0].address", "is missing"],
+  ["peers: [{ address: 192.0.2.1, remoteAs: 1 }]", "peers[0].name", "is missing"],
+  [peer("name: 5").replace("name: a, ", ""), "peers[0].name", "expected text, not a number"],
+  [peer("families: []"), "peers[0].families", "expected at least 1 entry"],
+  [peer("families: [ipv4, ipv4, ipv6]"), "peers[0].families", "expected at most 2 entries"],
+  [peer("families: [ipx]"), "peers[0].families[0]", "expected ipv4 or ipv6"],
+  [peer("passive: yes"), "peers[0].passive", "expected true or false, not text"],
+  [peer('passwordFile: ""'), "peers[0].passwordFile", "expected at least 1 character"],
+  [
+    peer(`bindInterface: ${"x".repeat(16)}`),
+    "peers[0].bindInterface",
+    "expected at most 15 characters",
+  ],
+  [peer("holdTime: {}"), "peers[0].holdTime", "expected 0, or a hold time from 3s to 65535s"],
+  [peer("shutdown: 5"), "peers[0].shutdown", "expected true or false, or text"],
+  [peer(`shutdown: ${"x".repeat(256)}`), "peers[0].shutdown", "expected at most 255 characters"],
+  [peer("addPath: all"), "peers[0].addPath", "expected none or receive or send or both"],
+  [peer("maximumPrefixes: {}"), "peers[0].maximumPrefixes.limit", "is missing"],
+  [
+    peer("maximumPrefixes: { limit: 4294967296 }"),
+    "peers[0].maximumPrefixes.limit",
+    "expected a whole number from 1 to 4294967295",
+  ],
+  [statement("name: s"), "policies[0].statements[0].result", "is missing"],
+  [
+    match("prefixes: [true]"),
+    "policies[0].statements[0].match.prefixes[0]",
+    "expected a prefix without host bits, such as 10.0.0.0/8",
+  ],
+  [
+    match("prefixes: [[]]"),
+    "policies[0].statements[0].match.prefixes[0]",
+    "expected a prefix without host bits, such as 10.0.0.0/8",
+  ],
+  [
+    match("prefixes: [{ ge: 9 }]"),
+    "policies[0].statements[0].match.prefixes[0].prefix",
+    "is missing",
+  ],
+  [
+    match("prefixes: [{ prefix: 10.0.0.0/8, le: 129 }]"),
+    "policies[0].statements[0].match.prefixes[0].le",
+    "expected a whole number from 0 to 128",
+  ],
+  [
+    match("prefixes: [{ prefix: 10.0.0.0/8, lt: 9 }]"),
+    "policies[0].statements[0].match.prefixes[0].lt",
+    "is not a key that is known here",
+  ],
+  [
+    match("communities: []"),
+    "policies[0].statements[0].match.communities",
+    "expected at least 1 entry",
+  ],
+  [
+    "networks: [{ prefix: 10.0.0.0/8, med: -1 }]",
+    "networks[0].med",
+    "expected a whole number from 0 to 4294967295",
+  ],
+];
+
+test("every mistake is said in the words of the file", () => {
+  for (const [text, field, words] of WORDS) {
+    assert.deepEqual(refusals(text), [`${field}: ${words}`], text);
+  }
+});
+
+test("a key from outside is repeated bounded, and without what could steer a terminal", () => {
+  const [message] = refusals(JSON.stringify({ [`a\u001b[2J${"x".repeat(5000)}`]: 1 }));
+  assert.match(message!, /^a\?\[2Jx+….*: is not a key that is known here$/);
+  assert.ok(message!.length < 400);
+});
+
+/** Keys of the file with values that are mostly wrong. */
+const anything = fc.letrec((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 5 },
+    fc.constantFrom(null, true, "", "x", "192.0.2.1", "10.0.0.0/8", 0, 1.5, -1, 1e300),
+    fc.array(tie("value"), { maxLength: 3 }),
+    fc.dictionary(
+      fc.constantFrom(
+        ...["global", "policies", "peerGroups", "peers", "networks", "name", "address", "remoteAs"],
+        ...["statements", "match", "set", "result", "prefixes", "prefix", "ge", "listen", "port"],
+        ...["shutdown", "families", "passwordFile", "maximumPrefixes", "limit", "prepend", "count"],
+      ),
+      tie("value"),
+      { maxKeys: 5 },
+    ),
+  ),
+})).value;
+
+test("no words but ours, whatever stands in the file", () => {
+  const own = /: (expected |is missing$|is not a key that is known here$|needs |no |lengths )/;
+  fc.assert(
+    fc.property(anything, (value) => {
+      for (const message of refusals(JSON.stringify(value))) {
+        if (/there already$|too$|more problems$/.test(message)) continue;
+        assert.match(`: ${message}`, own);
+        assert.doesNotMatch(message, /Invalid|Too |received|>=|<=\d|undefined/);
+      }
+    }),
+  );
+});
