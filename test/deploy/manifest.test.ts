@@ -3,49 +3,19 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { parse, parseAllDocuments } from "yaml";
+import { parse } from "yaml";
 import { configure } from "../../src/agent/config.ts";
 import { ADMIN_SOCKET_DEFAULT, RUN_FLAGS } from "../../src/agent/flags.ts";
 import { CNI_CONF_FILE_DEFAULT } from "../../src/agent/pod-network-flags.ts";
-import { HOST_LOCAL_FOLDERS } from "../../src/cni/plugin/lease-disk.ts";
-import { CNI_SOCKET_DEFAULT, LEASES_FILE } from "../../src/cni/plugin/wire.ts";
-import { kubernetesValidator } from "../support/kubernetes-schema.ts";
+import { type DaemonSet, documents, type Manifest, problemsOf } from "../support/manifests.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const TEXT = readFileSync(join(ROOT, "deploy", "podrouter.yaml"), "utf8");
 
 type Tree = Readonly<Record<string, never>>;
 
-interface Manifest {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly metadata: { readonly name: string; readonly namespace?: string };
-}
-
-const MODELS: Readonly<Record<string, readonly [apiVersion: string, model: string]>> = {
-  ServiceAccount: ["v1", "V1ServiceAccount"],
-  ClusterRole: ["rbac.authorization.k8s.io/v1", "V1ClusterRole"],
-  ClusterRoleBinding: ["rbac.authorization.k8s.io/v1", "V1ClusterRoleBinding"],
-  DaemonSet: ["apps/v1", "V1DaemonSet"],
-};
-
-function documents(text: string): Manifest[] {
-  return parseAllDocuments(text).map((document) => {
-    assert.deepEqual(document.errors, []);
-    return document.toJS() as Manifest;
-  });
-}
-
-async function problemsOf(manifest: Manifest): Promise<string[]> {
-  const [apiVersion, model] = MODELS[manifest.kind] ?? [];
-  assert.ok(model !== undefined, `unexpected kind ${manifest.kind}`);
-  assert.equal(manifest.apiVersion, apiVersion);
-  const validate = await kubernetesValidator(model);
-  if (validate(manifest)) return [];
-  return (validate.errors ?? []).map(
-    (error) => `${error.instancePath} ${error.message} ${JSON.stringify(error.params)}`,
-  );
-}
+/** The kinds of the manifest, in its order. */
+const KINDS = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "DaemonSet"];
 
 function object<T = Tree>(kind: string): T {
   const found = documents(TEXT).find((document) => document.kind === kind);
@@ -57,7 +27,7 @@ test("each object is valid by the Kubernetes schema", async () => {
   const all = documents(TEXT);
   assert.deepEqual(
     all.map((document) => document.kind),
-    Object.keys(MODELS),
+    KINDS,
   );
   for (const manifest of all) assert.deepEqual(await problemsOf(manifest), [], manifest.kind);
 });
@@ -94,40 +64,6 @@ test("the agent may read Nodes and nothing else", () => {
     { kind: "ServiceAccount", name: "podrouter", namespace: "kube-system" },
   ]);
 });
-
-interface DaemonSet {
-  readonly metadata: { readonly namespace: string };
-  readonly spec: {
-    readonly selector: { readonly matchLabels: Readonly<Record<string, string>> };
-    readonly updateStrategy: { readonly rollingUpdate: { readonly maxUnavailable: number } };
-    readonly template: {
-      readonly metadata: { readonly labels: Readonly<Record<string, string>> };
-      readonly spec: {
-        readonly serviceAccountName: string;
-        readonly hostNetwork: boolean;
-        readonly tolerations: readonly unknown[];
-        readonly initContainers: readonly [Container];
-        readonly containers: readonly [Container];
-        readonly volumes: readonly { readonly name: string; readonly hostPath: { path: string } }[];
-      };
-    };
-  };
-}
-
-interface Container {
-  readonly image: string;
-  readonly args: readonly string[];
-  readonly command: readonly string[];
-  readonly env: readonly { readonly name: string; readonly valueFrom: unknown }[];
-  readonly securityContext: Readonly<Record<string, unknown>>;
-  readonly livenessProbe: { readonly httpGet: { readonly port: number; readonly path: string } };
-  readonly readinessProbe: { readonly httpGet: { readonly port: number; readonly path: string } };
-  readonly volumeMounts: readonly {
-    readonly name: string;
-    readonly mountPath: string;
-    readonly readOnly?: boolean;
-  }[];
-}
 
 const daemonSet = object<DaemonSet>("DaemonSet");
 const pod = daemonSet.spec.template.spec;
@@ -224,72 +160,4 @@ test("the image has one tag everywhere, this version's", () => {
   };
   assert.deepEqual(kustomization.images, [{ name: "podrouter", newTag: version }]);
   assert.deepEqual(kustomization.resources, ["podrouter.yaml"]);
-});
-
-/** Lists of objects that a strategic merge patch joins, each by what names its entries. */
-const MERGE_KEYS: Readonly<Record<string, string>> = {
-  containers: "name",
-  initContainers: "name",
-  volumes: "name",
-  volumeMounts: "mountPath",
-};
-
-/** As kustomize applies a patch; lists that are not named above are replaced. */
-function patched(base: unknown, patch: unknown, key = ""): unknown {
-  if (Array.isArray(base) && Array.isArray(patch) && MERGE_KEYS[key] !== undefined) {
-    const by = MERGE_KEYS[key];
-    const keyOf = (entry: unknown) => (entry as Record<string, unknown>)[by];
-    const rest = patch.filter((entry) => !base.some((one) => keyOf(one) === keyOf(entry)));
-    const joined = base.map((one) =>
-      patched(one, patch.find((entry) => keyOf(entry) === keyOf(one)) ?? {}),
-    );
-    return [...joined, ...rest];
-  }
-  if (!isRecord(base) || !isRecord(patch)) return patch;
-  const changed = Object.entries(patch).map(([name, value]) => [
-    name,
-    name in base ? patched(base[name], value, name) : value,
-  ]);
-  return { ...base, ...Object.fromEntries(changed) };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-test("with the own plugin the agent sees and enters the pods' namespaces, and no more", async () => {
-  const folder = join(ROOT, "deploy", "own-plugin");
-  // A component, for kustomize refuses a folder that refers to the one around it.
-  assert.deepEqual(parse(readFileSync(join(folder, "kustomization.yaml"), "utf8")), {
-    apiVersion: "kustomize.config.k8s.io/v1alpha1",
-    kind: "Component",
-    patches: [{ path: "daemonset.yaml" }],
-  });
-  const patch = documents(readFileSync(join(folder, "daemonset.yaml"), "utf8"))[0]!;
-  const whole = patched(documents(TEXT).at(-1), patch);
-  assert.deepEqual(await problemsOf(whole as Manifest), []);
-  const { spec } = (whole as DaemonSet).spec.template;
-  const [agent, ...others] = spec.containers as readonly Container[];
-  assert.deepEqual(others, []);
-  assert.deepEqual(agent?.args, [...container.args, "--cni-plugin=podrouter"]);
-  const { capabilities, ...security } = container.securityContext as {
-    readonly capabilities: { readonly add: readonly string[] };
-  };
-  assert.deepEqual(agent?.securityContext, {
-    ...security,
-    capabilities: { drop: ["ALL"], add: [...capabilities.add, "SYS_ADMIN"] },
-  });
-  assert.deepEqual(spec.initContainers[0].command, [
-    ...pod.initContainers[0].command,
-    "/opt/podrouter",
-  ]);
-  assert.deepEqual(agent?.volumeMounts.slice(container.volumeMounts.length), [
-    { name: "netns", mountPath: "/run/netns", mountPropagation: "HostToContainer" },
-    { name: "cni-state", mountPath: HOST_LOCAL_FOLDERS[0].replace(/\/networks$/, "") },
-  ]);
-  // The socket and the leases lie in folders that are the host's, where podrouter-cni finds them.
-  const mounts = agent?.volumeMounts.map(({ mountPath }) => mountPath) ?? [];
-  for (const path of [CNI_SOCKET_DEFAULT, join(RUN_FLAGS.stateDir.default, LEASES_FILE)]) {
-    assert.ok(mounts.includes(path.replace(/\/[^/]*$/, "")), path);
-  }
 });

@@ -5,7 +5,7 @@
  * scripts/kubernetes-programs.sh.
  */
 import assert from "node:assert/strict";
-import { appendFile, cp, mkdtemp, rm } from "node:fs/promises";
+import { appendFile, cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -23,8 +23,9 @@ const ROOT = join(import.meta.dirname, "..", "..");
 /** Components of the kustomization that are applied, by the CNI plugins that then connect pods. */
 const VARIANTS: Readonly<Record<string, readonly string[]>> = {
   "the reference plugins": [],
-  "podrouter-cni": ["own-plugin"],
+  "podrouter-cni and a configuration file": ["own-plugin", "bgp-config"],
 };
+const SYSTEM = ["-n", "kube-system"];
 const API = "192.168.50.1";
 const MACHINES = [
   { name: "node1", address: "192.168.50.50" },
@@ -156,13 +157,45 @@ async function readiness(api: ControlPlane): Promise<ReadonlyMap<string, string>
 
 /** Waits until each agent is ready; a failure quotes what Kubernetes and the agents say. */
 async function rolledOut(api: ControlPlane): Promise<void> {
-  const system = ["-n", "kube-system"];
-  const rollout = ["rollout", "status", "daemonset/podrouter", ...system, "--timeout=110s"];
+  await rolled(api, "podrouter");
+}
+
+/** Waits until each pod of the DaemonSet is ready. */
+async function rolled(api: ControlPlane, name: string): Promise<void> {
+  const rollout = ["rollout", "status", `daemonset/${name}`, ...SYSTEM, "--timeout=110s"];
   await api.kubectl(...rollout).catch(async (error: Error) => {
-    const pods = await api.kubectl("describe", "pods", ...system);
-    const logs = await api.kubectl("logs", ...system, "ds/podrouter").catch(String);
-    assert.fail(`${error.message}\n${pods}\n${logs}`);
+    const pods = await api.kubectl("describe", "pods", ...SYSTEM);
+    const logs = ["logs", ...SYSTEM, `ds/${name}`, "--all-containers"];
+    assert.fail(`${error.message}\n${pods}\n${await api.kubectl(...logs).catch(String)}`);
   });
+}
+
+/** A command of podrouter in the agent's pod of a node, as docs/deploy.md has it. */
+async function podrouterOn(api: ControlPlane, node: string, ...args: string[]): Promise<string> {
+  const pods = ["-l", "app.kubernetes.io/name=podrouter", "--field-selector"];
+  const found = await api.kubectl(
+    "get",
+    "pods",
+    ...SYSTEM,
+    ...pods,
+    `spec.nodeName=${node}`,
+    "-o=name",
+  );
+  const inside = [found.trim(), "-c", "podrouter", "--", "podrouter"];
+  return api.kubectl("exec", ...SYSTEM, ...inside, ...args);
+}
+
+/** A configuration file with these peers, which nobody waits for. */
+function peersFile(...names: string[]): string {
+  const peers = names.map((name, index) => {
+    return { name, address: `192.168.50.${100 + index}`, remoteAs: 65001, shutdown: true };
+  });
+  return stringify({ peers });
+}
+
+async function bothReady(api: ControlPlane): Promise<void> {
+  const ready = async () => [...(await readiness(api)).values()].every((text) => text === "Ready");
+  await until("both Nodes are ready", ready, SLOW, 500);
 }
 
 /** A pod of the toolbox on one machine; its address once it runs. */
@@ -200,6 +233,12 @@ async function tried(t: TestContext, components: readonly string[]): Promise<voi
   if (real === undefined) return;
   const { api, machines } = real;
   const said = () => [...machines.values()].map((machine) => machine.said()).join("\n");
+  const copy = await mkdtemp(join(tmpdir(), "podrouter-deploy-"));
+  t.after(() => rm(copy, { recursive: true }));
+  await cp(join(ROOT, "deploy"), copy, { recursive: true });
+  const peers = join(copy, "bgp-config", "bgp.yaml");
+  await writeFile(peers, peersFile("tor1"));
+  await appendFile(join(copy, "kustomization.yaml"), stringify({ components }));
 
   await t.test("without it, nodes say that the CNI plugin is missing", async () => {
     await until(
@@ -216,18 +255,9 @@ async function tried(t: TestContext, components: readonly string[]): Promise<voi
   });
 
   await t.test("kubectl apply makes both Nodes ready", async () => {
-    const copy = await mkdtemp(join(tmpdir(), "podrouter-deploy-"));
-    t.after(() => rm(copy, { recursive: true }));
-    await cp(join(ROOT, "deploy"), copy, { recursive: true });
-    await appendFile(join(copy, "kustomization.yaml"), stringify({ components }));
     await api.kubectl("apply", "-k", copy);
     await rolledOut(api);
-    await until(
-      "both Nodes are ready",
-      async () => [...(await readiness(api)).values()].every((text) => text === "Ready"),
-      SLOW,
-      500,
-    );
+    await bothReady(api);
   });
 
   await t.test("the agents say that nothing is wrong, and route to each other", async () => {
@@ -235,10 +265,24 @@ async function tried(t: TestContext, components: readonly string[]): Promise<voi
       const routes = await machine.exec("ip", "route", "show", "proto", "17");
       assert.match(routes, /^10\.233\.\d+\.0\/24 via 192\.168\.50\.5[01] dev enp1s0 *$/m);
     }
-    const inAgent = ["exec", "-n", "kube-system", "ds/podrouter", "--", "podrouter"];
-    assert.match(await api.kubectl(...inAgent, "status"), /^node[12]: ready, /);
-    assert.match(await api.kubectl(...inAgent, "peers"), / Establ /);
+    for (const { name } of MACHINES) {
+      assert.match(await podrouterOn(api, name, "status"), new RegExp(`^${name}: ready, `));
+      assert.match(await podrouterOn(api, name, "peers"), / Establ /);
+    }
   });
+
+  if (components.includes("bgp-config")) {
+    await t.test("a change of the ConfigMap is taken by the agents that run", async () => {
+      const agents = ["get", "pods", ...SYSTEM, "-o=name"];
+      const before = await api.kubectl(...agents);
+      assert.match(await podrouterOn(api, "node1", "peers"), /tor1/);
+      await writeFile(peers, peersFile("tor1", "tor2"));
+      await api.kubectl("apply", "-k", copy);
+      const taken = async () => (await podrouterOn(api, "node1", "peers")).includes("tor2");
+      await until("the other peer is there", taken, SLOW, 500);
+      assert.equal(await api.kubectl(...agents), before);
+    });
+  }
 
   await t.test("pods of both machines reach each other and the API server", async () => {
     const [a, b, c] = [
@@ -283,6 +327,25 @@ async function tried(t: TestContext, components: readonly string[]): Promise<voi
     await rolledOut(api);
     await monitor.stop();
     assert.doesNotMatch(monitor.output, /^Deleted 10\.233\..* proto 17/m);
+  });
+
+  await t.test("cleanup leaves nothing on the nodes, and all of it comes again", async () => {
+    await api.kubectl("delete", "-k", copy, "--cascade=foreground", "--timeout=60s");
+    await api.kubectl("apply", "-k", join(copy, "cleanup"));
+    await rolled(api, "podrouter-cleanup");
+    const selector = ["-l", "app.kubernetes.io/name=podrouter-cleanup", "-c", "cleanup"];
+    const told = await api.kubectl("logs", ...SYSTEM, ...selector, "--tail=-1");
+    assert.equal([...told.matchAll(/^Removed:$/gm)].length, MACHINES.length, told);
+    for (const machine of machines.values()) {
+      assert.equal(await machine.exec("ip", "route", "show", "proto", "17"), "");
+      assert.equal(await machine.exec("ipset", "list", "-n"), "");
+      assert.doesNotMatch(await machine.exec("iptables-save"), /kube-bridge|kube-router/);
+      assert.equal(await machine.exec("ls", "/etc/cni/net.d"), "");
+    }
+    await api.kubectl("delete", "-k", join(copy, "cleanup"), "--timeout=60s");
+    await api.kubectl("apply", "-k", copy);
+    await rolledOut(api);
+    await bothReady(api);
   });
 
   await t.test("a deleted Node is withdrawn on the other", async () => {
