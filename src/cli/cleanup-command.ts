@@ -14,13 +14,24 @@ import { printable } from "./table.ts";
 const DESCRIPTION =
   "Removes what podrouter has made on this node: its CNI configuration, leases and socket of its " +
   "own CNI plugin, packet rules, routes, tunnels and what belongs to them, ipsets. Shows first " +
-  "what that is, and asks. Pods of this node are then no longer reached from other nodes. The " +
-  "bridge and the kernel's settings stay.";
+  "what that is, and asks on the terminal; without one it removes nothing unless --yes is given. " +
+  "Pods of this node are then no longer reached from other nodes. What stays: the bridge, the " +
+  "kernel's settings, CNI plugins, and nodes.json (the Nodes last seen) in the agent's --state-dir.";
+
+const HELP = `
+Stop the agent first. For all nodes of a cluster: kubectl apply -k deploy/cleanup
+`;
+
+/** An answer in a pipe may have been meant for another question, or for another list. */
+const NOBODY_TO_ASK =
+  "nothing was removed: there is nobody to ask; --yes goes without " +
+  "(only a terminal is asked, an answer that comes through a pipe is not read)";
 
 export function cleanupCommand(io: CliIo): Command {
   return new Command("cleanup")
     .summary("remove what the agent has made on this machine")
     .description(DESCRIPTION)
+    .addHelpText("after", HELP)
     .addOption(new Option("--yes", "do not ask"))
     .addOption(
       new Option("--cni-conf-file <path>", "the CNI configuration that the agent was told to keep"),
@@ -87,7 +98,7 @@ function confFileOf(io: CliIo, raw: Readonly<Record<string, unknown>>): string {
 async function confirmed(io: CliIo): Promise<boolean> {
   const { stdin } = io;
   if (stdin?.isTTY !== true) {
-    throw new CliError("nothing was removed: there is nobody to ask; --yes goes without", 2);
+    throw new CliError(NOBODY_TO_ASK, 2);
   }
   const prompt = createInterface({ input: stdin, output: io.stdout });
   const answer = await prompt.question("Remove all of this? [y/N] ");

@@ -107,7 +107,7 @@ test("help of run names every flag with its default, in groups", async () => {
 });
 
 test("every command has help with an example or a sentence, and exits 0", async () => {
-  for (const command of ["peers", "rib", "status", "version"]) {
+  for (const command of ["peers", "rib", "status", "cleanup", "version"]) {
     const { code, stdout } = await runCli([command, "--help"]);
     assert.equal(code, 0);
     assert.match(stdout, new RegExp(`^Usage: podrouter ${command}`));

@@ -53,6 +53,7 @@ test("cleanup removes exactly what the agent made", async (t) => {
     assert.equal(alone.status, 2);
     assert.match(alone.stdout, /^To be removed:\n {2}file .*10-kuberouter\.conflist\n/m);
     assert.match(alone.stderr, /there is nobody to ask; --yes goes without/);
+    assert.match(alone.stderr, /an answer that comes through a pipe is not read/);
     const asked = await onTerminal(cluster, file, "n");
     assert.match(asked, /Remove all of this\? \[y\/N\]/);
     assert.match(asked, /Nothing was removed/);
