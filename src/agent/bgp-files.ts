@@ -42,7 +42,8 @@ export class BgpFiles {
 
   /**
    * Reads everything for the first time.
-   * @throws {Error} what is wrong with the configuration file: there is no last good one yet.
+   * @throws {Error} what is wrong with the configuration file, a line for each mistake: there is no
+   * last good one yet.
    */
   async start(): Promise<void> {
     this.#readPasswords();
@@ -66,10 +67,23 @@ export class BgpFiles {
     this.#source?.stop();
   }
 
-  /** Reads everything again, changed or not. */
+  /** Reads everything again, changed or not, and says what of it is not taken. */
   async reload(): Promise<void> {
+    const { log } = this.#deps;
+    const { configFile, bgp } = this.#config;
+    const files = [configFile, bgp.external.passwordsFile].filter((file) => file !== undefined);
+    if (files.length === 0) {
+      log.info({}, "there is no file to read again: --config is not given");
+      return;
+    }
+    log.info({ file: files.join(", ") }, "configuration is read again");
     this.#readPasswords();
     await this.#source?.reload();
+    // Whoever asked for it looks here for the answer, whether or not the same was said before.
+    for (const { severity, message } of this.conditions()) {
+      const level = severity === "error" ? "error" : "warn";
+      log[level]({ reason: message }, "configuration refused");
+    }
   }
 
   /** The last good content of the configuration file. */

@@ -47,10 +47,7 @@ export async function runAgent(config: AgentConfig): Promise<number> {
     log: logger,
     logLinesDropped: logger.dropped,
   });
-  process.on("SIGHUP", () => {
-    logger.info({}, "configuration is read again");
-    void agent.reload();
-  });
+  process.on("SIGHUP", () => void agent.reload());
   const { pid, version: runtime } = process;
   logger.info({ version: VERSION, runtime, pid, codeCache: codeCache() }, "agent starts");
   const ended = await Promise.race([crashed, startFailure(agent, logger), stopped]);
@@ -81,8 +78,8 @@ async function startFailure(agent: Agent, logger: Logger): Promise<1 | 2> {
   try {
     await agent.start();
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    logger.fatal({ reason }, "agent cannot start");
+    const reasons = error instanceof Error ? error.message : String(error);
+    for (const reason of reasons.split("\n")) logger.fatal({ reason }, "agent cannot start");
     const wrong = error instanceof KubeConfigError || error instanceof OverlayUnsupportedError;
     return wrong ? 2 : 1;
   }

@@ -86,3 +86,29 @@ test("passwords of the flags' peers stay in force; without any so far the peers 
   assert.deepEqual(it.passwords(), ["other", "secret"]);
   assert.deepEqual(it.files.conditions(), []);
 });
+
+test("reading again says so, and what is refused each time; or that there is nothing to read", async (t) => {
+  const without = await files(t, () => ({}));
+  await without.files.start();
+  await without.files.reload();
+  assert.equal(without.lines.length, 1);
+  assert.match(without.lines[0]!, /^info .*no file to read again/);
+
+  const it = await files(t, (folder) => ({ config: join(folder, "bgp.yaml") }));
+  const path = join(it.folder, "bgp.yaml");
+  await writeFile(path, "peers: []\n");
+  await it.files.start();
+  await it.files.reload();
+  const again = `info configuration is read again ${path}`;
+  assert.deepEqual(it.lines.splice(0), [again]);
+  await writeFile(path, "peers: x\nnetworks: y\n");
+  for (let time = 0; time < 2; time++) {
+    await it.files.reload();
+    const stays = "the last good configuration stays in force";
+    assert.deepEqual(it.lines.splice(0), [
+      again,
+      `error configuration refused ${path}:1: peers: expected a list, not text; ${stays}`,
+      `error configuration refused ${path}:2: networks: expected a list, not text; ${stays}`,
+    ]);
+  }
+});

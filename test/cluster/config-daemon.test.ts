@@ -65,8 +65,10 @@ async function lab(t: TestContext, password?: string) {
   return {
     folder,
     file,
-    agent: () =>
-      start("us", PODROUTER, "run", `--config=${file}`, socket, `--state-dir=${folder}/state`),
+    agent: (...flags: string[]) => {
+      const own = [`--config=${file}`, socket, `--state-dir=${folder}/state`, ...flags];
+      return start("us", PODROUTER, "run", ...own);
+    },
     client: async (...args: string[]) => (await run(PODROUTER, [...args, socket])).stdout,
     routes: async () => (await ns.ip("us", "route show proto 17")).split("\n").filter(Boolean),
     birdRoutes: async () => (await run("birdc", ["-s", control, "show", "route", "all"])).stdout,
@@ -137,6 +139,20 @@ test("a password: right, wrong and right again", async (t) => {
   const after = /Established = \d+/.exec(await it.client("peers", "tor"))?.[0];
   assert.equal(after, established, "it is the same session");
   assert.ok(!agent.output.includes("s3cret") && !agent.output.includes("wrong"));
+});
+
+test("a wrong file at start is one line for each mistake, in both forms of the log", async (t) => {
+  const it = await lab(t);
+  if (it === undefined) return;
+  await writeFile(it.file, "global: { as: 0 }\npeers: x\n");
+  for (const format of ["json", "text"]) {
+    const agent = it.agent(`--log-format=${format}`);
+    assert.equal(await agent.exited, 1);
+    const said = agent.output.split("\n").filter((line) => line.includes("agent cannot start"));
+    assert.equal(said.length, 2, agent.output);
+    assert.match(said[0]!, /bgp\.yaml:1: global\.as: expected an AS number/);
+    assert.match(said[1]!, /bgp\.yaml:2: peers: expected a list, not text/);
+  }
 });
 
 test("without a file at start, one sentence and exit code 1", async (t) => {
