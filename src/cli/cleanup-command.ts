@@ -16,7 +16,7 @@ const DESCRIPTION =
   "own CNI plugin, packet rules, routes, tunnels and what belongs to them, ipsets. Shows first " +
   "what that is, and asks on the terminal; without one it removes nothing unless --yes is given. " +
   "Pods of this node are then no longer reached from other nodes. What stays: the bridge, the " +
-  "kernel's settings, CNI plugins, and nodes.json (the Nodes last seen) in the agent's --state-dir.";
+  "kernel's settings, CNI plugins, and nodes.json (the Nodes last seen) in the --state-dir.";
 
 const HELP = `
 Stop the agent first. For all nodes of a cluster: kubectl apply -k deploy/cleanup
