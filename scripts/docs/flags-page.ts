@@ -32,7 +32,7 @@ not work out. So after a 2 the command line needs a change, or what its flags re
 | code | when |
 |---|---|
 | 2 | an unknown command or flag, a wrong value, a flag of a part that is not here, a name that several peers have |
-| 2 | a kubeconfig that cannot be read or used, neither kubeconfig nor service account, and no Nodes known from an earlier run |
+| 2 | no kubeconfig or service account that can be read and used, and no Nodes known from an earlier run |
 | 2 | \`--enable-overlay\` on a kernel that lacks what \`--overlay-encap\` asks for |
 | 2 | \`podrouter cleanup\` without a terminal to ask on and without \`--yes\` |
 | 1 | a configuration file (\`--config\`) that is missing or wrong at the start |
