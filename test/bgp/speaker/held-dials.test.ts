@@ -1,0 +1,80 @@
+/** Nobody is dialled while another program may be the speaker of our address; and no longer. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Listener } from "../../../src/bgp/session/transport.ts";
+import type { SpeakerConfig } from "../../../src/bgp/types.ts";
+import type { MemoryHost } from "../../support/memory-network.ts";
+import { ip, type TestNode, World } from "../../support/speakers.ts";
+
+const OWN = { address: ip("192.0.2.1"), port: 179 };
+
+/** Another program that listens there. */
+function occupy(host: MemoryHost, where: SpeakerConfig["listen"][number]): Listener {
+  return host.listen(
+    { ...where, passwords: new Map() },
+    { listening() {}, accepted: () => undefined, failed() {} },
+  );
+}
+
+/** A speaker with one peer that waits to be dialled; `before` is done before it starts. */
+function start(before: (a: TestNode) => void, listen: SpeakerConfig["listen"] = [OWN]) {
+  const world = new World();
+  const a = world.node(OWN.address, { dialsNeedPort: true, listen });
+  before(a);
+  const b = world.node("192.0.2.2");
+  a.peers([b]);
+  b.peers([a], { passive: true });
+  a.speaker.start();
+  b.speaker.start();
+  const standing = () => a.speaker.listening().map(({ listening }) => listening);
+  return { world, a, b, standing };
+}
+
+test("with the port taken nobody is dialled who may have a session with its owner", () => {
+  let owner: Listener | undefined;
+  const { world, a, b, standing } = start(({ host }) => {
+    owner = occupy(host, OWN);
+  });
+  world.advance(60_000);
+  assert.equal(world.network.dials, 0);
+  const { lastError } = a.status(b);
+  assert.equal(lastError?.reason, "not dialled: another program listens on our port 179");
+  owner?.close();
+  world.until(() => a.isUp(b), "session once the port is ours", 6_000);
+  assert.deepEqual(standing(), [true]);
+});
+
+test("who may not listen dials nobody: another one may be the speaker here", () => {
+  const { world, a, b } = start(({ host }) => {
+    host.listenFails = "EACCES";
+  });
+  world.advance(60_000);
+  assert.equal(world.network.dials, 0);
+  const { lastError } = a.status(b);
+  assert.equal(lastError?.reason, "not dialled: not permitted to listen on our port 179");
+  a.host.listenFails = undefined;
+  world.until(() => a.isUp(b), "session once the port is ours", 6_000);
+});
+
+test("a port that is taken elsewhere keeps no peer from being dialled", () => {
+  const elsewhere = [
+    { ...OWN, port: 1790 },
+    { ...OWN, address: ip("198.51.100.1") },
+    { ...OWN, address: ip("2001:db8::1") },
+  ];
+  for (const taken of elsewhere) {
+    const occupied = ({ world }: TestNode) => {
+      occupy(world.network.host(OWN.address, taken.address), taken);
+    };
+    const { world, a, b, standing } = start(occupied, [taken, OWN]);
+    world.until(() => a.isUp(b), "session", 1_000);
+    assert.deepEqual(standing(), [false, true]);
+  }
+});
+
+test("a port that is not wanted any more keeps nobody waiting", () => {
+  const { world, a, b } = start(({ host }) => void occupy(host, OWN));
+  world.advance(60_000);
+  a.speaker.setConfig({ ...a.speaker.config, listen: [{ ...OWN, port: 1790 }] });
+  world.until(() => a.isUp(b), "session", 1_000);
+});
