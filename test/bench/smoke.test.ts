@@ -88,7 +88,7 @@ test("a signal ends it, with all that it started", { timeout: RUN_MS_MAX }, asyn
 
 test("a wrong word is told, and nothing is done", async () => {
   const told = await run(process.execPath, [BENCH, "s99"]);
-  assert.equal(told.status, 1);
-  assert.match(told.stdout, /no scenario s99/);
+  assert.equal(told.status, 2);
+  assert.match(told.stderr, /no scenario s99/);
   assert.match((await run(process.execPath, [BENCH])).stdout, /s1 +S1: a full table/);
 });
