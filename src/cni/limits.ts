@@ -27,7 +27,7 @@ export const RULES_CHECK_MS = 500;
 export const RULES_PERIOD_MS = 60_000;
 /** After a listing comes a rest of so many times its time, but not above RULES_PERIOD_MS. */
 export const RULES_REST_FACTOR = 8;
-/** So many repairs within a period: somebody undoes them. Beyond: a condition, and no more lines. */
+/** So many repairs in a period: somebody undoes them. Beyond: a condition, no more log lines. */
 export const RULES_REPAIRS_MAX = 5;
 /** A run of iptables may take so long. Beyond: it is ended, and tried again later. */
 export const IPTABLES_MS_MAX = 15_000;

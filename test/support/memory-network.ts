@@ -100,8 +100,6 @@ export class MemoryNetwork {
 export class MemoryHost implements Transport {
   readonly network: MemoryNetwork;
   readonly addresses: readonly IpAddress[];
-  /** Errno name with which every listen fails. */
-  listenFails: string | undefined;
   /** False: lost its power; it answers nothing, and its connections know nothing of it. */
   alive = true;
 
@@ -170,8 +168,7 @@ export class MemoryHost implements Transport {
         handler.failed({ code, message: `cannot listen on ${where} (${code})` });
       });
     const entry: ListenEntry = { host: this, handler, passwords: options.passwords };
-    if (this.listenFails !== undefined) fail(this.listenFails);
-    else if (!this.addresses.includes(options.address)) fail("EADDRNOTAVAIL");
+    if (!this.addresses.includes(options.address)) fail("EADDRNOTAVAIL");
     else if (network.listeners.has(key)) fail("EADDRINUSE");
     else {
       network.listeners.set(key, entry);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Listener } from "../../../src/bgp/session/transport.ts";
 import type { SpeakerConfig } from "../../../src/bgp/types.ts";
-import type { MemoryHost } from "../../support/memory-network.ts";
+import { MemoryHost } from "../../support/memory-network.ts";
 import { ip, type TestNode, World } from "../../support/speakers.ts";
 
 const OWN = { address: ip("192.0.2.1"), port: 179 };
@@ -46,13 +46,16 @@ test("with the port taken nobody is dialled who may have a session with its owne
 
 test("who may not listen dials nobody: another one may be the speaker here", () => {
   const { world, a, b } = start(({ host }) => {
-    host.listenFails = "EACCES";
+    host.listen = (_, handler) => {
+      host.defer(() => handler.failed({ code: "EACCES", message: "no" }));
+      return { setPasswords: () => undefined, close() {} };
+    };
   });
   world.advance(60_000);
   assert.equal(world.network.dials, 0);
   const { lastError } = a.status(b);
   assert.equal(lastError?.reason, "not dialled: not permitted to listen on our port 179");
-  a.host.listenFails = undefined;
+  a.host.listen = MemoryHost.prototype.listen;
   world.until(() => a.isUp(b), "session once the port is ours", 6_000);
 });
 
