@@ -45,7 +45,7 @@ export function externalPeers(
   external: ExternalSettings,
   settings: BgpSettings,
 ): readonly PeerConfig[] {
-  const peers = external.peers.length > 0 ? external.peers : annotations.peers;
+  const peers = areFlagged(external) ? external.peers : annotations.peers;
   const exportPolicy = externalExport(annotations, settings);
   const importPolicy = nodeImport(annotations.importReject);
   return peers.map((peer): PeerConfig => {
@@ -86,6 +86,11 @@ export function externalPeers(
   });
 }
 
+/** Peers are given by flag, though perhaps none while their passwords cannot be read. */
+function areFlagged({ peers, passwordsFile }: ExternalSettings): boolean {
+  return peers.length > 0 || passwordsFile !== undefined;
+}
+
 const FAMILIES: readonly IpFamily[] = [4, 6];
 /** Peers named in one condition. Beyond: counted. */
 const NAMED_MAX = 5;
@@ -95,7 +100,7 @@ export function unusedOptions(
   annotations: NodeAnnotations,
   external: ExternalSettings,
 ): readonly Condition[] {
-  if (external.peers.length > 0) return [];
+  if (areFlagged(external)) return [];
   const asked = annotations.peers.filter((peer) => peer.bfd?.enabled === true);
   if (asked.length === 0) return [];
   const names = asked.slice(0, NAMED_MAX).map((peer) => peer.address);

@@ -83,6 +83,9 @@ test("peers of the flags hold for all nodes, and silence the annotation", () => 
     peers.map((peer) => [peer.address, peer.port, peer.multihopTtl, peer.nextHopSelf]),
     [["192.168.50.2", 1179, 5, true]],
   );
+  // Left out while their passwords cannot be had: that is no reason to peer with others.
+  const without = { ...flags, peers: [], passwordsFile: "/etc/podrouter/passwords" };
+  assert.deepEqual(externalPeers(self, values, without, settings), []);
 });
 
 test("without --advertise-pod-cidr nothing goes out", () => {
