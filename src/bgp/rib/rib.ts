@@ -167,8 +167,11 @@ export class Rib {
     this.state.notify(peer);
   }
 
-  /** Changes policies of a peer that is up: its paths are imported and exported anew. */
-  setPeerPolicies(id: PeerId, changes: Partial<RibPeerPolicies>): void {
+  /**
+   * Changes policies of a peer that is up: its paths are imported and exported anew. "exceeded":
+   * it has sent more already than a limit that is lower now.
+   */
+  setPeerPolicies(id: PeerId, changes: Partial<RibPeerPolicies>): PrefixLimitState {
     const peer = this.state.registry.upPeer(id);
     const before = peer.config;
     const config = { ...before, ...changes };
@@ -178,6 +181,9 @@ export class Rib {
     if (kindOf(config) !== kindOf(before)) this.state.walkPaths(peer, PathTask.reexport);
     this.state.reseat(peer);
     this.state.flush();
+    const limit = config.maximumPrefixes?.limit ?? Number.POSITIVE_INFINITY;
+    const isOver = FAMILIES.some((family) => this.ribs[family].adjRibIn(id).received > limit);
+    return isOver ? "exceeded" : this.limitState(peer);
   }
 
   /** Originates exactly these routes: withdraws and announces the difference. */

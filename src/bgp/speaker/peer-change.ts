@@ -1,5 +1,6 @@
 /** What a change of a peer's configuration does to its session: as little as it can. */
 import type { IpAddress } from "../../ip/address.ts";
+import type { RibPeerPolicies } from "../rib/rib-peer.ts";
 import type { PeerConfig } from "../types.ts";
 
 /**
@@ -51,6 +52,12 @@ export function peerChange(before: PeerConfig, after: PeerConfig): PeerChange {
 /** The same, for one setting. */
 export function differs(before: PeerConfig, after: PeerConfig, field: keyof PeerConfig): boolean {
   return !equal(before[field], after[field]);
+}
+
+/** What of a peer's settings the RIB may be given while the session stands. */
+export function policiesOf(config: PeerConfig): RibPeerPolicies {
+  const { routeReflectorClient, nextHopSelf, importPolicy, exportPolicy, maximumPrefixes } = config;
+  return { routeReflectorClient, nextHopSelf, importPolicy, exportPolicy, maximumPrefixes };
 }
 
 function fieldsOf(kind: Kind): readonly (keyof PeerConfig)[] {

@@ -20,7 +20,7 @@ import type {
 } from "../message/types.ts";
 import { UpdateDecoder } from "../message/update-decoder.ts";
 import type { PeerId } from "../rib/peer-table.ts";
-import type { Rib } from "../rib/rib.ts";
+import type { PrefixLimitState, Rib } from "../rib/rib.ts";
 import type { RibPeer } from "../rib/rib-peer.ts";
 import type { SessionServices } from "../session/peer-session.ts";
 import { type EndOrder, PeerSession, type SessionHooks } from "../session/peer-session.ts";
@@ -30,6 +30,7 @@ import { administrativeShutdown, maximumPrefixes } from "./end-orders.ts";
 import { OUTPUT_BATCH_BYTES, STALE_ROUTES_MS } from "./limits.ts";
 import { localIdentity } from "./local-side.ts";
 import { logMalformedUpdate } from "./malformed-log.ts";
+import { differs, policiesOf } from "./peer-change.ts";
 import type { PeerMemory } from "./peer-memory.ts";
 import { StaleRoutes } from "./stale-routes.ts";
 
@@ -164,11 +165,13 @@ export class Peer implements SessionHooks, Task {
       }
       return;
     }
-    if (this.isUp) this.#withId((id) => this.#host.rib.setPeerPolicies(id, policiesOf(config)));
-    if (before.shutdown !== undefined || before.maximumPrefixes !== config.maximumPrefixes) {
+    const newLimit = differs(before, config, "maximumPrefixes");
+    if (before.shutdown !== undefined || newLimit) {
       this.#release();
       this.start(0);
     }
+    if (!this.isUp) return;
+    this.#withId((id) => this.#obey(id, this.#host.rib.setPeerPolicies(id, policiesOf(config))));
   }
 
   /** Ends the session and begins anew with what is configured now. */
@@ -262,12 +265,15 @@ export class Peer implements SessionHooks, Task {
     }
     const limit = this.#host.rib.update(id, update);
     if (update.endOfRib !== undefined) this.#endOfRib(id, update.endOfRib);
-    if (limit === "exceeded") this.#holdDown(id);
-    else if (limit === "warning") {
-      const limits = this.#config.maximumPrefixes;
-      this.#log.warn({ limit: limits?.limit }, "prefix limit nearly reached");
-    }
+    if (limit !== "ok") this.#obey(id, limit);
     return undefined;
+  }
+
+  #obey(id: PeerId, limit: PrefixLimitState): void {
+    if (limit === "exceeded") this.#holdDown(id);
+    if (limit !== "warning") return;
+    const limits = this.#config.maximumPrefixes;
+    this.#log.warn({ limit: limits?.limit }, "prefix limit nearly reached");
   }
 
   routeRefresh({ family, subtype }: RouteRefreshMessage): void {
@@ -388,9 +394,4 @@ export class Peer implements SessionHooks, Task {
   #withId(action: (id: PeerId) => void): void {
     if (this.#id !== undefined) action(this.#id);
   }
-}
-
-function policiesOf(config: PeerConfig) {
-  const { routeReflectorClient, nextHopSelf, importPolicy, exportPolicy, maximumPrefixes } = config;
-  return { routeReflectorClient, nextHopSelf, importPolicy, exportPolicy, maximumPrefixes };
 }

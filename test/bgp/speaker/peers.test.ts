@@ -185,6 +185,33 @@ test("too many prefixes without a restart time: down until the limit or the oper
   }
 });
 
+test("a limit that is lowered below what is there holds at once", () => {
+  const maximumPrefixes = { limit: 9, warningPercent: 80, restartSeconds: 0 };
+  const { world, a, raw, address, config, up } = withRaw({ maximumPrefixes });
+  raw.send(announce(address, 1, 2, 3));
+  world.advance(5);
+  a.speaker.setPeers([{ ...config, maximumPrefixes: { ...maximumPrefixes, limit: 3 } }]);
+  world.advance(5);
+  assert.ok(up(), "as many as are there are allowed");
+  a.speaker.setPeers([{ ...config, maximumPrefixes: { ...maximumPrefixes, limit: 2 } }]);
+  world.advance(5);
+  assert.equal(raw.notification, "6/1");
+  assert.deepEqual(raw.notificationMessage!.data, hex("0001 01 00000002"));
+  assert.equal(a.speaker.peer(address)!.adminState, "prefix-limit");
+});
+
+test("a peer that is held for too many prefixes stays so when other settings change", () => {
+  const maximumPrefixes = { limit: 1, warningPercent: 80, restartSeconds: 0 };
+  const { world, a, raw, address, config } = withRaw({ maximumPrefixes });
+  raw.send(announce(address, 1, 2));
+  world.advance(5);
+  const same = { ...config, maximumPrefixes: { ...maximumPrefixes } };
+  a.speaker.setPeers([{ ...same, nextHopSelf: true }]);
+  world.advance(60_000);
+  assert.equal(raw.connections, 1);
+  assert.equal(a.speaker.peer(address)!.adminState, "prefix-limit");
+});
+
 test("route refresh, both ways", () => {
   const { world, a, raw, address } = withRaw();
   a.originate("10.0.1.0/24");
