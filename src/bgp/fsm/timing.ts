@@ -19,6 +19,12 @@ export const CONNECT_RETRY_MAX_MS = 30_000;
 export const CONNECT_TIMEOUT_MS = 5_000;
 export const IDLE_HOLD_FIRST_MS = 1_000;
 export const IDLE_HOLD_MAX_MS = 120_000;
+/**
+ * The same for a peer that keeps our routes while its connection is away, and we its own: much less
+ * than restart times (90 s by default), and than a restarted peer waits for us before it gives up
+ * the routes that it found in its kernel. A crash loop must not cost what graceful restart saves.
+ */
+export const IDLE_HOLD_GRACEFUL_MAX_MS = 4_000;
 export const FLAP_DECAY_MS = 60_000;
 /** Beyond this the idle hold grows no more: decay must not take hours. */
 export const FLAPS_MAX = 9;
@@ -44,9 +50,9 @@ export function decayedFlaps(state: FsmState, now: number): number {
 }
 
 /** How long to stay in Idle after `flaps` flaps; 0 = not at all. */
-export function idleHoldMs(flaps: number, random: number): number {
+export function idleHoldMs(flaps: number, random: number, maxMs = IDLE_HOLD_MAX_MS): number {
   if (flaps <= 1) return 0;
-  const options = { firstMs: IDLE_HOLD_FIRST_MS, maxMs: IDLE_HOLD_MAX_MS };
+  const options = { firstMs: IDLE_HOLD_FIRST_MS, maxMs };
   return backoffMs(options, flaps - 2, () => random);
 }
 

@@ -7,6 +7,7 @@ import {
   type NotificationMessage,
 } from "../message/types.ts";
 import type { StopOrder } from "./events.ts";
+import { familiesToRetain } from "./graceful-restart.ts";
 import {
   type EndCause,
   type FsmAction,
@@ -20,6 +21,8 @@ import {
   connectTimeoutAt,
   decayedFlaps,
   FLAPS_MAX,
+  IDLE_HOLD_GRACEFUL_MAX_MS,
+  IDLE_HOLD_MAX_MS,
   idleHoldMs,
   OPEN_HOLD_MS,
 } from "./timing.ts";
@@ -93,8 +96,11 @@ export function fallBack(
   const { now, random, settings } = context;
   const counts = isFlap(cause);
   const flaps = Math.min(FLAPS_MAX, decayedFlaps(state, now) + (counts ? 1 : 0));
-  const holdMs = counts ? idleHoldMs(flaps, random) : 0;
   const session = state.name === "Established" ? state.session : undefined;
+  const isLost = cause.kind === "transport" && session !== undefined;
+  const isRestart = isLost && familiesToRetain(session, cause).length > 0;
+  const maxMs = isRestart ? IDLE_HOLD_GRACEFUL_MAX_MS : IDLE_HOLD_MAX_MS;
+  const holdMs = counts ? idleHoldMs(flaps, random, maxMs) : 0;
   const reset = cause.kind === "replaced" || (cause.kind === "sent" && isSendHold(cause.error));
   const actions: FsmAction[] = [
     ...before,

@@ -3,15 +3,27 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { FsmState } from "../../../src/bgp/fsm/state.ts";
 import { step } from "../../../src/bgp/fsm/step.ts";
-import { FLAP_DECAY_MS, IDLE_HOLD_MAX_MS } from "../../../src/bgp/fsm/timing.ts";
-import { context, events, NOW, sampleSession, stateOf } from "./samples.ts";
+import {
+  CONNECT_RETRY_FIRST_MS,
+  FLAP_DECAY_MS,
+  IDLE_HOLD_GRACEFUL_MAX_MS,
+  IDLE_HOLD_MAX_MS,
+} from "../../../src/bgp/fsm/timing.ts";
+import type { NegotiatedSession } from "../../../src/bgp/message/types.ts";
+import { CONVERGED_ABSENT_MS } from "../../../src/bgp/speaker/limits.ts";
+import { context, events, gracefulRestart, NOW, sampleSession, stateOf } from "./samples.ts";
 
 /** Establishes from Active or Idle, stays up for `upMs`, fails; gives the state after it. */
-function flap(state: FsmState, now: number, upMs: number): FsmState {
+function flap(
+  state: FsmState,
+  now: number,
+  upMs: number,
+  session: Partial<NegotiatedSession> = {},
+): FsmState {
   let next: FsmState = { ...state, name: "Active" };
   for (const event of [
     events.tcpConnected,
-    { type: "openReceived", session: sampleSession() } as const,
+    { type: "openReceived", session: sampleSession(session) } as const,
     events.keepaliveReceived,
   ]) {
     next = step(next, event, { ...context, now }).state;
@@ -41,6 +53,18 @@ test("idle hold: nothing at first, then doubling to the limit; Established forgi
     64_000,
     ...Array(4).fill(IDLE_HOLD_MAX_MS),
   ]);
+});
+
+test("a peer in a crash loop whose routes are kept is held off for seconds, not for minutes", () => {
+  let state = stateOf("Active");
+  const holds: number[] = [];
+  for (let i = 0; i < 12; i++) {
+    state = flap(state, NOW, 100, { gracefulRestart });
+    holds.push((state.timers.idleHold ?? NOW + 100) - NOW - 100);
+  }
+  assert.deepEqual(holds, [0, 1000, 2000, ...Array(9).fill(IDLE_HOLD_GRACEFUL_MAX_MS)]);
+  // It dials when the hold is over, or is dialled: long before anybody gives up a route.
+  assert.ok(IDLE_HOLD_GRACEFUL_MAX_MS + 2 * CONNECT_RETRY_FIRST_MS < CONVERGED_ABSENT_MS / 2);
 });
 
 test("staying up forgives one flap a minute", () => {
