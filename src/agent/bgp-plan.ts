@@ -205,12 +205,8 @@ function fromFile(
     ownAddresses,
   };
   const built = buildPeers(loaded.file, defaults, loaded.readSecret);
-  const networks = buildNetworks(loaded.file, ownAddresses);
-  return {
-    peers: built.peers,
-    routes: networks.routes,
-    problems: [...built.problems, ...networks.problems],
-  };
+  const routes = buildNetworks(loaded.file);
+  return { peers: built.peers, routes, problems: built.problems };
 }
 
 /** One peer for each address; earlier lists win. */

@@ -98,7 +98,8 @@ export interface PeerConfig {
 /** A prefix of our own, with what to say about it. */
 export interface OriginatedRoute {
   readonly prefix: Prefix;
-  readonly nextHop: IpAddress;
+  /** Undefined = our own address towards each peer, RFC 4271 §5.1.3. */
+  readonly nextHop: IpAddress | undefined;
   readonly communities: readonly number[];
   readonly med: number | undefined;
 }

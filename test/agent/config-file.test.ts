@@ -103,10 +103,10 @@ test("a full file becomes peers, policies and networks", () => {
   assert.deepEqual(tor2?.families, [4, 6]);
   assert.deepEqual(tor2?.shutdown, { message: "maintenance" });
   assert.deepEqual(tor2?.maximumPrefixes, { limit: 1000, warningPercent: 75, restartSeconds: 0 });
-  const networks = buildNetworks(file, DEFAULTS.ownAddresses);
+  const networks = buildNetworks(file);
   assert.deepEqual(
-    networks.routes.map((route) => `${route.prefix} ${route.nextHop} ${route.med}`),
-    ["10.99.0.0/16 192.0.2.1 undefined", "2001:db8:99::/48 2001:db8::1 5"],
+    networks.map((route) => `${route.prefix} ${route.nextHop} ${route.med}`),
+    ["10.99.0.0/16 undefined undefined", "2001:db8:99::/48 2001:db8::1 5"],
   );
 });
 

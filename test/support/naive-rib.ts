@@ -308,7 +308,7 @@ export class NaiveRib {
     if (
       policySelf ||
       (target.nextHopSelf && !reflected) ||
-      (!target.internal && from !== undefined)
+      (from === undefined ? nextHop === undefined : !target.internal)
     ) {
       nextHop = own ?? (from === undefined ? nextHop : undefined);
     }

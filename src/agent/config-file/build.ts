@@ -175,24 +175,12 @@ function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], un
   return Object.fromEntries(entries) as { [K in keyof T]: Exclude<T[K], undefined> };
 }
 
-/** Networks to announce; without a next hop of their own, our address of that family is it. */
-export function buildNetworks(
-  file: ConfigFile,
-  ownAddresses: readonly IpAddress[],
-): { readonly routes: readonly OriginatedRoute[]; readonly problems: readonly string[] } {
-  const routes: OriginatedRoute[] = [];
-  const problems: string[] = [];
-  for (const network of file.networks) {
-    const family = prefixFamily(network.prefix);
-    const nextHop = network.nextHop ?? ownAddresses.find((own) => familyOf(own) === family);
-    if (nextHop === undefined) {
-      problems.push(
-        `network ${network.prefix} is left out: no nextHop, and no own IPv${family} address`,
-      );
-      continue;
-    }
-    const { prefix, communities, med } = network;
-    routes.push({ prefix, nextHop, communities, med });
-  }
-  return { routes, problems };
+/** Networks to announce; without a next hop of their own, our address towards each peer is it. */
+export function buildNetworks(file: ConfigFile): readonly OriginatedRoute[] {
+  return file.networks.map(({ prefix, nextHop, communities, med }) => ({
+    prefix,
+    nextHop,
+    communities,
+    med,
+  }));
 }

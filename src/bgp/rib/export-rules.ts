@@ -69,10 +69,11 @@ export function exportedNextHop(
 ): IpAddress | undefined {
   const learned = source !== PeerKind.local;
   const reflected = source === PeerKind.client || source === PeerKind.internal;
-  // RFC 4271 §5.1.3: our own routes carry the next hop that they were given; what we learned goes
-  // to an external peer with our own address. RFC 4456 §10: a reflector leaves it alone.
-  const external = options.kind === PeerKind.external && learned;
-  const self = policySelf || external || (options.nextHopSelf && !reflected);
+  // RFC 4271 §5.1.3: our own routes carry the next hop that they were given, or our address; what
+  // we learned goes to an external peer with our own address. RFC 4456 §10: a reflector leaves it
+  // alone.
+  const needed = learned ? options.kind === PeerKind.external : nextHop === undefined;
+  const self = policySelf || needed || (options.nextHopSelf && !reflected);
   const chosen = self ? (options.ownNextHop ?? (learned ? undefined : nextHop)) : nextHop;
   if (chosen === undefined) return undefined;
   const family = familyOf(chosen);

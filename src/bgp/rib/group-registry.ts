@@ -27,6 +27,8 @@ export class GroupRegistry {
   private readonly keys = new Map<UpdateGroup, string>();
   private readonly policyTexts = new WeakMap<Policy, string>();
   private readonly buckets = new UpdateBuckets();
+  /** Families of routes that go to every kind of peer with our address towards it. */
+  private readonly ownAddressed = new Set<RouteFamily>();
 
   /** One for each way to encode; groups take turns. */
   private readonly writers = new Map<string, UpdateWriter>();
@@ -35,6 +37,17 @@ export class GroupRegistry {
     this.core = core;
     this.policies = policies;
     this.limits = limits;
+  }
+
+  /**
+   * From now on there are routes of the family that every kind of peer is told with our address
+   * towards it: peers are to be put into their groups again. False: it was so before. For good:
+   * such a route that comes and goes is not to move the peers each time.
+   */
+  addressOwn(family: RouteFamily): boolean {
+    if (this.ownAddressed.has(family)) return false;
+    this.ownAddressed.add(family);
+    return true;
   }
 
   /** The group that the peer belongs to for the family of `rib`. */
@@ -75,7 +88,8 @@ export class GroupRegistry {
     const kind = kindOf(peer);
     const policy = peer.exportPolicy;
     const identity = kind === PeerKind.external ? peer.localAs : clusterId;
-    const own = usesOwnNextHop(peer, kind) ? (ownNextHop(peer, family) ?? "none") : "";
+    const uses = this.ownAddressed.has(family) || usesOwnNextHop(peer, kind);
+    const own = uses ? (ownNextHop(peer, family) ?? "none") : "";
     const longLived = negotiated.longLivedGracefulRestart !== undefined;
     const text = policy === undefined ? "" : this.policyText(policy);
     const encoding = encodingKey(negotiated);

@@ -162,6 +162,12 @@ export class RibState implements ViewInputs {
     this.notify(peer);
   }
 
+  /** Routes of the family are to go out with our address towards each peer. */
+  addressOwn(family: RouteFamily): void {
+    if (!this.groups.addressOwn(family)) return;
+    for (const peer of this.peers.all()) this.reseat(peer);
+  }
+
   /** Ends a call: does small work at once, announces the rest, says who has what to fetch. */
   flush(): void {
     if (!this.workAnnounced && this.hasWork()) {

@@ -191,6 +191,7 @@ export class Rib {
     for (const family of FAMILIES) this.ribs[family].adjRibIn(LOCAL_PEER).age("refresh");
     for (const route of routes) {
       const family = prefixFamily(route.prefix);
+      if (route.nextHop === undefined) this.state.addressOwn(family);
       this.single.reset(family);
       pushPrefix(this.single, route.prefix);
       const attributes = localAttributes(route);

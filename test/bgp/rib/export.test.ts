@@ -171,6 +171,52 @@ test("own routes: their next hop and MED go to all kinds of peers", () => {
   );
 });
 
+test("own routes without a next hop: our address towards each peer, of every kind", () => {
+  const lab = new RibLab();
+  const kinds = [INTERNAL, CLIENT, EXTERNAL];
+  const peer = (of: LabPeerOptions, own: number, i: number) => {
+    const nextHops = [address(`192.0.${own}.1`), address(`2001:db8:${own}::1`)];
+    const session = { families: [4, 6] as const };
+    return lab.peer(`10.0.${own}.${i + 2}`, { ...of, nextHops, session }).up();
+  };
+  const before = [2, 3].flatMap((own) => kinds.map((of, i) => peer(of, own, i)));
+  const given = { prefix: prefix("10.2.0.0/24"), nextHop: address("192.168.50.50") };
+  const more = { communities: [], med: undefined };
+  lab.rib.originate([{ ...given, ...more }]);
+  for (const one of before) one.receive();
+  const own = ["10.1.0.0/24", "2001:db8:99::/48"].map((text) => prefix(text));
+  const routes = own.map((one) => ({ prefix: one, nextHop: undefined, ...more }));
+  lab.rib.originate([...routes, { ...given, ...more }]);
+  const after = [4].flatMap((link) => kinds.map((of, i) => peer(of, link, i)));
+  const told = [...before, ...after].map((one) => {
+    one.receive();
+    return [...own, given.prefix].map((text) => one.view.get(text)?.nextHop);
+  });
+  const expected = [2, 3, 4].flatMap((link) =>
+    kinds.map(() => [`192.0.${link}.1`, `2001:db8:${link}::1`, "192.168.50.50"]),
+  );
+  assert.deepEqual(told, expected);
+  lab.rib.originate([]);
+  for (const one of [...before, ...after]) {
+    one.receive();
+    assert.deepEqual(one.held(), []);
+  }
+});
+
+test("own routes without a next hop: not told where there is no address of ours", () => {
+  const lab = new RibLab();
+  const session = { families: [4, 6] as const };
+  const peer = lab.peer("10.0.0.2", { nextHops: [address("192.0.2.1")], session }).up();
+  const own = (text: string) => ({ prefix: prefix(text), nextHop: undefined });
+  const more = { communities: [], med: undefined };
+  lab.rib.originate([
+    { ...own("2001:db8::/64"), ...more },
+    { ...own(P), ...more },
+  ]);
+  peer.receive();
+  assert.deepEqual([...peer.view.keys()], [P]);
+});
+
 test("originate applies the difference only", () => {
   const lab = new RibLab();
   const peer = lab.peer("10.0.0.2").up();

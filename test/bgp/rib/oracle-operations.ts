@@ -131,7 +131,7 @@ const originated: fc.Arbitrary<OriginatedRoute[]> = fc
       ...prefixes.map((text) =>
         fc.record({
           prefix: fc.constant(prefix(text)),
-          nextHop: fc.constant(address(text.includes(":") ? "2001:db8::50" : "192.0.2.50")),
+          nextHop: pick([undefined, address(text.includes(":") ? "2001:db8::50" : "192.0.2.50")]),
           communities: pick([[], [0xffffff01]]),
           med: pick([undefined, 30]),
         }),

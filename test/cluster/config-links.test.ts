@@ -1,0 +1,114 @@
+/**
+ * `--config` alone on a machine with two links, a BIRD of another AS on one and of the same AS on
+ * the other: each is told the address of its own link.
+ */
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { Namespaces, namespacesUnavailable } from "../support/namespaces.ts";
+import { requireReal } from "../support/real.ts";
+import { Daemon, hasProgram, run, until } from "../support/shell.ts";
+
+const PODROUTER = join(import.meta.dirname, "..", "..", "bin", "podrouter");
+
+/** Third octet of a link's network, and hextet of its IPv6 one, and the AS of its BIRD. */
+const LINKS = [
+  { link: 2, as: 65001 },
+  { link: 3, as: 64512 },
+  { link: 4, as: 65004 },
+] as const;
+
+const bird = (link: number, as: number) => `router id 192.0.${link}.2;
+protocol device {}
+protocol static { ipv4; route 10.${link}.0.0/16 blackhole; }
+protocol static { ipv6; route 2001:db8:${link}00::/48 blackhole; }
+protocol bgp up {
+  local 192.0.${link}.2 as ${as}; neighbor 192.0.${link}.1 as 64512;
+  connect delay time 1; connect retry time 1; error wait time 1, 2;
+  ipv4 { import all; export where source = RTS_STATIC; };
+  ipv6 { import all; export where source = RTS_STATIC; };
+}`;
+
+const CONFIG = `global: { as: 64512, routerId: 192.0.2.1 }
+policies:
+  - { name: all, default: accept }
+peerGroups:
+  - { name: any, families: [ipv4, ipv6], import: all, export: all }
+peers:
+${LINKS.map(({ link, as }) => `  - { name: p${link}, address: 192.0.${link}.2, remoteAs: ${as}, group: any }`).join("\n")}
+networks:
+  - prefix: 10.99.0.0/24
+  - { prefix: 10.98.0.0/24, nextHop: 192.0.4.77 }
+  - prefix: 2001:db8:9900::/64
+`;
+
+async function lab(t: TestContext) {
+  const reason =
+    (await namespacesUnavailable()) ?? ((await hasProgram("bird")) ? undefined : "no BIRD here");
+  if (!requireReal(t, reason === undefined, reason ?? "")) return undefined;
+  const folder = await mkdtemp(join(tmpdir(), "podrouter-links-"));
+  const ns = new Namespaces();
+  const daemons: Daemon[] = [];
+  t.after(async () => {
+    await Promise.all(daemons.map((daemon) => daemon.stop()));
+    await ns.remove();
+    await rm(folder, { recursive: true });
+  });
+  const start = (namespace: string, program: string, ...args: string[]) => {
+    const daemon = new Daemon(program, "ip", [
+      ...["netns", "exec", ns.name(namespace), program],
+      ...args,
+    ]);
+    daemons.push(daemon);
+    return daemon;
+  };
+  const control = (link: number) => join(folder, `bird${link}.ctl`);
+  await ns.add("us");
+  for (const { link, as } of LINKS) {
+    const other = `bird${link}`;
+    await ns.add(other);
+    await ns.veth("us", `v${link}`, other, "v0");
+    await ns.ip("us", `addr add 192.0.${link}.1/24 dev v${link}`);
+    await ns.ip(other, `addr add 192.0.${link}.2/24 dev v0`);
+    if (link !== 4) await ns.ip("us", `addr add 2001:db8:${link}::1/64 dev v${link} nodad`);
+    await ns.ip(other, `addr add 2001:db8:${link}::2/64 dev v0 nodad`);
+    const file = join(folder, `bird${link}.conf`);
+    await writeFile(file, bird(link, as));
+    start(other, "bird", "-f", "-c", file, "-s", control(link));
+  }
+  const file = join(folder, "bgp.yaml");
+  await writeFile(file, CONFIG);
+  const socket = `--admin-socket=${join(folder, "admin.sock")}`;
+  start("us", PODROUTER, "run", `--config=${file}`, socket, `--state-dir=${folder}/state`);
+  return {
+    client: async (...args: string[]) => (await run(PODROUTER, [...args, socket])).stdout,
+    /** Next hops that the BIRD of the link was told, by prefix. */
+    told: async (link: number) => {
+      const args = ["-s", control(link), "show", "route", "all", "protocol", "up"];
+      const { stdout } = await run("birdc", args);
+      const found = new Map<string, string>();
+      let prefix = "";
+      for (const line of stdout.split("\n")) {
+        prefix = /^([0-9a-f.:]+\/\d+)\s/.exec(line)?.[1] ?? prefix;
+        // BIRD adds a link-local one where it knows one.
+        const nextHop = /BGP\.next_hop: (\S+)/.exec(line)?.[1];
+        if (nextHop !== undefined) found.set(prefix, nextHop);
+      }
+      return found;
+    },
+  };
+}
+
+test("networks without a next hop: each peer is told the address of its own link", async (t) => {
+  const it = await lab(t);
+  if (it === undefined) return;
+  for (const { link } of LINKS) {
+    await until(`BIRD ${link} has ours`, async () => {
+      const told = await it.told(link);
+      return told.get("10.99.0.0/24") === `192.0.${link}.1`;
+    });
+  }
+  assert.equal((await it.told(4)).get("10.98.0.0/24"), "192.0.4.77", "as configured");
+});
