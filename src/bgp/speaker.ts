@@ -377,9 +377,9 @@ export class Speaker {
   #look(): void {
     if (!this.#running || !this.#peersKnown) return;
     const now = this.#services.clock.now();
-    const elapsed = now - this.#startedAt;
-    const capMs = this.#config.deferralSeconds * 1000;
-    if (this.#deferring && !mustDefer(this.#peers.values(), elapsed, capMs)) {
+    const { as, deferralSeconds } = this.#config;
+    const [elapsed, capMs] = [now - this.#startedAt, deferralSeconds * 1000];
+    if (this.#deferring && !mustDefer(this.#peers.values(), as, elapsed, capMs)) {
       this.#deferring = false;
       for (const peer of this.#byRibId.values()) peer.releaseOutput();
     }

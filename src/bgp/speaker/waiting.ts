@@ -3,10 +3,12 @@
  * calls itself converged. Pure functions over what is known of each peer.
  */
 import type { NegotiatedSession, RouteFamily } from "../message/types.ts";
+import type { PeerConfig } from "../types.ts";
 import { CONVERGED_ABSENT_MS, DEFERRAL_ABSENT_MS, NO_END_OF_RIB_MS } from "./limits.ts";
 
 /** What counts of a peer here. */
 export interface WaitingPeer {
+  readonly config: PeerConfig;
   /** Configured to be down, or held down. */
   readonly down: boolean;
   /** Monotonic ms; undefined = not up. */
@@ -17,25 +19,36 @@ export interface WaitingPeer {
 }
 
 /**
- * Whether routes go on being held back, `elapsed` ms after the start: until each peer has sent its
+ * Whether routes go on being held back, `elapsedMs` after the start: until each peer has sent its
  * End-of-RIB, or has not come up in the first seconds, at most for `capMs`. Not waited for: who
  * announces no graceful restart, and who restarted as well.
  * Deviation: RFC 4724 §4.1 defers the selection of routes and waits for absent peers too; here
  * only advertising waits, and absent peers have a short time, so that a dead one holds up nobody.
+ * In a mesh of internal peers without a client nothing waits: what one tells is told to no other
+ * (RFC 4271 §9.2), so what we tell does not depend on it.
  */
-export function mustDefer(peers: Iterable<WaitingPeer>, elapsedMs: number, capMs: number): boolean {
+export function mustDefer(
+  peers: Iterable<WaitingPeer>,
+  ownAs: number,
+  elapsedMs: number,
+  capMs: number,
+): boolean {
   if (elapsedMs >= capMs) return false;
+  let [passesOn, waits] = [false, false];
   for (const peer of peers) {
-    if (peer.down) continue;
-    if (peer.upAt === undefined || peer.negotiated === undefined) {
-      if (elapsedMs < DEFERRAL_ABSENT_MS) return true;
-      continue;
-    }
-    const restart = peer.negotiated.gracefulRestart;
-    if (restart === undefined || restart.restarted) continue;
-    if (!hasAll(peer, peer.negotiated)) return true;
+    const { remoteAs, localAs, routeReflectorClient } = peer.config;
+    passesOn ||= routeReflectorClient || remoteAs !== (localAs ?? ownAs);
+    waits ||= !peer.down && isWaitedFor(peer, elapsedMs);
+    if (passesOn && waits) return true;
   }
   return false;
+}
+
+function isWaitedFor(peer: WaitingPeer, elapsedMs: number): boolean {
+  const { upAt, negotiated } = peer;
+  if (upAt === undefined || negotiated === undefined) return elapsedMs < DEFERRAL_ABSENT_MS;
+  const restart = negotiated.gracefulRestart;
+  return restart !== undefined && !restart.restarted && !hasAll(peer, negotiated);
 }
 
 /** Whether every peer has told its table, or has had its time to come up. */

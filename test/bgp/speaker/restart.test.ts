@@ -191,7 +191,8 @@ test("a restarted speaker waits for its peers' tables before it advertises", () 
     });
     return raw;
   });
-  a.speaker.setPeers(raws.map((raw) => ({ ...a.peerTo(a), address: raw.address })));
+  const client = { ...a.peerTo(a), routeReflectorClient: true };
+  a.speaker.setPeers(raws.map(({ address }) => ({ ...client, address })));
   a.originate(PREFIX_A);
   a.speaker.start();
   world.advance(500);
@@ -203,7 +204,7 @@ test("a restarted speaker waits for its peers' tables before it advertises", () 
   second.send(endOfRib);
   world.advance(5);
   assert.equal(first.names, "OPEN KEEPALIVE UPDATE UPDATE");
-  assert.equal(second.names, "OPEN KEEPALIVE UPDATE UPDATE");
+  assert.equal(second.names, "OPEN KEEPALIVE UPDATE UPDATE UPDATE", "with what is reflected");
 });
 
 test("the wait ends: by its cap, for peers that stay away, for those that promise nothing", () => {
@@ -224,14 +225,25 @@ test("the wait ends: by its cap, for peers that stay away, for those that promis
         ...(capability === undefined ? [] : [capability]),
       ],
     });
-    const peers = [{ ...a.peerTo(a), address }];
-    if (what === "away") peers.push({ ...a.peerTo(a), address: ip("192.0.2.10") });
+    const client = { ...a.peerTo(a), routeReflectorClient: true };
+    const peers = [{ ...client, address }];
+    if (what === "away") peers.push({ ...client, address: ip("192.0.2.10") });
     a.speaker.setPeers(peers);
     a.originate(PREFIX_A);
     a.speaker.start();
     const took = world.until(() => raw.names.includes("UPDATE"), what);
     assert.ok(took >= expected && took <= expected + 600, `${what}: ${took} ms`);
   }
+});
+
+test("a restarted speaker that passes nothing on advertises at once, whoever is away", () => {
+  const { world, a, b } = pair();
+  b.speaker.stop({ notify: false });
+  world.advance(1_000);
+  again(b, a, true, [PREFIX_B]);
+  b.speaker.setPeers([b.peerTo(a), { ...b.peerTo(a), address: ip("192.0.2.77") }]);
+  const took = world.until(() => a.routes().some((line) => !line.includes("stale")), "its route");
+  assert.ok(took < 1_000, `${took} ms`);
 });
 
 test("R and F bits: in the first session after a restart alone, and only in the restart time", () => {
