@@ -125,6 +125,7 @@ export class Agent {
         kernel: new NetlinkKernel(),
         desired: this.#bgp,
         tunnels: this.#overlay.tunnels,
+        onTopology: () => this.#bgp.dialWaiting(),
       },
     );
     this.#sets = new SetController(

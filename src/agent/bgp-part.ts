@@ -94,6 +94,11 @@ export class BgpPart implements DesiredRoutes {
     this.#speaker?.changePeers(put, gone);
   }
 
+  /** Peers may be reached again that could not be: links or addresses of ours are others. */
+  dialWaiting(): void {
+    this.#speaker?.dialWaiting();
+  }
+
   get changed(): number {
     return this.#best?.changed ?? 0;
   }

@@ -108,7 +108,7 @@ export class Speaker {
     this.#listeners = new Listeners(services, {
       accepted: (connection) => this.#accept(connection),
       changed: () => this.#work.schedule(this.#tellPeers),
-      freed: () => this.#dialWaiting(),
+      freed: () => this.dialWaiting(),
     });
   }
 
@@ -297,6 +297,13 @@ export class Speaker {
     return peer.refreshOut();
   }
 
+  /** Dials those who wait for their next dial, spread as at the start: they may be reached now. */
+  dialWaiting(): void {
+    for (const peer of this.#peers.values()) {
+      this.#services.clock.after(this.#startDelay(peer), () => peer.dialNow());
+    }
+  }
+
   /** What the peers see of the speaker. */
   #peerHost(): PeerHost {
     return {
@@ -357,13 +364,6 @@ export class Speaker {
 
   #startDelay(peer: Peer, dials = this.#peers.size): number {
     return dialDelayMs(peer.config, peer.local.routerId, dials, this.#services.random);
-  }
-
-  /** Dials those who wait for their next dial, spread as at the start. */
-  #dialWaiting(): void {
-    for (const peer of this.#peers.values()) {
-      this.#services.clock.after(this.#startDelay(peer), () => peer.dialNow());
-    }
   }
 
   #awaitPeers(): void {

@@ -228,7 +228,7 @@ export class RouteController {
     this.#schedule();
   }
 
-  #observe({ kernel, clock, random }: RouteControllerDeps): KernelObserver {
+  #observe({ kernel, clock, random, onTopology }: RouteControllerDeps): KernelObserver {
     return new KernelObserver(kernel, clock, Math.floor(random() * 2 ** 32), {
       isWanted: (prefix) => this.#agenda.isWanted(prefix),
       onTouched: (id) => {
@@ -236,6 +236,7 @@ export class RouteController {
         this.#touch(id);
       },
       onDoubt: (delayMs) => this.#requestResync(delayMs),
+      onTopology: () => onTopology?.(),
       onOverrun: () => {
         this.#counters.overruns++;
         this.#log.info({}, "kernel events were lost, comparing all routes");

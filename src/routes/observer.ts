@@ -25,6 +25,8 @@ export interface ObserverListener {
   onTouched(id: PrefixId): void;
   /** The view may be wrong: dump again, not before `delayMs` from now. */
   onDoubt(delayMs: number): void;
+  /** An event told of other links or addresses, and they were listed since. */
+  onTopology(): void;
   onOverrun(): void;
   onFailure(error: KernelUnavailableError): void;
 }
@@ -45,6 +47,7 @@ export class KernelObserver implements KernelListener {
   #topology = new Topology([], []);
   /** Events that came during a dump; undefined when none is under way. */
   #held: HeldEvent[] | undefined;
+  #topologyIsOld = false;
   #operationsUnderWay = false;
   #operationsEnded = Number.NEGATIVE_INFINITY;
 
@@ -79,6 +82,8 @@ export class KernelObserver implements KernelListener {
    */
   async dump(): Promise<void> {
     this.#held = [];
+    const wasOld = this.#topologyIsOld;
+    this.#topologyIsOld = false;
     try {
       const { links, addresses } = await this.#kernel.dumpTopology();
       const view = new RouteView(this.#index);
@@ -99,6 +104,7 @@ export class KernelObserver implements KernelListener {
       this.#held = undefined;
       this.#dumped = undefined;
     }
+    if (wasOld) this.#listener.onTopology();
   }
 
   /** Operations of ours were handed to the kernel, or it has answered them. */
@@ -122,12 +128,12 @@ export class KernelObserver implements KernelListener {
 
   onLink(event: LinkEvent): void {
     if (this.#hold({ kind: "link", event })) return;
-    if (this.#topology.linkMatters(event.change, event.link)) this.#listener.onDoubt(0);
+    if (this.#topology.linkMatters(event.change, event.link)) this.#topologyChanged();
   }
 
   onAddress(event: AddressEvent): void {
     if (this.#hold({ kind: "address", event })) return;
-    if (this.#topology.addressMatters(event.change, event.address)) this.#listener.onDoubt(0);
+    if (this.#topology.addressMatters(event.change, event.address)) this.#topologyChanged();
   }
 
   onOverrun(): void {
@@ -137,6 +143,11 @@ export class KernelObserver implements KernelListener {
 
   onFailure(error: KernelUnavailableError): void {
     this.#listener.onFailure(error);
+  }
+
+  #topologyChanged(): void {
+    this.#topologyIsOld = true;
+    this.#listener.onDoubt(0);
   }
 
   #mayBeOld(): boolean {

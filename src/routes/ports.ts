@@ -139,4 +139,9 @@ export interface RouteControllerDeps {
   readonly log: Log;
   /** Called after work that may have changed the status. Must not throw. */
   readonly onChanged?: () => void;
+  /**
+   * Called when links or addresses that matter to routes are others and were looked at: neighbours
+   * may be reached now that were not, or the other way round. Must not throw.
+   */
+  readonly onTopology?: () => void;
 }

@@ -183,10 +183,14 @@ test("a link that goes down and up has its routes again", async () => {
   await h.rest(500);
   assert.deepEqual(h.kernel.ours(), []);
   assert.match(h.messages(), /interface enp1s0 is down/);
+  assert.equal(h.topologies, 1, "it is told once the kernel was looked at");
   h.kernel.setLink(2, true);
   await h.rest(500);
   assert.deepEqual(h.kernel.ours(), lines(viaA));
   assert.deepEqual(h.codes(), []);
+  assert.equal(h.topologies, 2);
+  await h.rest(120_000);
+  assert.equal(h.topologies, 2, "to look again is no news");
 });
 
 test("a link that was down for a moment only, too", async () => {

@@ -65,6 +65,8 @@ export class Harness {
   readonly kernel = new FakeKernel(this.clock);
   readonly desired = new FakeDesired();
   readonly controller: RouteController;
+  /** How often it was told that links or addresses are others. */
+  topologies = 0;
   readonly #dryRun: boolean;
 
   constructor(options: Partial<RouteControllerOptions> = {}, tunnels?: Tunnels) {
@@ -82,6 +84,9 @@ export class Harness {
         clock: this.clock,
         random: () => 0,
         log: silentLog,
+        onTopology: () => {
+          this.topologies++;
+        },
       },
     );
   }

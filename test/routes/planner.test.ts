@@ -89,6 +89,7 @@ const UNHEARD = {
   isWanted: () => true,
   onTouched: () => undefined,
   onDoubt: () => undefined,
+  onTopology: () => undefined,
   onOverrun: () => undefined,
   onFailure: () => undefined,
 };

@@ -14,5 +14,8 @@ export const SHORT_MESSAGE_OCTETS = 64;
 /** Reading goes on behind a chunk that waits and is no longer than this, until the next one. */
 export const PAUSE_OCTETS = 512;
 
+/** A dial that is not answered by then is made anew when the peer may be reached again. */
+export const DIAL_ANSWER_MS = 1_000;
+
 /** Kinds of errors counted by name for a peer; further ones count as "other". */
 export const ERROR_KINDS_MAX = 64;

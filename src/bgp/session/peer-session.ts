@@ -24,6 +24,7 @@ import {
   type RouteRefreshMessage,
 } from "../message/types.ts";
 import type { FsmStateName, PeerConfig } from "../types.ts";
+import { DIAL_ANSWER_MS } from "./limits.ts";
 import { Link, type LinkOwner } from "./link.ts";
 import { coarseTimers, type MachineOwner, MachineRunner } from "./machine-runner.ts";
 import { type ReaderHost, readMessage } from "./message-reader.ts";
@@ -93,6 +94,7 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
   /** The connection that `accept` offers while the machine decides. */
   #offered: Connection | undefined;
   #sentBytes = 0;
+  #dialledAt = 0;
 
   constructor(config: PeerConfig, services: SessionServices, hooks: SessionHooks) {
     this.config = config;
@@ -134,9 +136,11 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
     this.#runner.step({ type: "order", event: { type: "manualStart", delayMs } });
   }
 
-  /** The wait for the next dial, if there is one, is over. */
+  /** The wait for the next dial, or for an answer to one that is not quite new, is over. */
   dialNow(): void {
-    if (this.state !== "Active") return;
+    const { state } = this;
+    const isOld = this.#services.clock.now() - this.#dialledAt >= DIAL_ANSWER_MS;
+    if (state !== "Active" && !(state === "Connect" && isOld)) return;
     this.#runner.step({ type: "order", event: { type: "connectRetryTimerExpires" } });
   }
 
@@ -283,6 +287,7 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
 
   #dial(id: number | undefined): void {
     assert(id !== undefined, "a dial has a number");
+    this.#dialledAt = this.#services.clock.now();
     const { address, port, localAddress } = this.config;
     const link = this.#link(id);
     const policy = socketPolicy(this.config, this.local.as);

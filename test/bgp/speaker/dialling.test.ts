@@ -217,3 +217,22 @@ test("a peer with a wrong AS or our own identifier is told so", () => {
     assert.equal(Object.values(status.errors)[0], 1);
   }
 });
+
+test("after an outage who waits for its next dial, or for an answer, is dialled at once", () => {
+  for (const outageMs of [20_000, 40_000, 61_000, 83_000]) {
+    const world = new World({ seed: outageMs });
+    const a = world.node("192.0.2.1");
+    const b = world.node("192.0.2.2");
+    a.peers([b]);
+    b.peers([a], { passive: true });
+    // A SYN is lost: a dial finds out by its timeout alone.
+    world.network.hosts.delete(b.address);
+    a.speaker.start();
+    b.speaker.start();
+    world.advance(outageMs);
+    world.network.hosts.set(b.address, b.host);
+    a.speaker.dialWaiting();
+    const took = world.until(() => a.isUp(b), `session after ${outageMs} ms`);
+    assert.ok(took < 200, `${took} ms after ${outageMs} ms`);
+  }
+});
