@@ -78,6 +78,8 @@ export interface EndOrder {
   readonly hard: boolean;
 }
 
+const dialledAnew: EndOrder = { error: undefined, reason: "dialled anew", hard: false };
+
 type LinkAction = Extract<
   PeerAction,
   { type: "sendOpen" | "sendKeepalive" | "sendNotification" | "close" }
@@ -136,12 +138,16 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
     this.#runner.step({ type: "order", event: { type: "manualStart", delayMs } });
   }
 
-  /** The wait for the next dial, or for an answer to one that is not quite new, is over. */
+  /**
+   * The wait for the next dial, or for an answer to one that is not quite new, is over; the
+   * back-off begins anew, for a neighbour that can be reached again may take a moment to answer.
+   */
   dialNow(): void {
     const { state } = this;
     const isOld = this.#services.clock.now() - this.#dialledAt >= DIAL_ANSWER_MS;
     if (state !== "Active" && !(state === "Connect" && isOld)) return;
-    this.#runner.step({ type: "order", event: { type: "connectRetryTimerExpires" } });
+    this.stop(dialledAnew);
+    this.start(0);
   }
 
   /** Ends, and stays ended until `start`. */
@@ -322,7 +328,7 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
     const reason = this.#explain(cause);
     // The side of a collision that lost is no failure: the other one stands.
     const stands = ["OpenSent", "OpenConfirm", "Established"].includes(this.state);
-    const matters = session !== undefined || !stands;
+    const matters = session !== undefined || !(stands || cause.kind === "stopped");
     if (matters && cause.kind !== "collision") this.record.failed(reason, cause);
     if (session === undefined) {
       this.#services.log.debug({ reason }, "connection ended");
