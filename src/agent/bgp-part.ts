@@ -5,7 +5,7 @@
 
 import type { Transport } from "../bgp/session/transport.ts";
 import { Speaker } from "../bgp/speaker.ts";
-import type { MissingPeer, PeerStatus, RibPath } from "../bgp/types.ts";
+import type { MissingPeer, PeerStatus, RibPath, WithoutNextHop } from "../bgp/types.ts";
 import type { IpAddress } from "../ip/address.ts";
 import { type NextHopBatch, NO_NEXT_HOPS } from "../ip/next-hop-batch.ts";
 import { hostPrefix, type Prefix } from "../ip/prefix.ts";
@@ -186,16 +186,17 @@ export class BgpPart implements DesiredRoutes {
       found.push({ name: `listen ${address} ${port}`, severity: "error", message: problem });
     }
     const now = this.#deps.clock.now();
-    const peers = this.#speaker?.missingPeers() ?? [];
-    const addresses = new Set(peers.map((peer) => peer.address));
+    const { missing = [], withoutNextHop = [] } = this.#speaker?.troubles() ?? {};
+    const addresses = new Set(missing.map((peer) => peer.address));
     for (const address of this.#downSince.keys()) {
       if (!addresses.has(address)) this.#downSince.delete(address);
     }
-    for (const peer of peers) {
+    for (const peer of missing) {
       const since = this.#downSince.get(peer.address) ?? now;
       this.#downSince.set(peer.address, since);
       if (now - since >= DOWN_MS || peer.adminState === "prefix-limit") found.push(down(peer));
     }
+    found.push(...withoutNextHop.map(lacksNextHop));
     return found;
   }
 
@@ -207,6 +208,16 @@ export class BgpPart implements DesiredRoutes {
 
 function hasTold(peer: PeerStatus): boolean {
   return peer.state === "Established" && peer.families.every((family) => family.endOfRibReceived);
+}
+
+function lacksNextHop({ name, address, family }: WithoutNextHop): Condition {
+  return {
+    name: `next hop IPv${family} ${address}`,
+    severity: "warning",
+    message:
+      `IPv${family} routes are not announced to ${name} (${address}): no IPv${family} address of ` +
+      "ours is known for next hops, neither on the session's interface nor from the configuration",
+  };
 }
 
 function down(peer: MissingPeer): Condition {

@@ -78,10 +78,8 @@ function planAlone(inputs: BgpInputs): BgpPlanned {
     return { ok: false, reason, fault: true };
   }
   const listen = global.listen ?? EVERYWHERE.map((address) => ({ address, port: config.bgp.port }));
-  // The router id is an address of ours by custom: the next hop where we listen on no single one.
-  const own = [...listen.map(({ address }) => address), routerId].filter(
-    (one) => !EVERYWHERE.includes(one),
-  );
+  // Not the router id, which need not be an address of ours.
+  const own = listen.map(({ address }) => address).filter((one) => !EVERYWHERE.includes(one));
   const file = fromFile(loaded, config, own);
   return {
     ok: true,

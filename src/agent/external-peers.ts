@@ -58,6 +58,7 @@ export function externalPeers(
       localAs: undefined,
       localAddress: local,
       nextHops: FAMILIES.flatMap((family) => self.nodeIps[family] ?? []),
+      nextHopsByLink: false,
       passive: false,
       holdSeconds: settings.holdSeconds,
       families: FAMILIES.filter((family) => self.nodeIps[family] !== undefined),

@@ -158,6 +158,7 @@ const MESH_LIMITS = {
 
 /** What is not part of a session between Nodes. */
 const NOTHING_OPTIONAL = {
+  nextHopsByLink: false,
   enhancedRouteRefresh: false,
   extendedMessage: false,
   addPath: "none",

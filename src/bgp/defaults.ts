@@ -44,6 +44,7 @@ export function peerConfig(
     localAs: undefined,
     localAddress: undefined,
     nextHops: [],
+    nextHopsByLink: false,
     passive: false,
     holdSeconds: 90,
     families: [familyOf(told.address)],

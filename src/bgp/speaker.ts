@@ -40,7 +40,7 @@ import { globalsOf } from "./speaker/local-side.ts";
 import { Peer, type PeerHost } from "./speaker/peer.ts";
 import { byAddress, passwordsOf, peerChange } from "./speaker/peer-change.ts";
 import { PeerMemory } from "./speaker/peer-memory.ts";
-import { missingPeers, peerStatus, peerStatuses } from "./speaker/peer-status.ts";
+import { peerStatus, peerStatuses, peerTroubles } from "./speaker/peer-status.ts";
 import { BestChanges, RibWork, taskOf } from "./speaker/rib-tasks.ts";
 import { hasConverged, mustDefer } from "./speaker/waiting.ts";
 import type {
@@ -199,8 +199,8 @@ export class Speaker {
     return peerStatuses(this.#peers.values(), this.#rib);
   }
 
-  missingPeers(): ReturnType<typeof missingPeers> {
-    return missingPeers(this.#peers.values());
+  troubles(): ReturnType<typeof peerTroubles> {
+    return peerTroubles(this.#peers.values(), this.#byRibId, this.#rib);
   }
 
   peer(address: IpAddress): PeerStatus | undefined {

@@ -59,6 +59,8 @@ export interface PeerConfig {
   readonly localAddress: IpAddress | undefined;
   /** Our address of the other family, for next hops of that family; undefined = none known. */
   readonly nextHops: readonly IpAddress[];
+  /** Addresses of the interface that the session runs over go before those of `nextHops`. */
+  readonly nextHopsByLink: boolean;
   /** Wait for the peer to connect, never dial. */
   readonly passive: boolean;
   /** Offered hold time: 0, or 3 to 65535 s. */
@@ -136,6 +138,13 @@ export interface FamilyCounters {
 
 /** A peer that is to be up and is not. */
 export type MissingPeer = Pick<PeerStatus, "name" | "address" | "adminState">;
+
+/** A peer that is not told routes of a family: no address of ours can be their next hop. */
+export interface WithoutNextHop {
+  readonly name: string;
+  readonly address: IpAddress;
+  readonly family: RouteFamily;
+}
 
 /** What `podrouter peers` shows of one neighbour. Times are ms of wall clock. */
 export interface PeerStatus {

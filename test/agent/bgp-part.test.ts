@@ -1,15 +1,21 @@
-/** What the agent says while BGP has nothing to do. */
+/** What the agent says while BGP has nothing to do, or not all that it should have. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BgpPart } from "../../src/agent/bgp-part.ts";
+import { ACCEPT_ALL, peerConfig, speakerConfig } from "../../src/bgp/defaults.ts";
+import { Speaker } from "../../src/bgp/speaker.ts";
 import { parseAddress } from "../../src/ip/address.ts";
+import { prefix } from "../../src/ip/prefix.ts";
+import { silentLog } from "../../src/runtime/log.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { MemoryNetwork } from "../support/memory-network.ts";
 import { recordingLog } from "../support/recording-log.ts";
 
-const part = () => {
-  const clock = new FakeClock();
-  const transport = new MemoryNetwork(clock).host(parseAddress("192.0.2.1")!);
+const US = parseAddress("192.0.2.1")!;
+const TOR = parseAddress("192.0.2.2")!;
+
+const part = (clock = new FakeClock(), network = new MemoryNetwork(clock)) => {
+  const transport = network.host(US);
   const nothing = () => undefined;
   return new BgpPart(
     { clock, transport, log: recordingLog().log, random: () => 0.5 },
@@ -31,4 +37,38 @@ test("what only a change of the configuration can mend is a condition", () => {
   bgp.update({ ok: false, reason: "Node node1 has no usable address yet" });
   assert.equal(bgp.notReady(), "Node node1 has no usable address yet");
   assert.deepEqual(bgp.conditions(), [], "what passes by itself is not");
+});
+
+test("a peer that routes of a family cannot be announced to is a warning that names both", () => {
+  const clock = new FakeClock();
+  const network = new MemoryNetwork(clock);
+  const bgp = part(clock, network);
+  const listening = { address: TOR, port: 179 };
+  const config = speakerConfig({ as: 65001, routerId: TOR, listen: [listening] });
+  const services = { clock, random: () => 0.5, log: silentLog, transport: network.host(TOR) };
+  const tor = new Speaker(services, config);
+  const both = { families: [4, 6] as const, importPolicy: ACCEPT_ALL, exportPolicy: ACCEPT_ALL };
+  tor.setPeers([peerConfig({ address: US, remoteAs: 64512, localAddress: TOR, ...both })]);
+  tor.start();
+  const own = { nextHop: undefined, communities: [], med: undefined };
+  const plan = {
+    speaker: speakerConfig({ as: 64512, routerId: US, listen: [{ address: US, port: 179 }] }),
+    peers: [peerConfig({ name: "tor", address: TOR, remoteAs: 65001, localAddress: US, ...both })],
+    routes: [{ prefix: prefix("2001:db8:99::/64"), ...own }],
+    problems: [],
+    warnings: [],
+    nodePeers: undefined,
+  };
+  bgp.update({ ok: true, plan });
+  clock.advance(30_000);
+  assert.equal(bgp.summary()?.peersUp, 1);
+  assert.deepEqual(bgp.conditions(), [
+    {
+      name: "next hop IPv6 192.0.2.2",
+      severity: "warning",
+      message:
+        "IPv6 routes are not announced to tor (192.0.2.2): no IPv6 address of ours is known for " +
+        "next hops, neither on the session's interface nor from the configuration",
+    },
+  ]);
 });

@@ -82,6 +82,23 @@ test("a Node with IPv6 only: it listens there, and has a router id all the same"
   assert.equal(plan({ addresses: ["fd00::50"], flags }).speaker.routerId, "192.0.2.7");
 });
 
+test("next hops of the other family: the link's, then where we listen, never the router id", () => {
+  const peers = "peers: [{ name: a, address: 192.0.3.2, remoteAs: 1, localAddress: 192.0.3.1 }]";
+  const nextHops = (given: Given) => {
+    const [peer] = plan(given).peers;
+    return [peer?.nextHopsByLink, peer?.nextHops];
+  };
+  const alone = "global: { routerId: 192.0.2.1";
+  assert.deepEqual(nextHops({ file: `${alone} }\n${peers}` }), [true, ["192.0.3.1"]]);
+  const bare = peers.replace(", localAddress: 192.0.3.1", "");
+  assert.deepEqual(nextHops({ file: `${alone} }\n${bare}` }), [true, []]);
+  const listen = "listen: [{ address: 192.0.2.9 }, { address: '2001:db8::9' }]";
+  const given = [true, ["192.0.2.9", "2001:db8::9"]];
+  assert.deepEqual(nextHops({ file: `${alone}, ${listen} }\n${bare}` }), given);
+  const addresses = ["192.0.2.7", "2001:db8::7"];
+  assert.deepEqual(nextHops({ file: bare, addresses }), [true, addresses]);
+});
+
 test("BFD of the annotation is a warning, not a problem", () => {
   const peers = "- remoteip: 192.0.2.9\n  remoteasn: 65001\n  bfd: { enabled: true }\n";
   const annotations = { "kube-router.io/peers": peers };

@@ -103,6 +103,7 @@ test("a session between Nodes is plain: what kube-router offers and nothing more
       multihopTtl: 1,
       bindInterface: undefined,
       routeReflectorClient: false,
+      nextHopsByLink: false,
       nextHopSelf: false,
       importPolicy: nodeImport([]),
       exportPolicy: undefined,

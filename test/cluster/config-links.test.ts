@@ -1,6 +1,6 @@
 /**
- * `--config` alone on a machine with two links, a BIRD of another AS on one and of the same AS on
- * the other: each is told the address of its own link.
+ * `--config` alone on a machine with three links, a BIRD on each: of another AS, of the same, and
+ * of a third where we have IPv4 alone. Each is told the addresses of its own link.
  */
 import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -111,4 +111,25 @@ test("networks without a next hop: each peer is told the address of its own link
     });
   }
   assert.equal((await it.told(4)).get("10.98.0.0/24"), "192.0.4.77", "as configured");
+});
+
+test("IPv6 over IPv4 sessions: the address of the link, or a warning", async (t) => {
+  const it = await lab(t);
+  if (it === undefined) return;
+  for (const link of [2, 3]) {
+    await until(`BIRD ${link} has ours`, async () => {
+      const told = await it.told(link);
+      return told.get("2001:db8:9900::/64") === `2001:db8:${link}::1`;
+    });
+  }
+  await until("the external one is told what we learned", async () => {
+    const told = await it.told(2);
+    return told.get("2001:db8:300::/48") === "2001:db8:2::1";
+  });
+  const said = /IPv6 routes are not announced to p4 \(192\.0\.4\.2\)/;
+  await until("what stays here is said", async () => said.test(await it.client("status")));
+  assert.doesNotMatch(await it.client("status"), /not announced to p[23]/);
+  const told = [...(await it.told(4)).keys()];
+  assert.ok(told.includes("10.99.0.0/24"));
+  assert.ok(!told.some((prefix) => prefix.includes(":")));
 });

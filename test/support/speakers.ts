@@ -65,6 +65,7 @@ export function peerConfig(
     localAs: undefined,
     localAddress,
     nextHops: [],
+    nextHopsByLink: false,
     passive: false,
     holdSeconds: 90,
     families: [4],

@@ -87,6 +87,7 @@ function buildPeer(
     localAs: settings.localAs,
     localAddress: settings.localAddress,
     nextHops: nextHopsByFamily([...own, ...defaults.ownAddresses]),
+    nextHopsByLink: true,
     passive: settings.passive ?? false,
     holdSeconds: settings.holdTime ?? defaults.holdSeconds,
     families,

@@ -5,7 +5,7 @@
  */
 import { PrefixBatch } from "../../ip/prefix-batch.ts";
 import type { AttributeStore } from "./attribute-store.ts";
-import { type ExportOptions, exportedNextHop, mayExport } from "./export-rules.ts";
+import { type ExportOptions, exportedNextHop, goesWithOwn, mayExport } from "./export-rules.ts";
 import type { NextHopTable } from "./next-hop-table.ts";
 import type { PathId, PathStore } from "./path-store.ts";
 import { PeerKind } from "./peer-table.ts";
@@ -21,6 +21,8 @@ export class ExportJudge {
   readonly dependsOnPrefix: boolean;
   /** Nothing may be told, whatever it is. */
   readonly rejectsAll: boolean;
+  /** Something was left out, because there is no address of ours for it to go with. */
+  lacksOwnNextHop = false;
   private readonly options: ExportOptions;
   private readonly table: PrefixTable;
   private readonly paths: PathStore;
@@ -90,7 +92,9 @@ export class ExportJudge {
     const self = policy?.nextHopSelf(outcome) ?? false;
     const known = this.nextHops.address(this.store.nextHop(attributes));
     const nextHop = exportedNextHop(this.options, kind, known, self);
-    return nextHop === undefined ? REJECTED : outcome;
+    if (nextHop !== undefined) return outcome;
+    if (goesWithOwn(this.options, kind, known, self)) this.lacksOwnNextHop = true;
+    return REJECTED;
   }
 
   private ask(

@@ -60,6 +60,22 @@ export function reflects(source: PeerKind, target: PeerKind): boolean {
   return source === PeerKind.client || target === PeerKind.client;
 }
 
+/** Whether our own address is the next hop, where we have one. */
+export function goesWithOwn(
+  options: ExportOptions,
+  source: PeerKind,
+  nextHop: IpAddress | undefined,
+  policySelf: boolean,
+): boolean {
+  const reflected = source === PeerKind.client || source === PeerKind.internal;
+  // RFC 4271 §5.1.3: our own routes carry the next hop that they were given, or our address; what
+  // we learned goes to an external peer with our own address. RFC 4456 §10: a reflector leaves it
+  // alone.
+  const needed =
+    source === PeerKind.local ? nextHop === undefined : options.kind === PeerKind.external;
+  return policySelf || needed || (options.nextHopSelf && !reflected);
+}
+
 /** The next hop that the group is told; undefined when none can be told, so neither the path. */
 export function exportedNextHop(
   options: ExportOptions,
@@ -68,12 +84,7 @@ export function exportedNextHop(
   policySelf: boolean,
 ): IpAddress | undefined {
   const learned = source !== PeerKind.local;
-  const reflected = source === PeerKind.client || source === PeerKind.internal;
-  // RFC 4271 §5.1.3: our own routes carry the next hop that they were given, or our address; what
-  // we learned goes to an external peer with our own address. RFC 4456 §10: a reflector leaves it
-  // alone.
-  const needed = learned ? options.kind === PeerKind.external : nextHop === undefined;
-  const self = policySelf || needed || (options.nextHopSelf && !reflected);
+  const self = goesWithOwn(options, source, nextHop, policySelf);
   const chosen = self ? (options.ownNextHop ?? (learned ? undefined : nextHop)) : nextHop;
   if (chosen === undefined) return undefined;
   const family = familyOf(chosen);

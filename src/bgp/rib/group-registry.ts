@@ -63,6 +63,11 @@ export class GroupRegistry {
     return group;
   }
 
+  /** Groups that something was kept from, because there is no address of ours to go with it. */
+  withoutNextHop(): readonly UpdateGroup[] {
+    return [...this.groups.values()].filter((group) => group.lacksOwnNextHop);
+  }
+
   /** Takes the group out of use when it has no members left. */
   releaseIfEmpty(group: UpdateGroup, rib: FamilyRib): void {
     if (group.members.size > 0) return;

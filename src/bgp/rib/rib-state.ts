@@ -73,7 +73,7 @@ export class RibState implements ViewInputs {
    */
   private readonly emptied: PeerId[] = [];
   private readonly options: RibOptions;
-  private readonly groups: GroupRegistry;
+  readonly groups: GroupRegistry;
   private woken: UpdateGroup[] = [];
   private bestDirty = false;
   private bestAnnounced = false;

@@ -327,6 +327,13 @@ export class Rib {
     this.state.flush();
   }
 
+  /** Peers that routes of a family are kept from, for want of an address of ours as next hop. */
+  withoutNextHop(): readonly { readonly id: PeerId; readonly family: RouteFamily }[] {
+    return this.state.groups.withoutNextHop().flatMap(({ members, options: { family } }) => {
+      return [...members.keys()].map((id) => ({ id, family }));
+    });
+  }
+
   /** Sizes of the tables, for metrics. */
   sizes(): { readonly prefixes: number; readonly paths: number; readonly attributeSets: number } {
     const { 4: ipv4, 6: ipv6 } = this.ribs;

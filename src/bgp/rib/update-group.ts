@@ -191,6 +191,11 @@ export class UpdateGroup {
     return this.parts.encoder.endOfRib();
   }
 
+  /** Something was not told to its members, because there is no address of ours to go with it. */
+  get lacksOwnNextHop(): boolean {
+    return this.parts.judge.lacksOwnNextHop;
+  }
+
   /** Whether the group holds any row. */
   get holdsRows(): boolean {
     return this.out.size > 0 || this.queue.length > 0;

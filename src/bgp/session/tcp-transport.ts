@@ -6,6 +6,7 @@
  */
 import { connect, createServer, type Server, Socket, type SocketConstructorOpts } from "node:net";
 import { familyOf, type IpAddress, parseAddress } from "../../ip/address.ts";
+import { addressesBeside } from "./link-addresses.ts";
 import { SocketReader, socketFd, socketReason, TcpConnection } from "./tcp-connection.ts";
 import {
   applyToSocket,
@@ -39,6 +40,10 @@ export class TcpTransport implements Transport {
 
   listen(options: ListenOptions, handler: ListenHandler): Listener {
     return new TcpListener(options, handler);
+  }
+
+  addressesBeside(own: IpAddress): readonly IpAddress[] {
+    return addressesBeside(own);
   }
 
   defer(callback: () => void): void {

@@ -100,6 +100,11 @@ export interface Listener {
 export interface Transport {
   dial(options: DialOptions, handler: ConnectionHandler): Connection;
   listen(options: ListenOptions, handler: ListenHandler): Listener;
+  /**
+   * Addresses of the interface that has `own`, best first, which others can use as next hops; none
+   * where that is not known. Left out = it never is.
+   */
+  addressesBeside?(own: IpAddress): readonly IpAddress[];
   /** Runs `callback` after all I/O and timers that are due now have had their turn. */
   defer(callback: () => void): void;
 }

@@ -23,6 +23,7 @@ export function holdDials(
       return failedDial(transport, options, handler, `not dialled: ${reason}`);
     },
     listen: (options, handler) => transport.listen(options, handler),
+    addressesBeside: (own) => transport.addressesBeside?.(own) ?? [],
     defer: (callback) => transport.defer(callback),
   };
 }

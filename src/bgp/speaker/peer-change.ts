@@ -27,6 +27,7 @@ const KINDS: Readonly<Record<keyof PeerConfig, Kind>> = {
   localAs: "reset",
   localAddress: "reset",
   nextHops: "reset",
+  nextHopsByLink: "reset",
   holdSeconds: "reset",
   families: "reset",
   gracefulRestart: "reset",

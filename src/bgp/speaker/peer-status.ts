@@ -1,7 +1,8 @@
 /** What `podrouter peers` shows of one neighbour. */
 import { addressFromWord, compareAddresses } from "../../ip/address.ts";
+import type { PeerId } from "../rib/peer-table.ts";
 import type { Rib } from "../rib/rib.ts";
-import type { MissingPeer, PeerStatus } from "../types.ts";
+import type { MissingPeer, PeerStatus, WithoutNextHop } from "../types.ts";
 import type { Peer } from "./peer.ts";
 
 /** Status of all peers in the order of their addresses. */
@@ -49,17 +50,32 @@ export function peerStatus(peer: Peer, rib: Rib): PeerStatus {
   };
 }
 
+/** What is wrong with peers, in no order. */
+export interface PeerTroubles {
+  /** Those that are to be up and are not. */
+  readonly missing: readonly MissingPeer[];
+  readonly withoutNextHop: readonly WithoutNextHop[];
+}
+
 /**
- * Those of the peers that are to be up and are not, in no order. Asked for each second, and then a
- * thousand peers may be away: the whole status of each would be 10 ms.
+ * Asked for each second, and then a thousand peers may be away: the whole status of each would be
+ * 10 ms.
  */
-export function missingPeers(peers: Iterable<Peer>): readonly MissingPeer[] {
+export function peerTroubles(
+  peers: Iterable<Peer>,
+  byRibId: ReadonlyMap<PeerId, Peer>,
+  rib: Rib,
+): PeerTroubles {
   const missing: MissingPeer[] = [];
   for (const peer of peers) {
     if (peer.isUp || adminState(peer) === "down") continue;
     missing.push({ name: peer.config.name, address: peer.address, adminState: adminState(peer) });
   }
-  return missing;
+  const withoutNextHop = rib.withoutNextHop().flatMap(({ id, family }) => {
+    const peer = byRibId.get(id);
+    return peer === undefined ? [] : [{ name: peer.config.name, address: peer.address, family }];
+  });
+  return { missing, withoutNextHop };
 }
 
 function adminState({ config, held }: Peer): PeerStatus["adminState"] {

@@ -30,6 +30,7 @@ import { administrativeShutdown, maximumPrefixes } from "./end-orders.ts";
 import { OUTPUT_BATCH_BYTES, STALE_ROUTES_MS } from "./limits.ts";
 import { localIdentity } from "./local-side.ts";
 import { logMalformedUpdate } from "./malformed-log.ts";
+import { nextHopsOf } from "./next-hops.ts";
 import { differs, policiesOf } from "./peer-change.ts";
 import type { PeerMemory } from "./peer-memory.ts";
 import { StaleRoutes } from "./stale-routes.ts";
@@ -379,7 +380,7 @@ export class Peer implements SessionHooks, Task {
       remoteAs: session.remoteAs,
       remoteRouterId: session.remoteRouterId,
       localAs: this.local.as,
-      nextHops: own === undefined ? config.nextHops : [own, ...config.nextHops],
+      nextHops: nextHopsOf(config, own, session.families, this.#host.services.transport),
       negotiated: session,
       ...policiesOf(config),
     };

@@ -169,6 +169,7 @@ export class Podrouter implements PeerDaemon {
       localAs: undefined,
       localAddress: address(neighbor.localAddress),
       nextHops: neighbor.extendedNextHop ? [] : others.map(address),
+      nextHopsByLink: false,
       passive: neighbor.passive,
       holdSeconds: neighbor.holdSeconds,
       families: neighbor.families,
