@@ -261,5 +261,6 @@ function hopOf({ gateway, interfaceIndex, weight, flags }: NextHop): Hop {
 }
 
 function linkOf({ index, name, flags }: NetlinkLink): Link {
-  return { index, name, up: (flags & LinkFlag.UP) !== 0 };
+  const carrier = (flags & LinkFlag.RUNNING) !== 0;
+  return { index, name, up: (flags & LinkFlag.UP) !== 0, carrier };
 }

@@ -25,7 +25,7 @@ export interface ObserverListener {
   onTouched(id: PrefixId): void;
   /** The view may be wrong: dump again, not before `delayMs` from now. */
   onDoubt(delayMs: number): void;
-  /** An event told of other links or addresses, and they were listed since. */
+  /** Other links or addresses, listed since an event told of them; or a carrier that is back. */
   onTopology(): void;
   onOverrun(): void;
   onFailure(error: KernelUnavailableError): void;
@@ -128,7 +128,9 @@ export class KernelObserver implements KernelListener {
 
   onLink(event: LinkEvent): void {
     if (this.#hold({ kind: "link", event })) return;
-    if (this.#topology.linkMatters(event.change, event.link)) this.#topologyChanged();
+    const { change, link } = event;
+    if (this.#topology.linkMatters(change, link)) this.#topologyChanged();
+    else if (this.#topology.carrierReturned(change, link)) this.#listener.onTopology();
   }
 
   onAddress(event: AddressEvent): void {

@@ -93,6 +93,18 @@ export class Topology {
     return change === "delete" || known === undefined || known.up !== link.up;
   }
 
+  /**
+   * Whether an event that does not matter otherwise says that a link with a subnet has its carrier
+   * again. The routes over it never went; neighbours may answer again.
+   */
+  carrierReturned(change: "new" | "delete", link: Link): boolean {
+    const known = this.#links.get(link.index);
+    if (change === "delete" || known === undefined) return false;
+    this.#links.set(link.index, link);
+    const counts = this.#subnets.some((subnet) => subnet.link === link.index);
+    return counts && known.carrier === false && link.carrier === true;
+  }
+
   /** As {@link linkMatters}, for an address; a renewed lease does not matter. */
   addressMatters(change: "new" | "delete", address: LocalAddress): boolean {
     if (isUncounted(rangeOf(address.subnet))) return false;

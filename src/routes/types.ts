@@ -65,6 +65,8 @@ export interface Link {
   readonly name: string;
   /** Administratively up. A lost carrier does not count: the kernel keeps the routes then. */
   readonly up: boolean;
+  /** Has a carrier; undefined = not known. */
+  readonly carrier?: boolean;
 }
 
 /** Whether a route bears our mark. */

@@ -193,6 +193,24 @@ test("a link that goes down and up has its routes again", async () => {
   assert.equal(h.topologies, 2, "to look again is no news");
 });
 
+test("a carrier that was lost and is back leaves all as it is, and is told", async () => {
+  const h = new Harness();
+  h.want(P1, A);
+  await h.started();
+  await h.rest(5000);
+  const { dumps } = h.kernel;
+  for (let outages = 1; outages < 3; outages++) {
+    h.kernel.setCarrier(2, false);
+    await h.rest(500);
+    assert.equal(h.topologies, outages - 1);
+    h.kernel.setCarrier(2, true);
+    await h.rest(500);
+    assert.equal(h.topologies, outages);
+  }
+  assert.deepEqual(h.kernel.ours(), lines(viaA));
+  assert.equal(h.kernel.dumps, dumps);
+});
+
 test("a link that was down for a moment only, too", async () => {
   const h = new Harness();
   h.want(P1, A);

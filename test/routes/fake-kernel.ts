@@ -184,6 +184,12 @@ export class FakeKernel implements RouteKernel {
     this.#later((listener) => listener.onLink({ change: "new", link }));
   }
 
+  setCarrier(index: number, carrier: boolean): void {
+    this.links = this.links.map((link) => (link.index === index ? { ...link, carrier } : link));
+    const link = this.links.find((entry) => entry.index === index)!;
+    this.#later((listener) => listener.onLink({ change: "new", link }));
+  }
+
   addAddress(entry: LocalAddress): void {
     this.addresses.push(entry);
     this.#later((listener) => listener.onAddress({ change: "new", address: entry }));
