@@ -1,0 +1,72 @@
+/** Links that go and come back, and what is said of it. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { line, route } from "./fake-kernel.ts";
+import { Harness } from "./harness.ts";
+
+const P1 = "10.233.65.0/24";
+const A = "192.168.50.51";
+const VIA_A = [line(route(P1, { via: A }))];
+
+test("a link that goes down and up has its routes again", async () => {
+  const h = new Harness();
+  h.want(P1, A);
+  await h.started();
+  await h.rest(5000);
+  h.kernel.setLink(2, false);
+  await h.rest(500);
+  assert.deepEqual(h.kernel.ours(), []);
+  assert.match(h.messages(), /interface enp1s0 is down/);
+  assert.equal(h.topologies, 1, "it is told once the kernel was looked at");
+  h.kernel.setLink(2, true);
+  await h.rest(500);
+  assert.deepEqual(h.kernel.ours(), VIA_A);
+  assert.deepEqual(h.codes(), []);
+  assert.equal(h.topologies, 2);
+  await h.rest(120_000);
+  assert.equal(h.topologies, 2, "to look again is no news");
+});
+
+test("a carrier that was lost and is back leaves all as it is, and is told", async () => {
+  const h = new Harness();
+  h.want(P1, A);
+  await h.started();
+  await h.rest(5000);
+  const { dumps } = h.kernel;
+  for (let outages = 1; outages < 3; outages++) {
+    h.kernel.setCarrier(2, false);
+    await h.rest(500);
+    assert.equal(h.topologies, outages - 1);
+    h.kernel.setCarrier(2, true);
+    await h.rest(500);
+    assert.equal(h.topologies, outages);
+  }
+  assert.deepEqual(h.kernel.ours(), VIA_A);
+  assert.equal(h.kernel.dumps, dumps);
+});
+
+test("a link that was down for a moment only, too", async () => {
+  const h = new Harness();
+  h.want(P1, A);
+  await h.started();
+  await h.rest(5000);
+  h.kernel.setLink(2, false);
+  h.kernel.setLink(2, true);
+  await h.rest(500);
+  assert.deepEqual(h.kernel.ours(), VIA_A);
+});
+
+test("a link that goes down and up while the kernel is listed", async () => {
+  const h = new Harness();
+  h.want(P1, A);
+  await h.started();
+  await h.rest(5000);
+  h.kernel.dumpMs = 10;
+  h.kernel.duringDump = () => {
+    h.kernel.duringDump = () => undefined;
+    h.kernel.setLink(2, true);
+  };
+  h.kernel.setLink(2, false);
+  await h.rest(1000);
+  assert.deepEqual(h.kernel.ours(), VIA_A);
+});
