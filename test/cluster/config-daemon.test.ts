@@ -1,12 +1,10 @@
 /** `--config` alone: a BGP daemon beside BIRD, whose file is followed while it runs. */
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { Namespaces, namespacesUnavailable } from "../support/namespaces.ts";
-import { requireReal } from "../support/real.ts";
-import { Daemon, hasProgram, run, until } from "../support/shell.ts";
+import { birdLab } from "../support/bird-lab.ts";
+import { run, until } from "../support/shell.ts";
 
 const PODROUTER = join(import.meta.dirname, "..", "..", "bin", "podrouter");
 
@@ -35,17 +33,9 @@ networks:
 `;
 
 async function lab(t: TestContext, password?: string) {
-  const reason =
-    (await namespacesUnavailable()) ?? ((await hasProgram("bird")) ? undefined : "no BIRD here");
-  if (!requireReal(t, reason === undefined, reason ?? "")) return undefined;
-  const folder = await mkdtemp(join(tmpdir(), "podrouter-daemon-"));
-  const ns = new Namespaces();
-  const daemons: Daemon[] = [];
-  t.after(async () => {
-    await Promise.all(daemons.map((daemon) => daemon.stop()));
-    await ns.remove();
-    await rm(folder, { recursive: true });
-  });
+  const made = await birdLab(t);
+  if (made === undefined) return undefined;
+  const { folder, ns, start } = made;
   await ns.add("us");
   await ns.add("bird");
   await ns.veth("us", "v0", "bird", "v0");
@@ -54,12 +44,6 @@ async function lab(t: TestContext, password?: string) {
   const [control, file] = [join(folder, "bird.ctl"), join(folder, "bgp.yaml")];
   const line = password === undefined ? "" : `password "${password}";`;
   await writeFile(join(folder, "bird.conf"), BIRD.replace("PASSWORD", line));
-  const start = (namespace: string, program: string, ...args: string[]) => {
-    const inside = ["netns", "exec", ns.name(namespace), program, ...args];
-    const daemon = new Daemon(program, "ip", inside);
-    daemons.push(daemon);
-    return daemon;
-  };
   start("bird", "bird", "-f", "-c", join(folder, "bird.conf"), "-s", control);
   const socket = `--admin-socket=${join(folder, "admin.sock")}`;
   return {

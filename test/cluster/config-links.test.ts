@@ -3,13 +3,11 @@
  * of a third where we have IPv4 alone. Each is told the addresses of its own link.
  */
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { Namespaces, namespacesUnavailable } from "../support/namespaces.ts";
-import { requireReal } from "../support/real.ts";
-import { Daemon, hasProgram, run, until } from "../support/shell.ts";
+import { birdLab } from "../support/bird-lab.ts";
+import { run, until } from "../support/shell.ts";
 
 const PODROUTER = join(import.meta.dirname, "..", "..", "bin", "podrouter");
 
@@ -45,25 +43,9 @@ networks:
 `;
 
 async function lab(t: TestContext) {
-  const reason =
-    (await namespacesUnavailable()) ?? ((await hasProgram("bird")) ? undefined : "no BIRD here");
-  if (!requireReal(t, reason === undefined, reason ?? "")) return undefined;
-  const folder = await mkdtemp(join(tmpdir(), "podrouter-links-"));
-  const ns = new Namespaces();
-  const daemons: Daemon[] = [];
-  t.after(async () => {
-    await Promise.all(daemons.map((daemon) => daemon.stop()));
-    await ns.remove();
-    await rm(folder, { recursive: true });
-  });
-  const start = (namespace: string, program: string, ...args: string[]) => {
-    const daemon = new Daemon(program, "ip", [
-      ...["netns", "exec", ns.name(namespace), program],
-      ...args,
-    ]);
-    daemons.push(daemon);
-    return daemon;
-  };
+  const made = await birdLab(t);
+  if (made === undefined) return undefined;
+  const { folder, ns, start } = made;
   const control = (link: number) => join(folder, `bird${link}.ctl`);
   await ns.add("us");
   for (const { link, as } of LINKS) {

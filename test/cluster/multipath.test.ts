@@ -6,13 +6,11 @@
  *      ─ v2 ─ two   192.0.2.4/30, fd00:2::/64    and of 2001:db8:1::/64
  */
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { Namespaces, namespacesUnavailable } from "../support/namespaces.ts";
-import { requireReal } from "../support/real.ts";
-import { Daemon, hasProgram, must, run, until } from "../support/shell.ts";
+import { birdLab } from "../support/bird-lab.ts";
+import { must, run, until } from "../support/shell.ts";
 
 const PODROUTER = join(import.meta.dirname, "..", "..", "bin", "podrouter");
 const PREFIX = "198.51.100.0/24";
@@ -51,22 +49,9 @@ ${ROUTERS.map(
 ).join("")}`;
 
 async function lab(t: TestContext) {
-  const reason =
-    (await namespacesUnavailable()) ?? ((await hasProgram("bird")) ? undefined : "no BIRD here");
-  if (!requireReal(t, reason === undefined, reason ?? "")) return undefined;
-  const folder = await mkdtemp(join(tmpdir(), "podrouter-paths-"));
-  const ns = new Namespaces();
-  const daemons: Daemon[] = [];
-  t.after(async () => {
-    await Promise.all(daemons.map((daemon) => daemon.stop()));
-    await ns.remove();
-    await rm(folder, { recursive: true });
-  });
-  const start = (namespace: string, program: string, ...args: string[]) => {
-    daemons.push(
-      new Daemon(program, "ip", ["netns", "exec", ns.name(namespace), program, ...args]),
-    );
-  };
+  const made = await birdLab(t);
+  if (made === undefined) return undefined;
+  const { folder, ns, start } = made;
   const control = (name: string) => join(folder, `${name}.ctl`);
   await ns.add("us");
   for (const router of ROUTERS) {
