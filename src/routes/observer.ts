@@ -82,8 +82,6 @@ export class KernelObserver implements KernelListener {
    */
   async dump(): Promise<void> {
     this.#held = [];
-    const wasOld = this.#topologyIsOld;
-    this.#topologyIsOld = false;
     try {
       const { links, addresses } = await this.#kernel.dumpTopology();
       const view = new RouteView(this.#index);
@@ -94,6 +92,8 @@ export class KernelObserver implements KernelListener {
       const held = this.#held;
       this.#view = view;
       this.#topology = new Topology(links, addresses);
+      if (this.#topologyIsOld) this.#listener.onTopology();
+      this.#topologyIsOld = false;
       this.#held = undefined;
       for (const { kind, event } of held) {
         if (kind === "route") this.onRoute(event);
@@ -104,7 +104,6 @@ export class KernelObserver implements KernelListener {
       this.#held = undefined;
       this.#dumped = undefined;
     }
-    if (wasOld) this.#listener.onTopology();
   }
 
   /** Operations of ours were handed to the kernel, or it has answered them. */
