@@ -8,7 +8,7 @@
  * file's, then the flags' or annotation's, then the Node's; that it was named twice is said.
  */
 import type { OriginatedRoute, PeerConfig, SpeakerConfig } from "../bgp/types.ts";
-import { type IpAddress, parseAddress } from "../ip/address.ts";
+import { type IpAddress, UNSPECIFIED_ADDRESSES } from "../ip/address.ts";
 import { type NodeAnnotations, readNodeAnnotations } from "../k8s/annotations.ts";
 import type { SelfNode, Topology } from "../k8s/topology.ts";
 import type { Condition } from "./conditions.ts";
@@ -56,9 +56,6 @@ export interface BgpInputs {
   readonly restarted: boolean;
 }
 
-/** Where a speaker without Nodes listens unless told: every address. */
-const EVERYWHERE = ["0.0.0.0", "::"].map((text) => parseAddress(text) as IpAddress);
-
 /**
  * Without an own Node nobody is peered and nothing announced: the other Nodes drop us at the same
  * event. As soon as it is back, everything is there again.
@@ -77,9 +74,13 @@ function planAlone(inputs: BgpInputs): BgpPlanned {
     const reason = "global.routerId is needed in the configuration file, or --router-id";
     return { ok: false, reason, fault: true };
   }
-  const listen = global.listen ?? EVERYWHERE.map((address) => ({ address, port: config.bgp.port }));
+  // Everywhere unless told.
+  const listen =
+    global.listen ?? UNSPECIFIED_ADDRESSES.map((address) => ({ address, port: config.bgp.port }));
   // Not the router id, which need not be an address of ours.
-  const own = listen.map(({ address }) => address).filter((one) => !EVERYWHERE.includes(one));
+  const own = listen
+    .map(({ address }) => address)
+    .filter((one) => !UNSPECIFIED_ADDRESSES.includes(one));
   const file = fromFile(loaded, config, own);
   return {
     ok: true,
@@ -106,8 +107,9 @@ function planNode(inputs: BgpInputs, topology: Topology): BgpPlanned {
   const { config, loaded } = inputs;
   const { self } = topology;
   const node = `Node ${config.nodeName}`;
-  if (self === undefined)
+  if (self === undefined) {
     return { ok: false, reason: `${node} is not among the Nodes that are known` };
+  }
   const global = loaded?.file.global;
   const routerId = global?.routerId ?? routerIdOf(self, config.bgp.routerId);
   if (self.primaryAddress === undefined || routerId === undefined) {

@@ -25,6 +25,9 @@ export function parseAddress(text: string): IpAddress | undefined {
   return bytes === undefined ? undefined : addressFromBytes(bytes);
 }
 
+/** `0.0.0.0` and `::`: what listens there does so on all addresses of the family. */
+export const UNSPECIFIED_ADDRESSES: readonly IpAddress[] = ["0.0.0.0", "::"] as IpAddress[];
+
 /** 4 for dotted quads, 6 otherwise. */
 export function familyOf(address: IpAddress): IpFamily {
   return address.includes(":") ? 6 : 4;

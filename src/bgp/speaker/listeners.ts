@@ -1,5 +1,5 @@
 /** The speaker's listeners: as many as configured, tried again while they cannot stand. */
-import { familyOf, type IpAddress, parseAddress } from "../../ip/address.ts";
+import { familyOf, type IpAddress, UNSPECIFIED_ADDRESSES } from "../../ip/address.ts";
 import { backoffMs } from "../../runtime/backoff.ts";
 import type { Clock, Random, Timer } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
@@ -30,9 +30,6 @@ export interface ListenersHost {
   /** Another program had a port that is ours now, or not wanted any more. */
   freed(): void;
 }
-
-/** What stands there stands on all addresses of the family. */
-const ANY: readonly (string | undefined)[] = [parseAddress("0.0.0.0"), parseAddress("::")];
 
 interface Entry {
   readonly where: ListenAddress;
@@ -176,7 +173,9 @@ function covers(
   { address, localAddress }: Pick<DialOptions, "address" | "localAddress">,
 ): boolean {
   if (familyOf(listen) !== familyOf(address)) return false;
-  return localAddress === undefined || listen === localAddress || ANY.includes(listen);
+  return (
+    localAddress === undefined || listen === localAddress || UNSPECIFIED_ADDRESSES.includes(listen)
+  );
 }
 
 function keyOf({ address, port }: ListenAddress): string {
