@@ -250,9 +250,7 @@ export class Speaker {
 
   /** Best routes that changed; gives what removes the listener. */
   onBestChange(listener: (routes: readonly BestRoute[]) => void): () => void {
-    return this.#best.listen((routes) => {
-      if (this.#running) listener(routes);
-    });
+    return this.#best.listen(listener);
   }
 
   /** Best routes in columns; with `onWaiting` changed ones too, see {@link BestChanges.leave}. */
@@ -263,9 +261,7 @@ export class Speaker {
 
   /** Some best route changed; unlike `onBestChange` it costs nothing for each. */
   onTableChange(listener: () => void): () => void {
-    return this.#best.watch(() => {
-      if (this.#running) listener();
-    });
+    return this.#best.watch(listener);
   }
 
   /** Peers whose state changed, or (empty) only that of a listener. */

@@ -75,7 +75,7 @@ export class BestChanges implements Task {
 
   run(deadline: number): boolean {
     if (!this.#running()) return false;
-    for (const listener of this.#tableListeners) listener();
+    this.#tell(this.#tableListeners, undefined);
     while (this.#tellSome()) {
       if (this.#clock.now() >= deadline) return true;
     }
@@ -91,8 +91,13 @@ export class BestChanges implements Task {
     if (this.#onWaiting !== undefined) return false;
     const routes = this.#rib.takeBestChanges(BEST_BATCH_ROUTES);
     if (routes.length === 0) return false;
-    for (const listener of this.#listeners) listener(routes);
+    this.#tell(this.#listeners, routes);
     return true;
+  }
+
+  /** A listener may stop the speaker: the others hear no more then. */
+  #tell<T>(listeners: Iterable<(news: T) => void>, news: T): void {
+    for (const listener of listeners) if (this.#running()) listener(news);
   }
 }
 
