@@ -32,7 +32,7 @@ import { Conditions } from "./conditions.ts";
 import type { AgentConfig } from "./config.ts";
 import { isReady, type ReadinessCheck, waitingFor } from "./health.ts";
 import { HttpPages } from "./http-pages.ts";
-import { type KernelParts, kernelCounts, plannedOf } from "./kernel-parts.ts";
+import { type KernelParts, kernelCounts, kernelSummary } from "./kernel-parts.ts";
 import { readMd5Drops } from "./md5-drops.ts";
 import { MeshMemo } from "./mesh.ts";
 import { Metrics } from "./metrics.ts";
@@ -376,9 +376,8 @@ export class Agent {
         waitingFor: waitingFor(this.#checks),
         conditions: this.#conditions.list(),
         bgp: bgp.summary(),
-        routesInstalled: this.#routes.status().installed,
         overlay: this.#overlay.summary(),
-        ...plannedOf(this.#parts()),
+        ...kernelSummary(this.#parts()),
       }),
       peers: () => bgp.peers(),
       paths: () => bgp.paths(),

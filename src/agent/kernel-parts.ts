@@ -28,10 +28,11 @@ export function kernelCounts({ routes, sets, overlay, pods }: KernelParts): Kern
   };
 }
 
-/** What a dry run holds back. */
-export function plannedOf({ routes, sets, overlay, pods }: KernelParts) {
+/** What is in the kernel, and what a dry run holds back. */
+export function kernelSummary({ routes, sets, overlay, pods }: KernelParts) {
   const others = [...overlay.planned(), ...(pods?.planned() ?? [])];
   return {
+    routesInstalled: routes.installed,
     planned: [
       ...sets.planned.map((line) => `ipset ${line}`),
       ...routes.planned.map((line) => `route ${line}`),
