@@ -6,7 +6,7 @@
  *   npm run bench -- s1 --daemons bird,podrouter
  *   npm run bench -- newer-debian              makes the folder with newer daemons (debootstrap)
  *   npm run bench -- s1 --daemons podrouter --profile FOLDER      a CPU profile of each run
- *   npm run bench -- s1 --daemons podrouter --bundle OTHER.mjs    another build than the checkout's
+ *   npm run bench -- s1 --daemons podrouter --bundle OTHER.cjs    another build than the checkout's
  *   npm run bench -- report                    tables, charts and page again from the JSON files
  *   npm run bench -- --help                    all options
  *
