@@ -12,6 +12,7 @@ export { type Log, type LogFields, silentLog } from "../runtime/log.ts";
 export { systemClock } from "../runtime/system-clock.ts";
 export { ACCEPT_ALL, peerConfig, speakerConfig } from "./defaults.ts";
 export type { Capability, RouteFamily } from "./message/types.ts";
+export { LAST_RESORT, type NextHopMetric } from "./rib/next-hop-table.ts";
 export type {
   Policy,
   PolicyActions,
@@ -31,9 +32,9 @@ export type {
   SocketPolicy,
   Transport,
 } from "./session/transport.ts";
+export type { Underlay } from "./speaker/underlay.ts";
 export {
   type ListenStatus,
-  type NextHopMetric,
   type RibQuery,
   Speaker,
   type SpeakerServices,

@@ -18,7 +18,6 @@ import type { IpAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
-import type { NextHopMetric } from "./rib/next-hop-table.ts";
 import type { PeerId } from "./rib/peer-table.ts";
 import { Rib } from "./rib/rib.ts";
 import type { PathQuery } from "./rib/rib-view.ts";
@@ -42,6 +41,7 @@ import { byAddress, passwordsOf, peerChange } from "./speaker/peer-change.ts";
 import { PeerMemory } from "./speaker/peer-memory.ts";
 import { peerStatus, peerStatuses, peerTroubles } from "./speaker/peer-status.ts";
 import { BestChanges, RibWork, taskOf } from "./speaker/rib-tasks.ts";
+import { NO_UNDERLAY, type Underlay } from "./speaker/underlay.ts";
 import { hasConverged, mustDefer } from "./speaker/waiting.ts";
 import type {
   BestRoute,
@@ -52,13 +52,15 @@ import type {
   SpeakerConfig,
 } from "./types.ts";
 
-export type { ListenStatus, NextHopMetric, PathQuery as RibQuery };
+export type { ListenStatus, PathQuery as RibQuery };
 
 export interface SpeakerServices {
   readonly clock: Clock;
   readonly random: Random;
   readonly transport: Transport;
   readonly log: Log;
+  /** None unless given. */
+  readonly underlay?: Underlay;
 }
 
 export class Speaker {
@@ -102,9 +104,11 @@ export class Speaker {
       onBestDirty: () => this.#best.dirty(this.#work),
       onWork: () => this.#work.schedule(ribWork),
     });
+    const { underlay = NO_UNDERLAY } = services;
+    this.#rib.setNextHopMetric((nextHop) => underlay.nextHopMetric(nextHop));
     const ribWork = new RibWork(this.#rib, clock);
     this.#best = new BestChanges(this.#rib, clock, () => this.#running);
-    this.#host = this.#peerHost();
+    this.#host = this.#peerHost(underlay);
     this.#listeners = new Listeners(services, {
       accepted: (connection) => this.#accept(connection),
       changed: () => this.#work.schedule(this.#tellPeers),
@@ -228,14 +232,10 @@ export class Speaker {
     return this.#rib.sizes();
   }
 
-  /** Where the cost of next hops comes from (IGP metric); all cost 0 until told. */
-  setNextHopMetric(metric: NextHopMetric): void {
-    this.#rib.setNextHopMetric(metric);
-  }
-
-  /** Costs of next hops may have changed. */
-  nextHopsChanged(): void {
+  /** Interfaces, addresses or routes of the machine are others: see {@link Underlay}. */
+  underlayChanged(): void {
     this.#rib.nextHopsChanged();
+    for (const peer of this.#peers.values()) peer.underlayChanged();
   }
 
   /** Listeners, with what keeps one from standing. */
@@ -301,11 +301,12 @@ export class Speaker {
   }
 
   /** What the peers see of the speaker. */
-  #peerHost(): PeerHost {
+  #peerHost(underlay: Underlay): PeerHost {
     return {
       services: this.#services,
       rib: this.#rib,
       memory: new PeerMemory(),
+      underlay,
       config: () => this.#config,
       running: () => this.#running,
       deferring: () => this.#deferring,

@@ -5,6 +5,7 @@
  */
 
 import type { PathAttributes, RouteFamily } from "../../src/bgp/message/types.ts";
+import { LAST_RESORT } from "../../src/bgp/rib/next-hop-table.ts";
 import type { RibPeer } from "../../src/bgp/rib/rib-peer.ts";
 import type { OriginatedRoute } from "../../src/bgp/types.ts";
 import { compareAddresses, familyOf, type IpAddress } from "../../src/ip/address.ts";
@@ -196,6 +197,7 @@ export class NaiveRib {
       left = left.filter((c) => key(c) === lowest);
     };
     if (left.length === 0) return undefined;
+    keep((c) => (this.underlying(c) === LAST_RESORT ? 1 : 0));
     keep((c) => (c.longLived || c.attributes.communities.includes(LLGR_STALE) ? 1 : 0));
     keep((c) => -(c.attributes.localPref ?? 100));
     keep((c) => (c.from === undefined ? 0 : 1));
@@ -210,11 +212,7 @@ export class NaiveRib {
         ),
     );
     keep((c) => (c.from?.internal === true ? 1 : 0));
-    keep((c) =>
-      c.from === undefined || c.attributes.nextHop === undefined
-        ? 0
-        : this.cost(c.attributes.nextHop)!,
-    );
+    keep((c) => this.underlying(c));
     keep((c) => c.attributes.originatorId ?? c.from?.remoteRouterId ?? 0);
     keep((c) => c.attributes.clusterList.length);
     left.sort(
@@ -224,6 +222,10 @@ export class NaiveRib {
           : compareAddresses(a.from.address, b.from.address)) || a.pathId - b.pathId,
     );
     return left[0];
+  }
+
+  private underlying({ from, attributes: { nextHop } }: Candidate): number {
+    return from === undefined || nextHop === undefined ? 0 : this.cost(nextHop)!;
   }
 
   /** Best path of each prefix. */

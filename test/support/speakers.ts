@@ -1,5 +1,6 @@
 /** Speakers on a network in memory, with the settings of a node peering unless told otherwise. */
 
+import { LAST_RESORT } from "../../src/bgp/rib/next-hop-table.ts";
 import { Speaker } from "../../src/bgp/speaker.ts";
 import type {
   OriginatedRoute,
@@ -129,6 +130,8 @@ export class TestNode {
   readonly address: IpAddress;
   host: MemoryHost;
   speaker: Speaker;
+  /** To these no interface leads; the speaker is not told of changes. */
+  readonly unreachable = new Set<IpAddress>();
 
   constructor(world: World, address: IpAddress, changes: Partial<SpeakerConfig>) {
     this.world = world;
@@ -139,7 +142,10 @@ export class TestNode {
 
   make(changes: Partial<SpeakerConfig>): Speaker {
     const { clock, random, log } = this.world;
-    const services = { clock, random, log, transport: this.host };
+    const leadsTo = (other: IpAddress) => !this.unreachable.has(other);
+    const nextHopMetric = (nextHop: IpAddress) => (leadsTo(nextHop) ? 0 : LAST_RESORT);
+    const underlay = { leadsTo, nextHopMetric };
+    const services = { clock, random, log, transport: this.host, underlay };
     return new Speaker(services, speakerConfig(this.address, changes));
   }
 

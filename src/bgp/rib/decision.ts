@@ -7,6 +7,9 @@
  * among those that tie, the lowest of the rest by the steps behind; the order of arrival plays no
  * part. Nothing is stored but the winner: why a path lost is worked out again when asked.
  *
+ * Deviation: a path whose next hop is known to be unreachable may still be chosen where there is
+ * no other, see {@link LAST_RESORT}.
+ *
  * Deviation: the older of two external paths is not preferred (RFC 5004); results are the same
  * after every restart.
  */
@@ -14,28 +17,30 @@ import { compareAddresses, type IpAddress } from "../../ip/address.ts";
 import type { LostReason } from "../types.ts";
 import { CommunityBit } from "./attribute-content.ts";
 import type { AttributeStore } from "./attribute-store.ts";
-import type { NextHopTable } from "./next-hop-table.ts";
+import { LAST_RESORT, type NextHopTable } from "./next-hop-table.ts";
 import { NO_PATH, type PathId, type PathStore, Verdict } from "./path-store.ts";
 import { PeerKind, type PeerTable } from "./peer-table.ts";
 import type { PrefixTable, RowId } from "./prefix-table.ts";
 
 /** The steps. A comparison gives the step that told, negative when the first path is better. */
 const Step = {
-  longLived: 1,
-  localPref: 2,
-  localOrigin: 3,
-  pathLength: 4,
-  origin: 5,
-  med: 6,
-  internal: 7,
-  cost: 8,
-  routerId: 9,
-  clusterLength: 10,
-  address: 11,
-  pathId: 12,
+  reachable: 1,
+  longLived: 2,
+  localPref: 3,
+  localOrigin: 4,
+  pathLength: 5,
+  origin: 6,
+  med: 7,
+  internal: 8,
+  cost: 9,
+  routerId: 10,
+  clusterLength: 11,
+  address: 12,
+  pathId: 13,
 } as const;
 
 const REASONS: readonly LostReason[] = [
+  "next hop unreachable",
   "long-lived stale",
   "lower LOCAL_PREF",
   "local origin",
@@ -216,6 +221,10 @@ export class Decision {
     const store = this.attributes;
     const x = this.paths.attributesOf(a);
     const y = this.paths.attributesOf(b);
+    if (this.nextHops.hasLastResorts) {
+      const unreachable = rank(this.isLastResort(a, x)) - rank(this.isLastResort(b, y));
+      if (unreachable !== 0) return signed(unreachable, Step.reachable);
+    }
     const stale = this.staleRank(a, x) - this.staleRank(b, y);
     if (stale !== 0) return signed(stale, Step.longLived);
     const localPref = store.localPref(y) - store.localPref(x);
@@ -250,6 +259,11 @@ export class Decision {
     const address = this.compareAddress(a, b);
     if (address !== 0) return signed(address, Step.address);
     return signed(this.paths.pathId(a) - this.paths.pathId(b), Step.pathId);
+  }
+
+  private isLastResort(path: PathId, attributes: number): boolean {
+    const cost = this.nextHops.cost(this.attributes.nextHop(attributes));
+    return cost === LAST_RESORT && this.kind(path) !== PeerKind.local;
   }
 
   private staleRank(path: PathId, attributes: number): number {

@@ -4,8 +4,16 @@
  */
 import type { IpAddress } from "../../ip/address.ts";
 
-/** Cost towards a next hop; undefined = unreachable. */
+/** Cost towards a next hop; undefined = unreachable: not used at all. See {@link LAST_RESORT}. */
 export type NextHopMetric = (nextHop: IpAddress) => number | undefined;
+
+/**
+ * The cost of a next hop to which no way leads at the moment. A path by way of it loses against
+ * every path by way of another, before anything else is compared, and is used and passed on where
+ * there is no other: for who only passes routes on need not reach what they lead to, and who does
+ * forward says better that a route cannot be installed than nothing.
+ */
+export const LAST_RESORT = Number.MAX_SAFE_INTEGER;
 
 /** Id of "no next hop": reachable at no cost. Ids of next hops begin at 1. */
 export const NO_NEXT_HOP = 0;
@@ -19,6 +27,8 @@ export class NextHopTable {
   private readonly costs: number[] = [0];
   private readonly free: number[] = [];
   private metric: NextHopMetric = () => 0;
+  /** Next hops in use whose cost is {@link LAST_RESORT}. */
+  private lastResorts = 0;
 
   /** The id of `address`, with one more use. */
   acquire(address: IpAddress | undefined): number {
@@ -29,7 +39,8 @@ export class NextHopTable {
       this.addresses[id] = address;
       this.lists[id] = [address];
       this.uses[id] = 0;
-      this.costs[id] = this.metric(address) ?? Number.POSITIVE_INFINITY;
+      this.costs[id] = 0;
+      this.setCost(id, this.metric(address));
       this.ids.set(address, id);
     }
     this.uses[id] = this.uses[id]! + 1;
@@ -41,6 +52,7 @@ export class NextHopTable {
     const uses = this.uses[id]! - 1;
     this.uses[id] = uses;
     if (uses > 0) return;
+    this.setCost(id, 0);
     this.ids.delete(this.addresses[id]!);
     this.addresses[id] = undefined;
     this.free.push(id);
@@ -61,6 +73,11 @@ export class NextHopTable {
     return this.costs[id]!;
   }
 
+  /** Whether any next hop is a last resort: mostly none is, and none need be asked for. */
+  get hasLastResorts(): boolean {
+    return this.lastResorts > 0;
+  }
+
   setMetric(metric: NextHopMetric): void {
     this.metric = metric;
   }
@@ -71,11 +88,18 @@ export class NextHopTable {
     for (let id = 1; id < this.addresses.length; id++) {
       const address = this.addresses[id];
       if (address === undefined) continue;
-      const cost = this.metric(address) ?? Number.POSITIVE_INFINITY;
-      if (cost === this.costs[id]) continue;
-      this.costs[id] = cost;
-      changed = true;
+      if (this.setCost(id, this.metric(address))) changed = true;
     }
     return changed;
+  }
+
+  /** False: it is as it was. */
+  private setCost(id: number, cost = Number.POSITIVE_INFINITY): boolean {
+    const before = this.costs[id];
+    if (cost === before) return false;
+    if (before === LAST_RESORT) this.lastResorts--;
+    if (cost === LAST_RESORT) this.lastResorts++;
+    this.costs[id] = cost;
+    return true;
   }
 }

@@ -12,6 +12,13 @@ function cease(subcode: number, reason: string, hard: boolean, data?: Uint8Array
 /** Just close, as a restart does: the peer keeps our routes if it can. */
 export const closeSilently: EndOrder = { error: undefined, reason: "stopping", hard: false };
 
+/** Nothing that is said reaches the peer. */
+export const linkLost: EndOrder = {
+  error: undefined,
+  reason: "no interface that is up leads to the peer any more",
+  hard: false,
+};
+
 export const peerDeconfigured = cease(CeaseSubcode.peerDeconfigured, "peer de-configured", true);
 
 export const configurationChanged = cease(

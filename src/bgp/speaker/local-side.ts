@@ -1,10 +1,13 @@
 /** Who we are: to a peer in our OPEN, and to the RIB. */
-import { wordOfAddress } from "../../ip/address.ts";
+import { type IpAddress, wordOfAddress } from "../../ip/address.ts";
 import type { LocalIdentity } from "../fsm/collision.ts";
 import { localCapabilities } from "../message/capabilities.ts";
 import type { LocalSide } from "../message/negotiate.ts";
+import type { NegotiatedSession } from "../message/types.ts";
+import type { RibPeer } from "../rib/rib-peer.ts";
 import type { RibGlobals } from "../rib/rib-state.ts";
 import type { PeerConfig, SpeakerConfig } from "../types.ts";
+import { policiesOf } from "./peer-change.ts";
 
 /** AS and identifier that we present to the peer. */
 export function localIdentity(speaker: SpeakerConfig, peer: PeerConfig): LocalIdentity {
@@ -53,6 +56,26 @@ export function localSide(
     addPath: peer.addPath,
   });
   return { ...identity, holdSeconds: peer.holdSeconds, capabilities };
+}
+
+/** What of a peer, as it came up, the RIB needs. `nextHops`: our own addresses towards it. */
+export function ribPeer(
+  config: PeerConfig,
+  identity: LocalIdentity,
+  session: NegotiatedSession,
+  nextHops: readonly IpAddress[],
+): RibPeer {
+  return {
+    name: config.name,
+    address: config.address,
+    internal: session.internal,
+    remoteAs: session.remoteAs,
+    remoteRouterId: session.remoteRouterId,
+    localAs: identity.as,
+    nextHops,
+    negotiated: session,
+    ...policiesOf(config),
+  };
 }
 
 /** What of the speaker's settings the RIB needs. */

@@ -21,25 +21,27 @@ import type {
 import { UpdateDecoder } from "../message/update-decoder.ts";
 import type { PeerId } from "../rib/peer-table.ts";
 import type { PrefixLimitState, Rib } from "../rib/rib.ts";
-import type { RibPeer } from "../rib/rib-peer.ts";
 import type { SessionServices } from "../session/peer-session.ts";
 import { type EndOrder, PeerSession, type SessionHooks } from "../session/peer-session.ts";
 import type { Task } from "../session/work-queue.ts";
 import type { PeerConfig, SpeakerConfig } from "../types.ts";
-import { administrativeShutdown, maximumPrefixes } from "./end-orders.ts";
-import { OUTPUT_BATCH_BYTES, STALE_ROUTES_MS } from "./limits.ts";
-import { localIdentity } from "./local-side.ts";
+import { administrativeShutdown, linkLost, maximumPrefixes } from "./end-orders.ts";
+import { OUTPUT_BATCH_BYTES, RESET_DELAY_MS } from "./limits.ts";
+import { localIdentity, ribPeer } from "./local-side.ts";
 import { logMalformedUpdate } from "./malformed-log.ts";
 import { nextHopsOf } from "./next-hops.ts";
 import { differs, policiesOf } from "./peer-change.ts";
 import type { PeerMemory } from "./peer-memory.ts";
+import { RefreshRounds } from "./refresh-rounds.ts";
 import { StaleRoutes } from "./stale-routes.ts";
+import type { Underlay } from "./underlay.ts";
 
 /** What the peers of a speaker share. */
 export interface PeerHost {
   readonly services: SessionServices;
   readonly rib: Rib;
   readonly memory: PeerMemory;
+  readonly underlay: Underlay;
   config(): SpeakerConfig;
   /** Sessions may begin. */
   running(): boolean;
@@ -75,7 +77,9 @@ export class Peer implements SessionHooks, Task {
   #everUp = false;
   #removed = false;
   #holdTimer: Timer | undefined;
-  readonly #refreshTimers = new Map<RouteFamily, Timer>();
+  readonly #refreshRounds: RefreshRounds;
+  /** When the session came up a link led to the peer, and it stands right beside us. */
+  #hasLink = false;
 
   constructor(config: PeerConfig, host: PeerHost) {
     this.#config = config;
@@ -88,6 +92,9 @@ export class Peer implements SessionHooks, Task {
       sweep: (family) => this.#withId((id) => host.rib.sweepStale(id, family)),
       emptied: () => this.#bind(undefined),
     });
+    this.#refreshRounds = new RefreshRounds(host.services.clock, (family) =>
+      this.#withId((id) => host.rib.endRefresh(id, family)),
+    );
   }
 
   get address(): IpAddress {
@@ -132,6 +139,16 @@ export class Peer implements SessionHooks, Task {
   /** Dials at once if the next dial is waited for. */
   dialNow(): void {
     if (!this.#config.passive) this.session.dialNow();
+  }
+
+  /**
+   * An external peer on a link that is down cannot be reached: its session ends now, and not when
+   * its hold timer does. Its routes go, even if it announced graceful restart, for nothing forwards
+   * by way of it.
+   */
+  underlayChanged(): void {
+    if (!this.#hasLink || this.#host.underlay.leadsTo(this.address)) return;
+    this.reset(linkLost, RESET_DELAY_MS);
   }
 
   /** Ends the session for good; with `removed` its routes go at once. */
@@ -240,8 +257,12 @@ export class Peer implements SessionHooks, Task {
     this.upAt = services.clock.now();
     this.endOfRib.clear();
     this.heardKeepalive = false;
+    const direct = !session.internal && this.#config.multihopTtl === 1;
+    this.#hasLink = direct && this.#host.underlay.leadsTo(this.address);
     this.#decoder = new UpdateDecoder(session, { memory: memory.decoder });
-    const id = rib.peerUp(this.#ribPeer(session));
+    const own = this.#config.localAddress ?? this.session.connection?.localAddress;
+    const nextHops = nextHopsOf(this.#config, own, session.families, services.transport);
+    const id = rib.peerUp(ribPeer(this.#config, this.local, session, nextHops));
     this.#bind(id);
     this.#stale.peerReturned(familiesStillForwarded(session));
     if (this.#host.deferring()) rib.holdOutput(id, true);
@@ -284,7 +305,7 @@ export class Peer implements SessionHooks, Task {
     // RFC 7313 §5: other subtypes without the capability are ignored.
     if (!session.enhancedRouteRefresh) return;
     if (subtype === RefreshSubtype.begin) this.#beginRefresh(session, family);
-    if (subtype === RefreshSubtype.end) this.#endRefresh(family);
+    if (subtype === RefreshSubtype.end) this.#refreshRounds.end(family);
   }
 
   keepalive(): void {
@@ -297,10 +318,10 @@ export class Peer implements SessionHooks, Task {
     const { rib, services } = this.#host;
     const retained = this.#removed ? [] : familiesToRetain(session, cause);
     this.upAt = undefined;
+    this.#hasLink = false;
     this.#decoder = undefined;
     services.work.remove(this);
-    for (const timer of this.#refreshTimers.values()) timer.cancel();
-    this.#refreshTimers.clear();
+    this.#refreshRounds.cancel();
     this.#withId((id) => rib.peerDown(id, { retainStale: retained.map(({ family }) => family) }));
     this.#stale.peerLeft(retained);
     if (retained.length === 0) this.#bind(undefined);
@@ -335,18 +356,7 @@ export class Peer implements SessionHooks, Task {
       return;
     }
     this.#withId((id) => this.#host.rib.beginRefresh(id, family));
-    this.#refreshTimers.get(family)?.cancel();
-    // RFC 7313 §4: an upper bound for a peer that never ends what it began.
-    const timer = this.#host.services.clock.after(STALE_ROUTES_MS, () => this.#endRefresh(family));
-    this.#refreshTimers.set(family, timer);
-  }
-
-  #endRefresh(family: RouteFamily): void {
-    const timer = this.#refreshTimers.get(family);
-    if (timer === undefined) return;
-    timer.cancel();
-    this.#refreshTimers.delete(family);
-    this.#withId((id) => this.#host.rib.endRefresh(id, family));
+    this.#refreshRounds.begin(family);
   }
 
   /** RFC 4271 §6.7: too many prefixes. */
@@ -368,22 +378,6 @@ export class Peer implements SessionHooks, Task {
     this.held = false;
     this.#holdTimer?.cancel();
     this.#holdTimer = undefined;
-  }
-
-  #ribPeer(session: NegotiatedSession): RibPeer {
-    const config = this.#config;
-    const own = config.localAddress ?? this.session.connection?.localAddress;
-    return {
-      name: config.name,
-      address: config.address,
-      internal: session.internal,
-      remoteAs: session.remoteAs,
-      remoteRouterId: session.remoteRouterId,
-      localAs: this.local.as,
-      nextHops: nextHopsOf(config, own, session.families, this.#host.services.transport),
-      negotiated: session,
-      ...policiesOf(config),
-    };
   }
 
   #bind(id: PeerId | undefined): void {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { PathAttributes } from "../../../src/bgp/message/types.ts";
+import { LAST_RESORT } from "../../../src/bgp/rib/next-hop-table.ts";
 import type { LostReason } from "../../../src/bgp/types.ts";
 import { prefix } from "../../../src/ip/prefix.ts";
 import { address, type LabPeerOptions, RibLab, route } from "../../support/rib-lab.ts";
@@ -270,6 +271,50 @@ test("next hops: unreachable ones are not used, and costs may change", () => {
   lab.rib.nextHopsChanged();
   assert.equal(lab.rib.lookupBest(prefix(P)), undefined);
   assert.deepEqual(lab.rib.takeBestChanges(10), [{ prefix: P, nextHops: [], stale: false }]);
+});
+
+test("next hops of the last resort: any other is better, and alone they are used", () => {
+  const lab = new RibLab({ consumer: true });
+  const a = lab.peer("10.0.0.2").up();
+  const b = lab.peer("10.0.0.3").up();
+  const gone = new Set<string>();
+  lab.rib.setNextHopMetric((nextHop) => (gone.has(nextHop) ? LAST_RESORT : 0));
+  a.announce([P], route({ localPref: 200 }));
+  b.announce([P], route({ nextHop: address("192.0.2.2"), communities: [STALE] }));
+  const changed = (...hops: string[]) => {
+    gone.clear();
+    for (const hop of hops) gone.add(hop);
+    lab.rib.nextHopsChanged();
+    return lab.rib.takeBestChanges(10).map(({ nextHops }) => nextHops);
+  };
+  const look = () => [...lab.rib.paths({ view: "loc" })].map((p) => [p.nextHop, p.valid, p.lost]);
+  assert.deepEqual(changed(), [["192.0.2.1"]]);
+  assert.deepEqual(changed("192.0.2.1"), [["192.0.2.2"]]);
+  assert.deepEqual(look(), [
+    ["192.0.2.2", true, undefined],
+    ["192.0.2.1", true, "next hop unreachable"],
+  ]);
+  // Both: as if none were, and what is installed is not taken away.
+  assert.deepEqual(changed("192.0.2.1", "192.0.2.2"), [["192.0.2.1"]]);
+  assert.deepEqual(changed("192.0.2.2"), []);
+  b.announce([P], route({ nextHop: address("192.0.2.2"), localPref: 300 }));
+  assert.deepEqual(changed("192.0.2.2"), []);
+  assert.deepEqual(changed(), [["192.0.2.2"]]);
+});
+
+test("next hops of the last resort take no part in multipath", () => {
+  const lab = new RibLab({ consumer: true, maximumPaths: 4 });
+  const hops = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
+  let gone = "192.0.2.2";
+  lab.rib.setNextHopMetric((nextHop) => (nextHop === gone ? LAST_RESORT : 0));
+  hops.forEach((hop, i) => {
+    const peer = lab.peer(`10.0.0.${i + 2}`).up();
+    peer.announce([P], route({ nextHop: address(hop) }));
+  });
+  assert.deepEqual(lab.rib.lookupBest(prefix(P))!.nextHops, ["192.0.2.1", "192.0.2.3"]);
+  gone = "";
+  lab.rib.nextHopsChanged();
+  assert.deepEqual(lab.rib.lookupBest(prefix(P))!.nextHops, hops);
 });
 
 function permutations(items: readonly number[]): number[][] {

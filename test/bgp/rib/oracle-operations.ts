@@ -1,6 +1,7 @@
 /** What can happen to a RIB, drawn at random: peers of all kinds, routes, policies, operations. */
 import fc from "fast-check";
 import type { PathAttributes, RouteFamily } from "../../../src/bgp/message/types.ts";
+import { LAST_RESORT } from "../../../src/bgp/rib/next-hop-table.ts";
 import type { Policy } from "../../../src/bgp/rib/policy-types.ts";
 import type { OriginatedRoute } from "../../../src/bgp/types.ts";
 import { prefix } from "../../../src/ip/prefix.ts";
@@ -165,6 +166,8 @@ export type Operation =
   | { readonly kind: "cluster"; readonly id: number }
   | { readonly kind: "work" | "take"; readonly budget: number };
 
+const COSTS = [undefined, 0, 1, 2, LAST_RESORT];
+
 export const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("up" as const), peer: peerIndex }) },
   {
@@ -216,7 +219,7 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
   fc.record({ kind: fc.constant("originate" as const), routes: originated }),
   fc.record({
     kind: fc.constant("costs" as const),
-    costs: fc.tuple(...NEXT_HOPS.map(() => pick<number | undefined>([undefined, 0, 1, 2]))),
+    costs: fc.tuple(...NEXT_HOPS.map(() => pick<number | undefined>(COSTS))),
   }),
   fc.record({ kind: fc.constant("cluster" as const), id: pick([ROUTER_ID, 1, 2]) }),
   fc.record({ kind: pick(["work", "take"] as const), budget: fc.nat(3) }),
