@@ -42,6 +42,7 @@ import type { NodePeers } from "./node-peers.ts";
 import { OverlayPart } from "./overlay-part.ts";
 import { PodsPart } from "./pods-part.ts";
 import { lookAround } from "./surroundings.ts";
+import { MachineUnderlay } from "./underlay.ts";
 import { VERSION } from "./version.ts";
 
 /** How often the parts are asked what is wrong, and how soon after a change of the Nodes. */
@@ -87,6 +88,7 @@ export class Agent {
   /** Undefined = the peers are planned as a whole. */
   #nodePeers: NodePeers | undefined;
   #adopted = 0;
+  readonly #underlay = new MachineUnderlay(() => this.#overlay.tunnels);
   /** The kernel was looked at: it is known whether routes of an earlier run are there. */
   #looked = false;
   #refresh: Timer | undefined;
@@ -101,7 +103,7 @@ export class Agent {
     this.#startedAt = clock.wall();
     this.#conditions = new Conditions({ clock, log });
     this.#bgp = new BgpPart(
-      { ...part("bgp"), transport: new TcpTransport() },
+      { ...part("bgp"), transport: new TcpTransport(), underlay: this.#underlay },
       {
         // A dry run looks at the whole table when it has come to rest.
         onChangesWait: config.dryRun ? undefined : () => this.#routes.changesWait(),
@@ -112,7 +114,10 @@ export class Agent {
     this.#overlay = new OverlayPart(config, {
       ...part("overlay"),
       settled: () => this.#routes.settled(),
-      onWays: (nextHops) => this.#routes.tunnelsChanged(nextHops),
+      onWays: (nextHops) => {
+        this.#routes.tunnelsChanged(nextHops);
+        this.#bgp.underlayChanged(false);
+      },
     });
     this.#routes = new RouteController(
       {
@@ -125,7 +130,10 @@ export class Agent {
         kernel: new NetlinkKernel(),
         desired: this.#bgp,
         tunnels: this.#overlay.tunnels,
-        onTopology: () => this.#bgp.dialWaiting(),
+        onTopology: (topology, news) => {
+          this.#underlay.topology = topology;
+          this.#bgp.underlayChanged(news);
+        },
       },
     );
     this.#sets = new SetController(

@@ -3,15 +3,12 @@
  * and shows its best routes to the routes' controller as what is wanted in the kernel.
  */
 
-import type { Transport } from "../bgp/session/transport.ts";
-import { Speaker } from "../bgp/speaker.ts";
+import { Speaker, type SpeakerServices } from "../bgp/speaker.ts";
 import type { MissingPeer, PeerStatus, RibPath, WithoutNextHop } from "../bgp/types.ts";
 import type { IpAddress } from "../ip/address.ts";
 import { type NextHopBatch, NO_NEXT_HOPS } from "../ip/next-hop-batch.ts";
 import { hostPrefix, type Prefix } from "../ip/prefix.ts";
 import type { DesiredRoutes } from "../routes/ports.ts";
-import type { Clock, Random } from "../runtime/clock.ts";
-import type { Log } from "../runtime/log.ts";
 import type { BgpSummary } from "./admin-protocol.ts";
 import type { BgpPlanned } from "./bgp-plan.ts";
 import type { Condition } from "./conditions.ts";
@@ -19,13 +16,6 @@ import type { PeersChange } from "./node-peers.ts";
 
 /** A session that is not up this long after it was asked for, or lost, is a condition. */
 const DOWN_MS = 20_000;
-
-export interface BgpPartDeps {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly transport: Transport;
-}
 
 export interface BgpPartEvents {
   /**
@@ -40,7 +30,7 @@ export interface BgpPartEvents {
 }
 
 export class BgpPart implements DesiredRoutes {
-  readonly #deps: BgpPartDeps;
+  readonly #deps: SpeakerServices;
   readonly #events: BgpPartEvents;
   #speaker: Speaker | undefined;
   #best: ReturnType<Speaker["bestInColumns"]> | undefined;
@@ -52,7 +42,7 @@ export class BgpPart implements DesiredRoutes {
   /** When each peer was first seen down, by address; monotonic ms. */
   readonly #downSince = new Map<IpAddress, number>();
 
-  constructor(deps: BgpPartDeps, events: BgpPartEvents) {
+  constructor(deps: SpeakerServices, events: BgpPartEvents) {
     this.#deps = deps;
     this.#events = events;
   }
@@ -94,9 +84,13 @@ export class BgpPart implements DesiredRoutes {
     this.#speaker?.changePeers(put, gone);
   }
 
-  /** Peers may be reached again that could not be: links or addresses of ours are others. */
-  dialWaiting(): void {
-    this.#speaker?.dialWaiting();
+  /**
+   * What leads to peers and next hops may be different. `news`: it is, so that peers may be reached
+   * again that could not be.
+   */
+  underlayChanged(news: boolean): void {
+    this.#speaker?.underlayChanged();
+    if (news) this.#speaker?.dialWaiting();
   }
 
   get changed(): number {

@@ -236,7 +236,7 @@ export class RouteController {
         this.#touch(id);
       },
       onDoubt: (delayMs) => this.#requestResync(delayMs),
-      onTopology: () => onTopology?.(),
+      onTopology: (topology, news) => onTopology?.(topology, news),
       onOverrun: () => {
         this.#counters.overruns++;
         this.#log.info({}, "kernel events were lost, comparing all routes");

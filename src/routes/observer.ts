@@ -25,8 +25,11 @@ export interface ObserverListener {
   onTouched(id: PrefixId): void;
   /** The view may be wrong: dump again, not before `delayMs` from now. */
   onDoubt(delayMs: number): void;
-  /** Other links or addresses, listed since an event told of them; or a carrier that is back. */
-  onTopology(): void;
+  /**
+   * Links and addresses were listed, or a carrier came or went. `news`: an event told of it, and
+   * it is no mere look at what stands.
+   */
+  onTopology(topology: Topology, news: boolean): void;
   onOverrun(): void;
   onFailure(error: KernelUnavailableError): void;
 }
@@ -92,7 +95,7 @@ export class KernelObserver implements KernelListener {
       const held = this.#held;
       this.#view = view;
       this.#topology = new Topology(links, addresses);
-      if (this.#topologyIsOld) this.#listener.onTopology();
+      this.#listener.onTopology(this.#topology, this.#topologyIsOld);
       this.#topologyIsOld = false;
       this.#held = undefined;
       for (const { kind, event } of held) {
@@ -129,7 +132,9 @@ export class KernelObserver implements KernelListener {
     if (this.#hold({ kind: "link", event })) return;
     const { change, link } = event;
     if (this.#topology.linkMatters(change, link)) this.#topologyChanged();
-    else if (this.#topology.carrierReturned(change, link)) this.#listener.onTopology();
+    else if (this.#topology.carrierChanged(change, link)) {
+      this.#listener.onTopology(this.#topology, true);
+    }
   }
 
   onAddress(event: AddressEvent): void {

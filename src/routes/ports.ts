@@ -8,6 +8,7 @@ import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { GuardSettings } from "./guards.ts";
 import type { OperationBatch } from "./operation-batch.ts";
+import type { Topology } from "./topology.ts";
 import type { Hop, KernelRoute, Link } from "./types.ts";
 
 /** A route that should be in the kernel. */
@@ -140,8 +141,9 @@ export interface RouteControllerDeps {
   /** Called after work that may have changed the status. Must not throw. */
   readonly onChanged?: () => void;
   /**
-   * Called when links or addresses that matter to routes are others and were looked at: neighbours
-   * may be reached now that were not, or the other way round. Must not throw.
+   * Called when links and addresses were looked at, or a carrier came or went: this is how they
+   * are now. `news`: other than before, so that neighbours may be reached now that were not, or the
+   * other way round. Must not throw.
    */
-  readonly onTopology?: () => void;
+  readonly onTopology?: (topology: Topology, news: boolean) => void;
 }

@@ -77,6 +77,12 @@ export class Topology {
     return resolution;
   }
 
+  /** Whether it can be reached by an interface that has a carrier, or does not tell. */
+  leadsTo(address: IpAddress): boolean {
+    const way = this.resolve(familyOf(address), address);
+    return way.ok && this.#links.get(way.hop.link)?.carrier !== false;
+  }
+
   /**
    * Whether an event says something that this snapshot does not know and that matters: then the
    * kernel must be listed again. Pod interfaces come and go without mattering, since nothing but
@@ -94,15 +100,15 @@ export class Topology {
   }
 
   /**
-   * Whether an event that does not matter otherwise says that a link with a subnet has its carrier
-   * again. The routes over it never went; neighbours may answer again.
+   * Whether an event that does not matter otherwise says that a link with a subnet has lost its
+   * carrier, or has it again. The routes over it stay; neighbours do not answer, or do again.
    */
-  carrierReturned(change: "new" | "delete", link: Link): boolean {
+  carrierChanged(change: "new" | "delete", link: Link): boolean {
     const known = this.#links.get(link.index);
     if (change === "delete" || known === undefined) return false;
     this.#links.set(link.index, link);
     const counts = this.#subnets.some((subnet) => subnet.link === link.index);
-    return counts && known.carrier === false && link.carrier === true;
+    return counts && known.carrier !== link.carrier;
   }
 
   /** As {@link linkMatters}, for an address; a renewed lease does not matter. */

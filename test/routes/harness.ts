@@ -10,6 +10,7 @@ import type {
   RouteControllerOptions,
   Tunnels,
 } from "../../src/routes/ports.ts";
+import type { Topology } from "../../src/routes/topology.ts";
 import { silentLog } from "../../src/runtime/log.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { address, FakeKernel } from "./fake-kernel.ts";
@@ -67,6 +68,7 @@ export class Harness {
   readonly controller: RouteController;
   /** How often it was told that links or addresses are others. */
   topologies = 0;
+  topology: Topology | undefined;
   readonly #dryRun: boolean;
 
   constructor(options: Partial<RouteControllerOptions> = {}, tunnels?: Tunnels) {
@@ -84,8 +86,9 @@ export class Harness {
         clock: this.clock,
         random: () => 0,
         log: silentLog,
-        onTopology: () => {
-          this.topologies++;
+        onTopology: (topology, news) => {
+          this.topology = topology;
+          if (news) this.topologies++;
         },
       },
     );
