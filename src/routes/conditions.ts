@@ -2,7 +2,12 @@
 import type { IpAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import { describeRefusal, type GuardRefusal } from "./guards.ts";
-import { CONDITIONS_KEPT_MAX, CONDITIONS_LISTED_MAX, FOREIGN_NAMED_MAX } from "./limits.ts";
+import {
+  CONDITIONS_KEPT_MAX,
+  CONDITIONS_LISTED_MAX,
+  CONDITIONS_OF_A_CAUSE_MAX,
+  FOREIGN_NAMED_MAX,
+} from "./limits.ts";
 import type { KernelFailure } from "./ports.ts";
 import type { PrefixId, PrefixIndex } from "./prefix-index.ts";
 import { PrefixSet } from "./prefix-set.ts";
@@ -23,9 +28,11 @@ export interface RouteCondition {
   readonly severity: "warning" | "error";
   /** One sentence; no control characters. */
   readonly message: string;
-  /** Undefined when it is about all routes. */
+  /** Undefined when it is about many routes. */
   readonly prefix: Prefix | undefined;
   readonly nextHops: readonly IpAddress[];
+  /** What it comes from, in words, where that can make many conditions at once. */
+  readonly cause?: string;
 }
 
 /** The route that a condition is about. */
@@ -48,8 +55,10 @@ export function unreachableCondition(
   partial: boolean,
 ): RouteCondition {
   const effect = partial ? "installed without one next hop" : "not installed";
-  const text = `${effect}: next hop ${nextHop} not reachable: ${describeUnreachable(why)}`;
-  return about("next-hop-not-reachable", "warning", subject, text);
+  const reason = describeUnreachable(why);
+  const text = `${effect}: next hop ${nextHop} not reachable: ${reason}`;
+  const condition = about("next-hop-not-reachable", "warning", subject, text);
+  return { ...condition, cause: `${effect}: next hop not reachable: ${reason}` };
 }
 
 /** `foreign` is empty when the kernel says that one is there, but it was not seen yet. */
@@ -124,6 +133,14 @@ function about(
   return { name: `${code} ${prefix}`, code, severity, message, prefix, nextHops };
 }
 
+/** One for many conditions of one cause. `more`: there are others, of which the cause is not kept. */
+function summary(cause: string, conditions: readonly RouteCondition[], more: boolean) {
+  const [{ code, severity, prefix, nextHops }] = conditions as [RouteCondition];
+  const count = `${conditions.length}${more ? " or more" : ""} routes are`;
+  const message = `${count} ${cause} (${prefix} via ${nextHops.join(", ")} for one)`;
+  return { name: `${code}: ${cause}`, code, severity, message, prefix: undefined, nextHops: [] };
+}
+
 /**
  * The conditions that stand, by prefix. Of a full table none of which can be installed a bounded
  * number is kept whole, of the others the prefix: these count, and are looked at like the rest.
@@ -133,6 +150,8 @@ export class ConditionBook {
   readonly #whole = new Map<PrefixId, RouteCondition>();
   readonly #others: PrefixSet;
   #version = 0;
+  /** As it was listed last. */
+  #listed: { readonly version: number; readonly conditions: readonly RouteCondition[] } | undefined;
 
   constructor(index: PrefixIndex) {
     this.#index = index;
@@ -183,14 +202,24 @@ export class ConditionBook {
     yield* this.#others.ids();
   }
 
-  /** The first ones, oldest first. */
-  list(): RouteCondition[] {
-    const listed: RouteCondition[] = [];
+  /** The first ones, oldest first; those of a cause together when there are many. */
+  list(): readonly RouteCondition[] {
+    if (this.#listed?.version === this.#version) return this.#listed.conditions;
+    const byCause = new Map<string, RouteCondition[]>();
     for (const condition of this.#whole.values()) {
-      if (listed.length === CONDITIONS_LISTED_MAX) break;
-      listed.push(condition);
+      const cause = condition.cause ?? condition.name;
+      const known = byCause.get(cause);
+      if (known === undefined) byCause.set(cause, [condition]);
+      else known.push(condition);
     }
-    return listed;
+    const more = this.#others.size > 0;
+    const all = [...byCause].flatMap(([cause, conditions]) => {
+      if (conditions.length <= CONDITIONS_OF_A_CAUSE_MAX) return conditions;
+      return summary(cause, conditions, more);
+    });
+    const conditions = all.slice(0, CONDITIONS_LISTED_MAX);
+    this.#listed = { version: this.#version, conditions };
+    return conditions;
   }
 
   #remove(id: PrefixId): void {

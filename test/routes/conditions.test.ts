@@ -8,8 +8,13 @@ import {
   unreachableCondition,
 } from "../../src/routes/conditions.ts";
 import type { GuardRefusal } from "../../src/routes/guards.ts";
-import { CONDITIONS_KEPT_MAX, CONDITIONS_LISTED_MAX } from "../../src/routes/limits.ts";
+import {
+  CONDITIONS_KEPT_MAX,
+  CONDITIONS_LISTED_MAX,
+  CONDITIONS_OF_A_CAUSE_MAX,
+} from "../../src/routes/limits.ts";
 import { PrefixIndex } from "../../src/routes/prefix-index.ts";
+import type { Unreachable } from "../../src/routes/topology.ts";
 import { address } from "./fake-kernel.ts";
 
 const HOP = address("192.0.2.9");
@@ -24,7 +29,13 @@ test("beyond the bound prefixes are kept and counted, without their text", () =>
   const ids = Array.from({ length: count }, (_, i) => index.insertText(nth(i)));
   for (const [i, id] of ids.entries()) book.set(id, unreachable(nth(i)));
   assert.equal(book.total, count);
-  assert.equal(book.list().length, CONDITIONS_LISTED_MAX);
+  assert.deepEqual(
+    book.list().map(({ message }) => message),
+    [
+      `${CONDITIONS_KEPT_MAX} or more routes are not installed: next hop not reachable: it is in no ` +
+        "subnet of this machine (10.0.0.0/24 via 192.0.2.9 for one)",
+    ],
+  );
   assert.ok(ids.every((id) => book.has(id)));
   assert.deepEqual(new Set(book.waitingFor(new Set([HOP]))), new Set(ids));
   const last = ids.at(-1)!;
@@ -38,6 +49,45 @@ test("beyond the bound prefixes are kept and counted, without their text", () =>
   for (const id of ids) if (book.has(id)) book.set(id, undefined);
   assert.deepEqual([book.total, book.list()], [0, []]);
   assert.equal(index.size, 0, "nobody holds their prefixes");
+});
+
+test("many routes that wait for one thing are one line, others a line each", () => {
+  const index = new PrefixIndex(0, () => false);
+  const book = new ConditionBook(index);
+  const put = (i: number, why: Unreachable, partial = false) => {
+    const nextHop = address(`192.0.2.${i}`);
+    const subject = { prefix: nth(i), nextHops: [nextHop] };
+    book.set(index.insertText(nth(i)), unreachableCondition(subject, nextHop, why, partial));
+  };
+  const down: Unreachable = { reason: "link-down", link: "eth1" };
+  for (let i = 1; i <= CONDITIONS_OF_A_CAUSE_MAX; i++) put(i, down);
+  const names = () => book.list().map(({ name }) => name);
+  const code = "next-hop-not-reachable";
+  assert.deepEqual(
+    names(),
+    [1, 2, 3].map((i) => `${code} ${nth(i)}`),
+  );
+  put(100, { reason: "no-subnet" });
+  put(101, down, true);
+  put(4, down);
+  const cause = "not installed: next hop not reachable: interface eth1 is down";
+  assert.deepEqual(names(), [`${code}: ${cause}`, `${code} ${nth(100)}`, `${code} ${nth(101)}`]);
+  const [first] = book.list();
+  assert.equal(first?.message, `4 routes are ${cause} (${nth(1)} via 192.0.2.1 for one)`);
+  assert.deepEqual([first?.severity, first?.prefix], ["warning", undefined]);
+  book.set(index.insertText(nth(4)), undefined);
+  assert.equal(names().length, 5);
+});
+
+test("what is refused is listed up to a bound", () => {
+  const index = new PrefixIndex(0, () => false);
+  const book = new ConditionBook(index);
+  for (let i = 0; i < CONDITIONS_LISTED_MAX + 5; i++) {
+    const subject = { prefix: nth(i), nextHops: [HOP] };
+    book.set(index.insertText(nth(i)), refusedCondition(subject, { reason: "default-route" }));
+  }
+  assert.equal(book.list().length, CONDITIONS_LISTED_MAX);
+  assert.equal(book.total, CONDITIONS_LISTED_MAX + 5);
 });
 
 test("a default route stays out by choice, which is a warning; what could cut us off is an error", () => {

@@ -168,10 +168,13 @@ test("a delete of what is gone is done", async () => {
 test("conditions are listed up to a bound and counted beyond it", async () => {
   const h = new Harness();
   for (let i = 0; i < 600; i++) h.want(`10.${i >> 8}.${i & 255}.0/24`, "10.99.0.1");
+  for (let i = 0; i < 250; i++) h.want(`10.233.64.${i}/32`, "192.168.50.51");
   await h.started();
   const { conditions, conditionsTotal } = h.controller.status();
-  assert.equal(conditionsTotal, 600);
+  assert.equal(conditionsTotal, 850);
   assert.equal(conditions.length, 200);
+  const [first] = conditions.filter(({ code }) => code === "next-hop-not-reachable");
+  assert.match(first?.message ?? "", /^600 routes are not installed: next hop not reachable/);
 });
 
 test("a bug is no outage: it is not swallowed", async () => {
