@@ -133,7 +133,7 @@ function about(
   return { name: `${code} ${prefix}`, code, severity, message, prefix, nextHops };
 }
 
-/** One for many conditions of one cause. `more`: there are others, of which the cause is not kept. */
+/** One for many of a cause. `more`: there are others, of which the cause is not kept. */
 function summary(cause: string, conditions: readonly RouteCondition[], more: boolean) {
   const [{ code, severity, prefix, nextHops }] = conditions as [RouteCondition];
   const count = `${conditions.length}${more ? " or more" : ""} routes are`;

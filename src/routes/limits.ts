@@ -14,7 +14,7 @@ export const NEXT_HOPS_MAX = 64;
 export const CONDITIONS_KEPT_MAX = 4_000;
 /** Conditions listed by `status()`. Beyond: counted in `conditionsTotal`, not listed. */
 export const CONDITIONS_LISTED_MAX = 200;
-/** Unreachable next hops for one reason listed route by route. Beyond: one line counts them. */
+/** Routes of one cause (a link that is down) listed one by one. Beyond: one line counts them. */
 export const CONDITIONS_OF_A_CAUSE_MAX = 3;
 /** A dry run looks at all routes again when so long, and as long as they changed, nothing did. */
 export const SURVEY_QUIET_MS = 200;
