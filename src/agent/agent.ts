@@ -133,6 +133,7 @@ export class Agent {
         onTopology: (topology, news) => {
           this.#underlay.topology = topology;
           this.#bgp.underlayChanged(news);
+          if (news) this.#nodes?.underlayChanged?.();
         },
       },
     );
@@ -141,7 +142,8 @@ export class Agent {
       { ...part("ipsets"), kernel: new NetlinkSets() },
     );
     this.#files = new BgpFiles(config, part("config"), () => this.#updateBgp());
-    this.#nodes = nodeSourceOf(config, part("nodes"));
+    const carries = (own: IpAddress) => this.#underlay.carries(own);
+    this.#nodes = nodeSourceOf(config, { ...part("nodes"), carries });
     if (this.#nodes !== undefined) {
       this.#pods = new PodsPart(config, part("pods"), () => this.#doesNotRoute());
     }

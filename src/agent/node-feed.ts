@@ -5,7 +5,7 @@
  * the agent does not start.
  */
 import { join } from "node:path";
-import { familyOf, type IpFamily } from "../ip/address.ts";
+import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import { prefixFamily } from "../ip/prefix.ts";
 import { ApiNodeSource } from "../k8s/api-source.ts";
 import { CachedNodeSource } from "../k8s/cached-source.ts";
@@ -28,6 +28,8 @@ export interface NodeFeedDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** As of {@link ApiNodeSource}. */
+  readonly carries?: (own: IpAddress) => boolean;
 }
 
 /** The source that the configuration names, with the cache of the state folder; may be none. */
@@ -88,6 +90,10 @@ export class RetriedNodeSource implements NodeSource {
       return;
     }
     this.#source.start(onChange, known);
+  }
+
+  underlayChanged(): void {
+    this.#source?.underlayChanged?.();
   }
 
   async stop(): Promise<void> {

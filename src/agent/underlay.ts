@@ -21,6 +21,11 @@ export class MachineUnderlay implements Underlay {
     return this.topology.leadsTo(address);
   }
 
+  /** Whether an address of ours is on an interface that is up. */
+  carries(own: IpAddress): boolean {
+    return this.topology.carries(own);
+  }
+
   /** What nothing leads to now may be reached later: a path there is used if there is no other. */
   nextHopMetric(nextHop: IpAddress): number {
     const reached = this.leadsTo(nextHop) || this.#tunnels()?.way(nextHop) !== undefined;

@@ -10,10 +10,11 @@
  * again after a jittered, growing delay; a watch that did some good starts over without one.
  * Events take effect in the tick in which they arrive, those of one piece of the stream together.
  */
+import type { IpAddress } from "../ip/address.ts";
 import { type BackoffOptions, backoffMs } from "../runtime/backoff.ts";
 import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
-import type { ApiError, ApiTransport } from "./api-transport.ts";
+import { ApiError, type ApiErrorKind, type ApiTransport } from "./api-transport.ts";
 import { type ListOptions, NodeList } from "./node-list.ts";
 import type { NodeSource, NodeSourceStatus, Nodes, OnNodes } from "./node-source.ts";
 import { NodeStore } from "./node-store.ts";
@@ -33,6 +34,8 @@ export interface ApiSourceParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Whether an address of ours is on an interface that is up; taken to be unless given. */
+  readonly carries?: (own: IpAddress) => boolean;
 }
 
 const CHEAP_LIST: ListOptions = { resourceVersion: "0", paged: true };
@@ -45,10 +48,15 @@ export class ApiNodeSource implements NodeSource {
   readonly #log: Log;
   readonly #store = new NodeStore();
   #onChange: OnNodes = () => {};
+  readonly #carries: (own: IpAddress) => boolean;
   /** The list or watch under way. */
-  #current: { abort(): void } | undefined;
-  #retry: Timer | undefined;
+  #current: NodeList | NodeWatch | undefined;
+  #retry: { readonly timer: Timer; readonly step: () => void } | undefined;
+  /** Our address of the watch under way, once it is known to be on an interface that is up. */
+  #from: IpAddress | undefined;
   #version = "";
+  /** What went wrong last. */
+  #failure: ApiErrorKind | undefined;
   /** Since the last watch that did some good. */
   #failures = 0;
   #expiries = 0;
@@ -62,6 +70,7 @@ export class ApiNodeSource implements NodeSource {
     this.#clock = parts.clock;
     this.#random = parts.random;
     this.#log = parts.log;
+    this.#carries = parts.carries ?? (() => true);
   }
 
   start(onChange: OnNodes, known: Nodes = new Map()): void {
@@ -70,9 +79,29 @@ export class ApiNodeSource implements NodeSource {
     this.#list(CHEAP_LIST);
   }
 
+  /**
+   * The next try is not waited for, if there was no answer. A watch whose address is gone or whose link is down is begun
+   * anew: no octet comes to it, and TCP would take half a minute to say so; after a short outage
+   * the server would keep what it has to say for as long as the outage again.
+   */
+  underlayChanged(): void {
+    const waiting = this.#retry;
+    if (waiting !== undefined) {
+      if (this.#failure !== "unreachable") return;
+      waiting.timer.cancel();
+      this.#retry = undefined;
+      waiting.step();
+      return;
+    }
+    const from = this.#from;
+    if (from === undefined || this.#carries(from)) return;
+    this.#current?.abort();
+    this.#watchEnded(new ApiError("unreachable", `${from} is on no interface that is up`));
+  }
+
   async stop(): Promise<void> {
     this.#connected = false;
-    this.#retry?.cancel();
+    this.#retry?.timer.cancel();
     this.#current?.abort();
     this.#current = undefined;
     this.#transport.reset();
@@ -117,8 +146,13 @@ export class ApiNodeSource implements NodeSource {
   #watch(): void {
     const begun = this.#clock.now();
     let events = 0;
-    this.#current = new NodeWatch(this.#transport, this.#clock, this.#random, this.#version, {
-      open: () => this.#inContact(),
+    this.#from = undefined;
+    const watch = new NodeWatch(this.#transport, this.#clock, this.#random, this.#version, {
+      open: () => {
+        this.#inContact();
+        const { localAddress: from } = watch;
+        if (from !== undefined && this.#carries(from)) this.#from = from;
+      },
       put: (object) => {
         this.#store.put(object);
         events++;
@@ -140,9 +174,11 @@ export class ApiNodeSource implements NodeSource {
         this.#watchEnded(error);
       },
     });
+    this.#current = watch;
   }
 
   #watchEnded(error: ApiError | undefined): void {
+    this.#from = undefined;
     if (error === undefined) {
       // Proper ends come after minutes; one at once must not turn into a busy loop.
       if (this.#failures++ === 0) this.#watch();
@@ -186,8 +222,12 @@ export class ApiNodeSource implements NodeSource {
 
   #later(step: () => void): void {
     const delay = backoffMs(RETRY, Math.max(0, this.#failures - 1), this.#random);
-    this.#retry?.cancel();
-    this.#retry = this.#clock.after(delay, step);
+    this.#retry?.timer.cancel();
+    const timer = this.#clock.after(delay, () => {
+      this.#retry = undefined;
+      step();
+    });
+    this.#retry = { timer, step };
   }
 
   #good(): void {
@@ -205,6 +245,7 @@ export class ApiNodeSource implements NodeSource {
 
   #fail(error: ApiError): void {
     this.#failures++;
+    this.#failure = error.kind;
     if (error.kind === "gone") return;
     this.#lastError = { at: this.#clock.wall(), reason: error.message };
     const fields = { server: this.#transport.origin, reason: error.message, kind: error.kind };

@@ -1,4 +1,5 @@
 /** What the API source needs of HTTP: a GET whose answer streams in. Adapter: http-transport.ts. */
+import type { IpAddress } from "../ip/address.ts";
 import { isJsonObject } from "./node-snapshot.ts";
 import { printable } from "./problem.ts";
 
@@ -38,6 +39,8 @@ export interface ApiHandlers {
 
 /** A request under way. After `abort` no handler is called. */
 export interface ApiRequest {
+  /** Ours of the connection, as long as there is one. */
+  readonly localAddress: IpAddress | undefined;
   abort(): void;
 }
 

@@ -25,6 +25,10 @@ export class CachedNodeSource implements NodeSource {
     });
   }
 
+  underlayChanged(): void {
+    this.#source.underlayChanged?.();
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#starting;

@@ -1,6 +1,7 @@
 /** GETs to the API server over Node's HTTP client: the adapter of api-transport.ts. */
 import { Agent, type ClientRequest, type IncomingMessage, request } from "node:http";
 import { Agent as TlsAgent, request as tlsRequest } from "node:https";
+import { type IpAddress, parseAddress } from "../ip/address.ts";
 import {
   ApiError,
   type ApiHandlers,
@@ -44,6 +45,10 @@ class Exchange implements ApiRequest {
 
   constructor(handlers: ApiHandlers) {
     this.#handlers = handlers;
+  }
+
+  get localAddress(): IpAddress | undefined {
+    return parseAddress(this.#request?.socket?.localAddress ?? "");
   }
 
   abort(): void {

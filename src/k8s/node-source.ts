@@ -39,6 +39,11 @@ export interface NodeSourceStatus {
 export interface NodeSource {
   /** `known`: Nodes of an earlier run; they are not announced, only not forgotten. */
   start(onChange: OnNodes, known?: Nodes): void;
+  /**
+   * Interfaces or addresses of the machine are others: what is waited for may come now, or never.
+   * For sources that are not of this machine.
+   */
+  underlayChanged?(): void;
   stop(): Promise<void>;
   status(): NodeSourceStatus;
 }

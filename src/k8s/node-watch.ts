@@ -3,6 +3,7 @@
  * an error, or by silence: a server sends a bookmark about once a minute, so a longer silence
  * means that nobody is there any more.
  */
+import type { IpAddress } from "../ip/address.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import { ApiError, type ApiRequest, type ApiTransport, statusError } from "./api-transport.ts";
 import { LineReader } from "./json-stream.ts";
@@ -77,6 +78,11 @@ export class NodeWatch {
       end: () => this.finish(undefined),
       failed: (error) => this.finish(error),
     });
+  }
+
+  /** Ours of the connection, as long as there is one. */
+  get localAddress(): IpAddress | undefined {
+    return this.request?.localAddress;
   }
 
   abort(): void {

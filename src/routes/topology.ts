@@ -39,7 +39,8 @@ export class Topology {
   readonly #links = new Map<number, Link>();
   /** Those that count, by interface and address. */
   readonly #addresses = new Map<string, LocalAddress>();
-  readonly #own = new Set<IpAddress>();
+  /** All of this machine, with the index of the interface. */
+  readonly #own = new Map<IpAddress, number>();
   readonly #subnets: Subnet[] = [];
   readonly #resolved = new Map<IpAddress, Resolution>();
   readonly #alone = new WeakMap<Hop, readonly Hop[]>();
@@ -47,7 +48,7 @@ export class Topology {
   constructor(links: Iterable<Link>, addresses: Iterable<LocalAddress>) {
     for (const link of links) this.#links.set(link.index, link);
     for (const address of addresses) {
-      this.#own.add(address.address);
+      this.#own.set(address.address, address.link);
       const range = rangeOf(address.subnet);
       if (isUncounted(range)) continue;
       this.#addresses.set(addressKey(address), address);
@@ -58,8 +59,8 @@ export class Topology {
   }
 
   /** Addresses of this machine, link-local ones included. */
-  get addresses(): ReadonlySet<IpAddress> {
-    return this.#own;
+  get addresses(): Iterable<IpAddress> {
+    return this.#own.keys();
   }
 
   linkName(index: number): string {
@@ -77,10 +78,22 @@ export class Topology {
     return resolution;
   }
 
+  /** Whether it is an address of ours, on an interface that works. */
+  carries(own: IpAddress): boolean {
+    const index = this.#own.get(own);
+    return index !== undefined && this.#works(index);
+  }
+
   /** Whether it can be reached by an interface that has a carrier, or does not tell. */
   leadsTo(address: IpAddress): boolean {
     const way = this.resolve(familyOf(address), address);
-    return way.ok && this.#links.get(way.hop.link)?.carrier !== false;
+    return way.ok && this.#works(way.hop.link);
+  }
+
+  /** Up, with a carrier or without telling. */
+  #works(index: number): boolean {
+    const link = this.#links.get(index);
+    return link?.up === true && link.carrier !== false;
   }
 
   /**

@@ -1,5 +1,6 @@
 /** A node source on a fake clock and a fake transport, for the tests of its list and watch loop. */
 import assert from "node:assert/strict";
+import type { IpAddress } from "../../src/ip/address.ts";
 import { ApiNodeSource } from "../../src/k8s/api-source.ts";
 import { ApiError } from "../../src/k8s/api-transport.ts";
 import type { Nodes } from "../../src/k8s/node-source.ts";
@@ -22,6 +23,8 @@ export class Bench {
   readonly changes: Nodes[] = [];
   readonly warnings: unknown[] = [];
   readonly source: ApiNodeSource;
+  /** Addresses on interfaces that are up. */
+  readonly own = new Set(["192.168.50.50"] as IpAddress[]);
 
   constructor(known?: Nodes) {
     const log = {
@@ -29,7 +32,8 @@ export class Bench {
       warn: (fields: unknown) => void this.warnings.push(fields),
     };
     const { transport, clock } = this;
-    this.source = new ApiNodeSource({ transport, clock, log, random: () => 0 });
+    const carries = (own: IpAddress) => this.own.has(own);
+    this.source = new ApiNodeSource({ transport, clock, log, random: () => 0, carries });
     this.source.start((nodes) => this.changes.push(new Map(nodes)), known);
   }
 

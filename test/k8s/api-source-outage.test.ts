@@ -128,3 +128,53 @@ describe("the API is away", () => {
     assert.equal(transport.requests.length, 2);
   });
 });
+
+describe("interfaces or addresses are others", () => {
+  test("a watch whose address is gone is begun anew at once, from where it was", () => {
+    const bench = Bench.synced();
+    const first = bench.transport.last;
+    bench.source.underlayChanged();
+    assert.equal(bench.transport.requests.length, 2, "the address is there: nothing happens");
+    bench.own.clear();
+    bench.source.underlayChanged();
+    assert.ok(first.aborted);
+    assert.equal(bench.watching, true);
+    assert.ok(bench.transport.last.url.search.includes("resourceVersion=100"));
+    assert.equal(bench.transport.resets, 1, "no kept connection is used again");
+    assert.match(bench.source.status().lastError!.reason, /^192\.168\.50\.50 is on no interface/);
+    bench.transport.last.send(event("DELETED", node3, "101"));
+    assert.deepEqual(bench.names, ["node1", "node2"]);
+  });
+
+  test("an address of which nothing was ever known ends no watch", () => {
+    const bench = new Bench();
+    bench.own.clear();
+    bench.transport.last.list("100", seed);
+    bench.transport.last.open();
+    bench.source.underlayChanged();
+    assert.equal(bench.transport.requests.length, 2);
+  });
+
+  test("without an answer: tried again at once, and no sooner after that", () => {
+    const bench = Bench.synced();
+    bench.transport.last.fail(unreachable());
+    bench.transport.last.fail(unreachable());
+    bench.clock.advance(1);
+    const before = bench.transport.requests.length;
+    bench.source.underlayChanged();
+    assert.equal(bench.transport.requests.length, before + 1);
+    bench.clock.advance(4_000);
+    assert.equal(bench.transport.requests.length, before + 1, "the wait is over, not doubled");
+    bench.transport.last.fail(unreachable());
+    assert.ok(bench.untilRequest() > 0);
+    assert.equal(bench.transport.requests.length, before + 2);
+  });
+
+  test("a server that asked for patience gets it", () => {
+    const bench = Bench.synced();
+    bench.transport.last.fail(new ApiError("busy", "429"));
+    const before = bench.transport.requests.length;
+    bench.source.underlayChanged();
+    assert.equal(bench.transport.requests.length, before);
+  });
+});

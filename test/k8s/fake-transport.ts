@@ -1,5 +1,6 @@
 /** An API server that says exactly what a test tells it to, on a fake clock. */
 import assert from "node:assert/strict";
+import { parseAddress } from "../../src/ip/address.ts";
 import type {
   ApiError,
   ApiHandlers,
@@ -11,6 +12,7 @@ import type {
 export class FakeRequest implements ApiRequest {
   readonly url: URL;
   aborted = false;
+  localAddress = parseAddress("192.168.50.50");
   readonly #handlers: ApiHandlers;
 
   constructor(path: string, handlers: ApiHandlers) {

@@ -62,6 +62,26 @@ test("topology: equal subnets on two interfaces go to the one made first", () =>
   assert.ok(resolution.ok && resolution.hop.link === 2);
 });
 
+test("topology: an address of ours, and a neighbour, on a link that works or not", () => {
+  const eth0 = links[0]!;
+  const own = addresses.find(({ link }) => link === eth0.index)!.address;
+  const neighbour = address("10.0.0.77");
+  const seen = (change: Partial<Link>) => {
+    const changed = links.map((link) => (link === eth0 ? { ...eth0, ...change } : link));
+    const topology = new Topology(changed, addresses);
+    return [topology.carries(own), topology.leadsTo(neighbour)];
+  };
+  assert.deepEqual(seen({}), [true, true]);
+  assert.deepEqual(seen({ carrier: true }), [true, true]);
+  assert.deepEqual(seen({ carrier: false }), [false, false]);
+  assert.deepEqual(seen({ up: false }), [false, false]);
+  assert.equal(new Topology(links, []).carries(own), false);
+  const topology = new Topology(links, addresses);
+  assert.equal(topology.carrierChanged("new", { ...eth0, carrier: false }), true);
+  assert.deepEqual([topology.carries(own), topology.leadsTo(neighbour)], [false, false]);
+  assert.equal(topology.carrierChanged("new", { ...eth0, carrier: false }), false);
+});
+
 test("topology: which events matter", () => {
   const topology = new Topology(links, addresses);
   const eth0 = links[0]!;
