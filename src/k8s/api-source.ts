@@ -80,9 +80,9 @@ export class ApiNodeSource implements NodeSource {
   }
 
   /**
-   * The next try is not waited for, if there was no answer. A watch whose address is gone or whose link is down is begun
-   * anew: no octet comes to it, and TCP would take half a minute to say so; after a short outage
-   * the server would keep what it has to say for as long as the outage again.
+   * The next try is not waited for, if there was no answer. A watch whose address is gone or whose
+   * link is down is begun anew: no octet comes to it, and TCP would take half a minute to say so;
+   * after a short outage the server would keep what it has to say for as long as the outage again.
    */
   underlayChanged(): void {
     const waiting = this.#retry;
