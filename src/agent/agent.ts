@@ -142,8 +142,7 @@ export class Agent {
       { ...part("ipsets"), kernel: new NetlinkSets() },
     );
     this.#files = new BgpFiles(config, part("config"), () => this.#updateBgp());
-    const carries = (own: IpAddress) => this.#underlay.carries(own);
-    this.#nodes = nodeSourceOf(config, { ...part("nodes"), carries });
+    this.#nodes = nodeSourceOf(config, { ...part("nodes"), carries: this.#underlay.carries });
     if (this.#nodes !== undefined) {
       this.#pods = new PodsPart(config, part("pods"), () => this.#doesNotRoute());
     }
@@ -287,7 +286,9 @@ export class Agent {
   /** Routes that nobody wants are removed only once it is known what everybody wants. */
   #convergeIfKnown(): void {
     const synced = this.#nodes?.status().synced ?? true;
-    if (this.#bgp.converged && synced) this.#routes.converged();
+    if (!this.#bgp.converged || !synced) return;
+    this.#routes.converged();
+    this.#refreshConditionsSoon();
   }
 
   /** Why pods of this node may not be reached yet; undefined when every route is in. */

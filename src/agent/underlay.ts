@@ -22,9 +22,7 @@ export class MachineUnderlay implements Underlay {
   }
 
   /** Whether an address of ours is on an interface that is up. */
-  carries(own: IpAddress): boolean {
-    return this.topology.carries(own);
-  }
+  readonly carries = (own: IpAddress): boolean => this.topology.carries(own);
 
   /** What nothing leads to now may be reached later: a path there is used if there is no other. */
   nextHopMetric(nextHop: IpAddress): number {

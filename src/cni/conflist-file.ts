@@ -88,6 +88,8 @@ export class ConflistFile {
   #conditions: readonly CniCondition[] = [];
   #planned: readonly string[] = [];
   #inPlace = false;
+  /** There is no file, and it is too early for one. */
+  #waits = false;
   #failures = 0;
   #watch: { close(): void } | undefined;
 
@@ -113,7 +115,10 @@ export class ConflistFile {
   }
 
   conditions(): readonly CniCondition[] {
-    return this.#conditions;
+    const { notYet } = this.#wanted;
+    // With the reason of now: there may be none any more, and the file be written this moment.
+    if (!this.#waits || notYet === undefined) return this.#conditions;
+    return [...this.#conditions, waiting(this.#options.path, notYet)];
   }
 
   /** What a dry run holds back. */
@@ -139,6 +144,7 @@ export class ConflistFile {
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
       this.#inPlace = false;
+      this.#waits = false;
       found.push(failed(error));
       const options = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
       delayMs = backoffMs(options, this.#failures++, this.#deps.random);
@@ -153,6 +159,7 @@ export class ConflistFile {
     const { podCidrs, mtu, notYet } = this.#wanted;
     const existing = await this.#deps.files.read(path);
     this.#inPlace = false;
+    this.#waits = false;
     this.#planned = [];
     if (podCidrs.length === 0) return;
     const plan = planConflist(existing, { kind, own, podCidrs, mtu });
@@ -168,7 +175,7 @@ export class ConflistFile {
     } else if (dryRun === true) {
       this.#planned = [`write ${path}`];
     } else if (notYet !== undefined) {
-      if (existing === undefined) found.push(waiting(path, notYet));
+      this.#waits = existing === undefined;
     } else {
       await this.#deps.files.write(path, plan.text);
       // Now at the latest there is a folder.

@@ -105,7 +105,10 @@ test("a new file is written once the node routes, and not before", async (t) => 
   assert.deepEqual([files.writes, names()], [0, ["cni-conf-waits"]]);
   assert.equal(message("cni-conf-waits"), `${PATH} is not written yet: BGP has not converged`);
   assert.equal(keeper.inPlace, false);
+  keeper.want({ ...READY, notYet: "routes are being installed" });
+  assert.match(message("cni-conf-waits") ?? "", /: routes are being installed$/, "as it is now");
   keeper.want(READY);
+  assert.deepEqual([files.writes, names()], [0, []], "it waits for nothing but the disk");
   await clock.advanceAsync(0);
   assert.deepEqual([files.writes, names(), keeper.inPlace], [1, [], true]);
   assert.match(files.texts.get(PATH)!, /"subnet": "10\.233\.64\.0\/24"/);
