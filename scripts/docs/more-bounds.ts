@@ -87,7 +87,8 @@ export const MORE_BOUNDS: readonly BoundsOfFile[] = [
   {
     path: "src/agent/http-endpoint.ts",
     bounds: {
-      CONNECTIONS_MAX: "Connections to /healthz, /readyz and the metrics. Beyond: closed.",
+      CONNECTIONS_MAX:
+        "Connections to /healthz, /readyz and the metrics. Beyond: the oldest one is closed.",
       REQUEST_MS_MAX: "For a request to these to come whole. Beyond: closed.",
     },
   },

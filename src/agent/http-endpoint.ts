@@ -2,9 +2,12 @@
  * A small HTTP server for probes and metrics: fixed pages, GET and HEAD. A port that is taken is a
  * condition, not an end: the agent routes without it and tries again.
  *
- * Bounds: CONNECTIONS_MAX at a time (further ones are closed), REQUEST_MS_MAX for a request.
+ * Bounds: CONNECTIONS_MAX at a time (beyond, the oldest one is closed: who holds connections open
+ * must not keep the kubelet's probe away, which would restart the agent), REQUEST_MS_MAX for a
+ * request, looked at as often.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { backoffMs } from "../runtime/backoff.ts";
 import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
@@ -55,10 +58,15 @@ export class HttpEndpoint {
   /** Returns when it listens, or when the first try failed; the next tries go on by themselves. */
   async start(): Promise<void> {
     const server = createServer(
-      { requestTimeout: REQUEST_MS_MAX, headersTimeout: REQUEST_MS_MAX, maxHeaderSize: 8192 },
+      {
+        requestTimeout: REQUEST_MS_MAX,
+        headersTimeout: REQUEST_MS_MAX,
+        connectionsCheckingInterval: REQUEST_MS_MAX,
+        maxHeaderSize: 8192,
+      },
       (request, response) => void this.#handle(request, response),
     );
-    server.maxConnections = CONNECTIONS_MAX;
+    boundConnections(server);
     const error = await listen(server, this.#at);
     if (this.#stopped) {
       server.close();
@@ -114,6 +122,21 @@ export class HttpEndpoint {
 /** A page of text. */
 export function plain(status: number, body: string): PageBody {
   return { status, contentType: "text/plain; charset=utf-8", body };
+}
+
+function boundConnections(server: Server): void {
+  // In the order in which they came.
+  const open = new Set<Socket>();
+  server.on("connection", (socket) => {
+    open.add(socket);
+    socket.on("close", () => open.delete(socket));
+    if (open.size <= CONNECTIONS_MAX) return;
+    for (const oldest of open) {
+      open.delete(oldest);
+      oldest.destroy();
+      break;
+    }
+  });
 }
 
 function listen(server: Server, at: ListenAt): Promise<NodeJS.ErrnoException | undefined> {

@@ -1,7 +1,7 @@
 /** /healthz, /readyz and the server under them; conditions behind them. */
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { type TestContext, test } from "node:test";
 import { Conditions } from "../../src/agent/conditions.ts";
 import { healthPage, type ReadinessCheck, readyPage, waitingFor } from "../../src/agent/health.ts";
@@ -81,6 +81,28 @@ test("a page that breaks is a 500, and the server goes on", async (t) => {
   });
   assert.equal(await fetchPage(server.port, "/broken"), "500 this page failed; the log says why\n");
   assert.equal(await fetchPage(server.port, "/healthz"), "200 OK\n");
+});
+
+test("who holds connections open keeps no probe away", async (t) => {
+  const { endpoint: server } = await endpoint(t, { "/healthz": healthPage });
+  const { port } = server;
+  assert.ok(port !== undefined);
+  // More than are allowed; each of them says nothing, or only a part of a request.
+  const idle = Array.from({ length: 100 }, () => connect(port, "127.0.0.1"));
+  t.after(() => {
+    for (const socket of idle) socket.destroy();
+  });
+  let closed = 0;
+  for (const socket of idle) {
+    socket.on("error", () => undefined);
+    socket.on("close", () => closed++);
+  }
+  await Promise.all(
+    idle.map((socket) => new Promise((resolve) => socket.write("GET /healthz HTT", resolve))),
+  );
+  assert.equal(await fetchPage(port, "/healthz"), "200 OK\n");
+  await untilSettled(() => closed > 0);
+  assert.equal(idle.at(-1)?.destroyed, false, "the newest ones are kept");
 });
 
 test("a port that is taken is a condition; it is tried again with growing delay", async (t) => {
