@@ -30,6 +30,12 @@ const COLLECT_ALONE = "--no-parallel-scavenge";
 const START_OVER_MS = 5000;
 /** Half of the manifest's terminationGracePeriodSeconds. */
 const STOP_MS_MAX = 5000;
+/**
+ * At the first one Node.js would open its debugger, on a port of the host's network and for anybody
+ * who connects there; of the second one it would die. To other routing daemons they say "write to
+ * another log file".
+ */
+const MEANINGLESS_SIGNALS = ["SIGUSR1", "SIGUSR2"] as const;
 
 /** Runs until SIGTERM or SIGINT, or until it cannot go on; gives the exit code. */
 export async function runAgent(config: AgentConfig): Promise<number> {
@@ -48,6 +54,9 @@ export async function runAgent(config: AgentConfig): Promise<number> {
     logLinesDropped: logger.dropped,
   });
   process.on("SIGHUP", () => void agent.reload());
+  for (const signal of MEANINGLESS_SIGNALS) {
+    process.on(signal, () => logger.warn({ signal }, "signal means nothing here: ignored"));
+  }
   const { pid, version: runtime } = process;
   logger.info({ version: VERSION, runtime, pid, codeCache: codeCache() }, "agent starts");
   const ended = await Promise.race([crashed, startFailure(agent, logger), stopped]);

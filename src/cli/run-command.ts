@@ -23,6 +23,7 @@ Of kube-router's other flags, those for parts that podrouter does not have are a
 
 On SIGTERM with graceful restart the sessions end without a NOTIFICATION and the kernel's routes
 stay, so that traffic flows on while the agent restarts; without it, peers are told (Cease).
+On SIGHUP --config and files of passwords are read again. SIGUSR1 and SIGUSR2 do nothing.
 
 Examples:
   podrouter run                                     in a pod of the DaemonSet

@@ -81,6 +81,13 @@ test("a daemon from a file: routes both ways, policies taken live, a wrong file 
   await until("the good one is taken", async () => (await it.routes()).length === 2);
   agent.child.kill("SIGHUP");
   await until("SIGHUP is taken", () => /read again/.test(agent.output));
+  for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
+    agent.child.kill(signal);
+    await until(`${signal} is told`, () =>
+      new RegExp(`"signal":"${signal}","msg":"signal means nothing here`).test(agent.output),
+    );
+  }
+  assert.doesNotMatch(agent.output, /Debugger/, "a debugger would listen in the host's network");
   assert.ok(agent.running);
   await until("all is well", async () => /No conditions/.test(await it.client("status")));
 });
