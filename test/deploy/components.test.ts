@@ -157,11 +157,11 @@ test("cleanup has the agent's rights without the port, and the folders that it l
   const { capabilities, ...security } = container.securityContext;
   assert.deepEqual(capabilities, {
     drop: ["ALL"],
-    add: ["NET_ADMIN", "NET_BIND_SERVICE", "NET_RAW"],
+    add: ["NET_ADMIN", "NET_BIND_SERVICE", "NET_RAW", "DAC_OVERRIDE"],
   });
   assert.deepEqual(cleaner.securityContext, {
     ...security,
-    capabilities: { drop: ["ALL"], add: ["NET_ADMIN", "NET_RAW"] },
+    capabilities: { drop: ["ALL"], add: ["NET_ADMIN", "NET_RAW", "DAC_OVERRIDE"] },
   });
   assert.deepEqual(
     cleaner.volumeMounts.map(({ mountPath }) => mountPath),
@@ -182,5 +182,6 @@ test("cleanup has the agent's rights without the port, and the folders that it l
   );
   const [idle] = spec.containers;
   assert.deepEqual(idle.securityContext["capabilities"], { drop: ["ALL"] });
+  assert.equal(idle.securityContext["seLinuxOptions"], undefined);
   assert.equal(idle.volumeMounts, undefined);
 });

@@ -1,6 +1,7 @@
 /** The init step: missing plugins are installed whole, what is there is never touched. */
 import assert from "node:assert/strict";
 import {
+  chownSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -12,6 +13,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { type DaemonSet, DEPLOY, documents } from "../support/manifests.ts";
+import { requireReal } from "../support/real.ts";
 import { run } from "../support/shell.ts";
 
 const SCRIPT = join(import.meta.dirname, "..", "..", "bin", "install-cni-plugins");
@@ -41,6 +44,29 @@ test("missing plugins are installed, others and strangers stay", async () => {
   assert.equal(readFileSync(join(host, "ptp"), "utf8"), "new ptp");
   assert.equal(statSync(join(host, "ptp")).mode & 0o777, 0o755);
   assert.equal((await run(SCRIPT, [image, host])).stdout.match(/is there already/g)?.length, 5);
+});
+
+/** The capabilities that the manifest gives the init step, as setpriv(1) takes them. */
+function bounding(): string {
+  const text = readFileSync(join(DEPLOY, "podrouter.yaml"), "utf8");
+  const daemonSet = documents(text).find(({ kind }) => kind === "DaemonSet");
+  const { securityContext } = (daemonSet as unknown as DaemonSet).spec.template.spec
+    .initContainers[0];
+  const { add = [] } = securityContext["capabilities"] as { readonly add?: readonly string[] };
+  return ["-all", ...add.map((name) => `+${name.toLowerCase()}`)].join(",");
+}
+
+test("a folder of another owner than root is written, with the manifest's capabilities", async (t) => {
+  const setpriv = await run("setpriv", ["--version"]);
+  const able = process.getuid?.() === 0 && setpriv.status === 0;
+  if (!requireReal(t, able, "root and setpriv are needed")) return;
+  // As installers make it that unpack the plugins' archive, or run as a user of their own.
+  const host = folder("of-another", {});
+  chownSync(host, 1001, 127);
+  const limits = [`--bounding-set=${bounding()}`, "--inh-caps=-all"];
+  const result = await run("setpriv", [...limits, SCRIPT, image, host]);
+  assert.deepEqual([result.status, result.stderr], [0, ""]);
+  assert.deepEqual(readdirSync(host).sort(), [...PLUGINS].sort());
 });
 
 test("a folder that is not there is an error, and nothing is left behind", async () => {
