@@ -1,6 +1,7 @@
 /**
  * Makes what the image runs: the program in one file, dist/podrouter-program.js, tree-shaken, with
- * koffi's native module and the launcher podrouter.cjs beside it; see src/launch/program.ts.
+ * koffi's native module, the launcher podrouter.cjs (src/launch/program.ts) and the licences of all
+ * that is in it beside it.
  * Loading the parts of @kubernetes/client-node one by one from source takes a second; from the
  * bundle it takes none. And the other file, for the container runtime to call:
  * dist/podrouter-cni.cjs, in CommonJS form, which Node.js starts some milliseconds sooner.
@@ -8,12 +9,21 @@
  *   npm run bundle -- [--out FOLDER]        for the architecture that it runs on
  */
 import { createHash } from "node:crypto";
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { build, type Plugin } from "esbuild";
 import { PROGRAM_FILE, PROGRAM_PARAMETERS } from "../src/launch/program.ts";
 import { loadedWhenUsed } from "./lazy-modules.ts";
+import { LICENCES_FILE, licencesOf } from "./licences.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const MODULES = join(ROOT, "node_modules");
@@ -190,6 +200,9 @@ copyFileSync(
   join(MODULES, "@koromix", `koffi-linux-${arch}`, `linux_${arch}`, "koffi.node"),
   join(values.out, "koffi.node"),
 );
+// The native module is koffi's own.
+const licences = licencesOf(Object.keys(result.metafile.inputs), ROOT, ["node_modules/koffi"]);
+writeFileSync(join(values.out, LICENCES_FILE), licences);
 
 const kilobytes = (path: string): number => Math.round(statSync(path).size / 1000);
 const inputs = Object.keys(result.metafile.inputs).length;

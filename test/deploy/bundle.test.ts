@@ -14,6 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
+import { LICENCES_FILE, licencesOf } from "../../scripts/licences.ts";
 import { imageRuntime } from "../support/image-recipe.ts";
 import { type CommandResult, run } from "../support/shell.ts";
 
@@ -38,6 +39,7 @@ function podrouter(...args: string[]): Promise<CommandResult> {
 
 test("it is one file, its launcher and one native module, and no more than is used", () => {
   assert.deepEqual(readdirSync(join(image, "dist")).sort(), [
+    LICENCES_FILE,
     "koffi.node",
     "podrouter-cni.cjs",
     "podrouter-program.js",
@@ -94,6 +96,23 @@ test("the plugin is one small file, which works laid out as on a node", async ()
   assert.match((await say("VERSION")).stdout, /"supportedVersions":\["0\.3\.0"/);
   const add = await say("ADD");
   assert.deepEqual([add.status, JSON.parse(add.stdout).code], [1, 4]);
+});
+
+test("the licences of all that is in it go along", () => {
+  const text = readFileSync(join(image, "dist", LICENCES_FILE), "utf8");
+  const titles = [...text.matchAll(/^(\S+) \d+\.\d+\.\d+\S* \((\S+)\)\n\n/gm)];
+  const names = titles.map((match) => match[1]);
+  for (const name of ["@kubernetes/client-node", "commander", "koffi", "pino", "yaml", "zod"]) {
+    assert.ok(names.includes(name), `${name} is not among ${names.join(", ")}`);
+  }
+  assert.ok(!names.includes("esbuild"), "what is not in the bundle is not named");
+  const sections = text.split(`\n${"-".repeat(80)}\n`);
+  assert.equal(sections.length, names.length);
+  for (const section of sections) assert.match(section, /copyright|unlicense|public domain/i);
+  assert.throws(
+    () => licencesOf(["node_modules/netlink-ts/src/index.ts"], ROOT),
+    /node_modules\/netlink-ts is bundled and has no text of a licence/,
+  );
 });
 
 test("it names no folder of the machine that built it", () => {
