@@ -29,8 +29,11 @@ function readManifest(name: string): Manifest {
 
 /** The package's manifest with what a consumer imports in place of the sources. */
 function publishedManifest(name: string): Manifest {
+  // Private: `npm publish` of the sources by mistake would give a package that nobody can load.
+  const { private: _, ...manifest } = readManifest(name);
   return {
-    ...readManifest(name),
+    ...manifest,
+    os: ["linux"],
     exports: { ".": { types: "./dist/index.d.ts", default: "./dist/index.js" } },
     types: "./dist/index.d.ts",
     sideEffects: false,

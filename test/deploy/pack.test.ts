@@ -123,6 +123,7 @@ for (const name of NAMES) {
       assert.deepEqual(manifest[field], source[field], field);
     }
     assert.equal(manifest.private, undefined);
+    assert.deepEqual(manifest.os, ["linux"]);
     assert.ok(!existsSync(join(installed, "test")));
   });
 
@@ -142,7 +143,9 @@ for (const name of NAMES) {
   });
 
   test(`${name}: in this repository it runs from its sources, without a build`, () => {
-    assert.deepEqual(readManifest(ROOT, "packages", name).exports, { ".": "./src/index.ts" });
+    const manifest = readManifest(ROOT, "packages", name);
+    assert.deepEqual(manifest.exports, { ".": "./src/index.ts" });
+    assert.equal(manifest.private, true, "as it is Node.js would refuse it in node_modules");
   });
 }
 
