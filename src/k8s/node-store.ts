@@ -12,6 +12,7 @@ const REJECTED_MAX = 64;
 
 export class NodeStore {
   #nodes = new Map<string, NodeSnapshot>();
+  /** By the name of the Node, or what is said where it has none. */
   #rejected = new Map<string, NodeProblem>();
   /** Since {@link takeChanged}. */
   #changed = new Set<string>();
@@ -20,7 +21,10 @@ export class NodeStore {
     return this.#nodes.size;
   }
 
-  /** Objects that could not be used since the last {@link replace}. */
+  /**
+   * Objects that could not be used; each until the Node can be, or is gone, or at the next
+   * {@link replace}.
+   */
   get problems(): readonly NodeProblem[] {
     return [...this.#rejected.values()];
   }
@@ -54,6 +58,7 @@ export class NodeStore {
       this.reject(tooMany(fresh.name));
       return false;
     }
+    this.#rejected.delete(fresh.name);
     const kept = reuseSnapshot(known, fresh);
     if (kept === known) return false;
     this.#nodes.set(fresh.name, kept);
@@ -65,13 +70,18 @@ export class NodeStore {
   remove(object: unknown): boolean {
     const metadata = isJsonObject(object) ? object["metadata"] : undefined;
     const name = isJsonObject(metadata) ? metadata["name"] : undefined;
-    if (typeof name !== "string" || !this.#nodes.delete(name)) return false;
+    if (typeof name !== "string") return false;
+    this.#rejected.delete(name);
+    if (!this.#nodes.delete(name)) return false;
     this.#changed.add(name);
     return true;
   }
 
   reject(problem: NodeProblem): void {
-    if (this.#rejected.size < REJECTED_MAX) this.#rejected.set(problem.message, problem);
+    const key = problem.node ?? problem.message;
+    if (this.#rejected.size < REJECTED_MAX || this.#rejected.has(key)) {
+      this.#rejected.set(key, problem);
+    }
   }
 
   /** Begins a whole new set, which takes effect with {@link replace}. */
