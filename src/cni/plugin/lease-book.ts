@@ -8,7 +8,7 @@ import type { Prefix } from "../../ip/prefix.ts";
 import { isObject, type JsonObject } from "../json.ts";
 import { AddressRange, type RangeAddress } from "./address-ranges.ts";
 import { type Attachment, attachmentKey, type Lease } from "./attachment.ts";
-import { ADDRESS_TRIES_MAX, LEASES_MAX } from "./limits.ts";
+import { ADDRESS_TRIES_MAX, LEASES_MAX, RANGES_REMEMBERED_MAX } from "./limits.ts";
 
 /** Why an attachment gets no address. */
 export type LeaseRefusal =
@@ -27,7 +27,7 @@ const FORMAT = 1;
 export class LeaseBook {
   readonly #leases = new Map<string, Lease>();
   readonly #owners = new Map<IpAddress, string>();
-  /** Of each range the address given out last. */
+  /** Of each range the address given out last; the range used last comes last. */
   readonly #last = new Map<string, IpAddress>();
   #ranges: readonly AddressRange[] = [];
 
@@ -88,7 +88,7 @@ export class LeaseBook {
       interfaceName: attachment.interfaceName,
       addresses: picked.map(({ address }) => address),
     };
-    for (const { range, address } of picked) this.#last.set(range.prefix, address);
+    for (const { range, address } of picked) this.#remember(range.prefix, address);
     this.#put(lease);
     return { ok: true, lease, known: false };
   }
@@ -128,7 +128,7 @@ export class LeaseBook {
   load(text: string): boolean {
     const found = decode(text);
     if (found === undefined) return false;
-    for (const [prefix, address] of found.last) this.#last.set(prefix, address);
+    for (const [prefix, address] of found.last) this.#remember(prefix, address);
     for (const lease of found.leases) this.adopt(lease);
     return true;
   }
@@ -175,6 +175,16 @@ export class LeaseBook {
       if (address !== undefined) return { range, address };
     }
     return undefined;
+  }
+
+  /** A node may have had any number of pod CIDRs in its life, and the file has them all. */
+  #remember(range: string, address: IpAddress): void {
+    this.#last.delete(range);
+    this.#last.set(range, address);
+    for (const oldest of this.#last.keys()) {
+      if (this.#last.size <= RANGES_REMEMBERED_MAX) return;
+      this.#last.delete(oldest);
+    }
   }
 
   #put(lease: Lease): void {

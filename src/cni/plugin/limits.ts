@@ -24,6 +24,8 @@ export const RESULT_ENTRIES_MAX = 256;
 export const ATTACHMENTS_MAX = 8192;
 /** Addresses given out on one node, of both families together. Beyond: error 101. */
 export const LEASES_MAX = 4096;
+/** Ranges of which the last address is remembered. Beyond: the one used longest ago is not. */
+export const RANGES_REMEMBERED_MAX = 64;
 /** Addresses of a range looked at for a free one: more than a /16 has. Beyond: error 101. */
 export const ADDRESS_TRIES_MAX = 70_000;
 /** The file with the leases. Beyond: it counts as damaged, and is put aside. */

@@ -11,7 +11,7 @@ import {
   type Lease,
 } from "../../../src/cni/plugin/attachment.ts";
 import { LeaseBook } from "../../../src/cni/plugin/lease-book.ts";
-import { LEASES_MAX } from "../../../src/cni/plugin/limits.ts";
+import { LEASES_MAX, RANGES_REMEMBERED_MAX } from "../../../src/cni/plugin/limits.ts";
 import { type IpAddress, parseAddress } from "../../../src/ip/address.ts";
 import { prefix } from "../../../src/ip/prefix.ts";
 
@@ -179,6 +179,25 @@ test("a file that is none is not taken in, not even in part", () => {
     assert.equal(book.size, 0);
   }
   fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), (text) => void bookOf().load(text)));
+});
+
+test("of a node that has had any number of pod CIDRs the latest are remembered", () => {
+  const book = bookOf();
+  for (let i = 0; i < 3 * RANGES_REMEMBERED_MAX; i++) {
+    book.setRanges([prefix("10.0.0.0/24"), prefix(`fd00:${i}::/64`)]);
+    take(book, i);
+    book.release(pod(i));
+  }
+  const { last } = JSON.parse(book.encode());
+  assert.equal(Object.keys(last).length, RANGES_REMEMBERED_MAX);
+  assert.equal(last["10.0.0.0/24"], `10.0.0.${1 + 3 * RANGES_REMEMBERED_MAX}`);
+  const many = Array.from({ length: 1000 }, (_, i) => [`fd00:${i}::/64`, `fd00:${i}::2`]);
+  const file = { format: 1, last: Object.fromEntries(many), leases: [] };
+  const again = bookOf();
+  assert.ok(again.load(JSON.stringify(file)));
+  const kept = Object.keys(JSON.parse(again.encode()).last);
+  assert.equal(kept.length, RANGES_REMEMBERED_MAX);
+  assert.equal(kept.at(-1), "fd00:999::/64");
 });
 
 test("a link's alias says whose it is", () => {
