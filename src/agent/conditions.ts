@@ -3,7 +3,9 @@
  * keeps what stands, since when, and logs a condition once when it appears, when its message
  * changes and when it goes. `podrouter status`, /readyz and a metric read it.
  *
- * Bound: CONDITIONS_MAX stand at once; further ones are counted, not kept.
+ * Bounds: CONDITIONS_MAX stand at once; further ones are counted, not kept. Of one that stands
+ * LINES_MAX lines in LINES_MS are logged, for some have a number in them that never rests; then
+ * what it says by the end of that time.
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
@@ -27,9 +29,20 @@ export interface ConditionStatus extends Condition {
 }
 
 export const CONDITIONS_MAX = 1000;
+const LINES_MAX = 5;
+const LINES_MS = 60_000;
+
+interface Standing {
+  status: ConditionStatus;
+  /** As it was logged last. */
+  logged: ConditionStatus | undefined;
+  /** Lines logged since `linesFrom`, monotonic ms. */
+  lines: number;
+  linesFrom: number;
+}
 
 export class Conditions {
-  readonly #standing = new Map<string, ConditionStatus>();
+  readonly #standing = new Map<string, Standing>();
   readonly #clock: Clock;
   readonly #log: Log;
   #dropped = 0;
@@ -53,42 +66,64 @@ export class Conditions {
   /** Replaces everything that `source` reported by `all`. */
   replace(source: string, all: readonly Condition[]): void {
     const names = new Set(all.map((condition) => condition.name));
-    for (const [key, standing] of this.#standing) {
-      if (standing.source === source && !names.has(standing.name)) this.#clear(key);
+    for (const [key, { status }] of this.#standing) {
+      if (status.source === source && !names.has(status.name)) this.#clear(key);
     }
     for (const condition of all) this.#raise(source, condition);
   }
 
   /** What stands now, oldest first. */
   list(): readonly ConditionStatus[] {
-    return [...this.#standing.values()];
+    return Array.from(this.#standing.values(), ({ status }) => status);
   }
 
   #raise(source: string, condition: Condition): void {
     const key = keyOf(source, condition.name);
-    const standing = this.#standing.get(key);
-    if (standing?.message === condition.message && standing.severity === condition.severity) return;
-    if (standing === undefined && this.#standing.size >= CONDITIONS_MAX) {
-      this.#dropped++;
-      return;
+    let standing = this.#standing.get(key);
+    if (standing === undefined) {
+      if (this.#standing.size >= CONDITIONS_MAX) {
+        this.#dropped++;
+        return;
+      }
+      const status = { ...condition, source, since: this.#clock.wall() };
+      standing = { status, logged: undefined, lines: 0, linesFrom: this.#clock.now() };
+      this.#standing.set(key, standing);
+    } else if (!saysSame(standing.status, condition)) {
+      standing.status = { ...condition, source, since: standing.status.since };
     }
-    const since = standing?.since ?? this.#clock.wall();
-    this.#standing.set(key, { ...condition, source, since });
-    const fields = { source, condition: condition.name, reason: condition.message };
-    const level = condition.severity === "warning" ? "warn" : condition.severity;
-    this.#log[level](fields, "condition raised");
+    if (standing.status !== standing.logged) this.#tell(standing);
+  }
+
+  /** Logs it unless that was done, or has been done too often of late. */
+  #tell(standing: Standing): void {
+    const { status, logged } = standing;
+    if (logged === undefined || !saysSame(logged, status)) {
+      const now = this.#clock.now();
+      if (now - standing.linesFrom >= LINES_MS) {
+        standing.lines = 0;
+        standing.linesFrom = now;
+      }
+      if (standing.lines >= LINES_MAX) return;
+      standing.lines++;
+      const { source, name, severity, message } = status;
+      const level = severity === "warning" ? "warn" : severity;
+      this.#log[level]({ source, condition: name, reason: message }, "condition raised");
+    }
+    standing.logged = status;
   }
 
   #clear(key: string): void {
     const standing = this.#standing.get(key);
     if (standing === undefined) return;
     this.#standing.delete(key);
-    const seconds = Math.round((this.#clock.wall() - standing.since) / 1000);
-    this.#log.info(
-      { source: standing.source, condition: standing.name, seconds },
-      "condition cleared",
-    );
+    const { source, name, since } = standing.status;
+    const seconds = Math.round((this.#clock.wall() - since) / 1000);
+    this.#log.info({ source, condition: name, seconds }, "condition cleared");
   }
+}
+
+function saysSame(a: Condition, b: Condition): boolean {
+  return a.message === b.message && a.severity === b.severity;
 }
 
 function keyOf(source: string, name: string): string {

@@ -173,6 +173,29 @@ test("a condition is logged once when it comes, when it changes and when it goes
   ]);
 });
 
+test("one that never says the same is a few lines a minute, its last word included", () => {
+  const { book, lines, clock } = conditions();
+  const say = (count: number) => {
+    const message = `${count} routes are not installed`;
+    book.replace("routes", [{ name: "unreachable", severity: "warning", message }]);
+    assert.equal(book.list()[0]!.message, message);
+    clock.advance(1000);
+  };
+  const numbers = () => lines.map((line) => Number(/(\d+) routes/.exec(line)![1]));
+  for (let second = 0; second < 60; second++) say(second);
+  assert.deepEqual(numbers(), [0, 1, 2, 3, 4]);
+  for (let second = 60; second < 110; second++) say(second);
+  assert.deepEqual(numbers().slice(5), [60, 61, 62, 63, 64]);
+  // It rests: what it says is logged when there may be a line again, and once.
+  for (let second = 0; second < 300; second++) say(7);
+  assert.deepEqual(numbers().slice(10), [7]);
+  // What seldom changes is logged at once.
+  say(8);
+  say(7);
+  assert.deepEqual(numbers().slice(11), [8, 7]);
+  assert.equal(book.list()[0]!.since, 1000);
+});
+
 test("replacing a source's conditions touches no other source", () => {
   const { book, lines } = conditions();
   book.set("bgp", "a", { severity: "warning", message: "m" });
