@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "./clock.ts";
 
-/** setTimeout turns longer delays into 1 ms: longer ones are cut here and never needed. */
+/** 24 days: setTimeout turns longer delays into 1 ms, so they are waited for in parts. */
 const DELAY_MS_MAX = 0x7fff_ffff;
 
 /** The machine's clock. A timer that is running keeps the process alive; owners cancel theirs. */
@@ -13,7 +13,16 @@ export const systemClock: Clock = {
       const turn = setImmediate(callback);
       return { cancel: () => clearImmediate(turn) };
     }
-    const handle = setTimeout(callback, Math.min(delayMs, DELAY_MS_MAX));
+    if (delayMs > DELAY_MS_MAX) return longTimer(delayMs, callback);
+    const handle = setTimeout(callback, delayMs);
     return { cancel: () => clearTimeout(handle) };
   },
 };
+
+/** Long-lived stale routes may be kept for 194 days (RFC 9494 §3). */
+function longTimer(delayMs: number, callback: () => void): Timer {
+  let part = systemClock.after(DELAY_MS_MAX, () => {
+    part = systemClock.after(delayMs - DELAY_MS_MAX, callback);
+  });
+  return { cancel: () => part.cancel() };
+}
