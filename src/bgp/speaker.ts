@@ -295,9 +295,7 @@ export class Speaker {
 
   /** Dials those who wait for their next dial, spread as at the start: they may be reached now. */
   dialWaiting(): void {
-    for (const peer of this.#peers.values()) {
-      this.#services.clock.after(this.#startDelay(peer), () => peer.dialNow());
-    }
+    for (const peer of this.#peers.values()) peer.dialSoon(this.#startDelay(peer));
   }
 
   /** What the peers see of the speaker. */

@@ -56,5 +56,11 @@ export const LISTEN_RETRY = { firstMs: 1_000, maxMs: 5_000 } as const;
 /** After we ended a session ourselves the peer needs a moment to see it before we dial again. */
 export const RESET_DELAY_MS = 100;
 
+/**
+ * The longest wait before a peer is dialled, or accepted, whose link comes and goes: sessions and
+ * tables are not exchanged at the pace of a bad cable.
+ */
+export const LINK_HOLD_MAX_MS = 4_000;
+
 /** How often to ask whether somebody is still waited for, in the first seconds. */
 export const WAITING_CHECK_MS = 500;

@@ -31,6 +31,7 @@ import { localIdentity, ribPeer } from "./local-side.ts";
 import { logMalformedUpdate } from "./malformed-log.ts";
 import { nextHopsOf } from "./next-hops.ts";
 import { differs, policiesOf } from "./peer-change.ts";
+import { PeerLink } from "./peer-link.ts";
 import type { PeerMemory } from "./peer-memory.ts";
 import { RefreshRounds } from "./refresh-rounds.ts";
 import { StaleRoutes } from "./stale-routes.ts";
@@ -78,8 +79,8 @@ export class Peer implements SessionHooks, Task {
   #removed = false;
   #holdTimer: Timer | undefined;
   readonly #refreshRounds: RefreshRounds;
-  /** When the session came up a link led to the peer, and it stands right beside us. */
-  #hasLink = false;
+  readonly #link: PeerLink;
+  #dialTimer: Timer | undefined;
 
   constructor(config: PeerConfig, host: PeerHost) {
     this.#config = config;
@@ -87,6 +88,7 @@ export class Peer implements SessionHooks, Task {
     this.local = localIdentity(host.config(), config);
     this.#log = host.services.log.child({ peer: config.name, address: config.address });
     this.session = new PeerSession(config, { ...host.services, log: this.#log }, this);
+    this.#link = new PeerLink(config.address, host.underlay, host.services);
     this.#stale = new StaleRoutes(host.services.clock, {
       markLongLived: (family) => this.#withId((id) => host.rib.markLongLived(id, family)),
       sweep: (family) => this.#withId((id) => host.rib.sweepStale(id, family)),
@@ -105,7 +107,7 @@ export class Peer implements SessionHooks, Task {
     return this.#config;
   }
 
-  /** Its number in the RIB, while it is up or routes of it are kept. */
+  /** Its number in the RIB, while it is up or routes are kept. */
   get ribId(): PeerId | undefined {
     return this.#id;
   }
@@ -136,19 +138,25 @@ export class Peer implements SessionHooks, Task {
     if (!this.down && this.#host.running()) this.session.start(delayMs);
   }
 
-  /** Dials at once if the next dial is waited for. */
-  dialNow(): void {
-    if (!this.#config.passive) this.session.dialNow();
+  /** Dials after `delayMs` if the next dial is waited for then. Asked again before: still once. */
+  dialSoon(delayMs: number): void {
+    if (this.#dialTimer !== undefined || this.isUp || this.#config.passive || this.down) return;
+    this.#dialTimer = this.#host.services.clock.after(delayMs, () => {
+      this.#dialTimer = undefined;
+      this.session.dialNow();
+    });
   }
 
   /**
-   * An external peer on a link that is down cannot be reached: its session ends now, and not when
-   * its hold timer does. Its routes go, even if it announced graceful restart, for nothing forwards
-   * by way of it.
+   * The session ends at once where the link to an external peer is lost, and its routes go, even if
+   * it announced graceful restart: nothing forwards by way of it.
    */
   underlayChanged(): void {
-    if (!this.#hasLink || this.#host.underlay.leadsTo(this.address)) return;
-    this.reset(linkLost, RESET_DELAY_MS);
+    const waitMs = this.#link.lookAgain();
+    if (waitMs === undefined) return;
+    this.#release();
+    this.session.stop(linkLost);
+    this.#startLater(Math.max(RESET_DELAY_MS, waitMs));
   }
 
   /** Ends the session for good; with `removed` its routes go at once. */
@@ -247,8 +255,7 @@ export class Peer implements SessionHooks, Task {
 
   introduction(): Introduction {
     const { memory } = this.#host;
-    const settings = this.#host.config();
-    return memory.introductions.of(this.local, settings, this.#config, this.restarting);
+    return memory.introductions.of(this.local, this.#host.config(), this.#config, this.restarting);
   }
 
   established(session: NegotiatedSession): void {
@@ -257,8 +264,7 @@ export class Peer implements SessionHooks, Task {
     this.upAt = services.clock.now();
     this.endOfRib.clear();
     this.heardKeepalive = false;
-    const direct = !session.internal && this.#config.multihopTtl === 1;
-    this.#hasLink = direct && this.#host.underlay.leadsTo(this.address);
+    if (!session.internal && this.#config.multihopTtl === 1) this.#link.up();
     this.#decoder = new UpdateDecoder(session, { memory: memory.decoder });
     const own = this.#config.localAddress ?? this.session.connection?.localAddress;
     const nextHops = nextHopsOf(this.#config, own, session.families, services.transport);
@@ -294,8 +300,7 @@ export class Peer implements SessionHooks, Task {
   #obey(id: PeerId, limit: PrefixLimitState): void {
     if (limit === "exceeded") this.#holdDown(id);
     if (limit !== "warning") return;
-    const limits = this.#config.maximumPrefixes;
-    this.#log.warn({ limit: limits?.limit }, "prefix limit nearly reached");
+    this.#log.warn({ limit: this.#config.maximumPrefixes?.limit }, "prefix limit nearly reached");
   }
 
   routeRefresh({ family, subtype }: RouteRefreshMessage): void {
@@ -318,7 +323,7 @@ export class Peer implements SessionHooks, Task {
     const { rib, services } = this.#host;
     const retained = this.#removed ? [] : familiesToRetain(session, cause);
     this.upAt = undefined;
-    this.#hasLink = false;
+    this.#link.ended();
     this.#decoder = undefined;
     services.work.remove(this);
     this.#refreshRounds.cancel();
@@ -367,8 +372,11 @@ export class Peer implements SessionHooks, Task {
     this.held = true;
     this.session.record.errors.add("more prefixes than the limit");
     this.session.stop(maximumPrefixes(over?.family ?? 4, limits.limit));
-    if (limits.restartSeconds === 0) return;
-    this.#holdTimer = this.#host.services.clock.after(limits.restartSeconds * 1000, () => {
+    if (limits.restartSeconds > 0) this.#startLater(limits.restartSeconds * 1000);
+  }
+
+  #startLater(delayMs: number): void {
+    this.#holdTimer = this.#host.services.clock.after(delayMs, () => {
       this.#release();
       this.start(0);
     });

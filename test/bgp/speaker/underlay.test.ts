@@ -105,3 +105,56 @@ test("a peer to which no link was known to lead is left alone", () => {
   world.advance(1_000);
   assert.equal(us.isUp(first), true);
 });
+
+test("a peer whose link is seen only after the session came up is given up with it", () => {
+  const { world, us, first } = lab();
+  us.unreachable.add(first.address);
+  us.speaker.resetPeer(first.address, "hard");
+  world.until(() => !us.isUp(first), "the reset");
+  world.until(() => us.isUp(first), "session");
+  us.unreachable.clear();
+  us.speaker.underlayChanged();
+  assert.equal(us.isUp(first), true);
+  lose(us, first);
+  assert.equal(us.isUp(first), false);
+});
+
+test("news in quick succession are few dials, and nothing where a session stands", () => {
+  const { world, us, first } = lab();
+  const timers = world.clock.pendingCount;
+  us.speaker.dialWaiting();
+  assert.equal(world.clock.pendingCount, timers);
+  first.speaker.stop({ notify: true });
+  world.until(() => !us.isUp(first), "its end");
+  world.advance(100);
+  const { dials } = world.network;
+  for (let ms = 0; ms < 50; ms++) {
+    us.speaker.dialWaiting();
+    world.advance(1);
+  }
+  assert.ok(world.network.dials > dials, "dialled");
+  assert.ok(world.network.dials < dials + 10, `${world.network.dials - dials} dials`);
+});
+
+test("a link that comes and goes all the time: few sessions, and it is back soon", () => {
+  const { world, us, first } = lab();
+  let sessions = 0;
+  us.speaker.onPeerChange((changed) => {
+    if (changed.includes(first.address) && us.isUp(first)) sessions++;
+  });
+  const flap = () => {
+    lose(us, first);
+    us.speaker.dialWaiting();
+    world.advance(50);
+    us.unreachable.clear();
+    us.speaker.underlayChanged();
+    us.speaker.dialWaiting();
+    world.advance(50);
+  };
+  for (let i = 0; i < 200; i++) flap();
+  assert.ok(sessions >= 3 && sessions < 12, `${sessions} sessions in 20 s`);
+  world.until(() => us.isUp(first), "session", 4_500);
+  world.advance(600_000);
+  flap();
+  world.until(() => us.isUp(first), "a first loss after a long time costs nothing", 200);
+});

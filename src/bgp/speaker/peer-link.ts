@@ -1,0 +1,57 @@
+/**
+ * The link to a peer that stands right beside us, while a session is up: whether it is lost, and
+ * how soon the next session may come. As with other ends (fsm/timing.ts) the first loss costs
+ * nothing and staying up forgives; but the longest wait is short, for a link that is back is seen,
+ * and the router behind it may be the only one.
+ */
+import type { IpAddress } from "../../ip/address.ts";
+import type { Clock, Random } from "../../runtime/clock.ts";
+import { FLAP_DECAY_MS, FLAPS_MAX, idleHoldMs } from "../fsm/timing.ts";
+import { LINK_HOLD_MAX_MS } from "./limits.ts";
+import type { Underlay } from "./underlay.ts";
+
+export class PeerLink {
+  readonly #address: IpAddress;
+  readonly #underlay: Underlay;
+  readonly #services: { readonly clock: Clock; readonly random: Random };
+  /** When the session came up; undefined = none, or not one with a neighbour beside us. */
+  #upAt: number | undefined;
+  /** A link was seen to lead to the peer in this session. */
+  #seen = false;
+  #losses = 0;
+
+  constructor(
+    address: IpAddress,
+    underlay: Underlay,
+    services: { readonly clock: Clock; readonly random: Random },
+  ) {
+    this.#address = address;
+    this.#underlay = underlay;
+    this.#services = services;
+  }
+
+  /** A session is up. A link that is news to the underlay may be seen later. */
+  up(): void {
+    this.#upAt = this.#services.clock.now();
+    this.#seen = this.#underlay.leadsTo(this.#address);
+  }
+
+  ended(): void {
+    this.#upAt = undefined;
+    this.#seen = false;
+  }
+
+  /** After a change: undefined = nothing; otherwise lost, with the ms until the next session. */
+  lookAgain(): number | undefined {
+    if (this.#upAt === undefined) return undefined;
+    if (this.#underlay.leadsTo(this.#address)) {
+      this.#seen = true;
+      return undefined;
+    }
+    if (!this.#seen) return undefined;
+    const { clock, random } = this.#services;
+    const forgiven = Math.floor((clock.now() - this.#upAt) / FLAP_DECAY_MS);
+    this.#losses = Math.min(FLAPS_MAX, Math.max(0, this.#losses - forgiven) + 1);
+    return idleHoldMs(this.#losses, random(), LINK_HOLD_MAX_MS);
+  }
+}
