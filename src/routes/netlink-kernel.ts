@@ -5,6 +5,8 @@
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import {
+  AddressFlag,
+  type InterfaceAddress,
   LinkFlag,
   type RouteEvent as NetlinkEvent,
   type Link as NetlinkLink,
@@ -18,7 +20,7 @@ import {
   rejectingWith,
 } from "netlink-ts";
 import { type IpAddress, parseAddress } from "../ip/address.ts";
-import { localAddressOf } from "../ip/local-address.ts";
+import { type LocalAddress, localAddressOf } from "../ip/local-address.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import { type OperationBatch, OperationKind } from "./operation-batch.ts";
 import {
@@ -63,7 +65,7 @@ export class NetlinkKernel implements RouteKernel {
       const netlink = this.#sockets.asking;
       const links = await netlink.links.list();
       const addresses = await netlink.addresses.list({});
-      return { links: links.map(linkOf), addresses: addresses.flatMap(localAddressOf) };
+      return { links: links.map(linkOf), addresses: addresses.flatMap(addressOf) };
     });
   }
 
@@ -112,7 +114,7 @@ function deliver(event: NetlinkEvent, listener: KernelListener): void {
       listener.onLink({ change, link: linkOf(event.link) });
       return;
     case "address":
-      for (const address of localAddressOf(event.address)) listener.onAddress({ change, address });
+      for (const address of addressOf(event.address)) listener.onAddress({ change, address });
       return;
     default:
       // The other topics were not asked for.
@@ -258,6 +260,10 @@ function hopOf({ gateway, interfaceIndex, weight, flags }: NextHop): Hop {
     weight: weight ?? 1,
     ...(((flags ?? 0) & RouteFlag.ONLINK) === 0 ? {} : { onLink: true }),
   };
+}
+
+function addressOf(address: InterfaceAddress): LocalAddress[] {
+  return localAddressOf({ ...address, tentative: (address.flags & AddressFlag.TENTATIVE) !== 0 });
 }
 
 function linkOf({ index, name, flags }: NetlinkLink): Link {

@@ -26,8 +26,8 @@ export interface ObserverListener {
   /** The view may be wrong: dump again, not before `delayMs` from now. */
   onDoubt(delayMs: number): void;
   /**
-   * Links and addresses were listed, or a carrier came or went. `news`: an event told of it, and
-   * it is no mere look at what stands.
+   * Links and addresses were listed, a carrier came or went, or an address can be used at last.
+   * `news`: neighbours may be reached that were not, or the other way round.
    */
   onTopology(topology: Topology, news: boolean): void;
   onOverrun(): void;
@@ -48,9 +48,12 @@ export class KernelObserver implements KernelListener {
   /** Being filled by a dump. */
   #dumped: RouteView | undefined;
   #topology = new Topology([], []);
+  /** The topology was listed once. */
+  #looked = false;
   /** Events that came during a dump; undefined when none is under way. */
   #held: HeldEvent[] | undefined;
-  #topologyIsOld = false;
+  /** A link with addresses is other than the topology has it. */
+  #linksAreOld = false;
   #operationsUnderWay = false;
   #operationsEnded = Number.NEGATIVE_INFINITY;
 
@@ -94,9 +97,7 @@ export class KernelObserver implements KernelListener {
       });
       const held = this.#held;
       this.#view = view;
-      this.#topology = new Topology(links, addresses);
-      this.#listener.onTopology(this.#topology, this.#topologyIsOld);
-      this.#topologyIsOld = false;
+      this.#renewTopology(new Topology(links, addresses));
       this.#held = undefined;
       for (const { kind, event } of held) {
         if (kind === "route") this.onRoute(event);
@@ -131,15 +132,21 @@ export class KernelObserver implements KernelListener {
   onLink(event: LinkEvent): void {
     if (this.#hold({ kind: "link", event })) return;
     const { change, link } = event;
-    if (this.#topology.linkMatters(change, link)) this.#topologyChanged();
-    else if (this.#topology.carrierChanged(change, link)) {
+    if (this.#topology.linkMatters(change, link)) {
+      this.#linksAreOld = true;
+      this.#listener.onDoubt(0);
+    } else if (this.#topology.carrierChanged(change, link)) {
       this.#listener.onTopology(this.#topology, true);
     }
   }
 
   onAddress(event: AddressEvent): void {
     if (this.#hold({ kind: "address", event })) return;
-    if (this.#topology.addressMatters(event.change, event.address)) this.#topologyChanged();
+    const { change, address } = event;
+    if (this.#topology.addressMatters(change, address)) this.#listener.onDoubt(0);
+    else if (this.#topology.addressSettled(change, address)) {
+      this.#listener.onTopology(this.#topology, true);
+    }
   }
 
   onOverrun(): void {
@@ -151,9 +158,14 @@ export class KernelObserver implements KernelListener {
     this.#listener.onFailure(error);
   }
 
-  #topologyChanged(): void {
-    this.#topologyIsOld = true;
-    this.#listener.onDoubt(0);
+  /** Addresses that lead nowhere come and go on some machines all the time: they are no news. */
+  #renewTopology(topology: Topology): void {
+    const differs = this.#looked && topology.differsFrom(this.#topology);
+    const news = this.#linksAreOld || differs;
+    this.#topology = topology;
+    this.#looked = true;
+    this.#linksAreOld = false;
+    this.#listener.onTopology(topology, news);
   }
 
   #mayBeOld(): boolean {

@@ -11,6 +11,7 @@
 import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import type { LocalAddress } from "../ip/local-address.ts";
 import { prefix, prefixLength } from "../ip/prefix.ts";
+import { RESOLUTIONS_MAX } from "./limits.ts";
 import { type AddressRange, addressNumber, rangeOf, rangesOverlap } from "./ranges.ts";
 import type { Hop, Link } from "./types.ts";
 
@@ -39,8 +40,10 @@ export class Topology {
   readonly #links = new Map<number, Link>();
   /** Those that count, by interface and address. */
   readonly #addresses = new Map<string, LocalAddress>();
-  /** All of this machine, with the index of the interface. */
-  readonly #own = new Map<IpAddress, number>();
+  /** All of this machine, with the indexes of their interfaces. */
+  readonly #own = new Map<IpAddress, readonly number[]>();
+  /** Interfaces with addresses that count. */
+  readonly #counting = new Set<number>();
   readonly #subnets: Subnet[] = [];
   readonly #resolved = new Map<IpAddress, Resolution>();
   readonly #alone = new WeakMap<Hop, readonly Hop[]>();
@@ -48,10 +51,13 @@ export class Topology {
   constructor(links: Iterable<Link>, addresses: Iterable<LocalAddress>) {
     for (const link of links) this.#links.set(link.index, link);
     for (const address of addresses) {
-      this.#own.set(address.address, address.link);
+      this.#own.set(address.address, [...(this.#own.get(address.address) ?? []), address.link]);
       const range = rangeOf(address.subnet);
       if (isUncounted(range)) continue;
       this.#addresses.set(addressKey(address), address);
+      this.#counting.add(address.link);
+      // Leads nowhere, and of such there may be thousands (services of IPVS).
+      if (range.first === range.last && range.first === addressNumber(address.address)) continue;
       const length = prefixLength(address.subnet);
       this.#subnets.push({ range, length, link: address.link });
     }
@@ -67,12 +73,14 @@ export class Topology {
     return this.#links.get(index)?.name ?? `if${index}`;
   }
 
-  /** The way to a next hop of a route of this family. Results are the same object each time. */
+  /** The way to a next hop of a route of this family. Mostly the same object each time. */
   resolve(family: IpFamily, nextHop: IpAddress): Resolution {
     if (familyOf(nextHop) !== family) return OTHER_FAMILY;
     let resolution = this.#resolved.get(nextHop);
     if (resolution === undefined) {
       resolution = this.#resolve(nextHop);
+      // Peers may name any number of next hops, one after another.
+      if (this.#resolved.size >= RESOLUTIONS_MAX) this.#resolved.clear();
       this.#resolved.set(nextHop, resolution);
     }
     return resolution;
@@ -80,8 +88,21 @@ export class Topology {
 
   /** Whether it is an address of ours, on an interface that works. */
   carries(own: IpAddress): boolean {
-    const index = this.#own.get(own);
-    return index !== undefined && this.#works(index);
+    return this.#own.get(own)?.some((index) => this.#works(index)) ?? false;
+  }
+
+  /** Whether neighbours may be reached otherwise than as it was `before`. */
+  differsFrom(before: Topology): boolean {
+    const [now, then] = [this.#waysOut(), before.#waysOut()];
+    return now.size !== then.size || ![...now].every((way) => then.has(way));
+  }
+
+  /** What of the addresses matters for that: those of interfaces that work. */
+  #waysOut(): ReadonlySet<string> {
+    const working = [...this.#addresses.values()].filter(({ link }) => this.#works(link));
+    return new Set(
+      working.map((one) => `${addressKey(one)} ${one.subnet} ${one.tentative === true}`),
+    );
   }
 
   /** Whether it can be reached by an interface that has a carrier, or does not tell. */
@@ -102,7 +123,7 @@ export class Topology {
    * link-local addresses is on them.
    */
   linkMatters(change: "new" | "delete", link: Link): boolean {
-    if (!this.#subnets.some((subnet) => subnet.link === link.index)) {
+    if (!this.#counting.has(link.index)) {
       // Remembered all the same: its address may come next.
       if (change === "delete") this.#links.delete(link.index);
       else this.#links.set(link.index, link);
@@ -120,8 +141,7 @@ export class Topology {
     const known = this.#links.get(link.index);
     if (change === "delete" || known === undefined) return false;
     this.#links.set(link.index, link);
-    const counts = this.#subnets.some((subnet) => subnet.link === link.index);
-    return counts && known.carrier !== link.carrier;
+    return this.#counting.has(link.index) && known.carrier !== link.carrier;
   }
 
   /** As {@link linkMatters}, for an address; a renewed lease does not matter. */
@@ -129,6 +149,14 @@ export class Topology {
     if (isUncounted(rangeOf(address.subnet))) return false;
     const known = this.#addresses.get(addressKey(address));
     return change === "delete" || known?.subnet !== address.subnet;
+  }
+
+  /** Whether an event that does not matter otherwise says that an address can be used from now on. */
+  addressSettled(change: "new" | "delete", address: LocalAddress): boolean {
+    const known = this.#addresses.get(addressKey(address));
+    if (change === "delete" || known?.tentative !== true || address.tentative) return false;
+    this.#addresses.set(addressKey(address), address);
+    return true;
   }
 
   /** The hop as a list of one, the same list each time: most routes have one, and many the same. */

@@ -1,6 +1,7 @@
 /** Links that go and come back, and what is said of it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { prefix } from "../../src/ip/prefix.ts";
 import { address, line, route } from "./fake-kernel.ts";
 import { Harness } from "./harness.ts";
 
@@ -71,4 +72,51 @@ test("a link that goes down and up while the kernel is listed", async () => {
   h.kernel.setLink(2, false);
   await h.rest(1000);
   assert.deepEqual(h.kernel.ours(), VIA_A);
+});
+
+test("addresses that lead nowhere come and go without being news", async () => {
+  const h = new Harness();
+  h.kernel.links = [...h.kernel.links, { index: 9, name: "kube-ipvs0", up: false }];
+  await h.started();
+  await h.rest(5000);
+  const service = { link: 9, address: address("10.96.0.1"), subnet: prefix("10.96.0.1/32") };
+  h.kernel.addAddress(service);
+  await h.rest(500);
+  h.kernel.deleteAddress("10.96.0.1");
+  await h.rest(500);
+  assert.equal(h.topologies, 0);
+  h.kernel.addAddress({ ...service, link: 2 });
+  await h.rest(500);
+  assert.equal(h.topologies, 1, "it may be the source of a session");
+});
+
+test("a link that is made, addressed and set up in one go is news", async () => {
+  const h = new Harness();
+  await h.started();
+  h.kernel.links = [...h.kernel.links, { index: 9, name: "eth9", up: false }];
+  h.kernel.setLink(9, false);
+  h.kernel.addAddress({ link: 9, address: address("10.9.0.1"), subnet: prefix("10.9.0.0/24") });
+  h.kernel.setLink(9, true);
+  await h.rest(1000);
+  assert.ok(h.topologies > 0);
+  assert.equal(h.topology?.leadsTo(address("10.9.0.2")), true);
+});
+
+test("an address that turns out to be nobody else's is news, and needs no listing", async () => {
+  const h = new Harness();
+  await h.started();
+  await h.rest(5000);
+  const own = { link: 2, address: address("2001:db8::1"), subnet: prefix("2001:db8::/64") };
+  h.kernel.addAddress({ ...own, tentative: true });
+  await h.rest(500);
+  const { dumps } = h.kernel;
+  assert.equal(h.topologies, 1);
+  h.kernel.addresses = h.kernel.addresses.filter((one) => one.address !== own.address);
+  h.kernel.addAddress(own);
+  await h.rest(500);
+  assert.equal(h.topologies, 2);
+  assert.equal(h.kernel.dumps, dumps);
+  h.kernel.addAddress(own);
+  await h.rest(500);
+  assert.equal(h.topologies, 2, "a renewed lease");
 });

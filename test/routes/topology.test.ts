@@ -82,6 +82,41 @@ test("topology: an address of ours, and a neighbour, on a link that works or not
   assert.equal(topology.carrierChanged("new", { ...eth0, carrier: false }), false);
 });
 
+test("topology: an address on several links is carried by any that works", () => {
+  const shared = (link: number) => local(link, "10.0.0.99", "10.0.0.99/32");
+  for (const both of [
+    [shared(2), shared(3)],
+    [shared(3), shared(2)],
+  ]) {
+    assert.equal(new Topology(links, both).carries(address("10.0.0.99")), true);
+  }
+  assert.equal(new Topology(links, [shared(3)]).carries(address("10.0.0.99")), false);
+});
+
+test("topology: differs by addresses on links that work, and by nothing else", () => {
+  const before = new Topology(links, addresses);
+  const differs = (more: LocalAddress[], others = links) =>
+    new Topology(others, [...addresses, ...more]).differsFrom(before);
+  assert.equal(differs([]), false);
+  assert.equal(differs([local(3, "10.8.0.1", "10.8.0.1/32")]), false, "the link is down");
+  assert.equal(differs([local(2, "fe80::2", "fe80::/64")]), false);
+  assert.equal(differs([local(2, "10.8.0.1", "10.8.0.1/32")]), true);
+  assert.equal(differs([local(2, "10.0.0.1", "10.0.0.0/24")]), true, "another subnet");
+  assert.equal(differs([{ ...addresses[5]!, tentative: true }]), true);
+  for (const change of [{ up: false }, { carrier: false }]) {
+    assert.equal(differs([], [{ ...links[0]!, ...change }, ...links.slice(1)]), true);
+  }
+});
+
+test("topology: any number of next hops may be asked for", () => {
+  const topology = new Topology(links, addresses);
+  const first = topology.resolve(4, address("10.0.1.1"));
+  for (let i = 0; i < 12_000; i++) topology.resolve(4, address(`10.1.${i >> 8}.${i & 255}`));
+  const again = topology.resolve(4, address("10.0.1.1"));
+  assert.notEqual(again, first, "forgotten");
+  assert.deepEqual(again, first);
+});
+
 test("topology: which events matter", () => {
   const topology = new Topology(links, addresses);
   const eth0 = links[0]!;
