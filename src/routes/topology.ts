@@ -151,7 +151,7 @@ export class Topology {
     return change === "delete" || known?.subnet !== address.subnet;
   }
 
-  /** Whether an event that does not matter otherwise says that an address can be used from now on. */
+  /** Whether an event that does not matter otherwise says that an address can be used now. */
   addressSettled(change: "new" | "delete", address: LocalAddress): boolean {
     const known = this.#addresses.get(addressKey(address));
     if (change === "delete" || known?.tentative !== true || address.tentative) return false;
