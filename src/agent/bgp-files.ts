@@ -4,7 +4,7 @@
  */
 
 import { printable } from "../k8s/problem.ts";
-import type { Clock } from "../runtime/clock.ts";
+import type { Clock, Timer } from "../runtime/clock.ts";
 import { FileError, readTextNow } from "../runtime/files.ts";
 import type { Log } from "../runtime/log.ts";
 import type { Condition } from "./conditions.ts";
@@ -14,6 +14,8 @@ import type { ExternalSettings } from "./external-peers.ts";
 import { withPasswords } from "./external-settings.ts";
 
 const PASSWORDS_BYTES_MAX = 256 * 1024;
+/** How often passwords that cannot be had are looked for, unasked. */
+const PASSWORDS_RETRY_MS = 5000;
 
 export interface BgpFilesDeps {
   readonly clock: Clock;
@@ -31,6 +33,7 @@ export class BgpFiles {
   #passwordProblem: string | undefined;
   /** The passwords of the flags' peers could be read once. */
   #passwordsKnown = false;
+  #passwordsRetry: Timer | undefined;
 
   /** `onChange` follows each change of what the files say. */
   constructor(config: AgentConfig, deps: BgpFilesDeps, onChange: () => void) {
@@ -65,6 +68,7 @@ export class BgpFiles {
 
   stop(): void {
     this.#source?.stop();
+    this.#passwordsRetry?.cancel();
   }
 
   /** Reads everything again, changed or not, and says what of it is not taken. */
@@ -129,8 +133,13 @@ export class BgpFiles {
     const { external } = this.#config.bgp;
     if (external.passwordsFile === undefined) return;
     const peers = this.#peersWithPasswords(external, external.passwordsFile);
+    this.#passwordsRetry?.cancel();
     if (typeof peers === "string") {
       this.#passwordProblem = peers;
+      this.#passwordsRetry = this.#deps.clock.after(PASSWORDS_RETRY_MS, () => {
+        this.#readPasswords();
+        if (this.#passwordProblem === undefined) this.#onChange();
+      });
       // Rather without a session than with one that has no password.
       if (!this.#passwordsKnown) this.#external = { ...external, peers: [] };
       return;

@@ -15,13 +15,15 @@ async function files(t: TestContext, flags: (folder: string) => Record<string, s
   const configured = configure(new Map(Object.entries(flags(folder))), surroundings);
   assert.ok(configured.ok);
   const { log, lines } = recordingLog();
-  const made = new BgpFiles(configured.value, { clock: new FakeClock(), log }, () => {});
+  const clock = new FakeClock();
+  let changes = 0;
+  const made = new BgpFiles(configured.value, { clock, log }, () => changes++);
   t.after(async () => {
     made.stop();
     await rm(folder, { recursive: true });
   });
   const passwords = () => made.external.peers.map(({ password }) => password);
-  return { folder, files: made, lines, passwords };
+  return { folder, files: made, lines, passwords, clock, changes: () => changes };
 }
 
 test("a password file of the configuration file that is gone is a warning with its reason", async (t) => {
@@ -85,6 +87,28 @@ test("passwords of the flags' peers stay in force; without any so far the peers 
   await it.files.reload();
   assert.deepEqual(it.passwords(), ["other", "secret"]);
   assert.deepEqual(it.files.conditions(), []);
+});
+
+test("passwords that cannot be had are looked for until they can", async (t) => {
+  const it = await files(t, (folder) => ({
+    "peer-router-ips": "192.0.2.1",
+    "peer-router-asns": "1",
+    "peer-router-passwords-file": join(folder, "passwords"),
+  }));
+  await it.files.start();
+  it.clock.advance(20_000);
+  assert.deepEqual([it.passwords(), it.changes()], [[], 0]);
+  // As when a Secret is made that was forgotten.
+  await writeFile(join(it.folder, "passwords"), "c2VjcmV0");
+  it.clock.advance(5000);
+  assert.deepEqual([it.passwords(), it.changes()], [["secret"], 1]);
+  assert.deepEqual(it.files.conditions(), []);
+  assert.equal(it.clock.pendingCount, 0, "what is known is read again on SIGHUP alone");
+  await writeFile(join(it.folder, "passwords"), "none, of, these");
+  await it.files.reload();
+  assert.equal(it.clock.pendingCount, 1);
+  it.files.stop();
+  assert.equal(it.clock.pendingCount, 0);
 });
 
 test("reading again says so, and what is refused each time; or that there is nothing to read", async (t) => {
