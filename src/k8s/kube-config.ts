@@ -8,8 +8,11 @@ import type { RequestOptions } from "node:https";
 import { dirname, join, resolve } from "node:path";
 import { KubeConfig, type User } from "@kubernetes/client-node";
 import { parse } from "yaml";
+import type { Clock } from "../runtime/clock.ts";
 import { FileError, fileExists, readTextNow } from "../runtime/files.ts";
+import { systemClock } from "../runtime/system-clock.ts";
 import { KUBECONFIG_BYTES_MAX } from "./limits.ts";
+import { oneAtATime } from "./one-at-a-time.ts";
 import { printable, quoted } from "./problem.ts";
 
 /** Names the flag or file and what is wrong with it. */
@@ -23,6 +26,7 @@ export interface KubeConfigOptions {
   /** For tests: where the service account's files and variables are. */
   readonly root?: string;
   readonly environment?: Readonly<Record<string, string | undefined>>;
+  readonly clock?: Clock;
 }
 
 /** Access to one API server. */
@@ -39,7 +43,8 @@ export function loadKubeAccess(options: KubeConfigOptions): KubeAccess {
   const config = configOf(options);
   const where = options.kubeconfig ?? "the service account";
   const server = serverUrl(config, where, options.master);
-  return { server, requestOptions: () => requestOptions(config) };
+  const clock = options.clock ?? systemClock;
+  return { server, requestOptions: oneAtATime(() => requestOptions(config), clock) };
 }
 
 function configOf(options: KubeConfigOptions): KubeConfig {

@@ -43,6 +43,9 @@ export const LIST_PAGE_NODES = 500;
 /** Pages of one list; a list that goes on beyond that is a bad answer. */
 export const LIST_PAGES_MAX = 1_024;
 
+/** For the credentials of a request to be made. Beyond: it fails, and the plugin is waited for. */
+export const CREDENTIALS_MS_MAX = 10_000;
+
 /** Bytes of a kubeconfig; a larger file is refused. */
 export const KUBECONFIG_BYTES_MAX = 1024 * 1024;
 

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { credentialProblem, KubeConfigError, loadKubeAccess } from "../../src/k8s/kube-config.ts";
+import { FakeClock, settle } from "../support/fake-clock.ts";
+import { must } from "../support/shell.ts";
 
 const TOKEN = "s3cr3t-token";
 
@@ -116,6 +118,38 @@ test("a credential plugin that fails is told without its output's secrets", asyn
     .requestOptions()
     .catch((e: unknown) => e);
   assert.equal(credentialProblem(error), "boom …");
+});
+
+test("a credential plugin that does not end is said, and is the only one", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "podrouter-plugin-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const [starts, end] = [join(folder, "starts"), join(folder, "end")];
+  await must("mkfifo", [end]);
+  // Ends when it is told to.
+  const args = ["-c", `echo started >> ${starts}; read x < ${end}; exit 3`];
+  const exec = { apiVersion: "client.authentication.k8s.io/v1", command: "/bin/sh", args };
+  const kubeconfig = await file(t, { ...GOOD, users: [{ name: "u", user: { exec } }] });
+  const clock = new FakeClock();
+  const access = loadKubeAccess({ kubeconfig, clock });
+  const problem = () =>
+    access.requestOptions().then(
+      () => "there",
+      (error: unknown) => credentialProblem(error),
+    );
+  for (let time = 0; time < 3; time++) {
+    const told = problem();
+    clock.advance(10_000);
+    assert.equal(
+      await told,
+      "not there after 10 s: the credential plugin does not end, and no second one is started",
+    );
+  }
+  const last = problem();
+  await writeFile(end, "\n", { flag: "a" });
+  assert.equal(await last, "no reason given");
+  assert.equal(await readFile(starts, "utf8"), "started\n");
+  await settle(1);
+  assert.equal(clock.pendingCount, 0);
 });
 
 describe("refused, with the file's name and what is wrong", () => {
