@@ -29,6 +29,12 @@ const WATCH_GOOD_MS = 5_000;
 /** After so many failed watches in a row a new list is tried instead. */
 const WATCH_FAILURES_MAX = 3;
 
+/**
+ * After a change of interfaces or addresses a request without an answer is begun anew if it is as
+ * old as this, and twice that each further time: an answer that is slow must come in the end.
+ */
+const ANSWER_MS = 1_000;
+
 export interface ApiSourceParts {
   readonly transport: ApiTransport;
   readonly clock: Clock;
@@ -49,10 +55,16 @@ export class ApiNodeSource implements NodeSource {
   readonly #store = new NodeStore();
   #onChange: OnNodes = () => {};
   readonly #carries: (own: IpAddress) => boolean;
-  /** The list or watch under way. */
+  /** The list or watch under way, and what it comes to when it fails. */
   #current: NodeList | NodeWatch | undefined;
+  #failed: (error: ApiError) => void = () => {};
+  /** When it began, monotonic ms. */
+  #begun = 0;
+  #answered = false;
+  /** How often that was begun anew since the last answer. */
+  #hurries = 0;
   #retry: { readonly timer: Timer; readonly step: () => void } | undefined;
-  /** Our address of the watch under way, once it is known to be on an interface that is up. */
+  /** Our address of what is under way, once it is known to be on an interface that is up. */
   #from: IpAddress | undefined;
   #version = "";
   /** What went wrong last. */
@@ -80,28 +92,24 @@ export class ApiNodeSource implements NodeSource {
   }
 
   /**
-   * The next try is not waited for, if there was no answer. A watch whose address is gone or whose
-   * link is down is begun anew: no octet comes to it, and TCP would take half a minute to say so;
-   * after a short outage the server would keep what it has to say for as long as the outage again.
+   * The next try is not waited for, if there was no answer. What is under way is begun anew where
+   * its address is gone or its link is down: no octet comes to it, and TCP would take half a minute
+   * to say so; after a short outage either side would keep what it has to say for as long as the
+   * outage again.
    */
   underlayChanged(): void {
+    if (this.#retry === undefined) this.#lookAtConnection();
     const waiting = this.#retry;
-    if (waiting !== undefined) {
-      if (this.#failure !== "unreachable") return;
-      waiting.timer.cancel();
-      this.#retry = undefined;
-      waiting.step();
-      return;
-    }
-    const from = this.#from;
-    if (from === undefined || this.#carries(from)) return;
-    this.#current?.abort();
-    this.#watchEnded(new ApiError("unreachable", `${from} is on no interface that is up`));
+    if (waiting === undefined || this.#failure !== "unreachable") return;
+    waiting.timer.cancel();
+    this.#retry = undefined;
+    waiting.step();
   }
 
   async stop(): Promise<void> {
     this.#connected = false;
     this.#retry?.timer.cancel();
+    this.#retry = undefined;
     this.#current?.abort();
     this.#current = undefined;
     this.#transport.reset();
@@ -122,6 +130,11 @@ export class ApiNodeSource implements NodeSource {
 
   #list(options: ListOptions): void {
     const staged = this.#store.stage();
+    this.#begins((error) => {
+      this.#fail(error);
+      if (error.kind === "gone" || error.kind === "version") this.#relist(options.paged);
+      else this.#later(() => this.#list(options));
+    });
     this.#current = new NodeList(this.#transport, this.#clock, staged, options, {
       done: (version) => {
         this.#version = version;
@@ -135,23 +148,22 @@ export class ApiNodeSource implements NodeSource {
         this.#store.takeChanged();
         if (changed || first) this.#onChange(this.#store.nodes);
       },
-      failed: (error) => {
-        this.#fail(error);
-        if (error.kind === "gone" || error.kind === "version") this.#relist(options.paged);
-        else this.#later(() => this.#list(options));
-      },
+      failed: (error) => this.#failed(error),
+      open: () => this.#opened(),
     });
   }
 
   #watch(): void {
-    const begun = this.#clock.now();
     let events = 0;
-    this.#from = undefined;
-    const watch = new NodeWatch(this.#transport, this.#clock, this.#random, this.#version, {
+    const ended = (error: ApiError | undefined) => {
+      if (events > 0 || this.#clock.now() - this.#begun >= WATCH_GOOD_MS) this.#good();
+      this.#watchEnded(error);
+    };
+    this.#begins(ended);
+    this.#current = new NodeWatch(this.#transport, this.#clock, this.#random, this.#version, {
       open: () => {
         this.#inContact();
-        const { localAddress: from } = watch;
-        if (from !== undefined && this.#carries(from)) this.#from = from;
+        this.#opened();
       },
       put: (object) => {
         this.#store.put(object);
@@ -169,16 +181,49 @@ export class ApiNodeSource implements NodeSource {
         const changed = this.#store.takeChanged();
         if (changed.size > 0) this.#onChange(this.#store.nodes, changed);
       },
-      end: (error) => {
-        if (events > 0 || this.#clock.now() - begun >= WATCH_GOOD_MS) this.#good();
-        this.#watchEnded(error);
-      },
+      end: ended,
     });
-    this.#current = watch;
+  }
+
+  /** A list or watch, of which `failed` says what it comes to if it fails. */
+  #begins(failed: (error: ApiError) => void): void {
+    this.#failed = failed;
+    this.#begun = this.#clock.now();
+    this.#answered = false;
+    this.#from = undefined;
+  }
+
+  #opened(): void {
+    this.#answered = true;
+    this.#hurries = 0;
+    const own = this.#current?.localAddress;
+    if (own !== undefined && this.#carries(own)) this.#from = own;
+  }
+
+  /** Gives up what is under way if nothing is to be hoped for from it. */
+  #lookAtConnection(): void {
+    if (this.#current === undefined) return;
+    const own = this.#current.localAddress;
+    const carried = own !== undefined && this.#carries(own);
+    if (carried) this.#from = own;
+    if (own !== undefined && own === this.#from && !carried) {
+      this.#giveUp(`${own} is on no interface that is up`);
+    } else if (!this.#answered && this.#waited()) {
+      this.#hurries++;
+      this.#giveUp("no answer yet, and interfaces or addresses are others now");
+    }
+  }
+
+  #waited(): boolean {
+    return this.#clock.now() - this.#begun >= ANSWER_MS * 2 ** this.#hurries;
+  }
+
+  #giveUp(reason: string): void {
+    this.#current?.abort();
+    this.#failed(new ApiError("unreachable", reason));
   }
 
   #watchEnded(error: ApiError | undefined): void {
-    this.#from = undefined;
     if (error === undefined) {
       // Proper ends come after minutes; one at once must not turn into a busy loop.
       if (this.#failures++ === 0) this.#watch();

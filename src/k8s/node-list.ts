@@ -2,6 +2,7 @@
  * One list of all Nodes, page by page, read as a stream. Nothing takes effect until the last page
  * is whole: a list that breaks off leaves what is known as it was.
  */
+import type { IpAddress } from "../ip/address.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { ApiError, type ApiRequest, type ApiTransport } from "./api-transport.ts";
 import { ListReader } from "./json-stream.ts";
@@ -28,6 +29,8 @@ export interface ListOptions {
 }
 
 export interface ListHandlers {
+  /** The server begins to answer; for each page. */
+  open(): void;
   done(version: string): void;
   failed(error: ApiError): void;
 }
@@ -61,6 +64,11 @@ export class NodeList {
     this.readPage("");
   }
 
+  /** Ours of the connection, as long as there is one. */
+  get localAddress(): IpAddress | undefined {
+    return this.request?.localAddress;
+  }
+
   abort(): void {
     this.silence.stop();
     this.request?.abort();
@@ -84,7 +92,10 @@ export class NodeList {
       oversize: (beginning) => this.oversize(beginning),
     });
     this.request = this.transport.get(`${NODES_PATH}?${query}`, {
-      open: () => this.silence.touch(),
+      open: () => {
+        this.silence.touch();
+        this.handlers.open();
+      },
       data: (chunk) => {
         this.silence.touch();
         reader.push(chunk);

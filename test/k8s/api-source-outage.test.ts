@@ -1,6 +1,7 @@
 /** What the list and watch loop does when its version is gone, or the API server away. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { parseAddress } from "../../src/ip/address.ts";
 import { ApiNodeSource } from "../../src/k8s/api-source.ts";
 import { ApiError } from "../../src/k8s/api-transport.ts";
 import { silentLog } from "../../src/runtime/log.ts";
@@ -8,6 +9,8 @@ import { FakeClock } from "../support/fake-clock.ts";
 import { Bench, node3, seed, unreachable } from "./api-source-bench.ts";
 import { errorEvent, event, FakeTransport } from "./fake-transport.ts";
 import { nodeMap, nodeObject, SEED, snapshot } from "./node-objects.ts";
+
+const OWN = parseAddress("192.168.50.50")!;
 
 describe("410 Gone", () => {
   const ways: [string, (bench: Bench) => void][] = [
@@ -174,6 +177,79 @@ describe("interfaces or addresses are others", () => {
     const bench = Bench.synced();
     bench.transport.last.fail(new ApiError("busy", "429"));
     const before = bench.transport.requests.length;
+    bench.source.underlayChanged();
+    assert.equal(bench.transport.requests.length, before);
+  });
+
+  test("an address that is known to be ours only after the answer", () => {
+    const bench = new Bench();
+    bench.own.clear();
+    bench.transport.last.list("100", seed);
+    const first = bench.transport.last;
+    first.open();
+    bench.own.add(OWN);
+    bench.source.underlayChanged();
+    assert.equal(first.aborted, false);
+    bench.own.clear();
+    bench.source.underlayChanged();
+    assert.ok(first.aborted);
+  });
+
+  test("long after an outage a lost address does not mean to wait", () => {
+    const bench = Bench.synced();
+    bench.transport.last.fail(unreachable());
+    bench.transport.last.fail(unreachable());
+    bench.untilRequest();
+    bench.transport.last.open();
+    bench.clock.advance(10_000);
+    const before = bench.transport.requests.length;
+    bench.own.clear();
+    bench.source.underlayChanged();
+    assert.equal(bench.transport.requests.length, before + 1);
+    assert.equal(bench.watching, true);
+  });
+
+  for (const what of ["list", "watch"]) {
+    test(`a ${what} without an answer is begun anew, yet slow answers have their time`, () => {
+      const bench = new Bench();
+      if (what === "watch") bench.transport.last.list("100", seed);
+      const { requests } = bench.transport;
+      const before = requests.length;
+      bench.source.underlayChanged();
+      assert.equal(requests.length, before, "it has only just begun");
+      for (let i = 0; i < 150; i++) {
+        bench.clock.advance(100);
+        bench.source.underlayChanged();
+      }
+      // After 1, 3, 7 and 15 s.
+      assert.equal(requests.length, before + 4);
+      assert.equal(bench.watching, what === "watch");
+      bench.transport.last.open();
+      bench.clock.advance(1_000);
+      bench.source.underlayChanged();
+      assert.equal(requests.length, before + 4, "it was answered");
+    });
+  }
+
+  test("a list whose address is gone is begun anew at once", () => {
+    const bench = new Bench();
+    const first = bench.transport.last;
+    first.open();
+    bench.own.clear();
+    bench.source.underlayChanged();
+    assert.ok(first.aborted);
+    bench.transport.last.list("100", seed);
+    assert.deepEqual(bench.names, ["node1", "node2", "node3"]);
+  });
+
+  test("stopped: nothing begins any more", async () => {
+    const bench = Bench.synced();
+    bench.transport.last.fail(unreachable());
+    bench.transport.last.fail(unreachable());
+    const before = bench.transport.requests.length;
+    await bench.source.stop();
+    bench.source.underlayChanged();
+    bench.clock.advance(60_000);
     bench.source.underlayChanged();
     assert.equal(bench.transport.requests.length, before);
   });
