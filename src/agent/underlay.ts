@@ -21,7 +21,6 @@ export class MachineUnderlay implements Underlay {
     return this.topology.leadsTo(address);
   }
 
-  /** Whether an address of ours is on an interface that is up. */
   readonly carries = (own: IpAddress): boolean => this.topology.carries(own);
 
   /** What nothing leads to now may be reached later: a path there is used if there is no other. */

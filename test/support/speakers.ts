@@ -130,7 +130,7 @@ export class TestNode {
   readonly address: IpAddress;
   host: MemoryHost;
   speaker: Speaker;
-  /** To these no interface leads; the speaker is not told of changes. */
+  /** No interface leads to these or carries them; the speaker is not told of changes. */
   readonly unreachable = new Set<IpAddress>();
 
   constructor(world: World, address: IpAddress, changes: Partial<SpeakerConfig>) {
@@ -144,7 +144,8 @@ export class TestNode {
     const { clock, random, log } = this.world;
     const leadsTo = (other: IpAddress) => !this.unreachable.has(other);
     const nextHopMetric = (nextHop: IpAddress) => (leadsTo(nextHop) ? 0 : LAST_RESORT);
-    const underlay = { leadsTo, nextHopMetric };
+    const carries = (own: IpAddress) => !this.unreachable.has(own);
+    const underlay = { leadsTo, carries, nextHopMetric };
     const services = { clock, random, log, transport: this.host, underlay };
     return new Speaker(services, speakerConfig(this.address, changes));
   }

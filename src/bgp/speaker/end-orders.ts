@@ -15,7 +15,7 @@ export const closeSilently: EndOrder = { error: undefined, reason: "stopping", h
 /** Nothing that is said reaches the peer. */
 export const linkLost: EndOrder = {
   error: undefined,
-  reason: "no interface that is up leads to the peer any more",
+  reason: "no interface that is up leads from our address to the peer any more",
   hard: false,
 };
 

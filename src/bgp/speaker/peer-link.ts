@@ -16,7 +16,9 @@ export class PeerLink {
   readonly #services: { readonly clock: Clock; readonly random: Random };
   /** When the session came up; undefined = none, or not one with a neighbour beside us. */
   #upAt: number | undefined;
-  /** A link was seen to lead to the peer in this session. */
+  /** Our address of the session. */
+  #own: IpAddress | undefined;
+  /** A link was seen to lead to the peer in this session, and to carry our address. */
   #seen = false;
   #losses = 0;
 
@@ -31,9 +33,10 @@ export class PeerLink {
   }
 
   /** A session is up. A link that is news to the underlay may be seen later. */
-  up(): void {
+  up(own: IpAddress | undefined): void {
     this.#upAt = this.#services.clock.now();
-    this.#seen = this.#underlay.leadsTo(this.#address);
+    this.#own = own;
+    this.#seen = this.#works();
   }
 
   ended(): void {
@@ -44,7 +47,7 @@ export class PeerLink {
   /** After a change: undefined = nothing; otherwise lost, with the ms until the next session. */
   lookAgain(): number | undefined {
     if (this.#upAt === undefined) return undefined;
-    if (this.#underlay.leadsTo(this.#address)) {
+    if (this.#works()) {
       this.#seen = true;
       return undefined;
     }
@@ -53,5 +56,11 @@ export class PeerLink {
     const forgiven = Math.floor((clock.now() - this.#upAt) / FLAP_DECAY_MS);
     this.#losses = Math.min(FLAPS_MAX, Math.max(0, this.#losses - forgiven) + 1);
     return idleHoldMs(this.#losses, random(), LINK_HOLD_MAX_MS);
+  }
+
+  /** Without our address nothing comes, nor goes, though the peer may still be beside us. */
+  #works(): boolean {
+    const carried = this.#own === undefined || this.#underlay.carries(this.#own);
+    return carried && this.#underlay.leadsTo(this.#address);
   }
 }

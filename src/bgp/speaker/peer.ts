@@ -264,9 +264,9 @@ export class Peer implements SessionHooks, Task {
     this.upAt = services.clock.now();
     this.endOfRib.clear();
     this.heardKeepalive = false;
-    if (!session.internal && this.#config.multihopTtl === 1) this.#link.up();
     this.#decoder = new UpdateDecoder(session, { memory: memory.decoder });
     const own = this.#config.localAddress ?? this.session.connection?.localAddress;
+    if (!session.internal && this.#config.multihopTtl === 1) this.#link.up(own);
     const nextHops = nextHopsOf(this.#config, own, session.families, services.transport);
     const id = rib.peerUp(ribPeer(this.#config, this.local, session, nextHops));
     this.#bind(id);

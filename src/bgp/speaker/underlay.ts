@@ -11,6 +11,12 @@ export interface Underlay {
   readonly nextHopMetric: NextHopMetric;
   /** Whether an interface that is up leads to this address directly. */
   leadsTo(address: IpAddress): boolean;
+  /** Whether an address of ours is on an interface that is up. */
+  carries(own: IpAddress): boolean;
 }
 
-export const NO_UNDERLAY: Underlay = { nextHopMetric: () => 0, leadsTo: () => true };
+export const NO_UNDERLAY: Underlay = {
+  nextHopMetric: () => 0,
+  leadsTo: () => true,
+  carries: () => true,
+};

@@ -53,7 +53,7 @@ test("an external peer whose link is down is given up at once, with its routes",
   lose(us, first);
   assert.deepEqual(us.routes(), VIA_SECOND, "in spite of graceful restart");
   assert.equal(us.isUp(second) && us.isUp(other), true);
-  const reason = "no interface that is up leads to the peer any more";
+  const reason = "no interface that is up leads from our address to the peer any more";
   assert.equal(us.status(first).lastError?.reason, reason);
   world.advance(50);
   assert.deepEqual(other.routes(), VIA_SECOND);
@@ -157,4 +157,11 @@ test("a link that comes and goes all the time: few sessions, and it is back soon
   world.advance(600_000);
   flap();
   world.until(() => us.isUp(first), "a first loss after a long time costs nothing", 200);
+});
+
+test("an external peer is given up as well when our own address of the session is gone", () => {
+  const { us, first, other } = lab();
+  lose(us, us);
+  assert.equal(us.isUp(first), false);
+  assert.equal(us.isUp(other), true, "an internal one is not");
 });
