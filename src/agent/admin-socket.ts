@@ -6,7 +6,7 @@
 import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { connect, type Server } from "node:net";
 import { dirname } from "node:path";
-import { makeFolder } from "./make-folder.ts";
+import { makeFolder } from "../runtime/files.ts";
 
 const PROBE_MS_MAX = 1000;
 

@@ -1,8 +1,9 @@
 /** Looks once at what this process was given, and says what is missing. */
+
+import { makeFolder } from "../runtime/files.ts";
 import { hasNetAdmin } from "./capabilities.ts";
 import type { Conditions } from "./conditions.ts";
 import type { AgentConfig } from "./config.ts";
-import { makeFolder } from "./make-folder.ts";
 
 export function lookAround(
   { stateDir, dryRun }: Pick<AgentConfig, "stateDir" | "dryRun">,

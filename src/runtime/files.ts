@@ -1,6 +1,14 @@
 /** The file system, as far as the program needs it: bounded reads, atomic writes, watching. */
-import { constants, existsSync, type FSWatcher, readFileSync, statSync, watch } from "node:fs";
-import { mkdir, open, readdir, rename, stat, unlink } from "node:fs/promises";
+import {
+  constants,
+  existsSync,
+  type FSWatcher,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  watch,
+} from "node:fs";
+import { open, readdir, rename, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /** Why a file cannot be used: `FILE: no such file`. */
@@ -19,6 +27,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTDIR: "a part of the path is not a directory",
   EACCES: "permission denied",
   EPERM: "operation not permitted",
+  EEXIST: "is there and is not a directory",
   EISDIR: "is a directory",
   EROFS: "the file system is read-only",
   ENOSPC: "no space left on the device",
@@ -104,7 +113,11 @@ export async function writeAtomically(
 ): Promise<void> {
   const temporary = `${path}.tmp`;
   try {
-    await mkdir(dirname(path), { recursive: true, mode: folderMode });
+    makeFolder(dirname(path), folderMode);
+  } catch (error) {
+    throw fileError(dirname(path), error);
+  }
+  try {
     {
       await using file = await open(temporary, "w", 0o600);
       await file.writeFile(text);
@@ -158,5 +171,32 @@ export async function unlessMissing<T>(result: Promise<T>): Promise<T | undefine
   } catch (error) {
     if (error instanceof FileError && error.code === "ENOENT") return undefined;
     throw error;
+  }
+}
+
+/**
+ * Makes the folder and those above it that are missing, with `mode`; one that is there stays as it
+ * is. Throws the system's error when it cannot be made. In place of Node's `recursive`, which never
+ * returns where the kernel refuses, or tells another reason.
+ */
+export function makeFolder(path: string, mode: number): void {
+  const error = tryMake(path, mode);
+  if (error === undefined) return;
+  const above = dirname(path);
+  if (error.code !== "ENOENT" || above === path) throw error;
+  makeFolder(above, mode);
+  const again = tryMake(path, mode);
+  if (again !== undefined) throw again;
+}
+
+/** Undefined when the folder is there now. */
+function tryMake(path: string, mode: number): NodeJS.ErrnoException | undefined {
+  try {
+    mkdirSync(path, { mode });
+    return undefined;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST" && statSync(path).isDirectory()) return undefined;
+    return error as NodeJS.ErrnoException;
   }
 }
