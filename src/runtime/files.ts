@@ -27,7 +27,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTDIR: "a part of the path is not a directory",
   EACCES: "permission denied",
   EPERM: "operation not permitted",
-  EEXIST: "is there and is not a directory",
+  EEXIST: "a part of the path is not a directory",
   EISDIR: "is a directory",
   EROFS: "the file system is read-only",
   ENOSPC: "no space left on the device",
@@ -114,10 +114,6 @@ export async function writeAtomically(
   const temporary = `${path}.tmp`;
   try {
     makeFolder(dirname(path), folderMode);
-  } catch (error) {
-    throw fileError(dirname(path), error);
-  }
-  try {
     {
       await using file = await open(temporary, "w", 0o600);
       await file.writeFile(text);

@@ -43,11 +43,15 @@ test("a file is written with the folders above it, and its like is replaced", as
   assert.equal(statSync(join(root, "new")).mode & 0o777, 0o700);
 });
 
-test("what cannot be written is said with the folder that stands in the way", async (t) => {
+test("what cannot be written is said with the reason that the kernel gave", async (t) => {
   writeFileSync(join(root, "plain"), "");
   await assert.rejects(writeAtomically(join(root, "plain", "below", "file"), ""), {
-    message: `${join(root, "plain", "below")}: a part of the path is not a directory`,
+    message: `${join(root, "plain", "below", "file")}: a part of the path is not a directory`,
     code: "ENOTDIR",
+  });
+  await assert.rejects(writeAtomically(join(root, "plain", "file"), ""), {
+    message: `${join(root, "plain", "file")}: a part of the path is not a directory`,
+    code: "EEXIST",
   });
   const reason = await namespacesUnavailable();
   if (!requireReal(t, reason === undefined, reason ?? "")) return;
@@ -56,7 +60,7 @@ test("what cannot be written is said with the folder that stands in the way", as
   await must("mount", ["-t", "tmpfs", "-o", "ro", "tmpfs", readOnly]);
   try {
     await assert.rejects(writeAtomically(join(readOnly, "net.d", "file"), ""), {
-      message: `${join(readOnly, "net.d")}: the file system is read-only`,
+      message: `${join(readOnly, "net.d", "file")}: the file system is read-only`,
       code: "EROFS",
     });
   } finally {
