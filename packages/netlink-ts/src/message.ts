@@ -123,7 +123,8 @@ function extensionStart(message: Message): number {
   }
   const capped = (message.flags & Flag.CAPPED) !== 0;
   const size = capped ? HEADER_BYTES : message.bytes.readUInt32LE(request);
-  return Math.min(message.end, request + ((size + 3) & ~3));
+  // Compared before it is rounded: beyond 2^31 that makes it negative.
+  return size > message.end - request ? message.end : request + ((size + 3) & ~3);
 }
 
 /** A kernel string without its NUL and without control characters, at most 256 characters. */

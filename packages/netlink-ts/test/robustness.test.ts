@@ -73,6 +73,25 @@ test("a datagram of nonsense is refused, never walked beyond its end", () => {
   );
 });
 
+test("a refusal whose request has any length is read within its bounds", () => {
+  const flags = fc.constantFrom(0x200, 0x300);
+  const size = fc.oneof(fc.nat(120), fc.integer({ min: 2 ** 31 - 8, max: 2 ** 32 - 1 }));
+  fc.assert(
+    fc.property(body, flags, size, (rest, flag, requestBytes) => {
+      const bytes = Buffer.concat([Buffer.alloc(36), rest]);
+      bytes.writeUInt32LE(bytes.length, 0);
+      bytes.writeUInt16LE(2, 4);
+      bytes.writeUInt16LE(flag, 6);
+      bytes.writeUInt32LE(requestBytes, 20);
+      try {
+        forEachMessage(bytes, bytes.length, (message) => void decodeAcknowledgement(message));
+      } catch (error) {
+        assert.ok(error instanceof MalformedMessageError, String(error));
+      }
+    }),
+  );
+});
+
 test("IPv4 and IPv6 texts survive the way to bytes and back", () => {
   const bytes = fc.oneof(
     fc.uint8Array({ minLength: 4, maxLength: 4 }),
