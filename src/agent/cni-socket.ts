@@ -74,7 +74,10 @@ export class CniSocket {
     const onData = (chunk: Buffer): void => {
       chunks.push(chunk);
       length += chunk.length;
-      if (length > REQUEST_BYTES_MAX) socket.destroy();
+      if (length > REQUEST_BYTES_MAX) {
+        socket.destroy();
+        return;
+      }
       if (chunk.at(-1) !== LINE_END) return;
       socket.off("data", onData);
       socket.setTimeout(0);

@@ -101,6 +101,17 @@ test("what is no call gets no answer", async (t) => {
   assert.equal(await ask(path, "x".repeat(REQUEST_BYTES_MAX + 1)), "");
 });
 
+test("a call beyond the bound is not carried out, however it ends", async (t) => {
+  let calls = 0;
+  const { path } = await started(t, async () => {
+    calls++;
+    return {};
+  });
+  assert.equal(await ask(path, " ".repeat(REQUEST_BYTES_MAX) + add("large")), "");
+  assert.notEqual(await ask(path, add("after")), "");
+  assert.equal(calls, 1);
+});
+
 test("at the end calls under way come to theirs, and no further one is taken", async (t) => {
   let finish = (): void => {};
   const busy = new Promise<void>((resolve) => {
