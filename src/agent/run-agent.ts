@@ -12,6 +12,7 @@ import type { AgentConfig } from "./config.ts";
 import { createLogger, type Logger } from "./logger.ts";
 import { OverlayUnsupportedError } from "./overlay-part.ts";
 import { releaseProgramText } from "./program-text.ts";
+import { trimNowAndThen } from "./trim.ts";
 import { VERSION } from "./version.ts";
 
 const STANDARD_ERROR = 2;
@@ -93,7 +94,7 @@ async function startFailure(agent: Agent, logger: Logger): Promise<1 | 2> {
     return wrong ? 2 : 1;
   }
   systemClock.after(START_OVER_MS, () => {
-    trimHeap();
+    trimNowAndThen(systemClock, trimHeap);
     const released = releaseProgramText();
     logger.debug({ kilobytes: Math.round(released / 1024) }, "text of the start given back");
   });
