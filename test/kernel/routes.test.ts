@@ -1,5 +1,6 @@
 /** The route controller on the running kernel, in namespaces of its own; checked with `ip`. */
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import { type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { Namespace } from "../../packages/netlink-ts/test/support/namespace.ts";
@@ -26,6 +27,8 @@ class Node {
   readonly desired = new FakeDesired();
   readonly kernel: NetlinkKernel;
   readonly controller: RouteController;
+  /** How often it was told that neighbours may be reached otherwise. */
+  news = 0;
 
   private constructor(namespace: Namespace, options: Partial<RouteControllerOptions>) {
     this.namespace = namespace;
@@ -38,6 +41,9 @@ class Node {
         clock: systemClock,
         random: Math.random,
         log: silentLog,
+        onTopology: (_, news) => {
+          if (news) this.news++;
+        },
       },
     );
   }
@@ -264,6 +270,23 @@ test("the carrier alone is no reason to take routes out", async (t) => {
   assert.deepEqual(node.routes(), [`${LINE_A} linkdown`]);
   node.want("10.233.66.0/24", A);
   await until("and others still come", () => node.routes().length === 2);
+});
+
+test("an IPv6 address is news when it comes, and again when it can be used", async (t) => {
+  const node = Node.make(t);
+  if (node === undefined) return;
+  await node.controller.start();
+  // Duplicates are looked for in three seconds; meanwhile the kernel is listed.
+  const setting = "/proc/sys/net/ipv6/conf/enp1s0/dad_transmits";
+  node.namespace.enter(() => writeFileSync(setting, "3"));
+  const isTentative = () =>
+    node.namespace.ip("-6 address show tentative").includes(" 2001:db8:9::50/");
+  node.namespace.ip("address add 2001:db8:9::50/64 dev enp1s0");
+  node.namespace.ip("address add 192.0.2.50/24 dev enp1s0");
+  assert.equal(isTentative(), true);
+  await until("both addresses", () => node.news === 1);
+  await until("that it is nobody else's", () => node.news === 2);
+  assert.equal(isTentative(), false);
 });
 
 test("events that were lost do not matter", async (t) => {
