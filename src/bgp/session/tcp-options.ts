@@ -5,6 +5,7 @@ import {
   clearTcpMd5Key,
   closeSocket,
   openTcpSocket,
+  SystemCallError,
   setIpv6Only,
   setMinimumTtl,
   setReuseAddress,
@@ -53,19 +54,16 @@ export function applyToSocket(fd: number, family: IpFamily, policy: SocketPolicy
 }
 
 /**
- * A bound socket to listen on. It answers with TTL 255, as a peer with TTL security demands of the
- * first segment; accepted sockets get their own TTL.
+ * A bound socket to listen on, without keys. It answers with TTL 255, as a peer with TTL security
+ * demands of the first segment; accepted sockets get their own TTL.
  */
-export function openListenSocket(options: ListenOptions): number {
+export function openListenSocket(options: Pick<ListenOptions, "address" | "port">): number {
   const family = familyOf(options.address);
   const fd = openTcpSocket(family);
   try {
     setReuseAddress(fd);
     if (family === 6) setIpv6Only(fd);
     setTtl(fd, family, GTSM_TTL);
-    for (const [peer, key] of options.passwords) {
-      if (familyOf(peer) === family) setTcpMd5Key(fd, peer, key);
-    }
     bindSocket(fd, options.address, options.port);
   } catch (error) {
     closeSocket(fd);
@@ -74,8 +72,19 @@ export function openListenSocket(options: ListenOptions): number {
   return fd;
 }
 
-/** Sets, changes or (undefined) takes away one peer's key on a listener. */
-export function setListenerKey(fd: number, peer: IpAddress, key: string | undefined): void {
-  if (key === undefined) clearTcpMd5Key(fd, peer);
-  else setTcpMd5Key(fd, peer, key);
+/** Sets, changes or (undefined) takes away one peer's key on a listener; the kernel's error. */
+export function setListenerKey(
+  fd: number,
+  peer: IpAddress,
+  key: string | undefined,
+): SystemCallError | undefined {
+  try {
+    if (key === undefined) clearTcpMd5Key(fd, peer);
+    else setTcpMd5Key(fd, peer, key);
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    // The kernel never took it: there is none to take away.
+    if (key !== undefined || error.code !== "ENOENT") return error;
+  }
+  return undefined;
 }

@@ -5,6 +5,7 @@
  * first SYN and can be changed while it stands.
  */
 import { connect, createServer, type Server, Socket, type SocketConstructorOpts } from "node:net";
+import type { SystemCallError } from "netlink-ts";
 import { familyOf, type IpAddress, parseAddress } from "../../ip/address.ts";
 import { addressesBeside } from "./link-addresses.ts";
 import { SocketReader, socketFd, socketReason, TcpConnection } from "./tcp-connection.ts";
@@ -24,6 +25,8 @@ import type {
   ListenOptions,
   Transport,
 } from "./transport.ts";
+
+const NO_ROOM_FOR_KEYS = "no room for so many, raise net.core.optmem_max (ENOMEM)";
 
 /** The kernel keeps this many connections that we have not looked at; it cuts to somaxconn. */
 const BACKLOG = 4096;
@@ -77,15 +80,14 @@ class TcpListener implements Listener {
   readonly #handler: ListenHandler;
   readonly #server: Server;
   #fd: number | undefined;
-  #passwords: ReadonlyMap<IpAddress, string>;
-  /** Peers whose key the kernel did not take: without it anyone could speak for them. */
-  readonly #unprotected = new Set<IpAddress>();
+  #passwords: ReadonlyMap<IpAddress, string> = new Map();
+  /** Peers whose key the kernel did not take, and why: without it anyone could speak for them. */
+  readonly #unprotected = new Map<IpAddress, string>();
   #closed = false;
 
   constructor(options: ListenOptions, handler: ListenHandler) {
     this.#options = options;
     this.#handler = handler;
-    this.#passwords = options.passwords;
     this.#server = createServer();
     this.#server.on("error", (error) => this.#fail(error));
     this.#server.on("listening", () => {
@@ -93,6 +95,7 @@ class TcpListener implements Listener {
     });
     try {
       this.#fd = openListenSocket(options);
+      this.setPasswords(options.passwords);
       // Beside the fd, not with it: there Node takes no notice of it and asks for 511.
       this.#server.listen({ fd: this.#fd }, BACKLOG);
       onConnection(this.#server, (socket, reader) => this.#accept(socket, reader));
@@ -105,19 +108,19 @@ class TcpListener implements Listener {
     const before = this.#passwords;
     this.#passwords = passwords;
     if (this.#fd === undefined) return undefined;
-    const problems: string[] = [];
     const family = familyOf(this.#options.address);
-    for (const peer of new Set([...before.keys(), ...passwords.keys()])) {
-      if (familyOf(peer) !== family || before.get(peer) === passwords.get(peer)) continue;
-      try {
-        setListenerKey(this.#fd, peer, passwords.get(peer));
-        this.#unprotected.delete(peer);
-      } catch (error) {
-        this.#unprotected.add(peer);
-        problems.push(`TCP MD5 key of ${peer}: ${socketReason(error)}`);
-      }
+    const known = new Set([...before.keys(), ...this.#unprotected.keys()]);
+    // What is taken away makes room for what is set.
+    const gone = [...known].filter((peer) => !passwords.has(peer));
+    for (const peer of [...gone, ...passwords.keys()]) {
+      const key = passwords.get(peer);
+      const stands = before.get(peer) === key && !this.#unprotected.has(peer);
+      if (familyOf(peer) !== family || stands) continue;
+      const error = setListenerKey(this.#fd, peer, key);
+      if (error === undefined) this.#unprotected.delete(peer);
+      else this.#unprotected.set(peer, keyReason(error));
     }
-    return problems.length === 0 ? undefined : problems.join("; ");
+    return keyProblem(this.#unprotected);
   }
 
   close(): void {
@@ -189,14 +192,25 @@ function onConnection(
   };
 }
 
+/** One sentence, however many there are; undefined = none. */
+function keyProblem(unprotected: ReadonlyMap<IpAddress, string>): string | undefined {
+  const [first] = unprotected;
+  if (first === undefined) return undefined;
+  const [peer, reason] = first;
+  const others = unprotected.size === 1 ? "" : ` and of ${unprotected.size - 1} other peers`;
+  return `connections refused for want of the TCP MD5 key of ${peer}${others}: ${reason}`;
+}
+
+function keyReason(error: SystemCallError): string {
+  return error.code === "ENOMEM" ? NO_ROOM_FOR_KEYS : socketReason(error);
+}
+
 function listenReason(code: string): string {
   switch (code) {
     case "EADDRINUSE":
       return "the port is in use, another program listens there (EADDRINUSE)";
     case "EACCES":
       return "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE (EACCES)";
-    case "ENOMEM":
-      return "no room for so many MD5 keys, raise net.core.optmem_max (ENOMEM)";
     case "EADDRNOTAVAIL":
       return "this machine does not have the address (EADDRNOTAVAIL)";
     default:

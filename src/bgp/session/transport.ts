@@ -92,7 +92,11 @@ export interface ListenProblem {
 }
 
 export interface Listener {
-  /** Replaces the MD5 keys; a problem is one sentence, and the other keys are set all the same. */
+  /**
+   * Replaces the MD5 keys, and tries those again that the system would not take. One sentence about
+   * the peers that are refused for want of their key; undefined = all keys are set. Also with the
+   * keys that the listener was made with.
+   */
   setPasswords(passwords: ReadonlyMap<IpAddress, string>): string | undefined;
   close(): void;
 }

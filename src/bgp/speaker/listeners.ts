@@ -129,6 +129,7 @@ export class Listeners {
     entry.taken = undefined;
     entry.failures = 0;
     this.#services.log.info({ ...entry.where }, "listening");
+    this.#setPasswords(entry);
     this.#host.changed();
     if (wasTaken) this.#host.freed();
   }

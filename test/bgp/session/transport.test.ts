@@ -7,9 +7,10 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TcpTransport } from "../../../src/bgp/session/tcp-transport.ts";
 import { plainPolicy } from "../../../src/bgp/session/transport.ts";
-import { parseAddress } from "../../../src/ip/address.ts";
+import { type IpAddress, parseAddress } from "../../../src/ip/address.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { MemoryNetwork, type MemoryNetworkOptions } from "../../support/memory-network.ts";
+import { requireReal } from "../../support/real.ts";
 import { must } from "../../support/shell.ts";
 import { End, transportContract } from "../../support/transport-contract.ts";
 
@@ -117,6 +118,52 @@ test("an option that the kernel refuses ends the dial with a reason, not the pro
   world.near.dial(options, end);
   await world.until(() => end.reason !== undefined, "closed");
   assert.equal(end.reason, "no such interface");
+});
+
+test("more MD5 keys than the kernel has room for: who has none is refused, and named", async (t) => {
+  const room = Number(readFileSync("/proc/sys/net/core/optmem_max", "utf8"));
+  // A key takes more than 100 octets.
+  const count = Math.ceil(room / 100);
+  if (!requireReal(t, count < 20_000, `room for too many keys: ${room} octets`)) return;
+  const world = await tcpWorld("127.0.0.1", "127.0.0.2")();
+  const peer = (i: number) => address(`127.1.${i >> 8}.${i & 255}`);
+  const keys = (from: number, to: number) =>
+    new Map(Array.from({ length: to - from }, (_, i) => [peer(from + i), "key"]));
+  let listening = false;
+  let accepted = 0;
+  const listener = world.far.listen(
+    { address: world.farAddress, port: world.port, passwords: keys(0, count) },
+    {
+      listening() {
+        listening = true;
+      },
+      accepted() {
+        accepted++;
+        return undefined;
+      },
+      failed: (problem) => assert.fail(problem.message),
+    },
+  );
+  const dial = async (localAddress: IpAddress) => {
+    const end = new End();
+    const { farAddress, port } = world;
+    world.near.dial({ address: farAddress, port, localAddress, policy: plainPolicy }, end);
+    await world.until(() => end.reason !== undefined, "refused");
+  };
+  try {
+    await world.until(() => listening, "listening, for those who have their keys, or need none");
+    const said = listener.setPasswords(keys(0, count)) ?? "";
+    const [, first, others] = /key of ([\d.]+) and of (\d+) other peers: no room/.exec(said) ?? [];
+    assert.ok(Number(others) > 0, said);
+    assert.equal(listener.setPasswords(keys(0, count)), said, "it is still so");
+    await dial(address(first!));
+    assert.equal(accepted, 0, "nobody may speak for a peer without its key");
+    assert.equal(listener.setPasswords(keys(count - 1, count)), undefined, "there is room now");
+    await dial(address(first!));
+    assert.equal(accepted, 1, "it needs no key any more");
+  } finally {
+    listener.close();
+  }
 });
 
 test("a mesh may knock at once: the kernel keeps as many connections as it ever does", async () => {
