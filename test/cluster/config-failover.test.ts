@@ -3,13 +3,11 @@
  * to the better router goes, and not a word is said: hold timers would take 90 s to find out.
  */
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { birdLab } from "../support/bird-lab.ts";
+import { agentFromFile, birdLab, birdOnLink } from "../support/bird-lab.ts";
 import { run, until } from "../support/shell.ts";
 
-const PODROUTER = join(import.meta.dirname, "..", "..", "bin", "podrouter");
 /** Far less than a hold time, and room for a machine that is busy with other things. */
 const PROMPT_MS = 5_000;
 
@@ -43,26 +41,14 @@ peers:
 async function lab(t: TestContext) {
   const made = await birdLab(t);
   if (made === undefined) return undefined;
-  const { folder, ns, start } = made;
+  const { ns } = made;
   await ns.add("us");
-  for (const { link, as } of LINKS) {
-    const other = `bird${link}`;
-    await ns.add(other);
-    await ns.veth("us", `v${link}`, other, "v0");
-    await ns.ip("us", `addr add 192.0.${link}.1/24 dev v${link}`);
-    await ns.ip(other, `addr add 192.0.${link}.2/24 dev v0`);
-    const file = join(folder, `bird${link}.conf`);
-    await writeFile(file, bird(link, as));
-    start(other, "bird", "-f", "-c", file, "-s", join(folder, `bird${link}.ctl`));
-  }
-  const file = join(folder, "bgp.yaml");
-  await writeFile(file, CONFIG);
-  const socket = `--admin-socket=${join(folder, "admin.sock")}`;
-  start("us", PODROUTER, "run", `--config=${file}`, socket, `--state-dir=${folder}/state`);
-  const inside = join(folder, "bird4.ctl");
+  for (const { link, as } of LINKS) await birdOnLink(made, link, bird(link, as));
+  const client = await agentFromFile(made, CONFIG);
+  const inside = join(made.folder, "bird4.ctl");
   const it = {
     ns,
-    client: async (...args: string[]) => (await run(PODROUTER, [...args, socket])).stdout,
+    client,
     installed: () => ns.ip("us", "route show 10.50.0.0/16"),
     /** AS paths of the route at the one inside. */
     told: async () => {

@@ -3,13 +3,10 @@
  * of a third where we have IPv4 alone. Each is told the addresses of its own link.
  */
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { birdLab } from "../support/bird-lab.ts";
+import { agentFromFile, birdLab, birdOnLink } from "../support/bird-lab.ts";
 import { run, until } from "../support/shell.ts";
-
-const PODROUTER = join(import.meta.dirname, "..", "..", "bin", "podrouter");
 
 /** Third octet of a link's network, and hextet of its IPv6 one, and the AS of its BIRD. */
 const LINKS = [
@@ -45,27 +42,16 @@ networks:
 async function lab(t: TestContext) {
   const made = await birdLab(t);
   if (made === undefined) return undefined;
-  const { folder, ns, start } = made;
+  const { folder, ns } = made;
   const control = (link: number) => join(folder, `bird${link}.ctl`);
   await ns.add("us");
   for (const { link, as } of LINKS) {
-    const other = `bird${link}`;
-    await ns.add(other);
-    await ns.veth("us", `v${link}`, other, "v0");
-    await ns.ip("us", `addr add 192.0.${link}.1/24 dev v${link}`);
-    await ns.ip(other, `addr add 192.0.${link}.2/24 dev v0`);
+    await birdOnLink(made, link, bird(link, as));
     if (link !== 4) await ns.ip("us", `addr add 2001:db8:${link}::1/64 dev v${link} nodad`);
-    await ns.ip(other, `addr add 2001:db8:${link}::2/64 dev v0 nodad`);
-    const file = join(folder, `bird${link}.conf`);
-    await writeFile(file, bird(link, as));
-    start(other, "bird", "-f", "-c", file, "-s", control(link));
+    await ns.ip(`bird${link}`, `addr add 2001:db8:${link}::2/64 dev v0 nodad`);
   }
-  const file = join(folder, "bgp.yaml");
-  await writeFile(file, CONFIG);
-  const socket = `--admin-socket=${join(folder, "admin.sock")}`;
-  start("us", PODROUTER, "run", `--config=${file}`, socket, `--state-dir=${folder}/state`);
   return {
-    client: async (...args: string[]) => (await run(PODROUTER, [...args, socket])).stdout,
+    client: await agentFromFile(made, CONFIG),
     /** Next hops that the BIRD of the link was told, by prefix. */
     told: async (link: number) => {
       const args = ["-s", control(link), "show", "route", "all", "protocol", "up"];
