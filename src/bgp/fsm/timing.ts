@@ -43,10 +43,13 @@ export function connectTimeoutAt(now: number, failures: number, random: number):
 }
 
 /** Flaps left after what the session's uptime forgave. */
-export function decayedFlaps(state: FsmState, now: number): number {
-  if (state.establishedAt === undefined) return state.flaps;
-  const forgiven = Math.floor((now - state.establishedAt) / FLAP_DECAY_MS);
-  return Math.max(0, state.flaps - forgiven);
+export function decayedFlaps(
+  { flaps, establishedAt }: Pick<FsmState, "flaps" | "establishedAt">,
+  now: number,
+): number {
+  if (establishedAt === undefined) return flaps;
+  const forgiven = Math.floor((now - establishedAt) / FLAP_DECAY_MS);
+  return Math.max(0, flaps - forgiven);
 }
 
 /** How long to stay in Idle after `flaps` flaps; 0 = not at all. */

@@ -6,7 +6,7 @@
  */
 import type { IpAddress } from "../../ip/address.ts";
 import type { Clock, Random } from "../../runtime/clock.ts";
-import { FLAP_DECAY_MS, FLAPS_MAX, idleHoldMs } from "../fsm/timing.ts";
+import { decayedFlaps, FLAPS_MAX, idleHoldMs } from "../fsm/timing.ts";
 import { LINK_HOLD_MAX_MS } from "./limits.ts";
 import type { Underlay } from "./underlay.ts";
 
@@ -53,8 +53,8 @@ export class PeerLink {
     }
     if (!this.#seen) return undefined;
     const { clock, random } = this.#services;
-    const forgiven = Math.floor((clock.now() - this.#upAt) / FLAP_DECAY_MS);
-    this.#losses = Math.min(FLAPS_MAX, Math.max(0, this.#losses - forgiven) + 1);
+    const before = decayedFlaps({ flaps: this.#losses, establishedAt: this.#upAt }, clock.now());
+    this.#losses = Math.min(FLAPS_MAX, before + 1);
     return idleHoldMs(this.#losses, random(), LINK_HOLD_MAX_MS);
   }
 
