@@ -53,12 +53,12 @@ test("work that fits into the turn is done at once", () => {
 
 test("a long task gives way after its turn, and others come between", () => {
   const bench = new Bench();
-  bench.work.submit(bench.task("a", TURN_MS * 2.5, 1));
+  bench.work.submit(bench.task("a", TURN_MS * 2 + 1, 1));
   assert.equal(bench.log.length, TURN_MS);
   bench.work.submit(bench.task("b", 2, 1));
   assert.equal(bench.log.length, TURN_MS, "the turn is used up");
   assert.equal(bench.turn(), "a ".repeat(TURN_MS).trim());
-  assert.equal(bench.turn(), `b b ${"a ".repeat(TURN_MS / 2).trim()}`);
+  assert.equal(bench.turn(), "b b a");
   assert.equal(bench.turn(), "");
 });
 
