@@ -1,5 +1,7 @@
 /** The goals that the project has set itself, each beside what was measured. */
-import { type ScenarioResult, statisticOf } from "../results.ts";
+import { RELAY_KEY } from "../daemons/relay.ts";
+import { type DaemonResult, type ScenarioResult, statisticOf } from "../results.ts";
+import { kernelFloor } from "../scenarios/kernel-floor.ts";
 import { number, ratioOf } from "./table.ts";
 
 interface Goal {
@@ -19,6 +21,8 @@ export interface GoalRow {
   /** Undefined: not measured. */
   readonly measured: string | undefined;
   readonly met: boolean | undefined;
+  /** The same ratio of others that show what a figure is made of: `null relay 1.7`. */
+  readonly beside: readonly string[];
 }
 
 function ratio(text: string, scenario: string, measure: string, most: number, against: string) {
@@ -92,6 +96,21 @@ export function goalRows(resultOf: (scenario: string) => ScenarioResult | undefi
       goal: `≤ ${most}${suffix}`,
       measured: value === undefined ? undefined : `${number(value)}${suffix}`,
       met: value === undefined ? undefined : value <= most,
+      beside: against === BIRD ? besideOf(daemons, measure) : [],
     };
+  });
+}
+
+/** What the program takes when it does it once more, and what those take that do no routing. */
+function besideOf(daemons: Readonly<Record<string, DaemonResult>>, measure: string): string[] {
+  const again = measure === "load" ? "again" : undefined;
+  const others: readonly (readonly [string, string, string | undefined])[] = [
+    ["second load", "podrouter", again],
+    ["null relay", RELAY_KEY, measure],
+    ["kernel floor", kernelFloor.key, measure],
+  ];
+  return others.flatMap(([name, key, of]) => {
+    const value = of === undefined ? undefined : ratioOf(daemons[key], daemons[BIRD], of);
+    return value === undefined ? [] : [`${name} ${number(value)}`];
   });
 }

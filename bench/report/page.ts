@@ -19,7 +19,9 @@ clock starts and whose receivers keep one bit for each prefix; the *null relay* 
 generator and the kernel cost: a program that stands in the daemon's place and copies octets.
 
 Figures are medians over the runs, with the least and the most in brackets; ratios are medians over
-medians. CPU is user and system time of all processes of a daemon, RSS the sum of theirs. Absolute
+medians. Beside the ratios to BIRD stands what they are made of: the same done once more by the same
+process, when the compiler knows the code (*second load*), and the programs that do no routing (the
+*null relay*, and the *kernel floor* of S5). CPU is user and system time of all processes of a daemon, RSS the sum of theirs. Absolute
 times belong to the machine: trust the ratios.
 
     npm run bench -- newer-debian      # BIRD 3, newer FRR and GoBGP, by debootstrap
@@ -48,11 +50,13 @@ export function writeReport(folder: string, say: (line: string) => void): void {
 }
 
 function goals(resultOf: (key: string) => ScenarioResult | undefined): string {
-  const rows = goalRows(resultOf).map(({ text, goal, measured, met }) => [
+  const rows = goalRows(resultOf).map(({ text, goal, measured, met, beside }) => [
     ...[text, goal, measured ?? "not measured"],
     met === undefined ? "–" : met ? "met" : "**not met**",
+    beside.join(", "),
   ]);
-  return `## Goals\n\n${markdownTable([["what", "goal", "measured", ""], ...rows])}\n`;
+  const head = ["what", "goal", "measured", "", "beside it, × BIRD"];
+  return `## Goals\n\n${markdownTable([head, ...rows])}\n`;
 }
 
 function section(folder: string, scenario: Scenario, result: ScenarioResult): string {

@@ -39,11 +39,23 @@ test("a goal is met, not met, or not measured", () => {
   const rows = goalRows((scenario) => (scenario === "s1" ? RESULT : undefined));
   const of = (text: string) => rows.filter((row) => row.text === text);
   assert.deepEqual(of("S1 load")[0], {
-    ...{ text: "S1 load", goal: "≤ 1 × BIRD", measured: "1.00 × BIRD", met: true },
+    ...{ text: "S1 load", goal: "≤ 1 × BIRD", measured: "1.00 × BIRD", met: true, beside: [] },
   });
   assert.equal(of("S1 load")[1]?.met, undefined, "no GoBGP");
   assert.equal(of("S1 peak RSS")[0]?.met, true);
   assert.equal(of("S2 load")[0]?.measured, undefined);
+});
+
+test("beside a ratio to BIRD stands what it is made of", () => {
+  const daemons = {
+    podrouter: daemon("podrouter", { load: 4, again: 1 }),
+    bird: daemon("BIRD", { load: 2, again: 2 }),
+    null: daemon("null relay", { load: 3, again: 1 }),
+  };
+  const rows = goalRows((scenario) => (scenario === "s2o" ? { scenario, daemons } : undefined));
+  const row = rows.find(({ text }) => text === "S2o load");
+  assert.equal(row?.met, false);
+  assert.deepEqual(row?.beside, ["second load 0.50", "null relay 1.50"]);
 });
 
 test("charts are whole XML, with every bar's value", () => {
