@@ -15,7 +15,7 @@ import type {
 } from "./ports.ts";
 import { type PrefixId, PrefixIndex } from "./prefix-index.ts";
 import { Topology } from "./topology.ts";
-import { isOurs } from "./types.ts";
+import { isOurs, type KernelRoute } from "./types.ts";
 import { RouteView } from "./view.ts";
 
 /** What the controller is told. */
@@ -92,8 +92,9 @@ export class KernelObserver implements KernelListener {
       const { links, addresses } = await this.#kernel.dumpTopology();
       const view = new RouteView(this.#index);
       this.#dumped = view;
+      const matter = inTheWayOfOurs((to) => this.#listener.isWanted(to));
       await this.#kernel.dumpRoutes((route) => {
-        if (isOurs(route) || this.#listener.isWanted(route.prefix)) view.add(route);
+        for (const each of matter(route)) view.add(each);
       });
       const held = this.#held;
       this.#view = view;
@@ -178,4 +179,31 @@ export class KernelObserver implements KernelListener {
     else this.#listener.onDoubt(0);
     return true;
   }
+}
+
+/**
+ * Says of each route of a dump what is to be known from then on: ours, and those of others beside
+ * one of ours or where one is wanted. An adopted route may be wanted later, and replaced then: that
+ * would hit the first of its key, whoever's it is. What comes before ours is shown with it, in the
+ * kernel's order; no more is remembered than the routes of one prefix.
+ */
+function inTheWayOfOurs(
+  isWanted: (prefix: Prefix) => boolean,
+): (route: KernelRoute) => readonly KernelRoute[] {
+  let prefix: Prefix | undefined;
+  let matters = false;
+  let before: KernelRoute[] = [];
+  return (route) => {
+    if (route.prefix !== prefix) {
+      prefix = route.prefix;
+      matters = false;
+      before = [];
+    }
+    matters ||= isOurs(route) || isWanted(prefix);
+    before.push(route);
+    if (!matters) return [];
+    const shown = before;
+    before = [];
+    return shown;
+  };
 }

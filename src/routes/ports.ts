@@ -111,7 +111,10 @@ export interface RouteKernel {
     readonly links: readonly Link[];
     readonly addresses: readonly LocalAddress[];
   }>;
-  /** Visits every route of the main table, both families, in slices. */
+  /**
+   * Visits every route of the main table, both families, in slices: those of one prefix one after
+   * another, in the kernel's order.
+   */
   dumpRoutes(visit: (route: KernelRoute) => void): Promise<void>;
   /**
    * Carries out the operations in order; the result has those that failed, by their row. The batch

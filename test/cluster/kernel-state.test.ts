@@ -73,13 +73,24 @@ test("an administrator's route for the same prefix stays, is reported, and yield
   await ns.ip("node1", `route add ${node3.podCidr} via 192.168.50.1 proto static`);
   await cluster.api("POST", "/api/v1/nodes", nodeObject(node3));
   await routeIs(cluster, "node2", routeLine(node3), true);
-  await until("the agent reports it", async () => {
-    const status = await cluster.podrouter("node1", "status");
-    return status.stdout.includes(node3.podCidr) && /foreign/i.test(status.stdout);
-  });
+  const reported = () =>
+    until("the agent reports it", async () => {
+      const status = await cluster.podrouter("node1", "status");
+      return status.stdout.includes(node3.podCidr) && /foreign/i.test(status.stdout);
+    });
+  await reported();
   assert.ok((await cluster.routes("node1")).includes(foreign), "the static route stays");
   await ns.ip("node1", `route del ${node3.podCidr} proto static`);
   await routeIs(cluster, "node1", routeLine(node3), true, 1000);
+
+  // Put before ours while the agent is away, and ours is to lead elsewhere: a replace would hit it.
+  await cluster.agents.get("node1")!.stop("SIGKILL");
+  await ns.ip("node1", `route replace ${node3.podCidr} via ${node2.address} proto 17`);
+  await ns.ip("node1", `route prepend ${node3.podCidr} via 192.168.50.1 proto static`);
+  cluster.startAgent("node1");
+  await reported();
+  const there = (await cluster.routes("node1")).filter((line) => line.startsWith(node3.podCidr));
+  assert.deepEqual(there, [foreign], "it stays, and ours gives way");
 });
 
 test("a killed agent leaves forwarding alone, and what went meanwhile is swept after", async (t) => {

@@ -41,6 +41,20 @@ test("wanted ones are kept or replaced in place, the rest is swept on convergenc
   assert.deepEqual(h.kernel.foreign(), [line(route("10.9.0.0/16", { via: B, protocol: STATIC }))]);
 });
 
+test("somebody's route beside an adopted one is seen though nobody wants the prefix yet", async () => {
+  const h = withLeftovers();
+  const beside = route(P1, { via: B, protocol: STATIC });
+  // The first of a key is what a replace would hit.
+  h.kernel.routes.unshift(beside);
+  await h.started();
+  h.change(P1, B);
+  await h.rest();
+  assert.deepEqual(h.tried(), [`delete ${P1}`], "ours gives way");
+  assert.ok(h.kernel.foreign().includes(line(beside)));
+  const [condition] = h.controller.status().conditions;
+  assert.equal(condition?.code, "foreign-route");
+});
+
 test("adopted, announced and withdrawn before convergence: deleted at once", async () => {
   const h = withLeftovers();
   await h.started();
