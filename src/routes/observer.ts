@@ -92,10 +92,8 @@ export class KernelObserver implements KernelListener {
       const { links, addresses } = await this.#kernel.dumpTopology();
       const view = new RouteView(this.#index);
       this.#dumped = view;
-      const matter = inTheWayOfOurs((to) => this.#listener.isWanted(to));
-      await this.#kernel.dumpRoutes((route) => {
-        for (const each of matter(route)) view.add(each);
-      });
+      const isWanted = (to: Prefix) => this.#listener.isWanted(to);
+      await this.#kernel.dumpRoutes(keepingNeighbours(isWanted, (route) => view.add(route)));
       const held = this.#held;
       this.#view = view;
       this.#renewTopology(new Topology(links, addresses));
@@ -182,28 +180,31 @@ export class KernelObserver implements KernelListener {
 }
 
 /**
- * Says of each route of a dump what is to be known from then on: ours, and those of others beside
- * one of ours or where one is wanted. An adopted route may be wanted later, and replaced then: that
- * would hit the first of its key, whoever's it is. What comes before ours is shown with it, in the
- * kernel's order; no more is remembered than the routes of one prefix.
+ * Takes the routes of a dump, and adds what is to be known from then on: ours, and those of others
+ * beside one of ours or where one is wanted. An adopted route may be wanted later, and replaced
+ * then: that would hit the first of its key, whoever's it is. What comes before ours is added with
+ * it, in the kernel's order; no more is remembered than the routes of one prefix.
  */
-function inTheWayOfOurs(
+function keepingNeighbours(
   isWanted: (prefix: Prefix) => boolean,
-): (route: KernelRoute) => readonly KernelRoute[] {
+  add: (route: KernelRoute) => void,
+): (route: KernelRoute) => void {
   let prefix: Prefix | undefined;
   let matters = false;
-  let before: KernelRoute[] = [];
+  const before: KernelRoute[] = [];
   return (route) => {
     if (route.prefix !== prefix) {
       prefix = route.prefix;
       matters = false;
-      before = [];
+      before.length = 0;
     }
     matters ||= isOurs(route) || isWanted(prefix);
-    before.push(route);
-    if (!matters) return [];
-    const shown = before;
-    before = [];
-    return shown;
+    if (!matters) {
+      before.push(route);
+      return;
+    }
+    for (const each of before) add(each);
+    before.length = 0;
+    add(route);
   };
 }
