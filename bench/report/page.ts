@@ -21,8 +21,8 @@ generator and the kernel cost: a program that stands in the daemon's place and c
 Figures are medians over the runs, with the least and the most in brackets; ratios are medians over
 medians. Beside the ratios to BIRD stands what they are made of: the same done once more by the same
 process, when the compiler knows the code (*second load*), and the programs that do no routing (the
-*null relay*, and the *kernel floor* of S5). CPU is user and system time of all processes of a daemon, RSS the sum of theirs. Absolute
-times belong to the machine: trust the ratios.
+*null relay*, and the *kernel floor* of S5). CPU is user and system time of all processes of a
+daemon, RSS the sum of theirs. Absolute times belong to the machine: trust the ratios.
 
     npm run bench -- newer-debian      # BIRD 3, newer FRR and GoBGP, by debootstrap
     npm run bench -- all --runs 3

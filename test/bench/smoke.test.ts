@@ -33,7 +33,7 @@ async function namespacesOf(pid: number): Promise<readonly string[]> {
 
 /**
  * CPU is told in ticks of 10 ms: so few changes may have cost none, which no chart can show. The
- * null relay is in none.
+ * null relay is left out of this one.
  */
 function nothingToDraw(scenario: string, daemons: ScenarioResult["daemons"]): boolean {
   if (scenario !== "change-peers") return false;
