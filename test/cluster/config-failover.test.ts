@@ -3,7 +3,6 @@
  * to the better router goes, and not a word is said: hold timers would take 90 s to find out.
  */
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { agentFromFile, birdLab, birdOnLink } from "../support/bird-lab.ts";
 import { run, until } from "../support/shell.ts";
@@ -43,9 +42,12 @@ async function lab(t: TestContext) {
   if (made === undefined) return undefined;
   const { ns } = made;
   await ns.add("us");
-  for (const { link, as } of LINKS) await birdOnLink(made, link, bird(link, as));
+  const controls = new Map<number, string>();
+  for (const { link, as } of LINKS) {
+    controls.set(link, await birdOnLink(made, link, bird(link, as)));
+  }
   const client = await agentFromFile(made, CONFIG);
-  const inside = join(made.folder, "bird4.ctl");
+  const inside = controls.get(4)!;
   const it = {
     ns,
     client,

@@ -3,7 +3,6 @@
  * of a third where we have IPv4 alone. Each is told the addresses of its own link.
  */
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { agentFromFile, birdLab, birdOnLink } from "../support/bird-lab.ts";
 import { run, until } from "../support/shell.ts";
@@ -42,11 +41,11 @@ networks:
 async function lab(t: TestContext) {
   const made = await birdLab(t);
   if (made === undefined) return undefined;
-  const { folder, ns } = made;
-  const control = (link: number) => join(folder, `bird${link}.ctl`);
+  const { ns } = made;
+  const controls = new Map<number, string>();
   await ns.add("us");
   for (const { link, as } of LINKS) {
-    await birdOnLink(made, link, bird(link, as));
+    controls.set(link, await birdOnLink(made, link, bird(link, as)));
     if (link !== 4) await ns.ip("us", `addr add 2001:db8:${link}::1/64 dev v${link} nodad`);
     await ns.ip(`bird${link}`, `addr add 2001:db8:${link}::2/64 dev v0 nodad`);
   }
@@ -54,7 +53,7 @@ async function lab(t: TestContext) {
     client: await agentFromFile(made, CONFIG),
     /** Next hops that the BIRD of the link was told, by prefix. */
     told: async (link: number) => {
-      const args = ["-s", control(link), "show", "route", "all", "protocol", "up"];
+      const args = ["-s", controls.get(link)!, "show", "route", "all", "protocol", "up"];
       const { stdout } = await run("birdc", args);
       const found = new Map<string, string>();
       let prefix = "";
