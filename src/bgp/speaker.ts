@@ -76,6 +76,8 @@ export class Speaker {
   readonly #listeners: Listeners;
   readonly #peers = new Map<IpAddress, Peer>();
   readonly #byRibId = new Map<PeerId, Peer>();
+  /** Those of the peers that are not up. */
+  readonly #notUp = new Set<Peer>();
   readonly #best: BestChanges;
   readonly #changed = new Set<IpAddress>();
   readonly #peerListeners = new Set<(addresses: readonly IpAddress[]) => void>();
@@ -204,7 +206,7 @@ export class Speaker {
   }
 
   troubles(): ReturnType<typeof peerTroubles> {
-    return peerTroubles(this.#peers.values(), this.#byRibId, this.#rib);
+    return peerTroubles(this.#notUp, this.#byRibId, this.#rib);
   }
 
   peer(address: IpAddress): PeerStatus | undefined {
@@ -320,6 +322,8 @@ export class Speaker {
   }
 
   #noteChange(peer: Peer): void {
+    if (!peer.isUp && this.#peers.get(peer.address) === peer) this.#notUp.add(peer);
+    else this.#notUp.delete(peer);
     this.#changed.add(peer.address);
     this.#work.schedule(this.#tellPeers);
   }

@@ -1,10 +1,14 @@
-/** Whatever a peer does, in whatever order: nothing throws, and the other peer does not notice. */
+/**
+ * Whatever a peer does, in whatever order: nothing throws, the other peer does not notice, and who
+ * is missing is known.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { encodeKeepalive } from "../../../src/bgp/message/keepalive.ts";
 import { encodeNotification } from "../../../src/bgp/message/notification.ts";
 import { encodeOpen } from "../../../src/bgp/message/open.ts";
+import type { PeerStatus } from "../../../src/bgp/types.ts";
 import {
   announce,
   endOfRib,
@@ -90,6 +94,11 @@ test("a peer out of its mind", () => {
         }
         world.advance(2);
         if (a.speaker.peer(bad)?.state === "Established") established = true;
+        const missing = a.speaker.troubles().missing.map(({ address }) => address);
+        const isMissing = (peer: PeerStatus) =>
+          peer.state !== "Established" && peer.adminState !== "down";
+        const expected = a.speaker.peers().filter(isMissing);
+        assert.deepEqual(missing.sort(), expected.map(({ address }) => address).sort());
       }
       if (established) runsWithSession++;
       assert.equal(a.speaker.peer(good)!.state, "Established");
