@@ -63,6 +63,11 @@ export class MessageFramer {
     this.#chunkEnd = end;
   }
 
+  /** The next octet that is fed begins a message, once all that was fed is pulled. */
+  get isBetweenMessages(): boolean {
+    return this.#restLength === 0;
+  }
+
   /** Octets of the chunk that were not pulled. */
   get unread(): number {
     return this.#chunkEnd - this.#at;

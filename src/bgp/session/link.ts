@@ -5,6 +5,7 @@
 import { assert } from "../../runtime/assert.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { MessageFramer } from "../message/framer.ts";
+import { HEADER_BYTES } from "../message/header.ts";
 import type { LocalSide } from "../message/negotiate.ts";
 import type { BgpError, MessageType } from "../message/types.ts";
 import {
@@ -18,6 +19,8 @@ import type { Task, WorkQueue } from "./work-queue.ts";
 
 /** Who a link tells. Any of these may end the link. */
 export interface LinkOwner {
+  /** Whether KEEPALIVEs here only move timers. */
+  isEstablished(link: Link): boolean;
   linkConnected(link: Link): void;
   /** One message; the body lies at `start` to `end` of `buffer`, until the call returns. */
   linkMessage(link: Link, type: MessageType, buffer: Uint8Array, start: number, end: number): void;
@@ -94,7 +97,13 @@ export class Link implements ConnectionHandler, Task {
       this.#throttle();
       return;
     }
+    const isShort = chunk.length <= HEADER_BYTES && this.framer.isBetweenMessages;
     this.framer.feed(chunk);
+    if (isShort && this.#owner.isEstablished(this)) {
+      // A KEEPALIVE, or no whole message: to take a turn for it costs more than it does.
+      this.run(Number.POSITIVE_INFINITY);
+      return;
+    }
     // Until its turn is over, which may be now.
     this.#behind = true;
     this.#work.submit(this);

@@ -62,6 +62,7 @@ export class MachineRunner {
   readonly #owner: MachineOwner;
   readonly #onTimer = (): void => this.#timerRuns();
   #machine: PeerMachine = newPeerMachine;
+  /** What came while another input was stepped. */
   readonly #inputs: PeerInput[] = [];
   #stepping = false;
   #timer: Timer | undefined;
@@ -126,11 +127,13 @@ export class MachineRunner {
   }
 
   step(input: PeerInput): void {
-    this.#inputs.push(input);
-    if (this.#stepping) return;
+    if (this.#stepping) {
+      this.#inputs.push(input);
+      return;
+    }
     this.#stepping = true;
     const before = this.state;
-    for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
+    for (let next: PeerInput | undefined = input; next !== undefined; next = this.#inputs.shift()) {
       this.#stepOne(next);
     }
     this.#stepping = false;

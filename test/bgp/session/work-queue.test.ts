@@ -87,7 +87,7 @@ test("scheduled work never runs inside the call; removed work never runs", () =>
   assert.equal(bench.turn(), "");
 });
 
-function linkOn(bench: Bench, costMs: number) {
+function linkOn(bench: Bench, costMs: number, isEstablished = false) {
   const calls: string[] = [];
   const connection = {
     pause: () => calls.push("pause"),
@@ -96,6 +96,7 @@ function linkOn(bench: Bench, costMs: number) {
   } as unknown as Connection;
   let messages = 0;
   const owner: LinkOwner = {
+    isEstablished: () => isEstablished,
     linkConnected() {},
     linkMessage() {
       messages++;
@@ -188,6 +189,40 @@ test("a few octets that only wait for others do not stop reading; the next chunk
   bench.work.schedule(bench.task("output", 1, 0));
   link.received(keepalives(40));
   assert.deepEqual(calls, ["pause", "resume", "pause"], "many octets do");
+});
+
+test("a KEEPALIVE alone takes no turn in an established session, whoever waits", () => {
+  const bench = new Bench();
+  const { link, calls, messages } = linkOn(bench, 1, true);
+  link.received(keepalives(1));
+  assert.equal(messages(), 1);
+  assert.equal(bench.deferred.length, 0, "the event loop need not come back for it");
+  bench.work.schedule(bench.task("output", 1, 1));
+  link.received(keepalives(1));
+  assert.equal(messages(), 2);
+  assert.equal(link.isBehind, false);
+  assert.deepEqual(calls, []);
+});
+
+test("before that it takes one: what it leads to is more than a timer", () => {
+  const bench = new Bench();
+  const { link, messages } = linkOn(bench, 1);
+  bench.work.schedule(bench.task("output", 1, 1));
+  link.received(keepalives(1));
+  assert.equal(messages(), 0);
+  bench.turn();
+  assert.equal(messages(), 1);
+});
+
+test("the few octets that complete a message take a turn, for it may be long", () => {
+  const bench = new Bench();
+  const { link, messages } = linkOn(bench, 1, true);
+  link.received(keepalives(1).subarray(0, 10));
+  bench.work.schedule(bench.task("output", 1, 0));
+  link.received(keepalives(1).subarray(10));
+  assert.equal(messages(), 0);
+  bench.turn();
+  assert.equal(messages(), 1);
 });
 
 test("the memory of a chunk may be used again as soon as the call returns", () => {
