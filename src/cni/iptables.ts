@@ -9,7 +9,7 @@
  */
 import type { IpFamily } from "../ip/address.ts";
 import { IPTABLES_LOCK_SECONDS } from "./limits.ts";
-import { type PacketFilter, PacketFilterError } from "./pod-rules.ts";
+import { type OtherPacketFilter, type PacketFilter, PacketFilterError } from "./pod-rules.ts";
 import {
   EGRESS_CHAIN,
   type PresentRules,
@@ -104,12 +104,14 @@ export class Iptables implements PacketFilter {
  */
 export async function chooseIptables(
   deps: IptablesDeps,
-): Promise<{ readonly used: Iptables; readonly other: Iptables | undefined }> {
+): Promise<{ readonly used: Iptables; readonly other: OtherPacketFilter | undefined }> {
   const nft = await candidate("-nft", deps);
   const legacy = await candidate("-legacy", deps);
   if (nft !== undefined && legacy !== undefined) {
     const [used, other] = prefersLegacy(nft, legacy) ? [legacy, nft] : [nft, legacy];
-    return { used: used.iptables, other: other.rules > 0 ? other.iptables : undefined };
+    const { iptables: filter, families } = other;
+    const seen = families.length > 0 ? { filter, families } : undefined;
+    return { used: used.iptables, other: seen };
   }
   const only = nft ?? legacy ?? (await candidate("", deps));
   if (only === undefined) throw await whyNone(deps);
@@ -137,6 +139,8 @@ async function whyNone({ run }: IptablesDeps): Promise<PacketFilterError> {
 interface Candidate {
   readonly iptables: Iptables;
   readonly rules: number;
+  /** In which it has rules. Asking one without would load its modules, or fail for want of them. */
+  readonly families: readonly IpFamily[];
   readonly kubelet: boolean;
 }
 
@@ -144,15 +148,22 @@ interface Candidate {
 async function candidate(suffix: string, deps: IptablesDeps): Promise<Candidate | undefined> {
   const version = await deps.run(`iptables${suffix}`, ["--version"]);
   if (version.status !== 0) return undefined;
+  const iptables = new Iptables(suffix, version.stdout.trim(), deps);
+  const families: IpFamily[] = [];
   let rules = 0;
   let kubelet = false;
-  for (const program of [`iptables${suffix}-save`, `ip6tables${suffix}-save`]) {
-    const saved = await deps.run(program, []);
-    if (saved.status !== 0 && program.startsWith("iptables")) return undefined;
-    rules += saved.stdout.match(RULE)?.length ?? 0;
+  for (const [family, tool] of [
+    [4, "iptables"],
+    [6, "ip6tables"],
+  ] as const) {
+    const saved = await deps.run(`${tool}${suffix}-save`, []);
+    if (saved.status !== 0 && family === 4) return undefined;
+    const found = saved.stdout.match(RULE)?.length ?? 0;
+    if (found > 0) families.push(family);
+    rules += found;
     kubelet ||= KUBELET_CHAINS.test(saved.stdout);
   }
-  return { iptables: new Iptables(suffix, version.stdout.trim(), deps), rules, kubelet };
+  return { iptables, rules, families, kubelet };
 }
 
 function prefersLegacy(nft: Candidate, legacy: Candidate): boolean {

@@ -52,11 +52,18 @@ export interface PacketFilter {
   generation(): Promise<number | undefined>;
 }
 
+/** The iptables that is not used. */
+export interface OtherPacketFilter {
+  readonly filter: PacketFilter;
+  /** In which it has rules, ours of an earlier run maybe; in the rest it may not even work. */
+  readonly families: readonly IpFamily[];
+}
+
 /** Finds out which iptables the machine uses. May reject: {@link PacketFilterError}. */
 export type ChoosePacketFilter = () => Promise<{
   readonly used: PacketFilter;
-  /** The other one, where it has rules too: ours of an earlier run may be among them. */
-  readonly other: PacketFilter | undefined;
+  /** Undefined where it has no rules. */
+  readonly other: OtherPacketFilter | undefined;
 }>;
 
 export type PodRulesWanted = Omit<RulesWanted, "randomFully"> & {
@@ -86,6 +93,8 @@ export class PodRules {
   readonly #loop: PassLoop;
   #wanted: PodRulesWanted | undefined;
   #filter: PacketFilter | undefined;
+  /** Until it was seen to. */
+  #other: OtherPacketFilter | undefined;
   /** Wanted, as of the last complete check, and the generation before it. */
   #checked:
     | { readonly wanted: PodRulesWanted; readonly generation: number | undefined }
@@ -173,20 +182,32 @@ export class PodRules {
   async #choose(): Promise<PacketFilter> {
     const { used, other } = await this.#deps.choose();
     this.#deps.log.info({ iptables: used.version }, "packet filter chosen");
-    if (other !== undefined && !this.#dryRun) {
-      for (const family of FAMILIES) {
-        await this.#settle(other, family, { rules: NO_RULES, message: "packet rules moved" });
-      }
-    }
+    this.#other = this.#dryRun ? undefined : other;
     return used;
+  }
+
+  /** What an earlier run left in the other iptables goes, once. Why not, if it cannot. */
+  async #clearOther(): Promise<PacketFilterError | undefined> {
+    if (this.#other === undefined) return undefined;
+    const { filter, families } = this.#other;
+    try {
+      for (const family of families) {
+        await this.#settle(filter, family, { rules: NO_RULES, message: "packet rules moved" });
+      }
+    } catch (error) {
+      if (!(error instanceof PacketFilterError)) throw error;
+      return error;
+    }
+    this.#other = undefined;
+    return undefined;
   }
 
   /** Every family is seen to, even when another one fails. */
   async #check(filter: PacketFilter, wanted: PodRulesWanted): Promise<void> {
     const before = this.#checked?.wanted;
     const planned: string[] = [];
+    let failure = await this.#clearOther();
     this.#listingMs.clear();
-    let failure: PacketFilterError | undefined;
     for (const family of FAMILIES) {
       const used = wanted.families.includes(family);
       // What an earlier run left in a family that is not used goes once.

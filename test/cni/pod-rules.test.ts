@@ -9,6 +9,7 @@ import {
   RULES_REST_FACTOR,
 } from "../../src/cni/limits.ts";
 import {
+  type OtherPacketFilter,
   type PacketFilter,
   PacketFilterError,
   PodRules,
@@ -91,7 +92,7 @@ function setUp(t: TestContext, dryRun = false) {
   const filter = new MemoryFilter(clock);
   const other = new MemoryFilter(clock);
   const { log, lines } = recordingLog();
-  const chosen = { used: filter, other: undefined as PacketFilter | undefined };
+  const chosen = { used: filter, other: undefined as OtherPacketFilter | undefined };
   const rules = new PodRules(
     { dryRun },
     { choose: async () => chosen, clock, random: () => 0, log },
@@ -226,7 +227,7 @@ test("what an earlier run left in an unused family goes, once", async (t) => {
 
 test("ours in the back end that is not used go", async (t) => {
   const { clock, other, chosen, rules } = setUp(t);
-  chosen.other = other;
+  chosen.other = { filter: other, families: [4] };
   const masquerade =
     "-m set --match-set kube-router-pod-subnets src -m set ! --match-set kube-router-pod-subnets dst " +
     "-m set ! --match-set kube-router-node-ips dst -j MASQUERADE";
@@ -235,6 +236,20 @@ test("ours in the back end that is not used go", async (t) => {
   rules.start();
   await clock.advanceAsync(0);
   assert.deepEqual(other.chain(4, "POSTROUTING"), [["-j", "KUBE-POSTROUTING"]]);
+});
+
+test("a back end that is not used keeps nobody from the rules, whatever it refuses", async (t) => {
+  const { clock, filter, other, chosen, rules } = setUp(t);
+  other.refusal = new PacketFilterError("failed", "iptables-legacy: no table nat");
+  chosen.other = { filter: other, families: [4] };
+  rules.want(WANTED);
+  rules.start();
+  await clock.advanceAsync(0);
+  assert.equal(filter.chain(4, "POSTROUTING").length, 1);
+  assert.match(rules.conditions()[0]!.message, /no table nat/);
+  other.refusal = undefined;
+  await clock.advanceAsync(60_000);
+  assert.deepEqual(rules.conditions(), []);
 });
 
 test("missing iptables, refused rules: one condition each, and done as soon as it can be", async (t) => {
@@ -319,7 +334,7 @@ test("the back end that the machine uses is chosen", async () => {
       run: machine(outputs),
       nftGeneration: async () => undefined,
     });
-    return [used.version, other?.version];
+    return [used.version, other && `${other.filter.version} IPv${other.families.join()}`];
   };
   const [nft, legacy] = [NFT.trim(), LEGACY.trim()];
   const rules = (n: number) => "-A X -j Y\n".repeat(n);
@@ -330,11 +345,11 @@ test("the back end that the machine uses is chosen", async () => {
   ]);
   assert.deepEqual(
     await choose({ ...both, "iptables-legacy-save": rules(1), "ip6tables-nft-save": rules(2) }),
-    [nft, legacy],
+    [nft, `${legacy} IPv4`],
   );
   assert.deepEqual(
     await choose({ ...both, "iptables-legacy-save": hint, "iptables-nft-save": rules(9) }),
-    [legacy, nft],
+    [legacy, `${nft} IPv4`],
   );
   const { "iptables-nft --version": _, ...onlyLegacy } = both;
   assert.deepEqual(await choose(onlyLegacy), [legacy, undefined]);

@@ -173,6 +173,32 @@ for (const backend of BACKENDS) {
   });
 }
 
+test("legacy rules of another agent move, where the kernel has no legacy tables of IPv6", async (t) => {
+  const node = await setUp(t, "nft");
+  if (node === undefined) return;
+  const { namespace, rules, deps, inPlace } = node;
+  const words = expectedNat("")[1]!.split(" ");
+  namespace.run("iptables-legacy", "-t", "nat", ...words);
+  // Of its other parts, which stay.
+  namespace.run("iptables-legacy", "-N", "KUBE-ROUTER-FORWARD");
+  namespace.run("iptables-legacy", "-A", "FORWARD", "-j", "KUBE-ROUTER-FORWARD");
+  // As with a module that is not loaded, which a container cannot do.
+  const { run } = deps;
+  deps.run = async (program, args, input) => {
+    if (program === "ip6tables-legacy-save") return { status: 0, stdout: "", stderr: "" };
+    if (program !== "ip6tables-legacy") return run(program, args, input);
+    const stderr = "can't initialize ip6tables table `filter': Table does not exist\n";
+    return { status: 3, stdout: "", stderr };
+  };
+  rules.want(WANTED);
+  rules.start();
+  await until("the rules are there", inPlace);
+  await until("without a word", () => rules.conditions().length === 0);
+  const left = namespace.run("iptables-legacy-save");
+  assert.doesNotMatch(left, /kube-router/);
+  assert.match(left, /-A FORWARD -j KUBE-ROUTER-FORWARD/);
+});
+
 test("sets that are missing are said so, and the accepts stand all the same", async (t) => {
   const node = await setUp(t, "nft");
   if (node === undefined) return;
