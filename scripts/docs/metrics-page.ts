@@ -54,6 +54,7 @@ const SOURCE: MetricsSource = {
   version: "0",
   peers: () => [PEER],
   ribSize: () => ({ prefixes: 1, paths: 1 }),
+  updates: () => ({ received: 1, sent: 1 }),
   refusedConnections: () => 1,
   md5Drops: () => ({ wrong: 1, missing: 1, unexpected: 1 }),
   // Whatever is counted: only that it is there matters here.

@@ -67,9 +67,8 @@ export class Agent {
   readonly #routes: RouteController;
   readonly #sets: SetController;
   readonly #files: BgpFiles;
-  /** Undefined = the agent runs without Nodes. */
+  /** Both undefined = the agent runs without Nodes. */
   readonly #pods: PodsPart | undefined;
-  /** Undefined = the agent runs without Nodes. */
   readonly #nodes: NodeSource | undefined;
   readonly #reader: TopologyReader;
   /** As the source has them now. */
@@ -151,6 +150,7 @@ export class Agent {
     this.#metrics = new Metrics({
       version: VERSION,
       peers: () => this.#bgp.peers(),
+      updates: () => this.#bgp.updates(),
       ribSize: () => this.#bgp.sizes(),
       refusedConnections: () => this.#bgp.refusedConnections,
       md5Drops: readMd5Drops,

@@ -3,6 +3,7 @@
  * and shows its best routes to the routes' controller as what is wanted in the kernel.
  */
 
+import type { UpdateCounts } from "../bgp/speaker/update-totals.ts";
 import { Speaker, type SpeakerServices } from "../bgp/speaker.ts";
 import type { MissingPeer, PeerStatus, RibPath, WithoutNextHop } from "../bgp/types.ts";
 import type { IpAddress } from "../ip/address.ts";
@@ -146,6 +147,11 @@ export class BgpPart implements DesiredRoutes {
 
   sizes(): { readonly prefixes: number; readonly paths: number } {
     return this.#speaker?.tableSizes() ?? { prefixes: 0, paths: 0 };
+  }
+
+  /** UPDATE messages of all peers that there are and were. */
+  updates(): UpdateCounts {
+    return this.#speaker?.updates.counts() ?? { received: 0, sent: 0 };
   }
 
   /** Connections refused because their source is no peer. */

@@ -39,6 +39,8 @@ export interface KernelCounts {
 export interface MetricsSource {
   readonly version: string;
   peers(): Iterable<PeerStatus>;
+  /** UPDATE messages of all peers that there are and were. */
+  updates(): { readonly received: number; readonly sent: number };
   /** Prefixes and paths in the routing table. */
   ribSize(): { readonly prefixes: number; readonly paths: number };
   /** Connections from addresses that are no peer's. */
@@ -213,22 +215,17 @@ function addPeers(source: MetricsSource, registers: Registers): void {
 }
 
 function addPeerCounters(source: MetricsSource, registers: Registers): void {
-  const sum = (read: (peer: PeerStatus) => number): number => {
-    let total = 0;
-    for (const peer of source.peers()) total += read(peer);
-    return total;
-  };
   counter(
     registers,
     "kube_router_controller_bgp_advertisements_received",
-    "UPDATE messages received from the peers that there are",
-    () => sum((peer) => peer.received.update),
+    "UPDATE messages received, of peers that are gone too",
+    () => source.updates().received,
   );
   counter(
     registers,
     "kube_router_controller_bgp_advertisements_sent",
-    "UPDATE messages sent to the peers that there are",
-    () => sum((peer) => peer.sent.update),
+    "UPDATE messages sent, to peers that are gone too",
+    () => source.updates().sent,
   );
   perPeer(registers, source, {
     name: "podrouter_bgp_session_flaps_total",

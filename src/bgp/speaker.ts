@@ -42,6 +42,7 @@ import { PeerMemory } from "./speaker/peer-memory.ts";
 import { peerStatus, peerStatuses, peerTroubles } from "./speaker/peer-status.ts";
 import { BestChanges, RibWork, taskOf } from "./speaker/rib-tasks.ts";
 import { NO_UNDERLAY, type Underlay } from "./speaker/underlay.ts";
+import { UpdateTotals } from "./speaker/update-totals.ts";
 import { hasConverged, mustDefer } from "./speaker/waiting.ts";
 import type {
   BestRoute,
@@ -66,6 +67,8 @@ export interface SpeakerServices {
 export class Speaker {
   /** Connections of unknown sources, refused before any state was made. */
   refusedConnections = 0;
+  /** UPDATE messages of all peers, those that are gone included. */
+  readonly updates = new UpdateTotals(() => this.#peers.values());
   readonly #services: SessionServices;
   readonly #rib: Rib;
   readonly #host: PeerHost;
@@ -350,6 +353,7 @@ export class Speaker {
   #remove(peer: Peer): void {
     this.#peers.delete(peer.address);
     peer.end(peerDeconfigured, true);
+    this.updates.leave(peer);
     this.#noteChange(peer);
   }
 

@@ -10,6 +10,7 @@ let peers: readonly PeerStatus[] = PEERS;
 const source: MetricsSource = {
   version: "0.1.0",
   peers: () => peers,
+  updates: () => ({ received: 5, sent: 4 }),
   ribSize: () => ({ prefixes: 3, paths: 5 }),
   refusedConnections: () => 12,
   md5Drops: () => ({ wrong: 13, missing: 14, unexpected: 15 }),

@@ -67,6 +67,22 @@ test("a peer that is taken out while its stale routes are kept: they go too", ()
   assert.deepEqual(a.routes(), []);
 });
 
+test("the count of UPDATEs never falls when peers go and come", () => {
+  const { world, a, raw, config, up } = withRaw();
+  raw.send(announce(raw.address, 1));
+  world.until(() => a.routes().length === 1, "route");
+  const before = a.speaker.updates.counts();
+  assert.ok(before.received > 0 && before.sent > 0);
+  a.speaker.setPeers([]);
+  assert.deepEqual(a.speaker.updates.counts(), before);
+  world.advance(1_000);
+  a.speaker.setPeers([config]);
+  assert.deepEqual(a.speaker.updates.counts(), before);
+  world.until(up, "the session again");
+  world.advance(10);
+  assert.equal(a.speaker.updates.counts().sent, 2 * before.sent);
+});
+
 test("the same peers again change nothing, also as new objects", () => {
   const { world, a, b } = pair();
   const [sentBefore] = a.speaker.peers().map((peer) => peer.sent.total);
