@@ -38,7 +38,7 @@ not work out. So after a 2 the command line needs a change, or what its flags re
 | 1 | a configuration file (\`--config\`) that is missing or wrong at the start |
 | 1 | another agent runs here, or the socket for the commands cannot be made |
 | 1 | a command finds no agent, gets no answer, or may not ask; there is no such peer |
-| 1 | \`podrouter cleanup\` without the right, beside an agent that runs, or with something left over |
+| 1 | \`podrouter cleanup\` without the right, beside an agent that runs, or with something left over or not to be looked at |
 | 1 | a bug: the last line of the log says which |
 
 What can come by itself is no end but a condition, and is tried again: an API server that does not

@@ -59,6 +59,8 @@ export interface CleanupPlan {
   readonly lines: readonly string[];
   /** What is left alone although it looks like ours, and why; and what could not be looked at. */
   readonly notes: readonly string[];
+  /** Those of the notes after which something of ours may be left. */
+  readonly unseen: readonly string[];
   readonly conflist: string | undefined;
   /** Of the plugin podrouter-cni. */
   readonly pluginFiles: readonly string[];
@@ -101,21 +103,25 @@ export function systemCleanupPorts(): CleanupPorts {
 export async function planCleanup(confFile: string, ports: CleanupPorts): Promise<CleanupPlan> {
   const lines: string[] = [];
   const notes: string[] = [];
-  const conflist = await lookForConflist(confFile, ports, notes);
+  const unseen: string[] = [];
+  const conflist = await lookForConflist(confFile, ports, notes, unseen);
   if (conflist !== undefined) lines.push(`file ${conflist}`);
   const pluginFiles = await lookForPluginFiles(confFile, ports);
   lines.push(...pluginFiles.map((path) => `file ${path}`));
   const rules = await findOwnRules(await ports.filters());
   lines.push(...rules.flatMap(describeOwnRules));
-  const routes = await lookForRoutes(ports, notes);
+  const routes = await lookForRoutes(ports, unseen);
   lines.push(...routes.lines);
-  const overlay = await lookForOverlay(ports, notes);
+  const overlay = await lookForOverlay(ports, unseen);
   lines.push(...overlay.lines.slice(0, OVERLAY_NAMED_MAX));
   const more = overlay.lines.length - OVERLAY_NAMED_MAX;
   if (more > 0) lines.push(`and ${more} more tunnels, and routes and rules of table 77`);
   const sets = await lookForSets(ports, notes);
   lines.push(...sets.map((name) => `ipset ${name}`));
-  return { lines, notes, conflist, pluginFiles, rules, routes: routes.count, overlay, sets };
+  return {
+    ...{ lines, notes: [...unseen, ...notes], unseen },
+    ...{ conflist, pluginFiles, rules, routes: routes.count, overlay, sets },
+  };
 }
 
 /** Removes what was found. Never rejects for what is in the way: that is in the result. */
@@ -147,6 +153,7 @@ async function lookForConflist(
   path: string,
   ports: CleanupPorts,
   notes: string[],
+  unseen: string[],
 ): Promise<string | undefined> {
   try {
     const found = await findConflist(ports.files, path);
@@ -154,7 +161,7 @@ async function lookForConflist(
     return found === "ours" ? path : undefined;
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
-    notes.push(error.message);
+    unseen.push(error.message);
     return undefined;
   }
 }
@@ -171,7 +178,7 @@ async function lookForPluginFiles(
 
 async function lookForRoutes(
   ports: CleanupPorts,
-  notes: string[],
+  unseen: string[],
 ): Promise<{ readonly lines: readonly string[]; readonly count: number }> {
   const lines: string[] = [];
   let count = 0;
@@ -187,18 +194,18 @@ async function lookForRoutes(
     });
   } catch (error) {
     if (!(error instanceof KernelUnavailableError)) throw error;
-    notes.push(`the routes cannot be listed: ${error.message}`);
+    unseen.push(`the routes cannot be listed: ${error.message}`);
   }
   if (count > lines.length) lines.push(`and ${count - lines.length} more routes of protocol 17`);
   return { lines, count };
 }
 
-async function lookForOverlay(ports: CleanupPorts, notes: string[]): Promise<OwnOverlay> {
+async function lookForOverlay(ports: CleanupPorts, unseen: string[]): Promise<OwnOverlay> {
   try {
     return await findOwnOverlay(ports.overlay);
   } catch (error) {
     if (!(error instanceof OverlayKernelError)) throw error;
-    notes.push(`the tunnels cannot be listed: ${error.message}`);
+    unseen.push(`the tunnels cannot be listed: ${error.message}`);
     return { lines: [], operations: [] };
   }
 }
@@ -232,6 +239,7 @@ async function lookForSets(ports: CleanupPorts, notes: string[]): Promise<readon
     if ((await ports.sets.header(TEMPORARY)) !== undefined) found.push(TEMPORARY);
   } catch (error) {
     if (!(error instanceof SetsError)) throw error;
+    // Mostly a kernel without ip_set, which has none; and what refers to a set is looked at above.
     notes.push(`the ipsets cannot be listed: ${error.message}`);
   }
   return found;

@@ -9,6 +9,9 @@ const ANSWER_MS_MAX = 10_000;
 /** A refusal is one sentence; more of it is not read. */
 const REFUSAL_BYTES_MAX = 65_536;
 
+/** Nobody listens on the socket. Any other error may come from an agent that runs. */
+export class NoAgent extends CliError {}
+
 /** The agent refused: 404 = there is no such thing. */
 export class AgentRefusal extends CliError {
   readonly status: number;
@@ -60,14 +63,14 @@ function explain(socketPath: string, error: NodeJS.ErrnoException): CliError {
   const option = { cause: error };
   switch (error.code) {
     case "ENOENT":
-      return new CliError(
+      return new NoAgent(
         `no agent is running here: there is no ${socketPath} ` +
           "(--admin-socket names the socket of another agent)",
         1,
         option,
       );
     case "ECONNREFUSED":
-      return new CliError(
+      return new NoAgent(
         `no agent is running here: nobody answers on ${socketPath} ` +
           "(--admin-socket names the socket of another agent)",
         1,
@@ -77,6 +80,13 @@ function explain(socketPath: string, error: NodeJS.ErrnoException): CliError {
     case "EPERM":
       return new CliError(
         `permission denied: only root can ask the agent on ${socketPath}`,
+        1,
+        option,
+      );
+    case "EPIPE":
+    case "ECONNRESET":
+      return new CliError(
+        `the agent on ${socketPath} closed the connection: it stops, or is asked by too many`,
         1,
         option,
       );

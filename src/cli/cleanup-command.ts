@@ -5,7 +5,7 @@ import { STATUS_PATH } from "../agent/admin-protocol.ts";
 import { hasNetAdmin } from "../agent/capabilities.ts";
 import { cniConfFile } from "../agent/config.ts";
 import { ADMIN_SOCKET_DEFAULT } from "../agent/flags.ts";
-import { AgentRefusal, askAgent } from "./agent-client.ts";
+import { AgentRefusal, askAgent, NoAgent } from "./agent-client.ts";
 import { CliError } from "./cli-error.ts";
 import { type CliIo, write } from "./cli-io.ts";
 import { adminSocketOption } from "./client-options.ts";
@@ -56,6 +56,7 @@ async function clean(io: CliIo, confFile: string, sure: boolean): Promise<void> 
   const plan = await planCleanup(confFile, ports);
   for (const note of plan.notes) await write(io.stdout, `Note: ${printable(note)}\n`);
   if (plan.lines.length === 0) {
+    if (plan.unseen.length > 0) throw remains([], plan.unseen);
     await write(io.stdout, "Nothing of podrouter's is here\n");
     return;
   }
@@ -66,9 +67,18 @@ async function clean(io: CliIo, confFile: string, sure: boolean): Promise<void> 
   }
   const { removed, left } = await carryOutCleanup(plan, ports);
   if (removed.length > 0) await write(io.stdout, `Removed:\n${listed(removed)}`);
-  if (left.length > 0) {
-    throw new CliError(`still there:\n${left.map((line) => `  ${printable(line)}`).join("\n")}`, 1);
+  if (left.length > 0 || plan.unseen.length > 0) throw remains(left, plan.unseen);
+}
+
+/** Whoever waits for a node that is clean must not take this for one. */
+function remains(left: readonly string[], unseen: readonly string[]): CliError {
+  const parts: string[] = [];
+  if (left.length > 0) parts.push("still there:", ...left.map((line) => `  ${printable(line)}`));
+  if (unseen.length > 0) {
+    parts.push("may still be there, for it could not be looked at:");
+    parts.push(...unseen.map((line) => `  ${printable(line)}`));
   }
+  return new CliError(parts.join("\n"), 1);
 }
 
 function listed(lines: readonly string[]): string {
@@ -80,9 +90,10 @@ async function refuseWhileRunning(adminSocket: string): Promise<void> {
   try {
     for await (const _ of askAgent(adminSocket, STATUS_PATH)) break;
   } catch (error) {
-    // No agent there, or none that speaks.
-    if (error instanceof CliError && !(error instanceof AgentRefusal)) return;
-    throw error;
+    if (error instanceof NoAgent) return;
+    // One that is stuck, or has too much to do, would go on where it was.
+    if (!(error instanceof CliError) || error instanceof AgentRefusal) throw error;
+    throw new CliError(`nothing was removed: ${error.message}`, 1, { cause: error });
   }
   throw new CliError(`an agent is running (it answers on ${adminSocket}): stop it first`, 1);
 }

@@ -194,6 +194,7 @@ test("what cannot be looked at is said, and the rest is done", async () => {
     "the tunnels cannot be listed: no",
     "the ipsets cannot be listed: no",
   ]);
+  assert.deepEqual(plan.unseen, plan.notes.slice(0, 3));
 });
 
 test("leases and socket of the own plugin go, where the configuration has them", async () => {

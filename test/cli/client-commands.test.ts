@@ -7,8 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { AdminServer, type AdminSource } from "../../src/agent/admin-server.ts";
+import { hasNetAdmin } from "../../src/agent/capabilities.ts";
 import { silentLog } from "../../src/runtime/log.ts";
 import { assertGolden } from "../support/golden.ts";
+import { requireReal } from "../support/real.ts";
 import { type CliResult, runCli } from "../support/run-cli.ts";
 import { NOW, PATHS, PEERS, path } from "./fixtures.ts";
 
@@ -182,6 +184,21 @@ test("failures are one sentence and an exit code", async () => {
   ];
   for (const [args, code, sentence] of cases) {
     assert.deepEqual(await failureOf(...args), [code, `podrouter: ${sentence}\n`]);
+  }
+});
+
+test("cleanup removes nothing while somebody holds the agent's socket", async (t) => {
+  if (!requireReal(t, hasNetAdmin(), "it needs CAP_NET_ADMIN")) return;
+  const path = join(folder, "stuck.sock");
+  // Takes connections as an agent does that stops, or has too many.
+  const server: Server = createServer((connection) => connection.destroy());
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  try {
+    const result = await runCli(["cleanup", `--admin-socket=${path}`]);
+    assert.deepEqual({ code: result.code, stdout: result.stdout }, { code: 1, stdout: "" });
+    assert.match(result.stderr, /^podrouter: nothing was removed: the agent on .* closed the conn/);
+  } finally {
+    server.close();
   }
 });
 

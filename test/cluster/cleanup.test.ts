@@ -1,6 +1,6 @@
 /** `podrouter cleanup` on a node: what it shows, asks, removes and leaves. */
 import assert from "node:assert/strict";
-import { access, readFile } from "node:fs/promises";
+import { access, mkdir, readFile, rmdir } from "node:fs/promises";
 import { test } from "node:test";
 import { type Cluster, type ClusterNode, SEED_NODES } from "../support/cluster.ts";
 import { startedPodCluster } from "../support/pods.ts";
@@ -86,6 +86,15 @@ test("cleanup removes exactly what the agent made", async (t) => {
   await t.test("a second time there is nothing", async () => {
     const again = await cleanup("--yes");
     assert.deepEqual([again.status, again.stdout], [0, "Nothing of podrouter's is here\n"]);
+  });
+
+  await t.test("what cannot be looked at is not called clean", async () => {
+    await mkdir(file);
+    const blind = await cleanup("--yes");
+    await rmdir(file);
+    assert.equal(blind.status, 1);
+    assert.match(blind.stderr, /may still be there, for it could not be looked at:\n.*conflist: /);
+    assert.doesNotMatch(blind.stdout, /Nothing/);
   });
 
   await t.test("the next agent makes all of it again", async () => {
