@@ -5,7 +5,9 @@ import { runProgram } from "./cli/program.ts";
 // A reader that went away (`podrouter rib | head`) is no error of ours.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0);
-  throw error;
+  // A file on a disk that is full, for one.
+  process.stderr.write(`podrouter: the output cannot be written: ${error.message}\n`);
+  process.exit(1);
 });
 
 // Not awaited at the top: the bundle is a script, no module (launch/program.ts).

@@ -1,8 +1,12 @@
 /** How the command line is called: forms of flags, help, exit codes. */
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { test } from "node:test";
 import { RUN_FLAGS } from "../../src/agent/flags.ts";
 import { runCli } from "../support/run-cli.ts";
+import { run } from "../support/shell.ts";
+
+const MAIN = join(import.meta.dirname, "../../src/main.ts");
 
 test("booleans are written as kube-router writes them", async () => {
   const forms: readonly [readonly string[], boolean][] = [
@@ -121,4 +125,13 @@ test("version is this package's", async () => {
   assert.match((await runCli(["--version"])).stdout, /^podrouter \d+\.\d+\.\d+\n$/);
   const json = JSON.parse((await runCli(["version", "-o", "json"])).stdout) as { version: string };
   assert.match(json.version, /^\d+\.\d+\.\d+$/);
+});
+
+test("a reader that went away is no error, a disk that is full is one of one line", async () => {
+  const shell = (script: string) => run("bash", ["-c", script, "bash", process.execPath, MAIN]);
+  const gone = await shell('set -o pipefail; "$1" "$2" run --help | true');
+  assert.deepEqual([gone.status, gone.stderr], [0, ""]);
+  const full = await shell('"$1" "$2" run --help > /dev/full');
+  assert.equal(full.status, 1);
+  assert.match(full.stderr, /^podrouter: the output cannot be written: ENOSPC[^\n]*\n$/);
 });
