@@ -5,7 +5,7 @@
 import { isAbsolute, join } from "node:path";
 import { LEASES_FILE } from "../cni/plugin/wire.ts";
 import type { PodNetworkOptions } from "../cni/pod-network.ts";
-import type { IpAddress, IpFamily } from "../ip/address.ts";
+import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import type { OverlaySettings } from "../overlay/types.ts";
 import type { ExternalSettings } from "./external-peers.ts";
 import { externalSettings } from "./external-settings.ts";
@@ -94,6 +94,9 @@ export interface Surroundings {
 export type Configured<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly problems: readonly string[] };
+
+/** The pages of http-pages.ts that a kubelet asks for. */
+const PROBE_PATHS = ["/healthz", "/readyz"] as const;
 
 /** Longest piece of a wrong value that is repeated in a message. */
 const ECHO_MAX = 80;
@@ -199,6 +202,34 @@ function checkTogether(flags: RunFlags, problems: string[]): void {
   if (!flags.enableIpv4 && !flags.enableIpv6) {
     problems.push("--enable-ipv4=false: expected --enable-ipv6=true then: one family must be on");
   }
+  checkPages(flags, problems);
+}
+
+/**
+ * Where one server would take the other's place the probes suffer: a kubelet that finds no /healthz
+ * ends the agent again and again, and a page of figures at /readyz always says ready.
+ */
+function checkPages(flags: RunFlags, problems: string[]): void {
+  const { healthAddr, healthPort, metricsAddr, metricsPort, metricsPath } = flags;
+  if (metricsPort === 0 || metricsPort !== healthPort) return;
+  if (metricsAddr === healthAddr) {
+    if (!PROBE_PATHS.some((path) => path === metricsPath)) return;
+    problems.push(
+      `--metrics-path=${metricsPath}: expected another path, or another --metrics-port: ` +
+        "on this one it is a probe's",
+    );
+  } else if (listensFor(metricsAddr, healthAddr) || listensFor(healthAddr, metricsAddr)) {
+    problems.push(
+      `--metrics-port=${metricsPort}: expected another one than --health-port, or --metrics-addr ` +
+        "and --health-addr to be the same: one of the two takes the port of the other's as well",
+    );
+  }
+}
+
+/** Whether who listens on `wide` has the port of `other` too; Linux gives `::` both families. */
+function listensFor(wide: IpAddress | "all", other: IpAddress | "all"): boolean {
+  if (wide === "all" || wide === "::") return true;
+  return wide === "0.0.0.0" && other !== "all" && familyOf(other) === 4;
 }
 
 /** kube-router's order: environment, default; and a flag before both. Empty = not given. */

@@ -265,7 +265,7 @@ export const RUN_FLAGS = {
     serve,
     integerValue(0, 65535),
     "0",
-    "port of the metrics page; 0 = none",
+    "port of the metrics page; 0 = none; that of the probes only at the same address",
   ),
   metricsPath: flag("metrics-path", serve, urlPathValue, "/metrics", "its path"),
   verbosity: flag(

@@ -228,6 +228,33 @@ test("flags that exclude each other are refused", () => {
   );
 });
 
+test("metrics that would take the place of a probe are refused", () => {
+  const port = { "metrics-port": "20244" };
+  const refused: readonly [Record<string, string>, RegExp][] = [
+    [{ ...port, "metrics-path": "/healthz" }, /^--metrics-path=\/healthz: expected another path/],
+    [{ ...port, "metrics-path": "/readyz" }, /^--metrics-path=\/readyz: expected another path/],
+    // What the manifest says of the probes, and one flag more.
+    [{ ...port, "health-addr": "127.0.0.1" }, /^--metrics-port=20244: expected another one/],
+    [{ ...port, "metrics-addr": "fd00::1" }, /^--metrics-port=20244: expected another one/],
+    [{ ...port, "metrics-addr": "0.0.0.0", "health-addr": "127.0.0.1" }, /^--metrics-port=20244: /],
+    [{ ...port, "metrics-addr": "::", "health-addr": "127.0.0.1" }, /^--metrics-port=20244: /],
+  ];
+  for (const [given, expected] of refused) {
+    const [problem, ...rest] = problemsOf(given);
+    assert.match(problem ?? "", expected, JSON.stringify(given));
+    assert.deepEqual(rest, []);
+  }
+  const taken: readonly Record<string, string>[] = [
+    port,
+    { ...port, "metrics-addr": "127.0.0.1", "health-addr": "127.0.0.1" },
+    { ...port, "metrics-addr": "192.0.2.1", "health-addr": "127.0.0.1" },
+    { ...port, "metrics-addr": "0.0.0.0", "health-addr": "::1" },
+    { "metrics-port": "20241", "metrics-path": "/readyz" },
+    { "health-port": "0", ...port, "metrics-path": "/readyz" },
+  ];
+  for (const given of taken) assert.deepEqual(problemsOf(given), [], JSON.stringify(given));
+});
+
 test("identity: flag, then NODE_NAME, then the host name in lower case", () => {
   const nameOf = (
     override: string | undefined,
