@@ -17,6 +17,7 @@ export type ProblemCode =
   | "family-mismatch"
   | "pod-cidr-invalid"
   | "pod-cidr-missing"
+  | "pod-cidr-unannounced"
   | "pod-cidr-overlap"
   | "pod-cidr-covers-node"
   | "annotation-invalid"

@@ -9,7 +9,7 @@
  * the first InternalIP, otherwise the first ExternalIP of it. Peering is by primary address.
  */
 import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
-import type { Prefix } from "../ip/prefix.ts";
+import { type Prefix, prefixFamily } from "../ip/prefix.ts";
 import {
   ClusterFacts,
   type FamilyAddresses,
@@ -277,7 +277,8 @@ function ownNodeMissing(selfName: string): NodeProblem {
 }
 
 /** What is wrong with one Node by itself. */
-export function ownProblems({ node, primary }: NodeFacts, selfName: string): NodeProblem[] {
+export function ownProblems(facts: NodeFacts, selfName: string): NodeProblem[] {
+  const { node, primary } = facts;
   const problems = [...node.problems];
   const severity = "info";
   const own = node.name === selfName ? " (this agent's own)" : "";
@@ -289,7 +290,27 @@ export function ownProblems({ node, primary }: NodeFacts, selfName: string): Nod
     const text = `has no usable pod CIDR yet${own}`;
     problems.push(nodeProblem({ severity, code: "pod-cidr-missing", node: node.name, text }));
   }
+  // Its own agent says it: in a cluster of such Nodes each would have as many to say as there are.
+  if (node.name === selfName && primary !== undefined) problems.push(...unannounced(facts));
   return problems;
+}
+
+/** Pods have addresses there, and nobody else hears of them. */
+function unannounced({ node, nodeIps }: NodeFacts): NodeProblem[] {
+  const lacking = node.podCidrs.filter((prefix) => nodeIps[prefixFamily(prefix)] === undefined);
+  return lacking.map((value) => {
+    const family = `IPv${prefixFamily(value)}`;
+    return nodeProblem({
+      severity: "warning",
+      code: "pod-cidr-unannounced",
+      node: node.name,
+      field: "pod CIDR",
+      value,
+      text:
+        `is announced to nobody: this Node (this agent's own) has no ${family} address for a ` +
+        `next hop, so its pods are not reached by ${family} from other Nodes`,
+    });
+  });
 }
 
 export function compareProblems(a: NodeProblem, b: NodeProblem): number {

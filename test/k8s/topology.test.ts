@@ -86,6 +86,17 @@ describe("Nodes that are not complete yet", () => {
     );
   });
 
+  test("own pod CIDR of a family without an address: not announced, which is said", () => {
+    const both = { internal: "10.0.0.1", cidrs: ["10.1.0.0/24", "fd00:1::/64"] };
+    const other = { internal: "10.0.0.2", cidrs: ["10.2.0.0/24", "fd00:2::/64"] };
+    assert.deepEqual(messages(view("a", { a: both, b: other })), [
+      'Node a: pod CIDR "fd00:1::/64" is announced to nobody: this Node (this agent\'s own) has no ' +
+        "IPv6 address for a next hop, so its pods are not reached by IPv6 from other Nodes",
+    ]);
+    const whole = { ...both, internal: ["10.0.0.1", "fd00::1"] };
+    assert.deepEqual(messages(view("a", { a: whole, b: other })), []);
+  });
+
   test("own Node missing: nobody is peered, the sets are still known", () => {
     const result = view("node9", SEED);
     assert.equal(result.self, undefined);
@@ -146,8 +157,9 @@ describe("Nodes that contradict each other", () => {
   });
 
   test("overlap: only the contested CIDR is lost, the Node's others stay", () => {
+    const internal = ["10.0.0.1", "fd00::1"];
     const result = view("a", {
-      a: { internal: "10.0.0.1", cidrs: ["10.1.0.0/24", "fd01::/64"], created: old },
+      a: { internal, cidrs: ["10.1.0.0/24", "fd01::/64"], created: old },
       b: { internal: "10.0.0.2", cidrs: ["10.1.0.128/25", "fd02::/64"], created: young },
     });
     assert.deepEqual(result.peers[0]!.podCidrs, ["fd02::/64"]);
