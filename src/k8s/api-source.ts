@@ -74,6 +74,8 @@ export class ApiNodeSource implements NodeSource {
   #expiries = 0;
   #synced = false;
   #connected = false;
+  /** The log has said that there is no contact. */
+  #outageTold = false;
   #lastSync: number | undefined;
   #lastError: { readonly at: number; readonly reason: string } | undefined;
 
@@ -230,8 +232,9 @@ export class ApiNodeSource implements NodeSource {
       else this.#later(() => this.#watch());
       return;
     }
-    const again = this.#failures === 0;
-    this.#fail(error);
+    // What cuts connections that are silent for half a minute (a load balancer) is no outage.
+    const again = error.kind === "unreachable" && this.#failures === 0;
+    this.#fail(error, again);
     switch (error.kind) {
       case "gone":
         this.#relist(true);
@@ -281,26 +284,29 @@ export class ApiNodeSource implements NodeSource {
   }
 
   #inContact(): void {
-    if (!this.#connected && this.#failures > 0) {
+    if (this.#outageTold) {
       this.#log.info({ server: this.#transport.origin }, "in contact with the API server again");
     }
+    this.#outageTold = false;
     this.#connected = true;
     this.#lastSync = this.#clock.wall();
   }
 
-  #fail(error: ApiError): void {
+  /** `passing`: a try is made at once, and if that fails too the server is away. */
+  #fail(error: ApiError, passing = false): void {
     this.#failures++;
     this.#failure = error.kind;
     if (error.kind === "gone") return;
     this.#lastError = { at: this.#clock.wall(), reason: error.message };
     const fields = { server: this.#transport.origin, reason: error.message, kind: error.kind };
     // Once an outage; each further try would only say the same.
-    if (this.#connected || this.#failures === 1) {
+    if (!this.#outageTold && !passing) {
+      this.#outageTold = true;
       this.#log.warn(fields, "no contact with the API server; the Nodes known so far are kept");
     } else {
       this.#log.debug(fields, "still no contact with the API server");
     }
-    this.#connected = false;
+    if (!passing) this.#connected = false;
     this.#transport.reset();
   }
 }

@@ -22,6 +22,8 @@ export class Bench {
   readonly transport = new FakeTransport();
   readonly changes: Nodes[] = [];
   readonly warnings: unknown[] = [];
+  /** What was logged for operators since the Nodes were in step. */
+  readonly told: string[] = [];
   readonly source: ApiNodeSource;
   /** Addresses on interfaces that are up. */
   readonly own = new Set(["192.168.50.50"] as IpAddress[]);
@@ -29,7 +31,11 @@ export class Bench {
   constructor(known?: Nodes) {
     const log = {
       ...silentLog,
-      warn: (fields: unknown) => void this.warnings.push(fields),
+      info: (_: unknown, message: string) => void this.told.push(message),
+      warn: (fields: unknown, message: string) => {
+        this.warnings.push(fields);
+        this.told.push(message);
+      },
     };
     const { transport, clock } = this;
     const carries = (own: IpAddress) => this.own.has(own);
@@ -42,6 +48,7 @@ export class Bench {
     const bench = new Bench();
     bench.transport.last.list("100", seed);
     bench.transport.last.open();
+    bench.told.length = 0;
     return bench;
   }
 

@@ -86,6 +86,25 @@ describe("the API is away", () => {
     assert.equal(bench.source.status().connected, true);
   });
 
+  test("a watch cut by a proxy's idle limit, and accepted again at once, is none", () => {
+    const bench = Bench.synced();
+    for (let i = 0; i < 20; i++) {
+      bench.clock.advance(35_000);
+      bench.transport.last.fail(unreachable());
+      assert.equal(bench.source.status().connected, true);
+      bench.transport.last.open();
+    }
+    assert.deepEqual(bench.told, []);
+    bench.clock.advance(35_000);
+    bench.transport.last.fail(unreachable());
+    bench.transport.last.fail(unreachable());
+    assert.equal(bench.source.status().connected, false);
+    assert.equal(bench.warnings.length, 1, "one that is not accepted again is an outage");
+    bench.untilRequest();
+    bench.transport.last.open();
+    assert.match(bench.told.at(-1)!, /^in contact .* again$/);
+  });
+
   test("from the start: tries go on, known Nodes stay", () => {
     const bench = new Bench(nodeMap(snapshot("node1", SEED.node1)));
     for (let i = 0; i < 20; i++) {
