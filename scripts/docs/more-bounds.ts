@@ -108,7 +108,10 @@ export const MORE_BOUNDS: readonly BoundsOfFile[] = [
   },
   {
     path: "src/agent/conditions.ts",
-    bounds: { CONDITIONS_MAX: "Conditions that stand at once. Beyond: counted, not kept." },
+    bounds: {
+      CONDITIONS_MAX:
+        "Conditions that stand at once. Beyond: one takes the place of a lesser one; the rest is counted in one more.",
+    },
   },
   {
     path: "src/agent/log-sink.ts",

@@ -3,9 +3,10 @@
  * keeps what stands, since when, and logs a condition once when it appears, when its message
  * changes and when it goes. `podrouter status`, /readyz and a metric read it.
  *
- * Bounds: CONDITIONS_MAX stand at once; further ones are counted, not kept. Of one that stands
- * LINES_MAX lines in LINES_MS are logged, for some have a number in them that never rests; then
- * what it says by the end of that time.
+ * Bounds: CONDITIONS_MAX stand at once. Beyond, one takes the place of a lesser one or is not kept,
+ * and one more condition says how many are not. Of one that stands LINES_MAX lines in LINES_MS are
+ * logged, for some have a number in them that never rests; then what it says by the end of that
+ * time.
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
@@ -29,6 +30,9 @@ export interface ConditionStatus extends Condition {
 }
 
 export const CONDITIONS_MAX = 1000;
+/** Says how many are not kept. */
+const MORE = { name: "more-conditions", severity: "warning" } as const;
+const RANKS = { info: 0, warning: 1, error: 2 } as const satisfies Record<Severity, number>;
 const LINES_MAX = 5;
 const LINES_MS = 60_000;
 
@@ -43,6 +47,11 @@ interface Standing {
 
 export class Conditions {
   readonly #standing = new Map<string, Standing>();
+  /** How many of those that stand have each rank. */
+  readonly #ranked = [0, 0, 0];
+  /** By source, how many of its conditions are not kept. */
+  readonly #beyond = new Map<string, number>();
+  #more: Standing | undefined;
   readonly #clock: Clock;
   readonly #log: Log;
   #dropped = 0;
@@ -69,29 +78,69 @@ export class Conditions {
     for (const [key, { status }] of this.#standing) {
       if (status.source === source && !names.has(status.name)) this.#clear(key);
     }
-    for (const condition of all) this.#raise(source, condition);
+    let beyond = 0;
+    for (const condition of all) if (!this.#raise(source, condition)) beyond++;
+    this.#beyond.set(source, beyond);
+    this.#tellBeyond();
   }
 
-  /** What stands now, oldest first. */
+  /** What stands now, oldest first; last that there is more. */
   list(): readonly ConditionStatus[] {
-    return Array.from(this.#standing.values(), ({ status }) => status);
+    const kept = Array.from(this.#standing.values(), ({ status }) => status);
+    return this.#more === undefined ? kept : [...kept, this.#more.status];
   }
 
-  #raise(source: string, condition: Condition): void {
+  /** Whether it stands now; false = there is no room for it. */
+  #raise(source: string, condition: Condition): boolean {
     const key = keyOf(source, condition.name);
-    let standing = this.#standing.get(key);
-    if (standing === undefined) {
-      if (this.#standing.size >= CONDITIONS_MAX) {
-        this.#dropped++;
-        return;
-      }
-      const status = { ...condition, source, since: this.#clock.wall() };
-      standing = { status, logged: undefined, lines: 0, linesFrom: this.#clock.now() };
-      this.#standing.set(key, standing);
-    } else if (!saysSame(standing.status, condition)) {
-      standing.status = { ...condition, source, since: standing.status.since };
+    const known = this.#standing.get(key);
+    const full = known === undefined && this.#standing.size >= CONDITIONS_MAX;
+    if (full && !this.#makeRoom(RANKS[condition.severity])) {
+      this.#dropped++;
+      return false;
     }
+    if (known !== undefined) this.#count(known.status.severity, -1);
+    this.#count(condition.severity, 1);
+    this.#standing.set(key, this.#stands(known, source, condition));
+    return true;
+  }
+
+  #stands(known: Standing | undefined, source: string, condition: Condition): Standing {
+    const since = known?.status.since ?? this.#clock.wall();
+    const fresh = () => ({ ...condition, source, since });
+    const linesFrom = this.#clock.now();
+    const standing = known ?? { status: fresh(), logged: undefined, lines: 0, linesFrom };
+    if (!saysSame(standing.status, condition)) standing.status = fresh();
     if (standing.status !== standing.logged) this.#tell(standing);
+    return standing;
+  }
+
+  #count(severity: Severity, change: 1 | -1): void {
+    this.#ranked[RANKS[severity]]! += change;
+  }
+
+  /** Takes one of a lower rank out, the lowest there is; false = there is none. */
+  #makeRoom(rank: number): boolean {
+    const lowest = this.#ranked.findIndex((count) => count > 0);
+    if (lowest < 0 || lowest >= rank) return false;
+    for (const [key, { status }] of this.#standing) {
+      if (RANKS[status.severity] !== lowest) continue;
+      this.#standing.delete(key);
+      this.#count(status.severity, -1);
+      return true;
+    }
+    return false;
+  }
+
+  #tellBeyond(): void {
+    const count = [...this.#beyond.values()].reduce((sum, each) => sum + each, 0);
+    if (count > 0) {
+      const message = `${count} more conditions stand; ${CONDITIONS_MAX} are kept, errors first`;
+      this.#more = this.#stands(this.#more, "agent", { ...MORE, message });
+    } else if (this.#more !== undefined) {
+      this.#tellCleared(this.#more.status);
+      this.#more = undefined;
+    }
   }
 
   /** Logs it unless that was done, or has been done too often of late. */
@@ -116,7 +165,11 @@ export class Conditions {
     const standing = this.#standing.get(key);
     if (standing === undefined) return;
     this.#standing.delete(key);
-    const { source, name, since } = standing.status;
+    this.#count(standing.status.severity, -1);
+    this.#tellCleared(standing.status);
+  }
+
+  #tellCleared({ source, name, since }: ConditionStatus): void {
     const seconds = Math.round((this.#clock.wall() - since) / 1000);
     this.#log.info({ source, condition: name, seconds }, "condition cleared");
   }

@@ -226,3 +226,39 @@ test("a thousand conditions stand; further ones are counted", () => {
   assert.equal(book.list().length, 1000);
   assert.equal(book.dropped, 200);
 });
+
+test("beyond a thousand an error takes the place of a lesser one, and the rest is counted", () => {
+  const { book, lines } = conditions();
+  const many = (count: number) =>
+    Array.from({ length: count }, (_, i) => ({
+      ...{ name: `n${i}`, severity: "info" as const, message: "m" },
+    }));
+  const last = () => {
+    const { source, name, severity, message } = book.list().at(-1)!;
+    return `${source} ${name} ${severity} ${message}`;
+  };
+  book.replace("nodes", many(1100));
+  const kept = "more conditions stand; 1000 are kept, errors first";
+  assert.equal(last(), `agent more-conditions warning 100 ${kept}`);
+  lines.length = 0;
+  book.replace("bgp", [{ name: "listen", severity: "error", message: "in use" }]);
+  // Again and again, as every second.
+  for (let i = 0; i < 3; i++) book.replace("nodes", many(1100));
+  assert.ok(book.list().some(({ source, name }) => `${source} ${name}` === "bgp listen"));
+  assert.equal(book.list().length, 1001);
+  assert.match(last(), /101 more/);
+  assert.deepEqual(lines, [
+    "error condition raised bgp listen in use",
+    `warn condition raised agent more-conditions 101 ${kept}`,
+  ]);
+  book.replace("bgp", []);
+  book.replace("nodes", many(3));
+  assert.deepEqual(
+    book
+      .list()
+      .map(({ name }) => name)
+      .sort(),
+    ["n0", "n1", "n2"],
+  );
+  assert.ok(lines.includes("info condition cleared agent more-conditions 0"));
+});
