@@ -20,9 +20,10 @@ const HEAD = `${generatedFrom("src/agent/flags.ts")}
 
 Names and meanings are kube-router's where it has the flag; a default that differs says so. Durations
 are written as in Go: \`90s\`, \`1m30s\`, \`2h\`. A boolean alone means true; \`--flag=false\` and
-\`--flag=true\` are kube-router's forms. A flag given twice counts as given last. A wrong value ends
-the start with a sentence that names the flag, its value and what was expected; every wrong value is
-named, not only the first; a flag that is not known ends it by itself.
+\`--flag=true\` are kube-router's forms. A flag given twice counts as given last,
+unless it says that it may be given several times. A wrong value ends the start with a sentence that
+names the flag, its value and what was expected; every wrong value is named, not only the first; a
+flag that is not known ends it by itself.
 
 ## Exit codes
 

@@ -44,6 +44,12 @@ const serve = "What the agent serves:";
 const logging = "Log:";
 const parts = "Parts, by kube-router's names:";
 
+/** A list that kube-router, too, takes in pieces: one flag for each router. */
+function routerList(name: string, help: string): Flag<readonly string[]> {
+  const text = `${help}; may be given several times`;
+  return { ...flag(name, outside, listValue, "", text), repeatable: true };
+}
+
 export const RUN_FLAGS = {
   hostnameOverride: flag(
     "hostname-override",
@@ -165,22 +171,13 @@ export const RUN_FLAGS = {
     "false",
     "announce this node as next hop to peers outside the cluster; never between Nodes",
   ),
-  peerRouterIps: flag(
+  peerRouterIps: routerList(
     "peer-router-ips",
-    outside,
-    listValue,
-    "",
     "addresses of peers outside the cluster, comma separated; every node peers with them, and " +
       "the Node's kube-router.io/peers annotation is then not looked at",
   ),
-  peerRouterAsns: flag("peer-router-asns", outside, listValue, "", "their AS numbers, in step"),
-  peerRouterPorts: flag(
-    "peer-router-ports",
-    outside,
-    listValue,
-    "",
-    "their ports, in step; otherwise 179",
-  ),
+  peerRouterAsns: routerList("peer-router-asns", "their AS numbers, in step"),
+  peerRouterPorts: routerList("peer-router-ports", "their ports, in step; otherwise 179"),
   peerRouterPasswordsFile: flag(
     "peer-router-passwords-file",
     outside,

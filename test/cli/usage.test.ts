@@ -28,6 +28,19 @@ test("a list flag may be given several times", async () => {
   assert.deepEqual(started?.pods.exclude, ["10.0.0.0/8", "fd00::/8", "192.0.2.0/24"]);
 });
 
+test("routers given one flag each are all there, as kube-router reads them", async () => {
+  const { started, stderr } = await runCli([
+    ...["run", "--peer-router-ips=192.0.2.1", "--peer-router-asns=65001"],
+    ...["--peer-router-ips=192.0.2.2,192.0.2.3", "--peer-router-asns=65002,65003"],
+    ...["--peer-router-ports=1179", "--peer-router-ports=179,179"],
+  ]);
+  assert.equal(stderr, "");
+  assert.deepEqual(
+    started?.bgp.external.peers.map(({ address, as, port }) => `${address} ${as} ${port}`),
+    ["192.0.2.1 65001 1179", "192.0.2.2 65002 179", "192.0.2.3 65003 179"],
+  );
+});
+
 test("values are given with = or as the next argument, and -v in klog's forms", async () => {
   for (const args of [["--bgp-port=1179"], ["--bgp-port", "1179"]]) {
     assert.equal((await runCli(["run", ...args])).started?.bgp.port, 1179);
