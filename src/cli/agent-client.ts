@@ -4,6 +4,8 @@ import { createInterface } from "node:readline";
 import type { AdminError } from "../agent/admin-protocol.ts";
 import { CliError } from "./cli-error.ts";
 
+/** What an agent says of its answers. */
+const ROWS_TYPE = "application/x-ndjson";
 /** An agent that does not begin to answer within this time is called stuck. */
 const ANSWER_MS_MAX = 10_000;
 /** A refusal is one sentence; more of it is not read. */
@@ -26,16 +28,26 @@ export class AgentRefusal extends CliError {
  * The rows that the agent answers to GET `path`, one JSON value each.
  * @throws {CliError} in one sentence: no agent, no permission, refused, or cut off half-way.
  */
-export async function* askAgent<T>(socketPath: string, path: string): AsyncGenerator<T> {
-  const response = await connect(socketPath, path);
+export async function* askAgent<T>(
+  socketPath: string,
+  path: string,
+  answerMs = ANSWER_MS_MAX,
+): AsyncGenerator<T> {
+  const response = await connect(socketPath, path, answerMs);
   if (response.statusCode !== 200) throw await refusal(response);
+  if ((response.headers["content-type"] ?? ROWS_TYPE) !== ROWS_TYPE) {
+    response.destroy();
+    throw noAgentOfOurs(socketPath);
+  }
   const lines = createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY });
   try {
     for await (const line of lines) {
       if (line !== "") yield JSON.parse(line) as T;
     }
   } catch (error) {
-    if (response.complete) throw error;
+    if (response.complete) {
+      throw error instanceof SyntaxError ? noAgentOfOurs(socketPath, error) : error;
+    }
     throw cutOff(error);
   } finally {
     response.destroy();
@@ -47,11 +59,19 @@ function cutOff(cause: unknown): CliError {
   return new CliError("the agent stopped in the middle of its answer", 1, { cause });
 }
 
-function connect(socketPath: string, path: string): Promise<IncomingMessage> {
+function noAgentOfOurs(socketPath: string, cause?: unknown): CliError {
+  return new CliError(`what answers on ${socketPath} is no agent of podrouter`, 1, { cause });
+}
+
+function connect(socketPath: string, path: string, answerMs: number): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const request = get({ socketPath, path, agent: false, timeout: ANSWER_MS_MAX }, resolve);
+    const request = get({ socketPath, path, agent: false, timeout: answerMs }, (response) => {
+      // From here on it is as slow as who reads what we write.
+      request.setTimeout(0);
+      resolve(response);
+    });
     request.on("timeout", () => {
-      const seconds = ANSWER_MS_MAX / 1000;
+      const seconds = answerMs / 1000;
       reject(new CliError(`the agent on ${socketPath} does not answer within ${seconds} s`, 1));
       request.destroy();
     });
@@ -104,8 +124,10 @@ async function refusal(response: IncomingMessage): Promise<CliError> {
   }
   const status = response.statusCode ?? 500;
   try {
-    return new AgentRefusal(status, (JSON.parse(body) as AdminError).error);
+    const { error } = JSON.parse(body) as Partial<AdminError>;
+    if (typeof error === "string") return new AgentRefusal(status, error);
   } catch {
-    return new AgentRefusal(status, `the agent refused with HTTP status ${status}`);
+    // Not even JSON: the status is all there is to tell.
   }
+  return new AgentRefusal(status, `the agent refused with HTTP status ${status}`);
 }

@@ -2,12 +2,14 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { AdminServer, type AdminSource } from "../../src/agent/admin-server.ts";
 import { hasNetAdmin } from "../../src/agent/capabilities.ts";
+import { askAgent } from "../../src/cli/agent-client.ts";
 import { silentLog } from "../../src/runtime/log.ts";
 import { assertGolden } from "../support/golden.ts";
 import { requireReal } from "../support/real.ts";
@@ -216,6 +218,49 @@ test("an answer that is cut off is not taken for a whole one", async () => {
     const result = await runCli(["rib", `--admin-socket=${cut}`], { now: NOW });
     assert.equal(result.code, 1);
     assert.equal(result.stderr, "podrouter: the agent stopped in the middle of its answer\n");
+  } finally {
+    server.close();
+  }
+});
+
+test("an answer that has begun may take its time: its reader may be a pager", async () => {
+  const slow = join(folder, "slow.sock");
+  const server = createHttpServer((_, response) => {
+    response.write('{"row":1}\n');
+    setTimeout(() => response.end('{"row":2}\n'), 300);
+  });
+  await new Promise<void>((resolve) => server.listen(slow, resolve));
+  try {
+    const rows: unknown[] = [];
+    for await (const row of askAgent(slow, "/v1/rib", 100)) rows.push(row);
+    assert.deepEqual(rows, [{ row: 1 }, { row: 2 }]);
+  } finally {
+    server.close();
+  }
+});
+
+test("another program behind the socket is told from an agent", async () => {
+  const other = join(folder, "other.sock");
+  const answers = [
+    [200, "text/html", "<html>"],
+    [200, "application/x-ndjson", "hello\n"],
+    [404, "application/json", '{"message":"page not found"}'],
+  ] as const;
+  let answered = 0;
+  const server = createHttpServer((_, response) => {
+    const [status, type, body] = answers[answered++]!;
+    response.writeHead(status, { "content-type": type }).end(body);
+  });
+  await new Promise<void>((resolve) => server.listen(other, resolve));
+  try {
+    const told: string[] = [];
+    for (const _ of answers) {
+      const { code, stderr } = await runCli(["status", `--admin-socket=${other}`]);
+      told.push(`${code} ${stderr.replace(folder, "DIR")}`);
+    }
+    const noAgent = "1 podrouter: what answers on DIR/other.sock is no agent of podrouter\n";
+    const refused = "1 podrouter: the agent refused with HTTP status 404\n";
+    assert.deepEqual(told, [noAgent, noAgent, refused]);
   } finally {
     server.close();
   }
