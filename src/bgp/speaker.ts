@@ -38,6 +38,7 @@ import { Listeners, type ListenStatus } from "./speaker/listeners.ts";
 import { globalsOf } from "./speaker/local-side.ts";
 import { Peer, type PeerHost } from "./speaker/peer.ts";
 import { byAddress, passwordsOf, peerChange } from "./speaker/peer-change.ts";
+import { PeerChanges, type PeerListener } from "./speaker/peer-changes.ts";
 import { PeerMemory } from "./speaker/peer-memory.ts";
 import { peerStatus, peerStatuses, peerTroubles } from "./speaker/peer-status.ts";
 import { BestChanges, RibWork, taskOf } from "./speaker/rib-tasks.ts";
@@ -79,14 +80,10 @@ export class Speaker {
   readonly #listeners: Listeners;
   readonly #peers = new Map<IpAddress, Peer>();
   readonly #byRibId = new Map<PeerId, Peer>();
-  /** Those of the peers that are not up. */
-  readonly #notUp = new Set<Peer>();
   readonly #best: BestChanges;
-  readonly #changed = new Set<IpAddress>();
-  readonly #peerListeners = new Set<(addresses: readonly IpAddress[]) => void>();
+  readonly #changes: PeerChanges;
   readonly #convergedListeners = new Set<() => void>();
   readonly #checkWaiting = taskOf(() => this.#look());
-  readonly #tellPeers = taskOf(() => this.#tellPeerChanges());
   #running = false;
   #peersKnown = false;
   #converged = false;
@@ -97,6 +94,7 @@ export class Speaker {
     const { clock, random, transport } = services;
     this.#config = config;
     this.#work = new WorkQueue(clock, transport);
+    this.#changes = new PeerChanges(this.#work, () => this.#running);
     const held = holdDials(transport, (dial) =>
       this.#config.dialsNeedPort ? this.#listeners.takenFrom(dial) : undefined,
     );
@@ -116,7 +114,7 @@ export class Speaker {
     this.#host = this.#peerHost(underlay);
     this.#listeners = new Listeners(services, {
       accepted: (connection) => this.#accept(connection),
-      changed: () => this.#work.schedule(this.#tellPeers),
+      changed: () => this.#changes.noteListener(),
       freed: () => this.dialWaiting(),
     });
   }
@@ -209,7 +207,7 @@ export class Speaker {
   }
 
   troubles(): ReturnType<typeof peerTroubles> {
-    return peerTroubles(this.#notUp, this.#byRibId, this.#rib);
+    return peerTroubles(this.#changes.notUp, this.#byRibId, this.#rib);
   }
 
   peer(address: IpAddress): PeerStatus | undefined {
@@ -270,9 +268,8 @@ export class Speaker {
   }
 
   /** Peers whose state changed, or (empty) only that of a listener. */
-  onPeerChange(listener: (addresses: readonly IpAddress[]) => void): () => void {
-    this.#peerListeners.add(listener);
-    return () => void this.#peerListeners.delete(listener);
+  onPeerChange(listener: PeerListener): () => void {
+    return this.#changes.listen(listener);
   }
 
   /** Once, when `converged` becomes true; all best routes have been told by then. */
@@ -325,10 +322,7 @@ export class Speaker {
   }
 
   #noteChange(peer: Peer): void {
-    if (!peer.isUp && this.#peers.get(peer.address) === peer) this.#notUp.add(peer);
-    else this.#notUp.delete(peer);
-    this.#changed.add(peer.address);
-    this.#work.schedule(this.#tellPeers);
+    this.#changes.note(peer, this.#peers.get(peer.address) === peer);
   }
 
   #noteProgress(): void {
@@ -390,12 +384,5 @@ export class Speaker {
     this.#converged = true;
     this.#best.flush();
     for (const listener of this.#convergedListeners) listener();
-  }
-
-  #tellPeerChanges(): void {
-    const addresses = [...this.#changed];
-    this.#changed.clear();
-    if (!this.#running) return;
-    for (const listener of this.#peerListeners) listener(addresses);
   }
 }
