@@ -20,9 +20,6 @@ export type NlriProblem = "prefix is longer than its family allows" | "last pref
 const TOO_LONG: NlriProblem = "prefix is longer than its family allows";
 const CUT_OFF: NlriProblem = "last prefix is cut off";
 
-/** Octets of the largest prefix on the wire, with identifier. */
-export const NLRI_BYTES_MAX = 4 + 1 + 16;
-
 /** Appends the prefixes of `start` to `end` to a batch of their family, or says what is wrong. */
 export function decodeNlri(
   batch: PrefixBatch,
@@ -122,6 +119,11 @@ function wordOf(buffer: Uint8Array, at: number, bits: number): number {
   if (bits > 16) word |= buffer[at + 2]! << 8;
   if (bits > 24) word |= buffer[at + 3]!;
   return (word & (-1 << (32 - bits))) >>> 0;
+}
+
+/** Octets of a row on the wire. */
+export function nlriBytes(batch: PrefixBatch, row: number, addPath: boolean): number {
+  return (addPath ? 5 : 1) + ((batch.length[row]! + 7) >>> 3);
 }
 
 /** Where {@link encodeNlri} stopped. */

@@ -15,7 +15,7 @@ import { AttributeFlag, AttributeType, OPTIONAL } from "./attribute/codec.ts";
 import { ByteWriter } from "./bytes.ts";
 import { afiOf, SAFI_UNICAST } from "./family.ts";
 import { EXTENDED_MESSAGE_BYTES_MAX, HEADER_BYTES, writeHeader } from "./header.ts";
-import { encodeNlri, NLRI_BYTES_MAX, type NlriEnd } from "./nlri.ts";
+import { encodeNlri, type NlriEnd, nlriBytes } from "./nlri.ts";
 import {
   MessageType,
   type NegotiatedSession,
@@ -83,8 +83,8 @@ export class UpdateWriter {
   /**
    * Announces rows `from` to `to` with `attributes`, whose next hop must be set and one that
    * {@link carries} says yes to. Returns the first row that found no room: `to` when all are
-   * written. Attributes that leave no room for a prefix in any message cannot be sent (RFC 4271
-   * §9.2): the prefixes are withdrawn, lest the peer keep what was before (RFC 8654 §4).
+   * written. A prefix for which the attributes leave no room in any message cannot be sent
+   * (RFC 4271 §9.2): it is withdrawn, lest the peer keep what was before (RFC 8654 §4).
    */
   announce(
     attributes: PathAttributes,
@@ -99,15 +99,13 @@ export class UpdateWriter {
     this.#encodeBlock(attributes, classic);
     const fixed =
       EMPTY_UPDATE_BYTES + this.#block.length + (classic ? 0 : reachHeadBytes(attributes));
-    if (fixed + NLRI_BYTES_MAX > this.encoding.sendBytesMax) {
-      return this.#withdrawOversized(batch, from, to);
-    }
     const addPath = this.encoding.addPathSend.includes(batch.family);
     let row = from;
     while (row < to) {
-      const next = classic
+      let next = classic
         ? this.#writeClassic(batch, row, to, addPath)
         : this.#writeReach(attributes, batch, row, to, addPath);
+      if (next === row) next = this.#withdrawOversized(batch, row, to, fixed, addPath);
       if (next === row) break;
       row = next;
     }
@@ -127,13 +125,11 @@ export class UpdateWriter {
   /** As {@link announce}, for IPv4 with an IPv4 next hop and what `openBlock` was filled with. */
   announceBlock(batch: PrefixBatch, from = 0, to: number = batch.count): number {
     const fixed = EMPTY_UPDATE_BYTES + this.#block.length;
-    if (fixed + NLRI_BYTES_MAX > this.encoding.sendBytesMax) {
-      return this.#withdrawOversized(batch, from, to);
-    }
     const addPath = this.encoding.addPathSend.includes(4);
     let row = from;
     while (row < to) {
-      const next = this.#writeClassic(batch, row, to, addPath);
+      let next = this.#writeClassic(batch, row, to, addPath);
+      if (next === row) next = this.#withdrawOversized(batch, row, to, fixed, addPath);
       if (next === row) break;
       row = next;
     }
@@ -174,8 +170,21 @@ export class UpdateWriter {
     return true;
   }
 
-  #withdrawOversized(batch: PrefixBatch, from: number, to: number): number {
-    const end = this.withdraw(batch, from, to);
+  /**
+   * Withdraws the rows from `from` on, up to the first one that a message of its own has room for
+   * behind `fixed` octets. Returns the first row that is not withdrawn.
+   */
+  #withdrawOversized(
+    batch: PrefixBatch,
+    from: number,
+    to: number,
+    fixed: number,
+    addPath: boolean,
+  ): number {
+    const room = this.encoding.sendBytesMax - fixed;
+    let fitting = from;
+    while (fitting < to && nlriBytes(batch, fitting, addPath) > room) fitting++;
+    const end = this.withdraw(batch, from, fitting);
     this.oversized += end - from;
     return end;
   }

@@ -147,7 +147,7 @@ test("a range of rows", () => {
 });
 
 test("attributes too large for any message: the prefixes are withdrawn (RFC 8654 §4)", () => {
-  const opaque = [{ flags: 0xe0, type: 200, value: new Uint8Array(4040) }];
+  const opaque = [{ flags: 0xe0, type: 200, value: new Uint8Array(4060) }];
   for (const [route, family, field] of [
     [ROUTE, 4, "withdrawn"],
     [ROUTE6, 6, "mpUnreach"],
@@ -164,6 +164,56 @@ test("attributes too large for any message: the prefixes are withdrawn (RFC 8654
     assert.equal(messages(wide.take(), extended)[0]?.treatment, "none");
   }
 });
+
+/** The prefixes of `lengths`, and whether each is announced behind attributes of `size` octets. */
+function announcedAt(size: number, lengths: readonly number[], negotiated: NegotiatedSession) {
+  const family = negotiated.families[0]!;
+  const batch = new PrefixBatch();
+  batch.reset(family);
+  for (const [i, length] of lengths.entries()) {
+    if (family === 4) batch.push4(0, length, i);
+    else batch.push6(0, 0, 0, 0, length, i);
+  }
+  const opaque = [{ flags: 0xe0, type: 200, value: new Uint8Array(size) }];
+  const writer = new UpdateWriter(negotiated);
+  const route = { ...(family === 4 ? ROUTE : ROUTE6), opaque };
+  assert.equal(writer.announce(route, batch), lengths.length);
+  const [announced, withdrawn] =
+    family === 4 ? (["announced", "withdrawn"] as const) : (["mpReach", "mpUnreach"] as const);
+  const list = messages(writer.take(), negotiated);
+  const told = list.flatMap((message) => message[announced]);
+  const gone = list.flatMap((message) => message[withdrawn]);
+  assert.equal(told.length + gone.length, lengths.length);
+  assert.equal(writer.oversized, gone.length);
+  const most = Math.max(0, ...list.filter((m) => m[announced].length > 0).map((m) => m.length));
+  assert.ok(most <= negotiated.sendBytesMax);
+  return { told: told.map((prefix) => Number(/\/(\d+)/.exec(prefix)![1])), most };
+}
+
+for (const [family, lengths] of [
+  [4, [32, 0, 24, 8, 16]],
+  [6, [128, 0, 64, 8, 48]],
+] as const) {
+  for (const addPath of [false, true]) {
+    const title = `IPv${family}${addPath ? ", add-path" : ""}`;
+    test(`${title}: only what fits into no message is withdrawn, at every size`, () => {
+      const negotiated = session({
+        families: [family],
+        addPathSend: addPath ? [family] : [],
+        addPathReceive: addPath ? [family] : [],
+      });
+      const octets = (length: number) => (addPath ? 5 : 1) + length / 8;
+      // What stands before the prefixes: known from a size at which they fit.
+      const { most } = announcedAt(3000, [0], negotiated);
+      const fixed = most - octets(0) - 3000;
+      for (let size = 4000; size < 4100; size++) {
+        const { told } = announcedAt(size, lengths, negotiated);
+        const fitting = lengths.filter((length) => fixed + size + octets(length) <= 4096);
+        assert.deepEqual(told, fitting, `attributes of ${size} octets`);
+      }
+    });
+  }
+}
 
 test("a route without a next hop, or with one that the session cannot carry, is a bug", () => {
   const writer = new UpdateWriter(session());
