@@ -12,7 +12,7 @@
  * Pure. Which pods use a gateway is not known; all that were ports when it first was out of place
  * may.
  */
-import type { IpAddress } from "../ip/address.ts";
+import { type IpAddress, isLinkLocal } from "../ip/address.ts";
 import { type Prefix, prefixContains } from "../ip/prefix.ts";
 import type { HostAddress, HostLink, HostLinks, LinkOperation } from "./host-links.ts";
 import { FORMER_ADDRESSES_MAX } from "./limits.ts";
@@ -128,7 +128,7 @@ export function portsOf(bridge: HostLink, host: HostLinks): readonly HostLink[] 
   return host.links.filter((link) => link.masterIndex === bridge.index);
 }
 
-/** Of the bridge, without link-local ones. */
+/** Of the bridge, without the link-local one that it gives itself. */
 function addressesOf(bridge: HostLink, host: HostLinks): readonly BridgeAddress[] {
   return host.addresses
     .filter(({ linkIndex, address }) => linkIndex === bridge.index && !isLinkLocal(address))
@@ -149,9 +149,4 @@ function isSame(a: BridgeAddress, b: BridgeAddress): boolean {
 
 function hasAddress(host: HostLinks, bridge: HostLink, one: BridgeAddress): boolean {
   return host.addresses.some((other) => other.linkIndex === bridge.index && isSame(one, other));
-}
-
-/** RFC 4291 §2.4; the bridge gives itself one. */
-function isLinkLocal(address: IpAddress): boolean {
-  return /^fe[89ab]/.test(address);
 }

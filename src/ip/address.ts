@@ -33,6 +33,11 @@ export function familyOf(address: IpAddress): IpFamily {
   return address.includes(":") ? 6 : 4;
 }
 
+/** fe80::/10, RFC 4291 §2.5.6: such an address names a host on one link alone. */
+export function isLinkLocal(address: IpAddress): boolean {
+  return /^fe[89ab]/.test(address);
+}
+
 /** 4 or 16 bytes, network order. */
 export function addressBytes(address: IpAddress): Uint8Array {
   const bytes = textToBytes(address);

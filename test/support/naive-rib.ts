@@ -315,6 +315,8 @@ export class NaiveRib {
       nextHop = own ?? (from === undefined ? nextHop : undefined);
     }
     if (nextHop === undefined) return undefined;
+    const unchanged = from !== undefined && nextHop === path.attributes.nextHop;
+    if (unchanged && nextHop.startsWith("fe80:")) return undefined;
     if (familyOf(nextHop) === prefixFamily(of)) return nextHop;
     return familyOf(nextHop) === 6 && target.negotiated.extendedNextHop ? nextHop : undefined;
   }

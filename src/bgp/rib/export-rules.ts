@@ -2,7 +2,7 @@
  * What may be told to a group of peers, and how it then reads: RFC 4271 §5.1 and §9.2, RFC 4456
  * (reflection), RFC 1997 and RFC 9494 (communities), RFC 8212 (no policy), RFC 8950 (next hops).
  */
-import { familyOf, type IpAddress } from "../../ip/address.ts";
+import { familyOf, type IpAddress, isLinkLocal } from "../../ip/address.ts";
 import type { OpaqueAttribute, PathAttributes, RouteFamily } from "../message/types.ts";
 import { CommunityBit, DEFAULT_LOCAL_PREF } from "./attribute-content.ts";
 import { PeerKind } from "./peer-table.ts";
@@ -76,7 +76,11 @@ export function goesWithOwn(
   return policySelf || needed || (options.nextHopSelf && !reflected);
 }
 
-/** The next hop that the group is told; undefined when none can be told, so neither the path. */
+/**
+ * The next hop that the group is told; undefined when none can be told, so neither the path. A
+ * peer may have given a link-local address alone; to others it would name a neighbour of theirs
+ * (RFC 2545 §3).
+ */
 export function exportedNextHop(
   options: ExportOptions,
   source: PeerKind,
@@ -86,7 +90,7 @@ export function exportedNextHop(
   const learned = source !== PeerKind.local;
   const self = goesWithOwn(options, source, nextHop, policySelf);
   const chosen = self ? (options.ownNextHop ?? (learned ? undefined : nextHop)) : nextHop;
-  if (chosen === undefined) return undefined;
+  if (chosen === undefined || (learned && !self && isLinkLocal(chosen))) return undefined;
   const family = familyOf(chosen);
   if (family === options.family) return chosen;
   return family === 6 && options.extendedNextHop ? chosen : undefined;

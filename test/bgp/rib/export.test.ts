@@ -277,6 +277,33 @@ test("IPv6 routes: over a session that has the family", () => {
   assert.deepEqual([...b.view.keys()], ["2001:db8:9::/48"]);
 });
 
+test("a link-local next hop is told to nobody, RFC 2545 §3", () => {
+  const lab = new RibLab();
+  const internal = { session: { families: [4, 6], extendedNextHop: true } } as const;
+  const client = { ...internal, routeReflectorClient: true };
+  const sources = [
+    lab.peer("2001:db8::2", { ...internal, remoteAs: 65001 }).up(),
+    lab.peer("2001:db8::3", client).up(),
+  ];
+  const told = [internal, client, { ...internal, nextHopSelf: true }, { remoteAs: 65002 }].map(
+    (options, i) => lab.peer(`2001:db8::${i + 4}`, { ...internal, ...options }).up(),
+  );
+  for (const source of sources) {
+    const counts = ["2001:db8::9", "fe80::9"].map((nextHop) => {
+      source.announce(["2001:db8:9::/48", P], learned({ nextHop: address(nextHop) }));
+      for (const peer of told) peer.receive();
+      return told.map((peer) => peer.view.size);
+    });
+    // Where our own address goes in its place, the path goes as well.
+    const own = source === sources[0] ? 2 : 0;
+    assert.deepEqual(counts, [
+      [2, 2, 2, 2],
+      [0, 0, own, 2],
+    ]);
+    source.withdraw(["2001:db8:9::/48", P]);
+  }
+});
+
 test("an UPDATE to be treated as a withdrawal withdraws, RFC 7606 §2", () => {
   const lab = new RibLab();
   const a = lab.peer("10.0.0.2", EXTERNAL).up();

@@ -50,7 +50,13 @@ const PREFIXES = [
 ];
 const KEYS = [...PREFIXES, "10.0.0.0/8#7", "10.1.2.0/24#7", "10.1.2.0/24#8"];
 
-export const NEXT_HOPS = ["192.0.2.1", "192.0.2.2", "192.0.2.3"] as const;
+export const NEXT_HOPS = [
+  "192.0.2.1",
+  "192.0.2.2",
+  "192.0.2.3",
+  "2001:db8::50",
+  "fe80::1",
+] as const;
 
 const POLICIES: readonly (Policy | undefined)[] = [
   undefined,
