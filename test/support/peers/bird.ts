@@ -184,6 +184,7 @@ protocol bgp p${index} {
   ${neighbor.longLived ? "long lived graceful restart on;" : ""}
   long lived stale time ${LONG_LIVED_SECONDS};
   ttl security ${neighbor.ttlSecurity ? "on" : "off"};
+  ${neighbor.client ? "rr client;" : ""}
   enable as4 ${neighbor.fourOctetAs ? "on" : "off"};
   enable extended messages ${neighbor.extendedMessage ? "on" : "off"};
   ${neighbor.password === undefined ? "" : `password "${neighbor.password}";`}

@@ -33,8 +33,8 @@ let socket: Socket | undefined;
 let established = false;
 let pending = Buffer.alloc(0);
 let error = "";
-/** Prefixes that the other side has announced and not withdrawn; IPv4 only, by their bytes. */
-const heard = new Set<string>();
+/** What the other side has announced and not withdrawn; IPv4 only, attributes by prefix, as hex. */
+const heard = new Map<string, string>();
 
 function dial(): void {
   const { localAddress, remoteAddress } = options;
@@ -74,14 +74,15 @@ function receive(type: number, body: Buffer): void {
 function count(body: Buffer): void {
   const withdrawnEnd = 2 + body.readUInt16BE(0);
   const nlriStart = withdrawnEnd + 2 + body.readUInt16BE(withdrawnEnd);
+  const attributes = body.toString("hex", withdrawnEnd + 2, nlriStart);
   eachPrefix(body, 2, withdrawnEnd, (key) => heard.delete(key));
-  eachPrefix(body, nlriStart, body.length, (key) => heard.add(key));
+  eachPrefix(body, nlriStart, body.length, (key) => heard.set(key, attributes));
 }
 
 function eachPrefix(body: Buffer, from: number, to: number, take: (key: string) => void): void {
   for (let at = from; at < to; ) {
     const end = at + 1 + Math.ceil(body[at]! / 8);
-    take(body.toString("latin1", at, end));
+    take(body.toString("hex", at, end));
     at = end;
   }
 }
@@ -110,6 +111,7 @@ answerCommands({
   },
   bulk: (order) => bulk(order as BulkOrder),
   heard: () => heard.size,
+  attributes: () => Object.fromEntries(heard),
 });
 setInterval(() => {
   if (established) socket?.write(message(TYPE.keepalive, new Uint8Array()));

@@ -15,8 +15,13 @@ export class Injector {
   readonly #process: JsonProcess;
   readonly #options: InjectorOptions;
 
-  /** Feeds the speaker on `side`; stands in the other side's namespace. */
-  constructor(lab: Lab, side: Side, as: number) {
+  /** Feeds the speaker on `side`; stands in the other side's namespace, where `own` may be its. */
+  constructor(
+    lab: Lab,
+    side: Side,
+    as: number,
+    own: Partial<Pick<InjectorOptions, "localAddress" | "routerId">> = {},
+  ) {
     const from = otherSide(side);
     this.#process = new JsonProcess("injector", lab.namespaces.name(from), PROGRAM);
     this.#options = {
@@ -24,6 +29,7 @@ export class Injector {
       remoteAddress: ADDRESSES[side][4],
       as,
       routerId: ADDRESSES[from].injector,
+      ...own,
     };
   }
 
@@ -60,6 +66,11 @@ export class Injector {
   /** IPv4 prefixes that it has been told of and that were not withdrawn. */
   heard(): Promise<number> {
     return this.#process.ask("heard");
+  }
+
+  /** What it has been told of IPv4 prefixes: the attributes by prefix, both as on the wire, in hex. */
+  attributes(): Promise<Readonly<Record<string, string>>> {
+    return this.#process.ask("attributes");
   }
 
   kill(): Promise<void> {

@@ -1,0 +1,108 @@
+/**
+ * Paths of many speakers to few prefixes, drawn from a seed so that they tie, often and late in the
+ * decision process (RFC 4271 §9.1.2, RFC 4456 §9), with every attribute that is passed on.
+ */
+import type { TestRoute } from "../support/peers/peer.ts";
+import { seededRandom } from "../support/speakers.ts";
+
+export const OUR_AS = 65001;
+
+/** A speaker beside the one under test; one that feeds it has paths of its own. */
+export interface Speaker {
+  readonly address: string;
+  readonly as: number;
+  readonly client: boolean;
+  readonly routerId: string;
+}
+
+function speaker(host: number, as: number, router: number, client = false): Speaker {
+  return { address: `10.0.0.${host}`, as, client, routerId: `10.1.0.${router}` };
+}
+
+/** In no order: that of addresses and that of identifiers differ, and two share an identifier. */
+export const FEEDERS: readonly Speaker[] = [
+  speaker(11, 65101, 40),
+  speaker(12, 65102, 20),
+  speaker(13, 65101, 20),
+  speaker(14, OUR_AS, 70, true),
+  speaker(15, OUR_AS, 25, true),
+  speaker(16, OUR_AS, 15),
+  speaker(17, OUR_AS, 60),
+];
+
+/** What a feeder does: announces a path, or withdraws the prefix. */
+export interface Step {
+  readonly feeder: number;
+  readonly prefix: string;
+  readonly route: TestRoute | undefined;
+}
+
+const PREFIXES = 20;
+/** Of four announcements, about one is taken back. */
+const WITHDRAWN = 0.2;
+const ASNS = [65101, 65102, 65110, 65111, 200000];
+const LOOPS = { as: OUR_AS, originator: "10.0.0.1", cluster: "10.0.0.1" };
+
+/** The same steps for the same seed. */
+export function randomSteps(seed: number, count: number): Step[] {
+  const random = seededRandom(seed);
+  const chance = (share: number) => random() < share;
+  const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
+  const some = <T>(share: number, value: () => T) => (chance(share) ? value() : undefined);
+
+  function asPath({ as }: Speaker, oneNeighbor: boolean): string {
+    const hops: (number | string)[] = [];
+    if (as !== OUR_AS) hops.push(as);
+    else if (oneNeighbor) hops.push(65101);
+    for (let more = pick([0, 1, 1, 1]); more > 0; more--) hops.push(pick(ASNS));
+    if (chance(0.15)) hops.push(`{${pick(ASNS)} 65112}`);
+    if (chance(0.03)) hops.push(LOOPS.as);
+    return hops.join(" ");
+  }
+
+  function attributes(feeder: Speaker, oneNeighbor: boolean, number: number) {
+    const internal = feeder.as === OUR_AS;
+    const reflected = internal && chance(0.7);
+    // Of others than clients BIRD reads no cluster list.
+    const cluster = () =>
+      feeder.client && chance(0.05) ? LOOPS.cluster : pick(["10.2.0.1", "10.2.0.2"]);
+    return {
+      nextHop: feeder.address,
+      origin: some(0.3, () => pick(["egp", "incomplete"] as const)) ?? "igp",
+      asPath: asPath(feeder, oneNeighbor),
+      med: oneNeighbor ? some(0.7, () => pick([0, 10, 20])) : undefined,
+      localPref: internal ? (some(0.1, () => pick([200, 0])) ?? 100) : undefined,
+      atomicAggregate: chance(0.1),
+      aggregator: some(0.2, () => `${pick([65110, 200000])} 192.0.2.7`),
+      // Sorted, as BIRD sends them; the first tells the path.
+      communities: [
+        `65000:${number}`,
+        ...(some(0.1, () => [pick(["65535:65281", "65535:65282", "65535:65283"])]) ?? []),
+      ],
+      extendedCommunities: some(0.2, () => [pick(["0002fde80000000a", "4004fde80000000b"])]),
+      largeCommunities: some(0.2, () => ["200000:1:2"]),
+      opaque: some(0.2, () => [
+        { type: pick([99, 211]), flags: pick([0xc0, 0xe0]), hex: "616263" },
+      ]),
+      originatorId: reflected
+        ? (some(0.2, () => pick(["10.1.0.90", LOOPS.originator])) ?? "10.1.0.5")
+        : undefined,
+      clusterList: reflected ? Array.from({ length: pick([1, 2, 3]) }, cluster) : undefined,
+    };
+  }
+
+  return Array.from({ length: count }, (_, number) => {
+    const feeder = Math.floor(random() * FEEDERS.length);
+    const index = Math.floor(random() * PREFIXES);
+    const prefix = `20.0.${index}.0/24`;
+    // MED counts within a neighbouring AS. BIRD compares it between two paths at a time, in the
+    // order of their arrival; so where there is a MED, all paths come by way of one AS.
+    const oneNeighbor = index % 2 === 0;
+    const of = FEEDERS[feeder]!;
+    const silent = oneNeighbor && of.as === 65102;
+    if (silent || chance(WITHDRAWN)) return { feeder, prefix, route: undefined };
+    const set = Object.entries(attributes(of, oneNeighbor, number));
+    const known = Object.fromEntries(set.filter(([, value]) => value !== undefined));
+    return { feeder, prefix, route: { prefix, ...known } as TestRoute };
+  });
+}
