@@ -2,8 +2,8 @@
  * Adj-RIB-Out of a group with ADD-PATH, RFC 7911: all usable paths of a prefix are advertised, each
  * with an identifier of ours. Entries form a chain by row, keyed by source and the identifier that
  * the source gave; ours is the smallest number that the row has free, and stays while the entry
- * does. `highest` remembers the largest number ever given for a row, so that a member that catches
- * up can be told of all that may have gone.
+ * does, or goes over to a path that had found none free. `highest` remembers the largest number
+ * ever given for a row, so that a member that catches up can be told of all that may have gone.
  */
 import type { AdjRibOut, Advertised, IsMember } from "./adj-rib-out.ts";
 import type { AttributeStore } from "./attribute-store.ts";
@@ -42,6 +42,8 @@ export class AddPathAdjRibOut implements AdjRibOut {
   private seen = new Uint32Array(16);
 
   private stamp = 0;
+  /** The update under way has found no identifier for a path. */
+  private short = false;
   private freeHead = 0;
   private limit = 1;
   private rowsUsed = 0;
@@ -69,6 +71,7 @@ export class AddPathAdjRibOut implements AdjRibOut {
     const { table, paths, decision, judge } = this.inputs;
     const had = this.heads[row] !== 0;
     this.stamp = (this.stamp + 1) >>> 0;
+    this.short = false;
     let changed = false;
     for (let path = table.head(row); path !== NO_PATH; path = paths.next(path)) {
       if (!decision.isEligible(path)) continue;
@@ -76,6 +79,7 @@ export class AddPathAdjRibOut implements AdjRibOut {
       if (outcome === REJECTED) continue;
       if (this.advertise(row, path, outcome, buckets)) changed = true;
     }
+    if (this.short && this.handOver(row, buckets)) changed = true;
     if (this.dropUnseen(row, buckets)) changed = true;
     const has = this.heads[row] !== 0;
     if (has !== had) this.rowsUsed += has ? 1 : -1;
@@ -136,18 +140,34 @@ export class AddPathAdjRibOut implements AdjRibOut {
 
   /** Makes sure of an entry for the path; true when it has to be told. */
   private advertise(row: RowId, path: number, outcome: number, buckets: UpdateBuckets): boolean {
-    const { paths, store, isMember } = this.inputs;
+    const { paths } = this.inputs;
     const source = paths.peer(path);
     const attributes = paths.attributesOf(path);
     let entry = this.findEntry(row, source, paths.pathId(path));
     if (entry === 0) {
       const sentId = this.freeId(row);
-      if (sentId === 0) return false;
+      if (sentId === 0) {
+        this.short = true;
+        return false;
+      }
       entry = this.addEntry(row, source, paths.pathId(path), sentId);
     } else {
       this.seen[entry] = this.stamp;
       if (this.attributes[entry] === attributes && this.outcomes[entry] === outcome) return false;
     }
+    this.tell(row, entry, attributes, outcome, buckets);
+    return true;
+  }
+
+  private tell(
+    row: RowId,
+    entry: number,
+    attributes: number,
+    outcome: number,
+    buckets: UpdateBuckets,
+  ): void {
+    const { store, isMember } = this.inputs;
+    const source = this.sources[entry]!;
     this.seen[entry] = this.stamp;
     store.retain(attributes);
     store.release(this.attributes[entry]!);
@@ -155,7 +175,37 @@ export class AddPathAdjRibOut implements AdjRibOut {
     this.outcomes[entry] = outcome;
     const audience = isMember(source) ? source : EVERYONE;
     buckets.announce(row, this.sentIds[entry]!, attributes, source, outcome, audience);
-    return true;
+  }
+
+  /**
+   * Gives the entries of paths that are gone, identifiers and all, to paths that have none: nobody
+   * would look at these before the next change. So no identifier is withdrawn and announced to the
+   * same peer in one step, whose buckets keep no order between the two.
+   */
+  private handOver(row: RowId, buckets: UpdateBuckets): boolean {
+    const { table, paths, decision, judge, isMember } = this.inputs;
+    let changed = false;
+    let entry = this.heads[row]!;
+    for (let path = table.head(row); path !== NO_PATH; path = paths.next(path)) {
+      while (entry !== 0 && this.seen[entry] === this.stamp) entry = this.nexts[entry]!;
+      if (entry === 0) break;
+      const source = paths.peer(path);
+      if (this.findEntry(row, source, paths.pathId(path)) !== 0) continue;
+      if (!decision.isEligible(path)) continue;
+      const outcome = judge.judge(path, row);
+      if (outcome === REJECTED) continue;
+      const before = this.sources[entry]!;
+      if (before !== source && isMember(source)) {
+        buckets.withdraw(row, this.sentIds[entry]!, -source);
+      }
+      this.countSource(before, -1);
+      this.countSource(source, 1);
+      this.sources[entry] = source;
+      this.receivedIds[entry] = paths.pathId(path);
+      this.tell(row, entry, paths.attributesOf(path), outcome, buckets);
+      changed = true;
+    }
+    return changed;
   }
 
   private dropUnseen(row: RowId, buckets: UpdateBuckets): boolean {
@@ -199,18 +249,21 @@ export class AddPathAdjRibOut implements AdjRibOut {
     this.receivedIds[entry] = receivedId;
     this.sentIds[entry] = sentId;
     this.attributes[entry] = 0;
-    this.bySource[source] = (this.bySource[source] ?? 0) + 1;
+    this.countSource(source, 1);
     if (sentId > this.highest[row]!) this.highest[row] = sentId;
     return entry;
   }
 
   private free(entry: number): void {
-    const source = this.sources[entry]!;
-    this.bySource[source] = this.bySource[source]! - 1;
+    this.countSource(this.sources[entry]!, -1);
     this.inputs.store.release(this.attributes[entry]!);
     this.attributes[entry] = 0;
     this.nexts[entry] = this.freeHead;
     this.freeHead = entry;
+  }
+
+  private countSource(source: number, change: 1 | -1): void {
+    this.bySource[source] = (this.bySource[source] ?? 0) + change;
   }
 
   /** The smallest identifier that no entry of the row has; 0 when all are taken. */

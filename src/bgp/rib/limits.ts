@@ -15,7 +15,10 @@ export const PEERS_MAX = 16_384;
  */
 export const PATHS_OF_PEER_MAX = 64;
 
-/** Paths of one prefix that an ADD-PATH peer is told of. Beyond: the others are not advertised. */
+/**
+ * Paths of one prefix that an ADD-PATH peer is told of. Beyond: the others are not advertised until
+ * one of these goes.
+ */
 export const ADD_PATHS_MAX = 255;
 
 /**

@@ -1,7 +1,7 @@
 /** Draining: packing, order, End-of-RIB, refresh, slow members, callbacks. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { address, type LabPeer, RibLab, route } from "../../support/rib-lab.ts";
+import { ACCEPT_ALL, address, type LabPeer, RibLab, route } from "../../support/rib-lab.ts";
 
 function many(count: number, second = 1): string[] {
   return Array.from({ length: count }, (_, i) => `10.${second}.${i >> 8}.${i & 255}/32`);
@@ -299,4 +299,40 @@ test("a family with much to say does not keep another one waiting", () => {
   }
   assert.equal(b.view.has("2001:db8:9::/48"), true);
   assert.ok(b.view.size < 400);
+});
+
+test("ADD-PATH: paths beyond what a peer can be told are told when others go", () => {
+  const lab = new RibLab();
+  const session = { addPathReceive: [4 as const], addPathSend: [4 as const] };
+  const peer = (i: number) =>
+    lab.peer(`10.0.0.${i}`, { remoteAs: 65000 + i, exportPolicy: ACCEPT_ALL, session }).up();
+  const sources = [2, 3, 4, 5, 6].map(peer);
+  const receiver = peer(7);
+  const paths = Array.from({ length: 64 }, (_, i) => `10.1.0.0/32#${i + 1}`);
+  for (const [i, source] of sources.entries()) {
+    source.announce(paths, route({ path: [65002 + i] }));
+  }
+  const told = () => {
+    for (const each of [...sources, receiver]) each.receive();
+    const origins = [...receiver.view.values()].map(({ asPath }) => asPath[0]!.asns.at(-1));
+    const counts = sources.map((_, i) => origins.filter((as) => as === 65002 + i).length);
+    // Each of them knows what the receiver knows, but for what it said itself.
+    for (const [i, source] of sources.entries()) {
+      assert.equal(source.view.size, receiver.view.size - counts[i]!);
+    }
+    return counts;
+  };
+  const first = told();
+  assert.deepEqual(
+    [...first].sort((a, b) => a - b),
+    [0, 63, 64, 64, 64],
+  );
+  const [all, none] = [first.indexOf(64), first.indexOf(0)];
+  sources[all]!.withdraw(paths.slice(0, 1));
+  assert.equal(told()[all], 63);
+  assert.equal(receiver.view.size, 255);
+  for (const [i, source] of sources.entries()) if (i !== none) source.withdraw(paths);
+  const rest = sources.map((_, i) => (i === none ? 64 : 0));
+  assert.deepEqual(told(), rest);
+  assert.deepEqual(receiver.needless, []);
 });
