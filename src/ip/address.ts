@@ -35,7 +35,7 @@ export function familyOf(address: IpAddress): IpFamily {
 
 /** fe80::/10, RFC 4291 §2.5.6: such an address names a host on one link alone. */
 export function isLinkLocal(address: IpAddress): boolean {
-  return /^fe[89ab]/.test(address);
+  return /^fe[89ab][0-9a-f]:/.test(address);
 }
 
 /** 4 or 16 bytes, network order. */

@@ -8,6 +8,7 @@ import {
   addressFromWord,
   compareAddresses,
   type IpAddress,
+  isLinkLocal,
   parseAddress,
   wordOfAddress,
 } from "../../src/ip/address.ts";
@@ -82,6 +83,15 @@ test("any text is an address to us exactly when it is one to Node (zones aside)"
     }),
     { numRuns: 2000 },
   );
+});
+
+test("link-local is fe80::/10, and nothing that only begins alike", () => {
+  for (const text of ["fe80::1", "fe80::", "fe9a:1::2", "febf:ffff::"]) {
+    assert.equal(isLinkLocal(parseAddress(text)!), true, text);
+  }
+  for (const text of ["fe8::1", "fea::", "fec0::1", "fe7f::1", "2001:db8::fe80", "169.254.0.1"]) {
+    assert.equal(isLinkLocal(parseAddress(text)!), false, text);
+  }
 });
 
 test("words and order", () => {

@@ -3,7 +3,7 @@
  * of. Asked of the operating system when a session comes up, and not followed.
  */
 import { networkInterfaces } from "node:os";
-import { type IpAddress, parseAddress } from "../../ip/address.ts";
+import { type IpAddress, isLinkLocal, parseAddress } from "../../ip/address.ts";
 
 /** Addresses by interface, in the system's order. */
 export type InterfaceAddresses = Readonly<
@@ -20,13 +20,17 @@ export function addressesBeside(
 ): readonly IpAddress[] {
   for (const list of Object.values(interfaces)) {
     const addresses = (list ?? []).flatMap(({ address }) => parseAddress(address) ?? []);
-    if (addresses.includes(own)) return addresses.filter((address) => !LOCAL.test(address));
+    if (addresses.includes(own)) return addresses.filter((address) => !isLocal(address));
   }
   return [];
 }
 
-/** fe80::/10, ::1, 169.254/16 and 127/8, as canonical text. */
-const LOCAL = /^(fe[89ab].:|::1$|169\.254\.|127\.)/;
+/** Beside fe80::/10: ::1, 169.254/16 and 127/8, as canonical text. */
+const LOCAL = /^(::1$|169\.254\.|127\.)/;
+
+function isLocal(address: IpAddress): boolean {
+  return isLinkLocal(address) || LOCAL.test(address);
+}
 
 /** None where the system does not tell: next hops are then what is configured. */
 function systemInterfaces(): InterfaceAddresses {
