@@ -113,7 +113,7 @@ export interface RouteKernel {
   }>;
   /**
    * Visits every route of the main table, both families, in slices: those of one prefix one after
-   * another, in the kernel's order.
+   * another, in the kernel's order. What others change meanwhile can make it visit some twice.
    */
   dumpRoutes(visit: (route: KernelRoute) => void): Promise<void>;
   /**

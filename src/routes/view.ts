@@ -66,10 +66,14 @@ export class RouteView {
     return count;
   }
 
-  /** Takes a route of a dump. */
+  /**
+   * Takes a route of a dump. One that is there already is shown once more: of IPv6 the kernel takes
+   * some steps back when others add routes meanwhile. As two, the second would be deleted.
+   */
   add(route: KernelRoute): void {
     const id = this.#index.insertText(route.prefix);
-    this.#put(id, [...this.at(id), route]);
+    const known = this.at(id);
+    if (!known.some((other) => sameRoute(other, route))) this.#put(id, [...known, route]);
   }
 
   /** Takes in that a prefix without routes, or with a usual one, now has one of this shape. */

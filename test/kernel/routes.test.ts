@@ -1,108 +1,23 @@
 /** The route controller on the running kernel, in namespaces of its own; checked with `ip`. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { Namespace } from "../../packages/netlink-ts/test/support/namespace.ts";
 import type { Prefix } from "../../src/ip/prefix.ts";
 import { prefix } from "../../src/ip/prefix.ts";
-import { RouteController } from "../../src/routes/controller.ts";
-import { NetlinkKernel } from "../../src/routes/netlink-kernel.ts";
-import type { RouteControllerOptions } from "../../src/routes/ports.ts";
 import { removeAllRoutes } from "../../src/routes/remove-all.ts";
-import { silentLog } from "../../src/runtime/log.ts";
-import { systemClock } from "../../src/runtime/system-clock.ts";
 import { address } from "../routes/fake-kernel.ts";
-import { FakeDesired } from "../routes/harness.ts";
+import { RouteNode } from "../support/route-node.ts";
 import { Daemon, until } from "../support/shell.ts";
-import { ThreadTime, Yardstick } from "../support/yardstick.ts";
+import { ThreadTime } from "../support/yardstick.ts";
 
 const P1 = "10.233.65.0/24";
 const A = "192.168.50.51";
 const B = "192.168.50.52";
-
-/** A node with enp1s0, and a controller in it. */
-class Node {
-  readonly namespace: Namespace;
-  readonly desired = new FakeDesired();
-  readonly kernel: NetlinkKernel;
-  readonly controller: RouteController;
-  /** How often it was told that neighbours may be reached otherwise. */
-  news = 0;
-
-  private constructor(namespace: Namespace, options: Partial<RouteControllerOptions>) {
-    this.namespace = namespace;
-    this.kernel = new NetlinkKernel({ around: (make) => namespace.enter(make) });
-    this.controller = new RouteController(
-      { guards: { protectedAddresses: [], ownPodCidrs: [] }, ...options },
-      {
-        kernel: this.kernel,
-        desired: this.desired,
-        clock: systemClock,
-        random: Math.random,
-        log: silentLog,
-        onTopology: (_, news) => {
-          if (news) this.news++;
-        },
-      },
-    );
-  }
-
-  static make(t: TestContext, options: Partial<RouteControllerOptions> = {}): Node | undefined {
-    const namespace = Namespace.make(t);
-    if (namespace === undefined) return undefined;
-    namespace.veth("enp1s0", "192.168.50.50/24");
-    namespace.ip("address add 2001:db8::50/64 dev enp1s0 nodad");
-    const node = new Node(namespace, options);
-    t.after(() => node.controller.stop());
-    return node;
-  }
-
-  want(destination: string, ...nextHops: string[]): void {
-    const to = prefix(destination);
-    if (nextHops.length === 0) this.desired.routes.delete(to);
-    else this.desired.routes.set(to, { prefix: to, nextHops: nextHops.map(address) });
-    this.controller.markDirty([to]);
-  }
-
-  /** Lines of `ip route`, IPv6 then too. */
-  routes(words = "proto 17", families = ["-4", "-6"]): string[] {
-    const lines = families.flatMap((family) =>
-      this.namespace.ip(`-o ${family} route show ${words}`).split("\n"),
-    );
-    return lines.map((line) => line.replace(/\s+/g, " ").trim()).filter((line) => line !== "");
-  }
-
-  /**
-   * Waits until the namespace has exactly these routes of ours; the milliseconds it took. Each
-   * look holds the event loop, and the controller with it: where looks take long, what is promised
-   * within `promisedMs` may take as many of them as others need.
-   */
-  async has(lines: readonly string[], promisedMs = 1000): Promise<number> {
-    const looks = new Yardstick();
-    const began = performance.now();
-    const isSo = () => {
-      assert.deepEqual(
-        looks.timeSync(() => this.routes()),
-        lines,
-      );
-      return true;
-    };
-    await until(lines.join(", "), isSo, 30_000, 2);
-    const took = performance.now() - began;
-    assert.ok(took < looks.exchangesMs(promisedMs), looks.told(took));
-    return took;
-  }
-
-  codes(): string[] {
-    return this.controller.status().conditions.map((condition) => condition.code);
-  }
-}
-
 const LINE_A = `${P1} via ${A} dev enp1s0`;
 
 test("routes look as kube-router's do, in both families and with several next hops", async (t) => {
-  const node = Node.make(t);
+  const node = RouteNode.make(t);
   if (node === undefined) return;
   await node.controller.start();
   node.want(P1, A);
@@ -134,7 +49,7 @@ test("routes look as kube-router's do, in both families and with several next ho
 });
 
 test("a changed next hop is a replace: a listener sees no deletion", async (t) => {
-  const node = Node.make(t);
+  const node = RouteNode.make(t);
   if (node === undefined) return;
   await node.controller.start();
   const P6 = "fd00:65::/64";
@@ -174,7 +89,7 @@ test("a changed next hop is a replace: a listener sees no deletion", async (t) =
 });
 
 test("an administrator's route stays and is named; ours comes when it goes", async (t) => {
-  const node = Node.make(t);
+  const node = RouteNode.make(t);
   if (node === undefined) return;
   await node.controller.start();
   node.namespace.ip(`route add ${P1} via ${B} proto static`);
@@ -206,7 +121,7 @@ test("an administrator's route stays and is named; ours comes when it goes", asy
 });
 
 test("an administrator's route put beside ours is never hit by a replace", async (t) => {
-  const node = Node.make(t);
+  const node = RouteNode.make(t);
   if (node === undefined) return;
   await node.controller.start();
   node.want(P1, A);
@@ -221,7 +136,7 @@ test("an administrator's route put beside ours is never hit by a replace", async
 });
 
 test("a route removed or changed by hand is back within a second", async (t) => {
-  const node = Node.make(t);
+  const node = RouteNode.make(t);
   if (node === undefined) return;
   await node.controller.start();
   node.want(P1, A);
@@ -239,7 +154,7 @@ test("a route removed or changed by hand is back within a second", async (t) => 
 });
 
 test("a link that goes down and up has its routes again", async (t) => {
-  const node = Node.make(t);
+  const node = RouteNode.make(t);
   if (node === undefined) return;
   await node.controller.start();
   node.want(P1, A);
@@ -260,7 +175,7 @@ test("a link that goes down and up has its routes again", async (t) => {
 });
 
 test("the carrier alone is no reason to take routes out", async (t) => {
-  const node = Node.make(t);
+  const node = RouteNode.make(t);
   if (node === undefined) return;
   await node.controller.start();
   node.want(P1, A);
@@ -273,7 +188,7 @@ test("the carrier alone is no reason to take routes out", async (t) => {
 });
 
 test("an IPv6 address is news when it comes, and again when it can be used", async (t) => {
-  const node = Node.make(t);
+  const node = RouteNode.make(t);
   if (node === undefined) return;
   await node.controller.start();
   // Duplicates are looked for in three seconds; meanwhile the kernel is listed.
@@ -290,7 +205,7 @@ test("an IPv6 address is news when it comes, and again when it can be used", asy
 });
 
 test("events that were lost do not matter", async (t) => {
-  const node = Node.make(t);
+  const node = RouteNode.make(t);
   if (node === undefined) return;
   await node.controller.start();
   node.want(P1, A);
@@ -308,7 +223,7 @@ test("events that were lost do not matter", async (t) => {
 });
 
 test("10,000 routes in batches, and the event loop stays free", async (t) => {
-  const node = Node.make(t);
+  const node = RouteNode.make(t);
   if (node === undefined) return;
   await node.controller.start();
   const prefixes: Prefix[] = [];
@@ -338,7 +253,7 @@ test("10,000 routes in batches, and the event loop stays free", async (t) => {
 });
 
 test("routes of an earlier run are adopted, kept, replaced in place and swept", async (t) => {
-  const node = Node.make(t);
+  const node = RouteNode.make(t);
   if (node === undefined) return;
   const { namespace } = node;
   namespace.ip(`route add ${P1} via ${A} proto 17`);
@@ -379,7 +294,7 @@ test("routes of an earlier run are adopted, kept, replaced in place and swept", 
 });
 
 test("a dry run changes nothing", async (t) => {
-  const node = Node.make(t, { dryRun: true });
+  const node = RouteNode.make(t, { dryRun: true });
   if (node === undefined) return;
   node.namespace.ip(`route add 10.233.67.0/24 via ${A} proto 17`);
   await node.controller.start();

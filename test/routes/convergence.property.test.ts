@@ -22,6 +22,7 @@ type Step =
   | { readonly kind: "link"; readonly up: boolean }
   | { readonly kind: "address"; readonly there: boolean }
   | { readonly kind: "refuse"; readonly code: string | undefined }
+  | { readonly kind: "steps-back"; readonly routes: number }
   | { readonly kind: "overrun" }
   | { readonly kind: "converged" }
   | { readonly kind: "wait"; readonly ms: number };
@@ -54,6 +55,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     kind: fc.constant("refuse" as const),
     code: fc.constantFrom("EINVAL", "EPERM", "ENOBUFS", undefined),
   }),
+  fc.record({ kind: fc.constant("steps-back" as const), routes: fc.nat(3) }),
   fc.record({ kind: fc.constant("overrun" as const) }),
   fc.record({ kind: fc.constant("converged" as const) }),
 );
@@ -113,6 +115,9 @@ class Run {
         kernel.refuse = () => (code === undefined ? undefined : { code, message: code });
         return;
       }
+      case "steps-back":
+        kernel.stepsBack = step.routes;
+        return;
       case "overrun":
         return kernel.overrun();
       case "converged":

@@ -114,7 +114,9 @@ function run(one: Step, index: PrefixIndex, view: RouteView, plain: PlainView): 
   switch (kind) {
     case "add":
       view.add(subject);
-      plain.lists.set(of, [...known, subject]);
+      if (!known.some((other) => sameRoute(other, subject))) {
+        plain.lists.set(of, [...known, subject]);
+      }
       return;
     case "event":
       view.observe(id, { change: one.change, route: subject, replaced: false });
