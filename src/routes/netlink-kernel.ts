@@ -186,14 +186,22 @@ function stampOf(kind: OperationKind, shape: Shape): RouteStamp {
 }
 
 /** Names everything, and our mark above all. */
-function routeToRemove({ hops, tos, metric }: Pick<KernelRoute, "hops" | "tos" | "metric">) {
+function routeToRemove({ hops, tos, metric, nextHopId }: RouteToRemove) {
   return {
     ...OURS,
     tos,
     ...(metric === 0 ? {} : { priority: metric }),
-    // Of several next hops none is named: IPv6 would take out that one only.
-    ...(hops.length === 1 ? hopFields(hops) : {}),
+    ...waysToRemove(hops, nextHopId),
   };
+}
+
+type RouteToRemove = Pick<KernelRoute, "hops" | "tos" | "metric" | "nextHopId">;
+
+function waysToRemove(hops: readonly Hop[], nextHopId: number | undefined) {
+  // IPv4 knows no route by an object under the ways that it lists for it.
+  if (nextHopId !== undefined) return { nextHopId };
+  // Of several next hops none is named: IPv6 would take out that one only.
+  return hops.length === 1 ? hopFields(hops) : {};
 }
 
 /** What all have. */
@@ -235,6 +243,7 @@ function kernelRouteOf(route: Route, seen?: Map<string, readonly Hop[]>): Kernel
     hops: hopsOf(route, seen),
     // Canonical, as the destination is.
     source: route.preferredSource as IpAddress | undefined,
+    nextHopId: route.nextHopId,
     plain:
       route.type === RouteType.UNICAST && route.mtu === undefined && route.nextHopId === undefined,
   };

@@ -40,6 +40,8 @@ export interface KernelRoute {
   readonly hops: readonly Hop[];
   /** What this machine's own packets are sent from; undefined = left to the kernel. */
   readonly source?: IpAddress | undefined;
+  /** The next hop object that its ways come from; ours name theirs themselves. */
+  readonly nextHopId?: number | undefined;
   /** False when it has anything that our routes never have: a type, an MTU, … */
   readonly plain: boolean;
 }
@@ -101,6 +103,7 @@ export function sameRoute(a: KernelRoute, b: KernelRoute): boolean {
     a.metric === b.metric &&
     a.plain === b.plain &&
     a.source === b.source &&
+    a.nextHopId === b.nextHopId &&
     sameHops(a.hops, b.hops)
   );
 }

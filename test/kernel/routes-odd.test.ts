@@ -1,12 +1,16 @@
 /** What a kernel may have and show that no program of ours would make. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { RouteNetlink } from "netlink-ts";
 import { prefix } from "../../src/ip/prefix.ts";
+import { removeAllRoutes } from "../../src/routes/remove-all.ts";
 import { address, STATIC } from "../routes/fake-kernel.ts";
 import { RouteNode } from "../support/route-node.ts";
 import { until } from "../support/shell.ts";
 
+const A = "192.168.50.51";
+const B = "192.168.50.52";
 const A6 = "2001:db8::51";
 
 test("others may add IPv6 routes while all are compared: none of ours is taken out", async (t) => {
@@ -31,4 +35,45 @@ test("others may add IPv6 routes while all are compared: none of ours is taken o
   }
   const { created, deleted } = node.controller.status().counters;
   assert.deepEqual([created, deleted], [count, 0]);
+});
+
+/** Routes with our mark by next hop objects, of each sort. */
+function addByObjects(node: RouteNode): void {
+  for (const words of [
+    `nexthop add id 1 via ${A} dev enp1s0`,
+    `nexthop add id 2 via ${B} dev enp1s0`,
+    `nexthop add id 3 via ${A6} dev enp1s0`,
+    "nexthop add id 4 blackhole",
+    "nexthop add id 5 group 1/2",
+    "route add 10.233.66.0/24 nhid 1 proto 17",
+    "route add 10.233.67.0/24 nhid 4 proto 17",
+    "route add 10.233.68.0/24 nhid 5 proto 17",
+    "-6 route add fd00:66::/64 nhid 3 proto 17",
+  ]) {
+    node.namespace.ip(words);
+  }
+}
+
+test("routes of ours by next hop objects are replaced and taken out like others", async (t) => {
+  const node = RouteNode.make(t);
+  if (node === undefined) return;
+  addByObjects(node);
+  node.namespace.ip("route add 10.233.69.0/24 nhid 1 proto 17");
+  node.want("10.233.69.0/24", A);
+  assert.deepEqual(await node.controller.start(), { adopted: 5 });
+  node.controller.converged();
+  await node.has([`10.233.69.0/24 via ${A} dev enp1s0`]);
+  await delay(500);
+  const { resyncs, replaced, deleted } = node.controller.status().counters;
+  assert.deepEqual([replaced, deleted], [1, 4]);
+  assert.ok(resyncs <= 3, `${resyncs} comparisons, at rest`);
+});
+
+test("cleanup takes out routes by next hop objects", async (t) => {
+  const node = RouteNode.make(t);
+  if (node === undefined) return;
+  addByObjects(node);
+  assert.deepEqual(await removeAllRoutes(node.kernel), { removed: 4, failures: [] });
+  assert.deepEqual(node.routes(), []);
+  node.kernel.close();
 });
