@@ -245,7 +245,10 @@ function kernelRouteOf(route: Route, seen?: Map<string, readonly Hop[]>): Kernel
     source: route.preferredSource as IpAddress | undefined,
     nextHopId: route.nextHopId,
     plain:
-      route.type === RouteType.UNICAST && route.mtu === undefined && route.nextHopId === undefined,
+      route.type === RouteType.UNICAST &&
+      route.mtu === undefined &&
+      route.nextHopId === undefined &&
+      route.extras === undefined,
   };
 }
 

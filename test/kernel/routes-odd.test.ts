@@ -69,6 +69,40 @@ test("routes of ours by next hop objects are replaced and taken out like others"
   assert.ok(resyncs <= 3, `${resyncs} comparisons, at rest`);
 });
 
+test("what ours never have is seen on a route with our mark, and put right", async (t) => {
+  const node = RouteNode.make(t);
+  if (node === undefined) return;
+  const [v4, v6] = [`via ${A} dev enp1s0`, `via ${A6} dev enp1s0`];
+  const routes: readonly (readonly [string, string])[] = [
+    ["10.233.66.0/24", `encap ip id 5 dst 192.0.2.1 ${v4}`],
+    ["10.233.67.0/24", `${v4} advmss 500`],
+    ["10.233.68.0/24", `${v4} mtu lock 1400`],
+    ["10.233.69.0/24", `${v4} realm 5`],
+    ["10.233.70.0/24", `nexthop encap ip id 5 dst 192.0.2.1 ${v4} nexthop via ${B} dev enp1s0`],
+    ["fd00:66::/64", `${v6} expires 600`],
+    ["fd00:67::/64", `${v6} pref high`],
+    ["fd00:68::/64", `${v6} hoplimit 3`],
+  ];
+  const set = (verb: string) => {
+    for (const [to, words] of routes) node.namespace.ip(`route ${verb} ${to} proto 17 ${words}`);
+  };
+  const lines = routes.map(([to]) => {
+    if (to.includes(":")) return `${to} ${v6} metric 1024 pref medium`;
+    if (to !== "10.233.70.0/24") return `${to} ${v4}`;
+    return `${to} \\ nexthop ${v4} weight 1 \\ nexthop via ${B} dev enp1s0 weight 1`;
+  });
+  for (const [to] of routes) {
+    const both = to === "10.233.70.0/24" ? [A, B] : [A];
+    node.want(to, ...(to.includes(":") ? [A6] : both));
+  }
+  set("add");
+  assert.deepEqual(await node.controller.start(), { adopted: routes.length });
+  await node.has(lines);
+  // Nor by a change of one that stands.
+  set("change");
+  await node.has(lines);
+});
+
 test("cleanup takes out routes by next hop objects", async (t) => {
   const node = RouteNode.make(t);
   if (node === undefined) return;

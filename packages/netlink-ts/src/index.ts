@@ -82,6 +82,7 @@ export {
   RouteTable,
   RouteType,
 } from "./route.ts";
+export type { RouteExtra } from "./route-attributes.ts";
 export { RouteBatch, RouteStamp } from "./route-batch.ts";
 export {
   type RouteEvent,

@@ -3,23 +3,27 @@
  *
  *   rtmsg:     | u8 family | u8 dst_len | u8 src_len | u8 tos | u8 table | u8 protocol | u8 scope |
  *              | u8 type | u32 flags | attributes …
- *   rtnexthop: | u16 length | u8 flags | u8 weight - 1 | i32 ifindex | attributes … | next one …
  *
  * A table above 255 stands in an attribute, with 0 in the header. A gateway of the other family
  * than the route's goes in RTA_VIA instead of RTA_GATEWAY; in this API both are `gateway`.
  */
 import {
-  addressBytes,
   addressFamily,
   addressFamilyOf,
-  addressText,
   defaultPrefix,
   type IpFamily,
   parsePrefix,
 } from "./address.ts";
-import { AttributeSet, address, nest, row, u8, u32, type ValueCodec } from "./attribute-set.ts";
+import { u8, u32 } from "./attribute-set.ts";
 import { invalid, MalformedMessageError } from "./errors.ts";
 import type { MessageWriter } from "./message-writer.ts";
+import {
+  attributes,
+  extrasOf,
+  type Gateway,
+  type RouteExtra,
+  type WireNextHop,
+} from "./route-attributes.ts";
 import { AddressFamily } from "./sys.ts";
 
 export const RouteTable = { DEFAULT: 253, MAIN: 254, LOCAL: 255 } as const;
@@ -77,6 +81,8 @@ export interface Route extends RouteFields {
   readonly tos: number;
   /** {@link RouteFlag} bits. */
   readonly flags: number;
+  /** What it has beside, itself or a way of it; left out for nothing. Listed, never written. */
+  readonly extras?: readonly RouteExtra[];
 }
 
 /** A route to make or to remove: see {@link encodeRoute} for what stands for a field left out. */
@@ -90,90 +96,8 @@ export interface RouteFilter {
   readonly interfaceIndex?: number;
 }
 
-/** A gateway has one of two attributes, by its family. */
-interface Gateway {
-  readonly gateway?: string;
-  readonly via?: string;
-}
-
-interface WireNextHop extends Gateway {
-  readonly interfaceIndex: number;
-  readonly weight: number;
-  readonly flags: number;
-}
-
-interface Attributes extends Gateway {
-  readonly destination?: string;
-  readonly source?: string;
-  readonly interfaceIndex?: number;
-  readonly priority?: number;
-  readonly preferredSource?: string;
-  readonly metrics?: { readonly mtu?: number };
-  readonly nextHops?: readonly WireNextHop[];
-  readonly table?: number;
-  readonly nextHopId?: number;
-}
-
 const HEADER_BYTES = 12;
-const NEXT_HOP_BYTES = 8;
 const WEIGHT_MAX = 256;
-
-/** `| u16 family | address |`. */
-const via: ValueCodec<string> = {
-  encode(writer, value) {
-    writer.u16(addressFamily(addressFamilyOf(value)));
-    writer.raw(addressBytes(value));
-  },
-  decode: (bytes, start, end) => addressText(bytes, start + 2, end),
-};
-
-const gatewayRows = { gateway: row(5, address), via: row(18, via) };
-const nextHopAttributes = new AttributeSet<Gateway>(gatewayRows);
-
-const nextHops: ValueCodec<readonly WireNextHop[]> = {
-  encode(writer, hops) {
-    for (const hop of hops) {
-      const start = writer.length;
-      writer.u16(0);
-      u8.encode(writer, hop.flags);
-      writer.u8(hop.weight - 1);
-      u32.encode(writer, hop.interfaceIndex);
-      nextHopAttributes.encode(writer, hop);
-      writer.patchU16(start, writer.length - start);
-    }
-  },
-  decode(bytes, start, end) {
-    const hops: WireNextHop[] = [];
-    for (let at = start; end - at >= NEXT_HOP_BYTES; ) {
-      const length = bytes.readUInt16LE(at);
-      if (length < NEXT_HOP_BYTES || length > end - at) {
-        throw new MalformedMessageError(`a next hop of ${length} bytes with ${end - at} left`);
-      }
-      hops.push({
-        ...nextHopAttributes.decode(bytes, at + NEXT_HOP_BYTES, at + length),
-        flags: bytes[at + 2]!,
-        weight: bytes[at + 3]! + 1,
-        interfaceIndex: bytes.readUInt32LE(at + 4),
-      });
-      at += (length + 3) & ~3;
-    }
-    return hops;
-  },
-};
-
-/** In the order of ip-route(8), so that the bytes can be compared. */
-const attributes = new AttributeSet<Attributes>({
-  destination: row(1, address),
-  source: row(2, address),
-  ...gatewayRows,
-  priority: row(6, u32),
-  preferredSource: row(7, address),
-  interfaceIndex: row(4, u32),
-  table: row(15, u32),
-  metrics: row(8, nest(new AttributeSet<{ readonly mtu?: number }>({ mtu: row(2, u32) }))),
-  nextHops: row(9, nextHops),
-  nextHopId: row(30, u32),
-});
 
 /**
  * The body of RTM_NEWROUTE. Defaults: main table, protocol `boot`, unicast, and the scope that `ip`
@@ -231,7 +155,9 @@ export function decodeRoute(bytes: Buffer, start: number, end: number): Route | 
   const family = familyOf(bytes[start]!);
   if (family === undefined) return undefined;
   const found = attributes.decode(bytes, start + HEADER_BYTES, end);
-  const { destination, source, metrics, via, nextHops, gateway = via, ...same } = found;
+  const { destination, source, metrics, via, nextHops, gateway = via, ...others } = found;
+  const { encapsulation, realms, expiry, preference, ...same } = others;
+  const extras = extrasOf(found);
   const length = bytes[start + 1]!;
   return {
     ...same,
@@ -246,6 +172,7 @@ export function decodeRoute(bytes: Buffer, start: number, end: number): Route | 
     ...(gateway === undefined ? {} : { gateway }),
     ...(metrics?.mtu === undefined ? {} : { mtu: metrics.mtu }),
     ...(nextHops === undefined ? {} : { nextHops: nextHops.map(plainNextHop) }),
+    ...(extras === undefined ? {} : { extras }),
   };
 }
 
@@ -319,7 +246,8 @@ function wireNextHop(hop: NextHop, family: IpFamily): WireNextHop {
   };
 }
 
-function plainNextHop({ via, gateway = via, ...hop }: WireNextHop): NextHop {
+function plainNextHop(wire: WireNextHop): NextHop {
+  const { via, gateway = via, encapsulation, realms, ...hop } = wire;
   return gateway === undefined ? hop : { ...hop, gateway };
 }
 

@@ -243,3 +243,26 @@ test("a lookup says which way the kernel would send", async (t) => {
   assert.deepEqual([gateway, interfaceIndex, preferredSource], ["192.0.2.2", v0, "192.0.2.1"]);
   await assert.rejects(netlink.routes.lookup("203.0.113.1"), { code: "ENETUNREACH" });
 });
+
+test("what a route has beside its fields is told, of its ways too", async (t) => {
+  const set = setUp(t);
+  if (set === undefined) return;
+  const { namespace, netlink } = set;
+  namespace.ip("address add 2001:db8::1/64 dev v0 nodad");
+  const [v4, v6] = ["via 192.0.2.2 dev v0", "via 2001:db8::2 dev v0"];
+  const expected: readonly (readonly [string, string, readonly string[] | undefined])[] = [
+    ["10.0.1.0/24", v4, undefined],
+    ["10.0.2.0/24", `${v4} mtu 1400`, undefined],
+    ["10.0.3.0/24", `${v4} mtu 1400 advmss 500 realm 5`, ["metrics", "realms"]],
+    ["10.0.4.0/24", `encap ip id 5 dst 192.0.2.9 ${v4}`, ["encapsulation"]],
+    ["10.0.5.0/24", `nexthop ${v4} nexthop realm 5 via 192.0.2.3 dev v0`, ["realms"]],
+    ["fd00:1::/64", v6, undefined],
+    ["fd00:2::/64", `${v6} expires 600 pref low`, ["expiry", "preference"]],
+  ];
+  for (const [to, words] of expected) namespace.ip(`route add ${to} proto ${BGP} ${words}`);
+  const listed = await netlink.routes.list({ protocol: BGP });
+  assert.deepEqual(
+    listed.map(({ destination, extras }) => [destination, extras]),
+    expected.map(([to, , extras]) => [to, extras]),
+  );
+});
