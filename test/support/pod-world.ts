@@ -113,10 +113,13 @@ export class PodWorld {
     return {
       hostEnds: async () => {
         await this.#effect(life);
-        return [...this.links].map(([name, { lease, marked }]) => ({
+        const listed = [...this.links].map(([name, { lease, marked }]) => ({
           name,
           lease: marked ? lease : undefined,
         }));
+        // A list is read in parts, and is older than the moment when it is whole.
+        await this.#effect(life);
+        return listed;
       },
       connect: (spec) => this.#connect(spec, life),
       disconnect: async (name) => {
@@ -158,7 +161,7 @@ export class PodWorld {
 }
 
 /** Lets everything run that waits for nothing from outside. */
-async function settle(): Promise<void> {
+export async function settle(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
 }
 

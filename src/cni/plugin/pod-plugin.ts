@@ -56,6 +56,8 @@ export class PodPlugin {
   readonly #store: LeaseStore;
   /** Of each attachment the call that was asked for last. */
   readonly #turns = new Map<string, Promise<unknown>>();
+  /** Of each listing of the links under way: the attachments of which it may say what was. */
+  readonly #listings = new Set<Set<string>>();
   #started: Promise<void> | undefined;
   #haveRanges = false;
   /** Found at the start, said until the end. */
@@ -138,6 +140,7 @@ export class PodPlugin {
       () => undefined,
     );
     this.#turns.set(key, settled);
+    for (const unclear of this.#listings) unclear.add(key);
     try {
       return await turn;
     } finally {
@@ -226,11 +229,12 @@ export class PodPlugin {
   /** What is in nobody's list is removed, links too; what is being made at the moment is not. */
   async #collect({ network, keep }: GcRequest): Promise<undefined> {
     const kept = new Set(keep.map((owner) => attachmentKey({ network, ...owner })));
-    const ends = await this.#deps.wiring.hostEnds();
+    const { ends, unclear } = await this.#listEnds();
     const known = [...this.#book.leases(), ...ends.flatMap(({ lease }) => lease ?? [])];
     for (const lease of known) {
       const key = attachmentKey(lease);
-      if (lease.network !== network || kept.has(key) || this.#turns.has(key)) continue;
+      if (lease.network !== network || kept.has(key)) continue;
+      if (unclear.has(key) || this.#turns.has(key)) continue;
       await this.#inTurn(lease, async () => {
         await this.#deps.wiring.disconnect(hostLinkName(lease));
         if (this.#book.release(lease)) this.#deps.log.info({ ...lease }, "pod collected");
@@ -251,22 +255,33 @@ export class PodPlugin {
 
   /** Frees leases of pods that are gone, takes over those of pods that are there. */
   async #reconcile(): Promise<void> {
-    const ends = await this.#deps.wiring.hostEnds();
+    const { ends, unclear } = await this.#listEnds();
     const names = new Set(ends.map(({ name }) => name));
     const changed: Lease[] = [];
     for (const lease of this.#book.leases()) {
-      if (this.#turns.has(attachmentKey(lease)) || names.has(hostLinkName(lease))) continue;
+      if (unclear.has(attachmentKey(lease)) || names.has(hostLinkName(lease))) continue;
       this.#book.release(lease);
       changed.push(lease);
       this.#deps.log.info({ ...lease }, "lease of a pod that is gone freed");
     }
     for (const { lease } of ends) {
-      if (lease === undefined || this.#turns.has(attachmentKey(lease))) continue;
+      if (lease === undefined || unclear.has(attachmentKey(lease))) continue;
       if (!this.#book.adopt(lease)) continue;
       changed.push(lease);
       this.#deps.log.info({ ...lease }, "lease of a running pod taken over");
     }
     if (changed.length > 0) await this.#saveOrSay();
+  }
+
+  /** `unclear`: a call was under way for them at some time of the listing, even if it is done. */
+  async #listEnds() {
+    const unclear = new Set(this.#turns.keys());
+    this.#listings.add(unclear);
+    try {
+      return { ends: await this.#deps.wiring.hostEnds(), unclear };
+    } finally {
+      this.#listings.delete(unclear);
+    }
   }
 
   /** A lease too many on disk is freed at the next start: no reason to fail. */

@@ -14,6 +14,7 @@ import {
   gcOf,
   PodWorld,
   STATUS,
+  settle,
 } from "../../support/pod-world.ts";
 
 const attachment = (containerId: string) => ({
@@ -120,6 +121,28 @@ test("a full range is looked through for pods that are gone", async () => {
   await plugin.handle(addOf("a"));
   world.endNamespace("/run/netns/a");
   assert.deepEqual(addressesOf(await plugin.handle(addOf("b"))), ["10.0.0.2"]);
+});
+
+test("a pod that is made while the links are listed keeps its address", async () => {
+  const world = new PodWorld();
+  const plugin = world.boot("10.0.0.0/30");
+  await plugin.start();
+  world.immediate = false;
+  const first = plugin.handle(addOf("a"));
+  await settle();
+  // The range is full: the links are listed, before the first pod has one.
+  const second = failure(plugin.handle(addOf("b")));
+  await settle();
+  assert.equal(world.waiting, 3);
+  await world.step(2);
+  await world.step(0);
+  await world.step(0);
+  // What is left at the front is the list, on its way.
+  while (world.waiting > 1) await world.step(1);
+  assert.deepEqual(addressesOf(await first), ["10.0.0.2"]);
+  await world.finish();
+  assert.equal((await second)[0], 101, "there is no other address");
+  assert.deepEqual([world.inUse(), leasesIn(world)], [["10.0.0.2"], ["10.0.0.2"]]);
 });
 
 test("GC removes what is in nobody's list, of its network alone", async () => {
