@@ -1,5 +1,5 @@
 /** The kernel's links: listing, making, changing and removing them. */
-import { Errno, NetlinkError } from "./errors.ts";
+import { Errno, invalid, NetlinkError } from "./errors.ts";
 import { decodeLink, encodeLink, encodeLinkQuery, type Link, type LinkSpec } from "./link.ts";
 import { Flag } from "./message.ts";
 import type { NetlinkSocket } from "./netlink-socket.ts";
@@ -68,7 +68,7 @@ export class Links {
   }
 
   /** Removes a link, and the other end of a veth pair with it; ENODEV when there is none. */
-  delete(key: LinkKey): Promise<void> {
+  async delete(key: LinkKey): Promise<void> {
     return this.#change(Rtm.DELLINK, 0, select(key));
   }
 
@@ -81,6 +81,8 @@ export class Links {
   }
 }
 
+/** The kernel takes an index of 0 for none, and looks at the name that a change gives instead. */
 function select(key: LinkKey): LinkSpec {
+  if (key === 0) throw invalid("not the index of a link: 0");
   return typeof key === "number" ? { index: key } : { name: key };
 }

@@ -196,11 +196,14 @@ function encode(
   const source = route.source === undefined ? undefined : parsePrefix(route.source);
   const table = route.table ?? RouteTable.MAIN;
   const { family } = prefix;
+  // The kernel reads as many bytes as it wants, and says nothing.
+  if (route.source !== undefined) refuseOtherFamily(route.source, family);
+  if (route.preferredSource !== undefined) refuseOtherFamily(route.preferredSource, family);
   writer.u8(addressFamily(family));
   writer.u8(prefix.length);
   writer.u8(source?.length ?? 0);
   u8.encode(writer, route.tos ?? 0);
-  writer.u8(table > 255 ? 0 : table);
+  u8.encode(writer, table > 255 ? 0 : table);
   u8.encode(writer, header.protocol);
   u8.encode(writer, header.scope);
   u8.encode(writer, header.type);
@@ -221,6 +224,10 @@ function encode(
     nextHops: route.nextHops?.map((hop) => wireNextHop(hop, family)),
     nextHopId,
   });
+}
+
+function refuseOtherFamily(address: string, family: IpFamily): void {
+  if (addressFamilyOf(address) !== family) throw invalid(`${address} in an IPv${family} route`);
 }
 
 function addressPart(prefix: string): string {

@@ -86,7 +86,7 @@ export function encodeRule(writer: MessageWriter, rule: RuleSpec): void {
   writer.u8(to?.length ?? 0);
   writer.u8(from?.length ?? 0);
   u8.encode(writer, rule.tos ?? 0);
-  writer.u8(table > 255 ? 0 : table);
+  u8.encode(writer, table > 255 ? 0 : table);
   writer.zeros(2);
   u8.encode(writer, rule.action ?? RuleAction.TO_TABLE);
   u32.encode(writer, rule.flags ?? 0);

@@ -139,6 +139,25 @@ test("route: one to delete is what ip sends", () => {
   );
 });
 
+test("route and rule: a number that is no table is refused, not cut to one", () => {
+  for (const table of [-1, 1.5, Number.NaN, 300.5, 2 ** 32]) {
+    const route = { destination: "10.0.0.0/8", interfaceIndex: 3, table };
+    assert.throws(() => bodyOf((writer) => encodeRoute(writer, route)), { code: "EINVAL" });
+    assert.throws(() => bodyOf((writer) => encodeRule(writer, { family: 4, table })), {
+      code: "EINVAL",
+    });
+  }
+});
+
+test("route: addresses of the other family are refused, but for a gateway", () => {
+  for (const fields of [{ source: "10.0.0.0/8" }, { preferredSource: "10.0.0.1" }]) {
+    const route = { destination: "fd00::/64", interfaceIndex: 3, ...fields };
+    assert.throws(() => bodyOf((writer) => encodeRoute(writer, route)), {
+      message: /^EINVAL: 10\.0\.0\.\d(?:\/8)? in an IPv6 route$/,
+    });
+  }
+});
+
 test("route: a listed one has attributes that are not ours, and a table attribute", () => {
   const hex =
     "0a300000fe1100010000000008000f00fe00000014000100fd01000000000000000000000000000008000600" +

@@ -81,6 +81,17 @@ test("a bridge takes ports, a vxlan has its parameters", async (t) => {
   });
 });
 
+test("index 0 is no link, whatever name a change gives", async (t) => {
+  const set = setUp(t);
+  if (set === undefined) return;
+  const { links } = set.netlink;
+  await links.create({ name: "br0", info: { kind: "bridge" } });
+  await assert.rejects(links.set(0, { name: "br0", mtu: 1400 }), { code: "EINVAL" });
+  assert.equal((await links.get("br0"))?.mtu, 1500);
+  await assert.rejects(links.get(0), { code: "EINVAL" });
+  await assert.rejects(links.delete(0), { code: "EINVAL" });
+});
+
 test("addresses of both families are added, listed and deleted", async (t) => {
   const set = setUp(t);
   if (set === undefined) return;

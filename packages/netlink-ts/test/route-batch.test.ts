@@ -10,10 +10,11 @@ import { RouteNetlink } from "../src/route-netlink.ts";
 import { encodeOperation, type RouteOperation } from "../src/route-operation.ts";
 import { errorMessage, ScriptedSys } from "./support/scripted-sys.ts";
 
-const ways: readonly Omit<RouteSpec, "destination">[] = [
+/** Ways of a route of a family; the source is of the same one. */
+const waysOf = (family: 4 | 6): readonly Omit<RouteSpec, "destination">[] => [
   { gateway: "192.168.1.1", interfaceIndex: 2, protocol: 17 },
   { gateway: "fd00::1", interfaceIndex: 3, priority: 1024, tos: 4 },
-  { table: 1000, mtu: 1400, preferredSource: "10.0.0.9" },
+  { table: 1000, mtu: 1400, preferredSource: family === 4 ? "10.0.0.9" : "fd00::9" },
   { nextHops: [{ gateway: "10.0.0.1" }, { interfaceIndex: 4, weight: 3 }] },
 ];
 
@@ -30,7 +31,7 @@ const word = fc.integer({ min: 0, max: 0xffff_ffff });
 const operation: fc.Arbitrary<Case> = fc
   .record({
     kind: fc.constantFrom<RouteOperation["kind"]>("add", "replace", "change", "delete"),
-    way: fc.nat(ways.length - 1),
+    way: fc.nat(waysOf(4).length - 1),
     family: fc.constantFrom(4 as const, 6 as const),
     length: fc.integer({ min: 1, max: 128 }),
     words: fc.tuple(word, word, word, word),
@@ -42,7 +43,7 @@ function spec({ kind, way, family, length, words }: Case): RouteOperation {
   const bytes = Buffer.alloc(16);
   for (const [i, each] of words.entries()) bytes.writeUInt32BE(each, i * 4);
   const destination = `${addressText(bytes, 0, family === 4 ? 4 : 16)}/${length}`;
-  return { kind, route: { ...ways[way], destination } };
+  return { kind, route: { ...waysOf(family)[way], destination } };
 }
 
 function batchOf(cases: readonly Case[]): RouteBatch {
@@ -55,7 +56,7 @@ function batchOf(cases: readonly Case[]): RouteBatch {
       continue;
     }
     const key = `${kind} ${way} ${family}`;
-    const stamp = stamps.get(key) ?? new RouteStamp(kind, family, ways[way]!);
+    const stamp = stamps.get(key) ?? new RouteStamp(kind, family, waysOf(family)[way]!);
     stamps.set(key, stamp);
     batch.add(stamp, length, ...words);
   }
@@ -118,7 +119,7 @@ test("failures are told by their place in the batch, over several sends too", as
     sys.answers.push(errorMessage(sent.at(-1)!, sent.at(-1)! % 3 === 0 ? 17 : 0));
   };
   const { routes } = new RouteNetlink({ sys });
-  const stamp = new RouteStamp("add", 4, ways[0]!);
+  const stamp = new RouteStamp("add", 4, waysOf(4)[0]!);
   const batch = new RouteBatch();
   for (let i = 0; i < 10; i++) batch.add(stamp, 32, i);
   const failures = await routes.send(batch);
