@@ -12,6 +12,7 @@ import {
   Flag,
   HEADER_BYTES,
   type IpFamily,
+  invalid,
   type Message,
   NetlinkError,
   NetlinkSocket,
@@ -189,7 +190,8 @@ export class IpSets {
     this.close();
   }
 
-  #request(command: number, flags: number, content: WireMessage): Promise<void> {
+  async #request(command: number, flags: number, content: WireMessage): Promise<void> {
+    refuseNameless(content.name);
     return this.#socket.request((writer) =>
       writeMessage(writer, command, Flag.REQUEST | flags, content),
     );
@@ -217,6 +219,7 @@ export class IpSets {
   }
 
   async #listIfThere(name: string, flags: number): Promise<WireMessage[] | undefined> {
+    refuseNameless(name);
     try {
       const parts = await this.#list(name, flags);
       return parts.length === 0 ? undefined : parts;
@@ -252,6 +255,7 @@ export class IpSets {
     const flags = Flag.REQUEST | exclusive(options);
     let next = 0;
     while (next < entries.length && failures.size < ENTRY_FAILURES_MAX) {
+      const first = next;
       next = fill(block, entries, next, options.timeout, fail);
       if (block.count === 0) continue;
       try {
@@ -261,14 +265,40 @@ export class IpSets {
           { atOnce: block.count <= ENTRIES_AT_ONCE_MAX },
         );
       } catch (error) {
-        const index = error instanceof IpsetError ? error.line - 1 : -1;
-        if (index < 0) throw error;
-        fail(index, error as IpsetError);
+        if (!(error instanceof IpsetError)) throw error;
+        let index: number | undefined = error.line - 1;
+        if (index < 0) {
+          if (error.code !== "PROTOCOL") throw error;
+          const sent = { from: first, to: next, left: failures };
+          index = await this.#unsuited(name, entries, sent);
+        }
+        if (index === undefined) throw error;
+        fail(index, error);
         next = index + 1;
       }
     }
     for (; next < entries.length; next++) fail(next, notTried());
     return [...failures.values()].sort((a, b) => a.index - b.index);
+  }
+
+  /**
+   * The first entry of a message that says what the set's type does not have at all: of such a one
+   * the kernel tells no line. Undefined when there is none.
+   */
+  async #unsuited(
+    name: string,
+    entries: readonly (SetEntry | string)[],
+    sent: {
+      readonly from: number;
+      readonly to: number;
+      readonly left: ReadonlyMap<number, object>;
+    },
+  ): Promise<number | undefined> {
+    const header = await this.header(name);
+    for (let index = sent.from; header !== undefined && index < sent.to; index++) {
+      if (!sent.left.has(index) && !suits(header.type, entries[index]!)) return index;
+    }
+    return undefined;
   }
 }
 
@@ -293,6 +323,17 @@ function fill(
     }
   }
   return entries.length;
+}
+
+/** Whether a set of that type takes all that the entry says, by form. */
+function suits(type: string, entry: SetEntry | string): boolean {
+  const { member, nomatch } = plain(entry);
+  return (type.includes("port") || !member.includes(",")) && (type.includes("net") || !nomatch);
+}
+
+/** Without a name the kernel destroys or flushes every set that there is. */
+function refuseNameless(name: unknown): void {
+  if (typeof name !== "string") throw invalid(`not the name of a set: ${String(name)}`);
 }
 
 function notTried(): NetlinkError {

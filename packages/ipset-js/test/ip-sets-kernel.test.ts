@@ -94,6 +94,46 @@ test("a refused entry is named and costs no other", async (t) => {
   await assert.rejects(sets.add("missing", ["10.1.0.0/24"]), { code: "SET_NOT_FOUND" });
 });
 
+test("an entry of another form than the set's costs no other", async (t) => {
+  const set = setUp(t);
+  if (set === undefined) return;
+  const { sets } = set;
+  const said = (failures: readonly EntryFailure[]) =>
+    failures.map(({ index, error }) => [index, error.code]);
+  await sets.create({ name: "nets", type: "hash:net" });
+  const nets = ["10.0.0.0/24", "10.0.1.0/24,x", "10.0.2.0/24,80", "10.0.3.0/24", "10.0.4.1,80"];
+  assert.deepEqual(said(await sets.add("nets", nets, { exist: false })), [
+    [1, "EINVAL"],
+    [2, "PROTOCOL"],
+    [4, "PROTOCOL"],
+  ]);
+  assert.equal((await sets.header("nets"))?.elements, 2);
+  await sets.create({ name: "ips", type: "hash:ip" });
+  const ips = ["10.0.0.1", { member: "10.0.0.2", nomatch: true }, "10.0.0.3"];
+  assert.deepEqual(said(await sets.add("ips", ips)), [[1, "PROTOCOL"]]);
+  assert.equal((await sets.header("ips"))?.elements, 2);
+  await assert.rejects(sets.add("none", ["10.0.0.1,80"]), { code: "SET_NOT_FOUND" });
+});
+
+test("without a name nothing is destroyed or flushed", async (t) => {
+  const set = setUp(t);
+  if (set === undefined) return;
+  const { sets } = set;
+  await sets.create({ name: "a", type: "hash:ip" });
+  await sets.add("a", ["192.0.2.1"]);
+  const none = undefined as unknown as string;
+  const calls = [
+    () => sets.destroy(none),
+    () => sets.flush(none),
+    () => sets.header(none),
+    () => sets.list(none),
+    () => sets.exists(none),
+    () => sets.rename(none, "b"),
+  ];
+  for (const call of calls) await assert.rejects(call(), { code: "EINVAL" });
+  assert.equal((await sets.header("a"))?.elements, 1);
+});
+
 test("10,000 members are added, listed and deleted", async (t) => {
   const set = setUp(t);
   if (set === undefined) return;
