@@ -114,10 +114,16 @@ function headerOf(header: SetHeader): ActualHeader {
     type: header.type,
     family: header.family,
     maxElements: header.maxElements ?? 0,
-    plain: header.timeout === 0 && !header.comment && header.netmask === undefined,
+    plain: isPlain(header),
     elements: header.elements,
     references: header.references,
   };
+}
+
+function isPlain(header: SetHeader): boolean {
+  const { timeout, comment, counters, skbinfo, forceAdd, netmask, bitmask } = header;
+  const extended = comment || counters || skbinfo || forceAdd;
+  return timeout === 0 && !extended && netmask === undefined && bitmask === undefined;
 }
 
 function failureOf({ entry, error }: EntryFailure): MemberFailure {

@@ -133,6 +133,28 @@ test("members of an earlier run, with a timeout or as an exception, are put righ
   assert.deepEqual(node.save(PODS), PODS_LINES);
 });
 
+test("sets made with other options are made anew, whatever their members say", async (t) => {
+  for (const [pods, ips] of [
+    ["counters", "bitmask 255.255.255.0"],
+    ["skbinfo", "netmask 24"],
+    ["comment", "counters"],
+  ]) {
+    const node = await Node.make(t);
+    if (node === undefined) return;
+    node.ipset(`create ${PODS} hash:net timeout 0 ${pods}`);
+    try {
+      node.ipset(`create ${IPS} hash:ip timeout 0 ${ips}`);
+    } catch {
+      t.diagnostic(`no ${ips} here: ipset or the kernel is too old`);
+      continue;
+    }
+    for (const member of TWO.nodeIps) node.ipset(`add ${IPS} ${member} -exist`);
+    await node.controller.setDesired(TWO);
+    assert.deepEqual([...node.save(PODS), ...node.save(IPS)], [...PODS_LINES, ...IPS_LINES]);
+    assert.equal(node.controller.status().counters.rebuilt, 2);
+  }
+});
+
 test("a rule that refers to a set survives everything, other sets are untouched", async (t) => {
   const node = await Node.make(t);
   if (node === undefined) return;

@@ -42,6 +42,12 @@ export interface SetHeader {
   readonly netmask?: number;
   readonly timeout?: number;
   readonly comment: boolean;
+  readonly counters: boolean;
+  readonly skbinfo: boolean;
+  /** A member that is too much takes the place of another one. */
+  readonly forceAdd: boolean;
+  /** Members are cut to this (hash:ip), as with a netmask: `255.255.255.0`. */
+  readonly bitmask?: string;
   /** Number of members. */
   readonly elements: number;
   /** How many rules and sets refer to it. */
@@ -86,14 +92,19 @@ export function decodeHeader(parts: readonly WireMessage[]): SetHeader {
   if (first?.header === undefined || first.name === undefined || first.typeName === undefined) {
     throw new NetlinkError(Errno.EINVAL, { text: "the kernel listed a set without its header" });
   }
-  const { flags, elements, references, memoryBytes, ...parameters } = first.header;
+  const { flags = 0, elements, references, memoryBytes, bitmask, ...parameters } = first.header;
+  const mask = bitmask?.ipv4 ?? bitmask?.ipv6;
   return {
     name: first.name,
     type: first.typeName,
     family: first.family === AddressFamily.INET6 ? 6 : 4,
     revision: first.revision ?? 0,
     ...parameters,
-    comment: ((flags ?? 0) & SetFlag.COMMENT) !== 0,
+    comment: (flags & SetFlag.COMMENT) !== 0,
+    counters: (flags & SetFlag.COUNTERS) !== 0,
+    skbinfo: (flags & SetFlag.SKBINFO) !== 0,
+    forceAdd: (flags & SetFlag.FORCEADD) !== 0,
+    ...(mask === undefined ? {} : { bitmask: mask }),
     elements: elements ?? parts.reduce((sum, part) => sum + (part.entries?.length ?? 0), 0),
     references: references ?? 0,
     memoryBytes: memoryBytes ?? 0,

@@ -76,6 +76,7 @@ export interface WireHeader {
   readonly bucketSize?: number;
   readonly initialValue?: number;
   readonly netmask?: number;
+  readonly bitmask?: IpAddress;
   readonly timeout?: number;
   readonly flags?: number;
   readonly elements?: number;
@@ -121,6 +122,7 @@ const header = new AttributeSet<WireHeader>({
   bucketSize: row(21, u8),
   initialValue: row(17 | NET_BYTEORDER, be32),
   netmask: row(20, u8),
+  bitmask: row(12 | NESTED, nest(ip)),
   flags: row(8 | NET_BYTEORDER, be32),
   elements: row(24 | NET_BYTEORDER, be32),
   references: row(25 | NET_BYTEORDER, be32),
