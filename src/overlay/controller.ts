@@ -85,6 +85,8 @@ export class OverlayController {
   /** Undefined = to be read. */
   #host: HostState | undefined;
   #readAt = Number.NEGATIVE_INFINITY;
+  /** The kernel is being read: what changes now may be in the answer or not. */
+  #reading = false;
   #opened = false;
   #ways: ReadonlyMap<IpAddress, OverlayWay> = new Map();
   #problems: readonly OverlayProblem[] = [];
@@ -259,11 +261,16 @@ export class OverlayController {
     if (this.#host !== undefined && clock.now() - this.#readAt < OVERLAY_PERIOD_MS) {
       return this.#host;
     }
-    const began = clock.now();
-    const host = new HostState(await kernel.read());
-    this.#readAt = began;
-    this.#host = host;
-    return host;
+    // Doubts that come from here on are about this answer, too.
+    this.#readAt = clock.now();
+    this.#reading = true;
+    try {
+      const host = new HostState(await kernel.read());
+      this.#host = host;
+      return host;
+    } finally {
+      this.#reading = false;
+    }
   }
 
   /** What was refused, in words. */
@@ -337,7 +344,10 @@ export class OverlayController {
 
   #onEvent(event: OverlayEvent): void {
     const host = this.#host;
-    if (host === undefined) return;
+    if (host === undefined) {
+      if (this.#reading) this.#doubt();
+      return;
+    }
     if (event.kind === "entry") {
       const { link, item, change } = event;
       if (!isOursAt(host, link)) return;

@@ -121,6 +121,28 @@ test("what others change is put right, soon by events and in a minute without", 
   assert.ok(one.kernel.items.has("rule 10.233.64.0/24"));
 });
 
+test("what others change while the kernel is read is not taken for read", async (t) => {
+  const one = lab(t);
+  const key = "rule 10.233.64.0/24";
+  const rule = { kind: "rule", from: prefix("10.233.64.0/24") } as const;
+  const meddling = () => {
+    one.kernel.duringRead = () => undefined;
+    one.kernel.items.delete(key);
+    one.kernel.listener?.onEvent({ kind: "table" });
+  };
+  // At the first look, of which nothing is known yet.
+  one.kernel.put(rule);
+  one.kernel.duringRead = meddling;
+  await want(one, "192.168.51.50");
+  await one.clock.advanceAsync(OVERLAY_GAP_MS + 1);
+  assert.ok(one.kernel.items.has(key), "after the first look");
+  // And at a later one.
+  one.kernel.duringRead = meddling;
+  one.kernel.listener?.onOverrun();
+  await one.clock.advanceAsync(2 * OVERLAY_GAP_MS + 2);
+  assert.ok(one.kernel.items.has(key), "after a later look");
+});
+
 test("pods that come and go are not looked at; lost events are", async (t) => {
   const one = lab(t);
   await want(one, "192.168.51.50");

@@ -62,6 +62,8 @@ export class FakeOverlay implements OverlayKernel {
   /** Everything that was asked for, in order. */
   log: OverlayOperation[] = [];
   reads = 0;
+  /** Called when the answer to a read is made, and on its way. */
+  duringRead: () => void = () => undefined;
   listener: OverlayListener | undefined;
   kinds: ReadonlySet<DeviceKind> = new Set(["vxlan", "ipip", "ip6tnl"]);
   /** Operations that the kernel does not take. */
@@ -115,7 +117,9 @@ export class FakeOverlay implements OverlayKernel {
     this.#check();
     this.reads++;
     const items = [...this.items.values()];
-    return { links: [...this.links.values()], addresses: this.addresses, items };
+    const dump = { links: [...this.links.values()], addresses: this.addresses, items };
+    this.duringRead();
+    return dump;
   }
 
   async apply(operations: readonly OverlayOperation[]): Promise<readonly OverlayOutcome[]> {
