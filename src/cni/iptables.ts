@@ -17,7 +17,7 @@ import {
   type Rule,
   type RuleChanges,
 } from "./rules.ts";
-import type { RunProgram } from "./run-program.ts";
+import { NOT_STARTED, type ProgramResult, type RunProgram } from "./run-program.ts";
 
 type Backend = "nft" | "legacy";
 
@@ -146,7 +146,7 @@ interface Candidate {
 
 /** Undefined when the program is missing, or the kernel cannot do what it wants. */
 async function candidate(suffix: string, deps: IptablesDeps): Promise<Candidate | undefined> {
-  const version = await deps.run(`iptables${suffix}`, ["--version"]);
+  const version = started(await deps.run(`iptables${suffix}`, ["--version"]));
   if (version.status !== 0) return undefined;
   const iptables = new Iptables(suffix, version.stdout.trim(), deps);
   const families: IpFamily[] = [];
@@ -156,7 +156,7 @@ async function candidate(suffix: string, deps: IptablesDeps): Promise<Candidate 
     [4, "iptables"],
     [6, "ip6tables"],
   ] as const) {
-    const saved = await deps.run(`${tool}${suffix}-save`, []);
+    const saved = started(await deps.run(`${tool}${suffix}-save`, []));
     if (saved.status !== 0 && family === 4) return undefined;
     const found = saved.stdout.match(RULE)?.length ?? 0;
     if (found > 0) families.push(family);
@@ -164,6 +164,12 @@ async function candidate(suffix: string, deps: IptablesDeps): Promise<Candidate 
     kubelet ||= KUBELET_CHAINS.test(saved.stdout);
   }
   return { iptables, rules, families, kubelet };
+}
+
+/** What says nothing of a back end must not decide for the other one. */
+function started(result: ProgramResult): ProgramResult {
+  if (result.status === NOT_STARTED) throw new PacketFilterError("failed", result.stderr);
+  return result;
 }
 
 function prefersLegacy(nft: Candidate, legacy: Candidate): boolean {

@@ -2,8 +2,12 @@
 import { spawn } from "node:child_process";
 import { IPTABLES_MS_MAX, IPTABLES_OUTPUT_BYTES_MAX } from "./limits.ts";
 
+/** The machine could not start a program at the moment, whether or not there is one. */
+export const NOT_STARTED = -1;
+const SHORT_OF = new Set(["EMFILE", "ENFILE", "EAGAIN", "ENOMEM"]);
+
 export interface ProgramResult {
-  /** Undefined when it could not be run at all; `stderr` says why. */
+  /** Undefined when it could not be run at all; `stderr` says why. See also NOT_STARTED. */
   readonly status: number | undefined;
   readonly stdout: string;
   readonly stderr: string;
@@ -24,6 +28,14 @@ export const runProgram: RunProgram = (program, args, input = "") =>
       env: { ...process.env, LC_ALL: "C" },
     });
     const deadline = setTimeout(() => child.kill("SIGKILL"), IPTABLES_MS_MAX);
+    child.on("error", (error: NodeJS.ErrnoException) => {
+      clearTimeout(deadline);
+      const reason = error.code === "ENOENT" ? "not installed" : error.message;
+      const status = SHORT_OF.has(error.code ?? "") ? NOT_STARTED : undefined;
+      resolve({ status, stdout: "", stderr: `${program}: ${reason}` });
+    });
+    // Without a file descriptor to spare there is no child, and nothing of one but its error.
+    if (child.stdin === undefined) return;
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
     let bytes = 0;
@@ -37,11 +49,6 @@ export const runProgram: RunProgram = (program, args, input = "") =>
     // A program that ends without reading its input is no error of ours.
     child.stdin.on("error", () => undefined);
     child.stdin.end(input);
-    child.on("error", (error: NodeJS.ErrnoException) => {
-      clearTimeout(deadline);
-      const reason = error.code === "ENOENT" ? "not installed" : error.message;
-      resolve({ status: undefined, stdout: "", stderr: `${program}: ${reason}` });
-    });
     child.on("close", (code) => {
       clearTimeout(deadline);
       resolve({

@@ -1,0 +1,44 @@
+/** Programs on a machine that has no file descriptors to spare. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { test } from "node:test";
+import { chooseIptables } from "../../src/cni/iptables.ts";
+import { NOT_STARTED, type RunProgram, runProgram } from "../../src/cni/run-program.ts";
+
+test("what a program says, and that there is none", async () => {
+  const said = await runProgram("sh", ["-c", "cat; echo no >&2; exit 3"], "in");
+  assert.deepEqual(said, { status: 3, stdout: "in", stderr: "no\n" });
+  const { status, stderr } = await runProgram("no-such-program", []);
+  assert.deepEqual([status, stderr], [undefined, "no-such-program: not installed"]);
+});
+
+test("without a file descriptor to spare it says so, and works again with some", () => {
+  const script = `
+    import { closeSync, openSync } from "node:fs";
+    import { runProgram } from "${new URL("../../src/cni/run-program.ts", import.meta.url)}";
+    await runProgram("true", []);
+    const all = [];
+    try { for (;;) all.push(openSync("/dev/null", "r")); } catch {}
+    for (const count of [0, 1, 2, 20]) {
+      for (const fd of all.splice(0, count)) closeSync(fd);
+      const { status, stderr } = await runProgram("true", []);
+      console.log(status, stderr);
+    }`;
+  const node = [process.execPath, "--input-type=module-typescript", "-e", script];
+  const run = ["-c", 'ulimit -n 64 && exec "$@"', "sh", ...node];
+  const { stdout, stderr } = spawnSync("sh", run, { encoding: "utf8" });
+  const short = `${NOT_STARTED} true: spawn true EMFILE\n`;
+  assert.equal(stdout, `${short}${short}${short}0 \n`, stderr);
+});
+
+test("a back end of which nothing can be heard at the moment does not give way to the other", async () => {
+  const run: RunProgram = async (program) =>
+    program.includes("-nft")
+      ? { status: NOT_STARTED, stdout: "", stderr: `${program}: spawn ${program} EMFILE` }
+      : { status: 0, stdout: "iptables v1.8.9 (legacy)", stderr: "" };
+  await assert.rejects(chooseIptables({ run, nftGeneration: async () => undefined }), {
+    name: "PacketFilterError",
+    code: "failed",
+    message: "iptables-nft: spawn iptables-nft EMFILE",
+  });
+});
