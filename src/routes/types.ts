@@ -85,7 +85,9 @@ export function hasOurKey(route: KernelRoute, family: IpFamily): boolean {
 export function sameHops(a: readonly Hop[], b: readonly Hop[]): boolean {
   if (a === b) return true;
   if (a.length !== b.length) return false;
-  return a.every((hop) => b.some((other) => sameHop(hop, other)));
+  // Both ways: the kernel takes one that is named twice.
+  const holds = (all: readonly Hop[], hop: Hop) => all.some((other) => sameHop(hop, other));
+  return a.every((hop) => holds(b, hop)) && (a.length === 1 || b.every((hop) => holds(a, hop)));
 }
 
 function sameHop(a: Hop, b: Hop): boolean {

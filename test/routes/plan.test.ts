@@ -65,6 +65,12 @@ const cases: readonly Case[] = [
     operations: [],
   },
   {
+    name: "one next hop twice is not two",
+    wanted: wanted(A, B),
+    actual: [route(P4, { via: [A, A] })],
+    operations: [`replace ${P4} ${A},${B}`],
+  },
+  {
     name: "another interface is another route",
     wanted: wanted(A),
     actual: [route(P4, { via: A, link: 7 })],
