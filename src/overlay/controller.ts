@@ -35,7 +35,7 @@ import {
 } from "./limits.ts";
 import { isOurDevice, overheadBytes } from "./names.ts";
 import { isWhole, type OverlayPlan, planOverlay } from "./plan.ts";
-import { type OverlayEvent, type OverlayKernel, OverlayKernelError } from "./ports.ts";
+import { GONE, type OverlayEvent, type OverlayKernel, OverlayKernelError } from "./ports.ts";
 import { refusedProblem, unavailableProblem } from "./problems.ts";
 import {
   FAMILIES,
@@ -383,8 +383,6 @@ export class OverlayController {
 
 /** Names that a tunnel of ours may have. */
 const TUNNEL_LIKE = /^(?:podrouter-vx|tun6?-)/;
-/** What was to be removed is not there. */
-const GONE: ReadonlySet<string> = new Set(["ENODEV", "ESRCH", "ENOENT"]);
 
 function isAboutDevice({ kind }: OverlayOperation): boolean {
   return kind !== "put" && kind !== "drop";

@@ -46,6 +46,9 @@ export type OverlayOutcome =
   /** By the name of the kernel's error (`EEXIST`), and in its words. */
   | { readonly ok: false; readonly code: string; readonly message: string };
 
+/** By the name of the kernel's error: what was to be removed is not there. */
+export const GONE: ReadonlySet<string> = new Set(["ENODEV", "ESRCH", "ENOENT"]);
+
 /** Every call may reject with {@link OverlayKernelError}. */
 export interface OverlayKernel {
   /** Begins to listen. From here on every change is in a later `read` or comes as an event. */

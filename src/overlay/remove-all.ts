@@ -1,7 +1,7 @@
 /** Cleanup: finds and removes every tunnel, rule and route of table 77 that is ours. */
 import { describeItem } from "./describe.ts";
 import { isOurDevice } from "./names.ts";
-import type { OverlayKernel } from "./ports.ts";
+import { GONE, type OverlayKernel } from "./ports.ts";
 import { type HostDump, type Item, linkOf, type OverlayOperation } from "./types.ts";
 
 export interface OwnOverlay {
@@ -38,7 +38,7 @@ export async function removeOwnOverlay(
 ): Promise<readonly string[]> {
   const outcomes = await kernel.apply(operations);
   return outcomes.flatMap((outcome, index) => {
-    if (outcome.ok || outcome.code === "ENODEV" || outcome.code === "ESRCH") return [];
+    if (outcome.ok || GONE.has(outcome.code)) return [];
     const operation = operations[index];
     const what = operation?.kind === "delete-device" ? operation.link.name : operation?.kind;
     return [`${what}: ${outcome.message}`];

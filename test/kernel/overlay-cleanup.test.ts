@@ -1,0 +1,27 @@
+/** Cleanup of tunnels on the running kernel, where others are at work too. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Namespace } from "../../packages/netlink-ts/test/support/namespace.ts";
+import { NetlinkOverlay } from "../../src/overlay/netlink-overlay.ts";
+import { findOwnOverlay, removeOwnOverlay } from "../../src/overlay/remove-all.ts";
+
+test("what went by itself after it was found is not said to be left", async (t) => {
+  const namespace = Namespace.make(t);
+  if (namespace === undefined) return;
+  namespace.veth("enp1s0", "192.168.50.50/24");
+  const kernel = new NetlinkOverlay({ around: (make) => namespace.enter(make) });
+  t.after(() => kernel.close());
+  const rule = "from 10.233.64.0/24 lookup 77 priority 32000 protocol 17";
+  const route = "10.9.9.9/32 via 192.168.50.51 dev enp1s0 table 77 proto 17";
+  const vxlan = "type vxlan id 77 local 192.168.50.50 dstport 4789";
+  const device = `podrouter-vx4 address 0e:58:c0:a8:32:32 ${vxlan}`;
+  for (const verb of [`rule add ${rule}`, `route add ${route}`, `link add ${device}`]) {
+    namespace.ip(verb);
+  }
+  const found = await findOwnOverlay(kernel);
+  assert.equal(found.operations.length, 3);
+  for (const verb of [`rule del ${rule}`, `route del ${route}`, "link del podrouter-vx4"]) {
+    namespace.ip(verb);
+  }
+  assert.deepEqual(await removeOwnOverlay(kernel, found), []);
+});
