@@ -113,7 +113,8 @@ export interface RouteKernel {
   }>;
   /**
    * Visits every route of the main table, both families, in slices: those of one prefix one after
-   * another, in the kernel's order. What others change meanwhile can make it visit some twice.
+   * another, in the kernel's order. What others change meanwhile can make it visit some twice, or
+   * leave some out.
    */
   dumpRoutes(visit: (route: KernelRoute) => void): Promise<void>;
   /**

@@ -12,6 +12,9 @@ export interface RemovalReport {
   readonly failures: readonly { readonly prefix: Prefix; readonly message: string }[];
 }
 
+/** A dump can miss a route while others delete some: so often is looked again for what is left. */
+const LOOKS_MAX = 4;
+
 /**
  * Deletes all routes of protocol 17 in the main table, both families. No controller may run.
  * Rejects with KernelUnavailableError when the kernel cannot be talked to.
@@ -19,11 +22,25 @@ export interface RemovalReport {
 export async function removeAllRoutes(
   kernel: Pick<RouteKernel, "dumpRoutes" | "apply">,
 ): Promise<RemovalReport> {
+  let report: RemovalReport = { removed: 0, failures: [] };
+  for (let look = 0; look < LOOKS_MAX; look++) {
+    const routes: KernelRoute[] = [];
+    await kernel.dumpRoutes((route) => {
+      if (isOurs(route)) routes.push(route);
+    });
+    // None, or those that were refused.
+    if (routes.length === report.failures.length) break;
+    const { removed, failures } = await remove(kernel, routes);
+    report = { removed: report.removed + removed, failures };
+  }
+  return report;
+}
+
+async function remove(
+  kernel: Pick<RouteKernel, "apply">,
+  routes: readonly KernelRoute[],
+): Promise<RemovalReport> {
   const single = new PrefixBatch(1);
-  const routes: KernelRoute[] = [];
-  await kernel.dumpRoutes((route) => {
-    if (isOurs(route)) routes.push(route);
-  });
   let removed = 0;
   const failures: { readonly prefix: Prefix; readonly message: string }[] = [];
   for (let at = 0; at < routes.length; at += BATCH_OPERATIONS_MAX) {

@@ -164,6 +164,16 @@ test("cleanup removes every route of ours and nothing else", async () => {
   assert.equal(h.kernel.foreign().length, 1);
 });
 
+test("cleanup finds a route that its dump did not show", async () => {
+  const h = withLeftovers();
+  h.kernel.duringDump = () => {
+    h.kernel.duringDump = () => undefined;
+    h.kernel.routes.unshift(route("fd00:65::/64", { via: "2001:db8::51" }));
+  };
+  assert.deepEqual(await removeAllRoutes(h.kernel), { removed: 4, failures: [] });
+  assert.deepEqual(h.kernel.ours(), []);
+});
+
 test("cleanup says what it could not remove", async () => {
   const h = withLeftovers();
   h.kernel.refuse = ({ prefix: to }) =>
