@@ -36,9 +36,10 @@ import { holdDials } from "./speaker/held-dials.ts";
 import { PEERS_MAX, RESET_DELAY_MS, WAITING_CHECK_MS } from "./speaker/limits.ts";
 import { Listeners, type ListenStatus } from "./speaker/listeners.ts";
 import { globalsOf } from "./speaker/local-side.ts";
-import { Peer, type PeerHost } from "./speaker/peer.ts";
+import { Peer } from "./speaker/peer.ts";
 import { byAddress, passwordsOf, peerChange } from "./speaker/peer-change.ts";
 import { PeerChanges, type PeerListener } from "./speaker/peer-changes.ts";
+import type { PeerHost } from "./speaker/peer-host.ts";
 import { PeerMemory } from "./speaker/peer-memory.ts";
 import { peerStatus, peerStatuses, peerTroubles } from "./speaker/peer-status.ts";
 import { BestChanges, RibWork, taskOf } from "./speaker/rib-tasks.ts";
@@ -106,6 +107,7 @@ export class Speaker {
       onOutputReady: (id) => this.#byRibId.get(id)?.outputReady(),
       onBestDirty: () => this.#best.dirty(this.#work),
       onWork: () => this.#work.schedule(ribWork),
+      onPeerGone: (id) => this.#byRibId.get(id)?.bind(undefined),
     });
     const { underlay = NO_UNDERLAY } = services;
     this.#rib.setNextHopMetric((nextHop) => underlay.nextHopMetric(nextHop));

@@ -47,6 +47,8 @@ export interface RibOptions extends RibGlobals {
   readonly onBestDirty?: () => void;
   /** There is work for `work`; called once until it has done it all. */
   readonly onWork: () => void;
+  /** A peer is down and its last path gone: from now on its number may serve another. */
+  readonly onPeerGone?: (peer: PeerId) => void;
 }
 
 export const FAMILIES: readonly RouteFamily[] = [4, 6];
@@ -237,6 +239,7 @@ export class RibState implements ViewInputs {
       if (FAMILIES.some((family) => this.ribs[family].adjRibIn(peer.id).received > 0)) continue;
       for (const family of FAMILIES) this.ribs[family].forget(peer.id);
       this.registry.forget(peer);
+      this.options.onPeerGone?.(id);
     }
   }
 }

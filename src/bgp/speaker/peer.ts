@@ -20,43 +20,20 @@ import type {
 } from "../message/types.ts";
 import { UpdateDecoder } from "../message/update-decoder.ts";
 import type { PeerId } from "../rib/peer-table.ts";
-import type { PrefixLimitState, Rib } from "../rib/rib.ts";
-import type { SessionServices } from "../session/peer-session.ts";
+import type { PrefixLimitState } from "../rib/rib.ts";
 import { type EndOrder, PeerSession, type SessionHooks } from "../session/peer-session.ts";
 import type { Task } from "../session/work-queue.ts";
-import type { PeerConfig, SpeakerConfig } from "../types.ts";
+import type { PeerConfig } from "../types.ts";
 import { administrativeShutdown, linkLost, maximumPrefixes } from "./end-orders.ts";
 import { OUTPUT_BATCH_BYTES, RESET_DELAY_MS } from "./limits.ts";
 import { localIdentity, ribPeer } from "./local-side.ts";
 import { logMalformedUpdate } from "./malformed-log.ts";
 import { nextHopsOf } from "./next-hops.ts";
 import { differs, policiesOf } from "./peer-change.ts";
+import type { PeerHost } from "./peer-host.ts";
 import { PeerLink } from "./peer-link.ts";
-import type { PeerMemory } from "./peer-memory.ts";
 import { RefreshRounds } from "./refresh-rounds.ts";
 import { StaleRoutes } from "./stale-routes.ts";
-import type { Underlay } from "./underlay.ts";
-
-/** What the peers of a speaker share. */
-export interface PeerHost {
-  readonly services: SessionServices;
-  readonly rib: Rib;
-  readonly memory: PeerMemory;
-  readonly underlay: Underlay;
-  config(): SpeakerConfig;
-  /** Sessions may begin. */
-  running(): boolean;
-  /** We restarted `ms` ago at most: our OPENs may say so. */
-  restartedWithin(ms: number): boolean;
-  /** Routes are held back for now, RFC 4724 §4.1. */
-  deferring(): boolean;
-  /** The peer has this number in the RIB from now on; undefined = none any more. */
-  bind(peer: Peer, before: PeerId | undefined, id: PeerId | undefined): void;
-  /** The state of the peer's session is another. */
-  changed(peer: Peer): void;
-  /** It came up, went down, or sent an End-of-RIB: others may have waited for it. */
-  progressed(): void;
-}
 
 export class Peer implements SessionHooks, Task {
   readonly session: PeerSession;
@@ -92,7 +69,7 @@ export class Peer implements SessionHooks, Task {
     this.#stale = new StaleRoutes(host.services.clock, {
       markLongLived: (family) => this.#withId((id) => host.rib.markLongLived(id, family)),
       sweep: (family) => this.#withId((id) => host.rib.sweepStale(id, family)),
-      emptied: () => this.#bind(undefined),
+      emptied: () => this.bind(undefined),
     });
     this.#refreshRounds = new RefreshRounds(host.services.clock, (family) =>
       this.#withId((id) => host.rib.endRefresh(id, family)),
@@ -169,7 +146,7 @@ export class Peer implements SessionHooks, Task {
       this.#withId((id) => this.#host.rib.sweepStale(id, family));
     }
     this.#stale.cancel();
-    this.#bind(undefined);
+    this.bind(undefined);
   }
 
   /** Takes equal settings in another object, so that they are told to be the same at a glance. */
@@ -269,7 +246,7 @@ export class Peer implements SessionHooks, Task {
     if (!session.internal && this.#config.multihopTtl === 1) this.#link.up(own);
     const nextHops = nextHopsOf(this.#config, own, session.families, services.transport);
     const id = rib.peerUp(ribPeer(this.#config, this.local, session, nextHops));
-    this.#bind(id);
+    this.bind(id);
     this.#stale.peerReturned(familiesStillForwarded(session));
     if (this.#host.deferring()) rib.holdOutput(id, true);
     if (rib.hasOutput(id)) this.outputReady();
@@ -329,7 +306,7 @@ export class Peer implements SessionHooks, Task {
     this.#refreshRounds.cancel();
     this.#withId((id) => rib.peerDown(id, { retainStale: retained.map(({ family }) => family) }));
     this.#stale.peerLeft(retained);
-    if (retained.length === 0) this.#bind(undefined);
+    if (retained.length === 0) this.bind(undefined);
     this.#host.progressed();
   }
 
@@ -388,7 +365,8 @@ export class Peer implements SessionHooks, Task {
     this.#holdTimer = undefined;
   }
 
-  #bind(id: PeerId | undefined): void {
+  /** Takes its number in the RIB; undefined = that forgot it, and the number may serve another. */
+  bind(id: PeerId | undefined): void {
     if (id === this.#id) return;
     this.#host.bind(this, this.#id, id);
     this.#id = id;

@@ -300,3 +300,46 @@ test("stale routes that are never replaced go in the end, though the session is 
   world.advance(15_000);
   assert.deepEqual(a.routes(), ["10.0.1.0/24 via 192.0.2.9"]);
 });
+
+test("peers without routes that come back in another order are told all that changes", () => {
+  const world = new World({ latencyMs: 5 });
+  const a = world.node("192.0.2.1").originate(PREFIX_A);
+  const others = [world.node("192.0.2.2"), world.node("192.0.2.3")];
+  a.peers(others);
+  for (const node of others) node.peers([a]);
+  for (const node of [a, ...others]) node.speaker.start();
+  world.until(() => others.every((node) => node.routes().length === 1), "routes");
+  world.advance(5_000);
+  for (const node of others) {
+    node.speaker.stop({ notify: false });
+    world.advance(100);
+  }
+  for (const node of others) {
+    again(node, a, true, []);
+    world.until(() => a.isUp(node), "session");
+  }
+  world.advance(5_000);
+  a.originate(PREFIX_A, PREFIX_B);
+  world.advance(1_000);
+  for (const node of others) assert.equal(node.routes().length, 2, node.address);
+});
+
+test("the restart time of a peer without routes ends no routes of another", () => {
+  const world = new World({ latencyMs: 5 });
+  const a = world.node("192.0.2.1");
+  const [empty, full] = [world.node("192.0.2.2"), world.node("192.0.2.3").originate(PREFIX_B)];
+  a.peers([empty, full]);
+  for (const node of [empty, full]) node.peers([a]);
+  a.speaker.start();
+  empty.speaker.start();
+  world.until(() => a.isUp(empty), "session");
+  world.advance(5_000);
+  empty.speaker.stop({ notify: false });
+  world.advance(1_000);
+  full.speaker.start();
+  world.until(() => a.routes().length === 1, "route");
+  world.advance(60_000);
+  full.speaker.stop({ notify: false });
+  world.advance(40_000);
+  assert.deepEqual(a.routes(), [`${PREFIX_B} via 192.0.2.3 stale`]);
+});
