@@ -193,8 +193,9 @@ export class Speaker {
     this.#rib.setGlobals(globalsOf(config));
     this.#listen();
     if (config.as === before.as && config.routerId === before.routerId) return;
+    // Also before the start: each peer knows by itself who we are to it.
     for (const peer of this.#peers.values()) {
-      if (this.#running) peer.reset(configurationChanged, RESET_DELAY_MS + this.#startDelay(peer));
+      peer.reset(configurationChanged, RESET_DELAY_MS + this.#startDelay(peer));
     }
   }
 

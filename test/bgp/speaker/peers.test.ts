@@ -295,6 +295,19 @@ test("a new AS or identifier resets all sessions, and the next OPEN has it", () 
   assert.equal(b.status(a).remoteAs, 65001);
 });
 
+test("a new AS before the start is the one that the peers are told", () => {
+  const world = new World();
+  const [a, b] = [world.node("192.0.2.1"), world.node("192.0.2.2")];
+  a.peers([b], { remoteAs: undefined });
+  b.peers([a], { remoteAs: 65001 });
+  a.speaker.setConfig({ ...a.speaker.config, as: 65001 });
+  assert.equal(a.status(b).localAs, 65001);
+  a.speaker.start();
+  b.speaker.start();
+  world.until(() => a.isUp(b) && b.isUp(a), "session", 3_000);
+  assert.equal(b.status(a).remoteAs, 65001);
+});
+
 test("other settings change nothing of a session", () => {
   const { world, a, b } = pair();
   a.speaker.setConfig({ ...a.speaker.config, hostName: "new", maximumPaths: 4 });
