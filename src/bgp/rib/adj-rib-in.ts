@@ -36,6 +36,8 @@ export class AdjRibIn {
   accepted = 0;
   stale = 0;
   staleReason: StaleReason = "none";
+  /** Epochs of route refreshes that have not ended: who has not confirmed a path yet may still. */
+  openRefreshes = 0;
   endOfRibReceived = false;
   /** Whether prefixes were refused because of the peer's limit, or because a table was full. */
   refused = false;
@@ -58,6 +60,7 @@ export class AdjRibIn {
     this.epoch = (this.epoch + 1) & 255;
     this.stale = this.received;
     this.staleReason = reason;
+    this.openRefreshes = reason === "refresh" ? this.openRefreshes + 1 : 0;
     // A sweep under way goes on to take what it was to take.
     this.sweepDistance = Math.min(NEVER, this.sweepDistance + 1);
     this.sweepLongLivedDistance = Math.min(NEVER, this.sweepLongLivedDistance + 1);

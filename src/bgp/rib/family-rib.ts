@@ -134,6 +134,7 @@ export class FamilyRib {
 
   /** Withdraws the stale paths of a peer, in slices. */
   sweepStale(into: AdjRibIn): void {
+    into.openRefreshes = 0;
     this.sweep(into, 0, 0);
   }
 

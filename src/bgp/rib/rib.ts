@@ -100,8 +100,8 @@ export class Rib {
     this.state.leave(peer);
     for (const family of FAMILIES) {
       const into = this.ribs[family].adjRibIn(id);
-      // What a route refresh under way had not confirmed yet is no staler than the rest.
-      const kept = into.staleReason === "refresh" ? 2 : 1;
+      // What route refreshes under way had not confirmed yet is no staler than the rest.
+      const kept = 1 + into.openRefreshes;
       into.age("restart");
       if (options.retainStale.includes(family)) this.ribs[family].sweepOlder(into, kept);
       else this.ribs[family].sweepStale(into);

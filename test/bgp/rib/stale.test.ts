@@ -235,3 +235,21 @@ test("a restart during a refresh: what was not confirmed yet stays as well", () 
   lab.settle();
   assert.equal(lab.rib.sizes().paths, 0);
 });
+
+test("a restart during a refresh that began anew: what neither round confirmed stays as well", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2").up();
+  a.announce(["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"]);
+  lab.rib.endOfRib(a.id, 4);
+  lab.rib.beginRefresh(a.id, 4);
+  a.announce(["10.1.0.0/16"]);
+  lab.rib.beginRefresh(a.id, 4);
+  a.announce(["10.2.0.0/16"]);
+  a.down([4]);
+  assert.equal(lab.rib.sizes().paths, 3);
+  // Another loss before the End-of-RIB: what was stale by then goes, refreshed or not.
+  a.up();
+  a.announce(["10.3.0.0/16"]);
+  a.down([4]);
+  assert.equal(lab.rib.sizes().paths, 1);
+});
