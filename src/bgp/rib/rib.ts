@@ -168,11 +168,11 @@ export class Rib {
   }
 
   /**
-   * Changes policies of a peer that is up: its paths are imported and exported anew. "exceeded":
-   * it has sent more already than a limit that is lower now.
+   * Changes policies of a peer that is up, or away and its paths kept: these are imported and
+   * exported anew. "exceeded": it has sent more already than a limit that is lower now.
    */
   setPeerPolicies(id: PeerId, changes: Partial<RibPeerPolicies>): PrefixLimitState {
-    const peer = this.state.registry.upPeer(id);
+    const peer = this.state.peers.get(id);
     const before = peer.config;
     const config = { ...before, ...changes };
     peer.config = config;

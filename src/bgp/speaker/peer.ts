@@ -141,12 +141,7 @@ export class Peer implements SessionHooks, Task {
     this.#removed = removed;
     this.#release();
     this.session.stop(order);
-    if (!removed) return;
-    for (const family of this.#stale.families) {
-      this.#withId((id) => this.#host.rib.sweepStale(id, family));
-    }
-    this.#stale.cancel();
-    this.bind(undefined);
+    if (removed) this.#forgetStale();
   }
 
   /** Takes equal settings in another object, so that they are told to be the same at a glance. */
@@ -165,6 +160,8 @@ export class Peer implements SessionHooks, Task {
       if (before.shutdown === undefined) {
         this.#release();
         this.session.stop(administrativeShutdown(config.shutdown.message));
+        // As an end by this order: it is final also for a peer that is away.
+        this.#forgetStale();
       }
       return;
     }
@@ -173,8 +170,10 @@ export class Peer implements SessionHooks, Task {
       this.#release();
       this.start(0);
     }
-    if (!this.isUp) return;
-    this.#withId((id) => this.#obey(id, this.#host.rib.setPeerPolicies(id, policiesOf(config))));
+    this.#withId((id) => {
+      const limit = this.#host.rib.setPeerPolicies(id, policiesOf(config));
+      if (this.isUp) this.#obey(id, limit);
+    });
   }
 
   /** Ends the session and begins anew with what is configured now. */
@@ -316,6 +315,15 @@ export class Peer implements SessionHooks, Task {
 
   changed(): void {
     this.#host.changed(this);
+  }
+
+  /** Routes that are kept for a peer that is away go at once. */
+  #forgetStale(): void {
+    for (const family of this.#stale.families) {
+      this.#withId((id) => this.#host.rib.sweepStale(id, family));
+    }
+    this.#stale.cancel();
+    this.bind(undefined);
   }
 
   #endOfRib(id: PeerId, family: RouteFamily): void {

@@ -83,6 +83,29 @@ test("the count of UPDATEs never falls when peers go and come", () => {
   assert.equal(a.speaker.updates.counts().sent, 2 * before.sent);
 });
 
+test("a peer that is shut down while its stale routes are kept: they go too", () => {
+  const { world, a, b } = pair();
+  b.speaker.stop({ notify: false });
+  world.advance(1_000);
+  assert.equal(a.routes().length, 1);
+  a.peers([b], { shutdown: { message: "" } });
+  world.advance(1);
+  assert.deepEqual(a.routes(), []);
+  assert.deepEqual(a.status(b).families, []);
+});
+
+test("policies of a peer that is away count for the routes that are kept of it", () => {
+  const { world, a, b } = pair();
+  b.speaker.stop({ notify: false });
+  world.advance(1_000);
+  a.peers([b], { importPolicy: rejectAll });
+  world.advance(1);
+  assert.deepEqual(a.routes(), []);
+  a.peers([b]);
+  world.advance(1);
+  assert.deepEqual(a.routes(), ["10.0.2.0/24 via 192.0.2.2 stale"]);
+});
+
 test("the same peers again change nothing, also as new objects", () => {
   const { world, a, b } = pair();
   const [sentBefore] = a.speaker.peers().map((peer) => peer.sent.total);
