@@ -55,6 +55,19 @@ export class AdjRibIn {
     this.family = family;
   }
 
+  /**
+   * What counts against the peer's limit: not what is left of an earlier session, for the peer may
+   * have other prefixes, or other path identifiers, since it restarted.
+   */
+  get counted(): number {
+    return this.staleReason === "restart" ? this.received - this.stale : this.received;
+  }
+
+  /** Whether a path of this epoch is left of an earlier session. */
+  isLeft(epoch: number): boolean {
+    return this.staleReason === "restart" && epoch !== this.epoch;
+  }
+
   /** Makes every path that is there stale. */
   age(reason: StaleReason): void {
     this.epoch = (this.epoch + 1) & 255;

@@ -209,11 +209,12 @@ export class FamilyRib {
     limit: number,
   ): void {
     const pathId = batch.pathId[index]!;
-    const full = into.received >= limit;
+    const full = into.counted >= limit;
     const row = full ? this.table.find(batch, index) : this.table.insert(batch, index);
     const path = row === NO_ROW ? NO_PATH : this.paths.find(row, into.peer, pathId);
-    if (path !== NO_PATH) this.replace(path, into, received, now);
-    else if (full || row === NO_ROW) into.refused = true;
+    const isMore = full && (path === NO_PATH || into.isLeft(this.paths.epoch(path)));
+    if (isMore || row === NO_ROW) into.refused = true;
+    else if (path !== NO_PATH) this.replace(path, into, received, now);
     else this.insertPath(row, into, pathId, received, now);
   }
 

@@ -182,7 +182,7 @@ export class Rib {
     this.state.reseat(peer);
     this.state.flush();
     const limit = config.maximumPrefixes?.limit ?? Number.POSITIVE_INFINITY;
-    const isOver = FAMILIES.some((family) => this.ribs[family].adjRibIn(id).received > limit);
+    const isOver = FAMILIES.some((family) => this.ribs[family].adjRibIn(id).counted > limit);
     return isOver ? "exceeded" : this.limitState(peer);
   }
 
@@ -365,7 +365,7 @@ export class Rib {
       if (into.refused) return "exceeded";
       const limits = peer.config.maximumPrefixes;
       const warn =
-        limits !== undefined && into.received * 100 > limits.limit * limits.warningPercent;
+        limits !== undefined && into.counted * 100 > limits.limit * limits.warningPercent;
       if (warn && !into.warned) state = "warning";
       into.warned = warn;
     }

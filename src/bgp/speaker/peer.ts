@@ -353,7 +353,8 @@ export class Peer implements SessionHooks, Task {
   #holdDown(id: PeerId): void {
     const limits = this.#config.maximumPrefixes;
     if (limits === undefined || this.held) return;
-    const over = this.#host.rib.counters(id).find(({ received }) => received >= limits.limit);
+    const counters = this.#host.rib.counters(id);
+    const over = counters.find(({ received, stale }) => received - stale >= limits.limit);
     this.held = true;
     this.session.record.errors.add("more prefixes than the limit");
     this.session.stop(maximumPrefixes(over?.family ?? 4, limits.limit));

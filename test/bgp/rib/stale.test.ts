@@ -253,3 +253,31 @@ test("a restart during a refresh that began anew: what neither round confirmed s
   a.down([4]);
   assert.equal(lab.rib.sizes().paths, 1);
 });
+
+test("what is left of an earlier session does not count against the prefix limit", () => {
+  const lab = new RibLab();
+  const maximumPrefixes = { limit: 3, warningPercent: 75 };
+  const a = lab.peer("10.0.0.2", { maximumPrefixes }).up();
+  assert.equal(a.announce(["10.1.0.0/16", "10.2.0.0/16"]), "ok");
+  a.down([4]);
+  a.up();
+  // Half of the old ones, and others: never more than two at once.
+  assert.equal(a.announce(["10.3.0.0/16", "10.2.0.0/16"]), "ok");
+  assert.equal(lab.rib.sizes().paths, 3);
+  lab.rib.endOfRib(a.id, 4);
+  assert.equal(a.announce(["10.4.0.0/16"]), "warning");
+  assert.equal(a.announce(["10.5.0.0/16"]), "exceeded");
+});
+
+test("routes that are confirmed count against a prefix limit that is lower than before", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2").up();
+  a.announce(["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"]);
+  a.down([4]);
+  a.config = { ...a.config, maximumPrefixes: { limit: 2, warningPercent: 100 } };
+  a.up();
+  assert.equal(a.announce(["10.1.0.0/16", "10.2.0.0/16"]), "ok");
+  // Of what is confirmed, each may change.
+  assert.equal(a.announce(["10.1.0.0/16"], route({ localPref: 5 })), "ok");
+  assert.equal(a.announce(["10.3.0.0/16"]), "exceeded");
+});
