@@ -37,8 +37,8 @@ interface NaivePath {
 interface NaivePeer {
   config: RibPeer;
   up: boolean;
-  /** Families whose last aging was a route refresh. */
-  readonly refreshed: Set<RouteFamily>;
+  /** Route refreshes that have begun and not ended. */
+  readonly refreshes: Map<RouteFamily, number>;
   readonly paths: Map<string, NaivePath>;
 }
 
@@ -63,7 +63,7 @@ export class NaiveRib {
   peerUp(config: RibPeer): void {
     const known = this.peers.get(config.address);
     if (known === undefined) {
-      this.peers.set(config.address, { config, up: true, refreshed: new Set(), paths: new Map() });
+      this.peers.set(config.address, { config, up: true, refreshes: new Map(), paths: new Map() });
       return;
     }
     const { config: before } = known;
@@ -86,11 +86,11 @@ export class NaiveRib {
     for (const [key, path] of peer.paths) {
       const family = prefixFamily(path.prefix);
       path.age++;
-      // What a refresh had not confirmed yet is no staler than the rest.
-      const young = path.age <= (peer.refreshed.has(family) ? 2 : 1);
+      // What refreshes had not confirmed yet is no staler than the rest.
+      const young = path.age <= 1 + (peer.refreshes.get(family) ?? 0);
       if (!retain.includes(family) || !(young || path.longLived)) peer.paths.delete(key);
     }
-    peer.refreshed.clear();
+    peer.refreshes.clear();
     if (peer.paths.size === 0) this.peers.delete(address);
   }
 
@@ -109,13 +109,14 @@ export class NaiveRib {
 
   beginRefresh(address: IpAddress, family: RouteFamily): void {
     const peer = this.peers.get(address)!;
-    peer.refreshed.add(family);
+    peer.refreshes.set(family, 1 + (peer.refreshes.get(family) ?? 0));
     for (const path of peer.paths.values()) if (prefixFamily(path.prefix) === family) path.age++;
   }
 
   sweep(address: IpAddress, family: RouteFamily): void {
     const peer = this.peers.get(address);
     if (peer === undefined) return;
+    peer.refreshes.delete(family);
     for (const [key, path] of peer.paths) {
       if (path.age > 0 && prefixFamily(path.prefix) === family) peer.paths.delete(key);
     }

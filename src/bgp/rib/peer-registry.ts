@@ -21,10 +21,13 @@ export interface OwnIdentity {
 export class PeerRegistry {
   readonly table = new PeerTable<PeerState>();
   private readonly policies: PolicyCache;
+  private readonly renamed: (id: PeerId) => void;
   private readonly byAddress = new Map<IpAddress, PeerState>();
 
-  constructor(policies: PolicyCache) {
+  /** `renamed`: what is reflected of the number's paths reads otherwise now. */
+  constructor(policies: PolicyCache, renamed: (id: PeerId) => void) {
     this.policies = policies;
+    this.renamed = renamed;
   }
 
   find(address: IpAddress): PeerState | undefined {
@@ -55,20 +58,23 @@ export class PeerRegistry {
       firstSeat: 0,
     }));
     this.byAddress.set(config.address, peer);
-    this.table.describe(peer.id, kindOf(config), config.remoteRouterId);
+    this.identify(peer);
     return peer;
   }
 
   /** Brings what is derived from the peer's configuration and our identity up to date. */
   describe(peer: PeerState, own: OwnIdentity): void {
-    const { config } = peer;
-    this.table.describe(peer.id, kindOf(config), config.remoteRouterId);
-    peer.imports = this.importsOf(config, own);
+    this.identify(peer);
+    peer.imports = this.importsOf(peer.config, own);
   }
 
   forget(peer: PeerState): void {
     this.byAddress.delete(peer.address);
     this.table.remove(peer.id);
+  }
+
+  private identify({ id, config }: PeerState): void {
+    if (this.table.describe(id, kindOf(config), config.remoteRouterId)) this.renamed(id);
   }
 
   private importsOf(config: RibPeer, own: OwnIdentity): PeerState["imports"] {

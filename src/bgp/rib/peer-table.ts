@@ -58,9 +58,13 @@ export class PeerTable<T extends { readonly address: IpAddress }> {
     return this.values.filter((value) => value !== undefined);
   }
 
-  describe(id: PeerId, kind: PeerKind, routerId: number): void {
+  /** False: what is reflected of the peer's paths reads as before, RFC 4456 §8. */
+  describe(id: PeerId, kind: PeerKind, routerId: number): boolean {
+    const wasInternal = this.kinds[id]! >= PeerKind.client;
+    const other = routerId !== this.routerIds[id] || wasInternal !== kind >= PeerKind.client;
     this.kinds[id] = kind;
     this.routerIds[id] = routerId;
+    return other;
   }
 
   kind(id: PeerId): PeerKind {

@@ -87,7 +87,7 @@ export class RibState implements ViewInputs {
     const seed = (options.hashSeed ?? 0) >>> 0;
     this.store = new AttributeStore(this.nextHops, seed);
     const policies = new PolicyCache();
-    this.registry = new PeerRegistry(policies);
+    this.registry = new PeerRegistry(policies, (id) => this.tellAgain(id));
     const { store, nextHops, peers } = this;
     const core: RibCore = {
       store,
@@ -168,6 +168,14 @@ export class RibState implements ViewInputs {
   addressOwn(family: RouteFamily): void {
     if (!this.groups.addressOwn(family)) return;
     for (const peer of this.peers.all()) this.reseat(peer);
+  }
+
+  /** The peer has another identifier, or its number another peer: its paths are told with that. */
+  private tellAgain(source: PeerId): void {
+    for (const family of FAMILIES) {
+      const concerned = this.ribs[family].groups.filter((group) => group.tellAgain(source));
+      this.woken.push(...concerned);
+    }
   }
 
   /** Ends a call: does small work at once, announces the rest, says who has what to fetch. */

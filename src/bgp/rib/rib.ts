@@ -70,8 +70,11 @@ export class Rib {
     const other =
       kindOf(peer.config) !== kindOf(config) || peer.config.remoteAs !== config.remoteAs;
     if (peer.config !== config) {
+      const renamed = peer.config.remoteRouterId !== config.remoteRouterId;
       peer.config = config;
       state.registry.describe(peer, state.globals);
+      // The identifier breaks ties, and stands in what is reflected.
+      if (renamed) state.walkPaths(peer, PathTask.reexport);
     }
     peer.up = true;
     peer.held = false;

@@ -154,6 +154,16 @@ export class UpdateGroup {
   }
 
   /**
+   * What is told of this peer's paths has another ORIGINATOR_ID from now on, though they may be
+   * the same: so rare that everything is told again. False: nothing is told of them.
+   */
+  tellAgain(source: PeerId): boolean {
+    if (this.fromAll || this.out.sizeFrom(source) === 0) return false;
+    for (const member of this.members.values()) this.restart(member);
+    return true;
+  }
+
+  /**
    * Appends to `out` what the shared stream has for the member, at least one segment and until
    * `bytesMax` is reached; gives the octets appended.
    */

@@ -108,7 +108,7 @@ const peerIndex = fc.nat(PEERS.length - 1);
 const family = pick<RouteFamily>([4, 6]);
 const keys = fc.uniqueArray(pick(KEYS), { minLength: 1, maxLength: 5 });
 
-const attributes: fc.Arbitrary<PathAttributes> = fc
+const drawn: fc.Arbitrary<PathAttributes> = fc
   .record({
     path: fc.array(pick([65001, 65002, 65005, LOCAL_AS]), { maxLength: 3 }),
     origin: pick([0, 1, 2] as const),
@@ -131,6 +131,9 @@ const attributes: fc.Arbitrary<PathAttributes> = fc
     return route({ ...rest, path: asns, nextHop: address(nextHop) });
   });
 
+/** Half of them alike, so that paths of different sessions and peers are often told apart by less. */
+const attributes = fc.oneof(drawn, pick([route({ nextHop: address(NEXT_HOPS[0]) })]));
+
 const originated: fc.Arbitrary<OriginatedRoute[]> = fc
   .uniqueArray(pick(PREFIXES), { maxLength: 3 })
   .chain((prefixes) =>
@@ -147,7 +150,8 @@ const originated: fc.Arbitrary<OriginatedRoute[]> = fc
   );
 
 export type Operation =
-  | { readonly kind: "up" | "endOfRib" | "beginRefresh" | "endRefresh"; readonly peer: number }
+  | { readonly kind: "up"; readonly peer: number; readonly routerId: number | undefined }
+  | { readonly kind: "endOfRib" | "beginRefresh" | "endRefresh"; readonly peer: number }
   | { readonly kind: "down"; readonly peer: number; readonly retain: readonly RouteFamily[] }
   | {
       readonly kind: "announce";
@@ -175,7 +179,15 @@ export type Operation =
 const COSTS = [undefined, 0, 1, 2, LAST_RESORT];
 
 export const operation: fc.Arbitrary<Operation> = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant("up" as const), peer: peerIndex }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant("up" as const),
+      peer: peerIndex,
+      // Another one than in the session before, now and then.
+      routerId: pick([undefined, undefined, undefined, 9, 77]),
+    }),
+  },
   {
     weight: 2,
     arbitrary: fc.record({

@@ -35,6 +35,8 @@ class Pair {
       const peer = this.peers[operation.peer]!;
       if (operation.kind === "up") {
         if (!peer.isUp) {
+          const { routerId: remoteRouterId = peer.config.remoteRouterId } = operation;
+          peer.config = { ...peer.config, remoteRouterId };
           peer.up();
           this.naive.peerUp(peer.config);
         }
@@ -117,13 +119,8 @@ class Pair {
         rib.endOfRib(peer.id, 4);
         this.naive.sweep(of, 4);
         return;
-      case "policies": {
-        const { importPolicy, exportPolicy, client } = operation;
-        const changes = { importPolicy, exportPolicy, routeReflectorClient: client };
-        peer.config = { ...peer.config, ...changes };
-        rib.setPeerPolicies(peer.id, changes);
-        this.naive.peers.get(of)!.config = peer.config;
-      }
+      case "policies":
+        this.changePolicies(operation, peer);
     }
   }
 
@@ -138,7 +135,15 @@ class Pair {
     } else if (operation.kind === "endOfRib") {
       this.lab.rib.sweepStale(peer.id, 4);
       this.naive.sweep(of, 4);
-    }
+    } else if (operation.kind === "policies") this.changePolicies(operation, peer);
+  }
+
+  private changePolicies(operation: Extract<Operation, { kind: "policies" }>, peer: LabPeer): void {
+    const { importPolicy, exportPolicy, client } = operation;
+    const changes = { importPolicy, exportPolicy, routeReflectorClient: client };
+    peer.config = { ...peer.config, ...changes };
+    this.lab.rib.setPeerPolicies(peer.id, changes);
+    this.naive.peers.get(peer.config.address)!.config = peer.config;
   }
 
   compare(): void {

@@ -281,3 +281,42 @@ test("routes that are confirmed count against a prefix limit that is lower than 
   assert.equal(a.announce(["10.1.0.0/16"], route({ localPref: 5 })), "ok");
   assert.equal(a.announce(["10.3.0.0/16"]), "exceeded");
 });
+
+test("a restart with another BGP Identifier: reflected routes are told with the new one", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2", { routeReflectorClient: true, remoteRouterId: 5 }).up();
+  const b = lab.peer("10.0.0.3").up();
+  const c = lab.peer("10.0.0.4", { routeReflectorClient: true, remoteRouterId: 6 }).up();
+  c.announce(["10.1.0.0/16"]);
+  a.announce(["10.1.0.0/16"]);
+  const told = () => {
+    b.receive();
+    return b.view.get("10.1.0.0/16")?.originatorId;
+  };
+  assert.equal(told(), 5);
+  a.down([4]);
+  a.config = { ...a.config, remoteRouterId: 4 };
+  a.up();
+  assert.equal(told(), 4);
+  a.down([4]);
+  // It breaks the tie.
+  a.config = { ...a.config, remoteRouterId: 7 };
+  a.up();
+  a.announce(["10.1.0.0/16"]);
+  lab.rib.endOfRib(a.id, 4);
+  assert.equal(told(), 6);
+});
+
+test("another peer with the number and the route of one that went is told by its own name", () => {
+  const lab = new RibLab();
+  const b = lab.peer("10.0.0.3").up();
+  const a = lab.peer("10.0.0.2", { routeReflectorClient: true, remoteRouterId: 5 }).up();
+  a.announce(["10.1.0.0/16"]);
+  b.receive();
+  a.down();
+  const c = lab.peer("10.0.0.4", { routeReflectorClient: true, remoteRouterId: 6 }).up();
+  assert.equal(c.id, a.id);
+  c.announce(["10.1.0.0/16"]);
+  b.receive();
+  assert.equal(b.view.get("10.1.0.0/16")?.originatorId, 6);
+});
