@@ -1,0 +1,201 @@
+/**
+ * Property: whatever has happened to some speakers (restarts, lost connections, peers that were
+ * changed, taken out and put back), once they are left in peace each has the routes of all others,
+ * none of them stale, and is told of every change that comes then.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import type { Policy } from "../../../src/bgp/rib/policy-types.ts";
+import type { PeerConfig } from "../../../src/bgp/types.ts";
+import { type TestNode, World } from "../../support/speakers.ts";
+
+const NODES = 4;
+const rejectAll: Policy = { name: "none", statements: [], defaultResult: "reject" };
+const restart = { restartSeconds: 20, notification: false, longLivedSeconds: undefined };
+
+/** What a peering may be while nobody is in peace. */
+const CHANGES: readonly Partial<PeerConfig>[] = [
+  {},
+  { gracefulRestart: undefined },
+  { gracefulRestart: { ...restart, notification: true, longLivedSeconds: 40 } },
+  { shutdown: { message: "" } },
+  { importPolicy: rejectAll },
+  { exportPolicy: rejectAll },
+  { enhancedRouteRefresh: true, families: [4, 6] },
+  { routeReflectorClient: true, addPath: "both" },
+  { maximumPrefixes: { limit: 2, warningPercent: 50, restartSeconds: 5 } },
+];
+
+const node = fc.nat(NODES - 1);
+const step = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ what: fc.constant("wait" as const), ms: fc.nat(3_000) }) },
+  fc.record({ what: fc.constant("wait" as const), ms: fc.nat(60_000) }),
+  {
+    weight: 2,
+    arbitrary: fc.record({ what: fc.constant("stop" as const), node, notify: fc.boolean() }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      what: fc.constant("start" as const),
+      node,
+      restarted: fc.boolean(),
+      reboot: fc.boolean(),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      what: fc.constant("peers" as const),
+      node,
+      change: fc.nat(CHANGES.length - 1),
+      without: fc.option(node),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      what: fc.constantFrom("cut", "heal", "hard", "soft"),
+      node,
+      other: node,
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ what: fc.constant("originate" as const), node, count: fc.nat(3) }),
+  },
+);
+type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+
+/** Each with each, or all with the first, which reflects. */
+type Shape = "mesh" | "star";
+
+class Mesh {
+  readonly shape: Shape;
+  readonly world: World;
+  readonly nodes: TestNode[];
+  /** What the kernel of each would hold, which goes on forwarding while its speaker is away. */
+  readonly kernels = new Map<TestNode, Map<string, string>>();
+
+  constructor(shape: Shape, seed: number) {
+    this.shape = shape;
+    this.world = new World({ seed, latencyMs: seed % 7 });
+    this.nodes = Array.from({ length: NODES }, (_, i) => this.world.node(`192.0.2.${i + 1}`));
+    for (const one of this.nodes) this.begin(one, 0);
+  }
+
+  begin(one: TestNode, count: number): void {
+    const kernel = new Map<string, string>();
+    this.kernels.set(one, kernel);
+    one.speaker.onBestChange((routes) => {
+      for (const { prefix, nextHops } of routes) {
+        if (nextHops.length === 0) kernel.delete(prefix);
+        else kernel.set(prefix, nextHops.join(","));
+      }
+    });
+    one.speaker.setPeers(this.wanted(one));
+    this.originate(one, count);
+    one.speaker.start();
+  }
+
+  wanted(one: TestNode, changes: Partial<PeerConfig> = {}, without?: TestNode): PeerConfig[] {
+    const [first] = this.nodes;
+    const isPeer = (other: TestNode) => this.shape === "mesh" || one === first || other === first;
+    const others = this.nodes.filter((other) => other !== one && other !== without);
+    const reflects = this.shape === "star" && one === first ? { routeReflectorClient: true } : {};
+    return others
+      .filter(isPeer)
+      .map((other) => one.peerTo(other, { gracefulRestart: restart, ...changes, ...reflects }));
+  }
+
+  originate(one: TestNode, count: number): void {
+    one.originate(
+      ...Array.from({ length: count }, (_, i) => `10.${this.nodes.indexOf(one)}.${i}.0/24`),
+    );
+  }
+
+  run(next: Step): void {
+    if (next.what === "wait") {
+      this.world.advance(next.ms);
+      return;
+    }
+    const one = this.nodes[next.node]!;
+    switch (next.what) {
+      case "stop":
+        one.speaker.stop({ notify: next.notify });
+        break;
+      case "start":
+        one.speaker.stop({ notify: false });
+        if (next.reboot) one.reboot({ restarted: false });
+        else one.restart({ restarted: next.restarted });
+        this.begin(one, 1);
+        break;
+      case "peers": {
+        const without = next.without === null ? undefined : this.nodes[next.without];
+        one.speaker.setPeers(this.wanted(one, CHANGES[next.change], without));
+        break;
+      }
+      case "originate":
+        this.originate(one, next.count);
+        break;
+      default:
+        this.meet(next.what, one, this.nodes[next.other]!);
+    }
+    this.world.advance(3);
+  }
+
+  private meet(what: string, one: TestNode, other: TestNode): void {
+    if (one === other) return;
+    if (what === "cut") this.world.network.cut(one.address, other.address);
+    else if (what === "heal") this.world.network.heal(one.address, other.address);
+    else one.speaker.resetPeer(other.address, what === "hard" ? "hard" : "soft");
+  }
+
+  /** From here on everybody has its first settings, and is left alone. */
+  settle(): void {
+    for (const one of this.nodes) {
+      for (const other of this.nodes) {
+        if (one !== other) this.world.network.heal(one.address, other.address);
+      }
+      one.speaker.setPeers(this.wanted(one));
+      one.speaker.start();
+    }
+    this.world.advance(900_000);
+  }
+
+  expect(count: number): void {
+    for (const one of this.nodes) {
+      const wanted = this.nodes.flatMap((other, index) => {
+        if (other === one) return [];
+        return Array.from(
+          { length: count },
+          (_, i) => `10.${index}.${i}.0/24 via ${other.address}`,
+        );
+      });
+      assert.deepEqual(one.routes(), wanted.sort(), `routes of ${one.address}`);
+      const held = [...this.kernels.get(one)!].map(([of, ways]) => `${of} via ${ways}`);
+      assert.deepEqual(held.sort(), wanted, `kernel of ${one.address}`);
+      assert.equal(one.speaker.tableSizes().paths, NODES * count);
+    }
+  }
+}
+
+for (const shape of ["mesh", "star"] as const) {
+  test(`a ${shape} that is left in peace is whole again`, () => {
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 5, maxLength: 40 }), fc.nat(), (steps, seed) => {
+        const mesh = new Mesh(shape, seed);
+        mesh.world.advance(5_000);
+        for (const next of steps) mesh.run(next);
+        mesh.settle();
+        for (const count of [1, 3, 0, 2]) {
+          for (const one of mesh.nodes) mesh.originate(one, count);
+          mesh.world.advance(1_000);
+          mesh.expect(count);
+        }
+      }),
+      { numRuns: Number(process.env["MESH_CHURN_RUNS"] ?? 200) },
+    );
+  });
+}
