@@ -1,6 +1,6 @@
 /**
  * Property: whatever happens, the RIB's best paths and what each receiver holds after decoding all
- * that it was sent are what the naive RIB works out from scratch.
+ * that it was sent are what the naive RIB works out from scratch, and what the RIB counts is there.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -10,6 +10,7 @@ import { NextHopBatch } from "../../../src/ip/next-hop-batch.ts";
 import { prefix, prefixFamily } from "../../../src/ip/prefix.ts";
 import { NaiveRib } from "../../support/naive-rib.ts";
 import { describe, type LabPeer, LOCAL_AS, RibLab, ROUTER_ID } from "../../support/rib-lab.ts";
+import { recount } from "../../support/rib-recount.ts";
 import { NEXT_HOPS, type Operation, operation, PEERS } from "./oracle-operations.ts";
 
 const BOTH: readonly RouteFamily[] = [4, 6];
@@ -271,6 +272,7 @@ function runAll(operations: readonly Operation[], compareEach: boolean): void {
   const pair = new Pair();
   for (const operation of operations) {
     pair.run(operation);
+    recount(pair.lab.rib);
     if (compareEach) pair.compare();
   }
   pair.compare();
