@@ -8,9 +8,10 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { Policy } from "../../../src/bgp/rib/policy-types.ts";
 import type { PeerConfig } from "../../../src/bgp/types.ts";
-import { type TestNode, World } from "../../support/speakers.ts";
+import { ip, type TestNode, World } from "../../support/speakers.ts";
 
 const NODES = 4;
+const acceptAll: Policy = { name: "all", statements: [], defaultResult: "accept" };
 const rejectAll: Policy = { name: "none", statements: [], defaultResult: "reject" };
 const restart = { restartSeconds: 20, notification: false, longLivedSeconds: undefined };
 
@@ -56,7 +57,7 @@ const step = fc.oneof(
   {
     weight: 2,
     arbitrary: fc.record({
-      what: fc.constantFrom("cut", "heal", "hard", "soft"),
+      what: fc.constantFrom("cut", "heal", "hard", "soft", "lost", "found"),
       node,
       other: node,
     }),
@@ -65,11 +66,17 @@ const step = fc.oneof(
     weight: 2,
     arbitrary: fc.record({ what: fc.constant("originate" as const), node, count: fc.nat(3) }),
   },
+  fc.record({
+    what: fc.constant("config" as const),
+    node,
+    routerId: fc.nat(3),
+    paths: fc.integer({ min: 1, max: 3 }),
+  }),
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
-/** Each with each, or all with the first, which reflects. */
-type Shape = "mesh" | "star";
+/** Each with each, in one AS or in ASes of their own, or all with the first, which reflects. */
+type Shape = "mesh" | "mesh of ASes" | "star";
 
 class Mesh {
   readonly shape: Shape;
@@ -81,7 +88,9 @@ class Mesh {
   constructor(shape: Shape, seed: number) {
     this.shape = shape;
     this.world = new World({ seed, latencyMs: seed % 7 });
-    this.nodes = Array.from({ length: NODES }, (_, i) => this.world.node(`192.0.2.${i + 1}`));
+    this.nodes = Array.from({ length: NODES }, (_, index) =>
+      this.world.node(`192.0.2.${index + 1}`, { as: this.asOf(index) }),
+    );
     for (const one of this.nodes) this.begin(one, 0);
   }
 
@@ -101,12 +110,26 @@ class Mesh {
 
   wanted(one: TestNode, changes: Partial<PeerConfig> = {}, without?: TestNode): PeerConfig[] {
     const [first] = this.nodes;
-    const isPeer = (other: TestNode) => this.shape === "mesh" || one === first || other === first;
+    const isPeer = (other: TestNode) => this.shape !== "star" || one === first || other === first;
     const others = this.nodes.filter((other) => other !== one && other !== without);
     const reflects = this.shape === "star" && one === first ? { routeReflectorClient: true } : {};
+    const settings = { gracefulRestart: restart, ...changes, ...reflects };
     return others
       .filter(isPeer)
-      .map((other) => one.peerTo(other, { gracefulRestart: restart, ...changes, ...reflects }));
+      .map((other) => one.peerTo(other, { ...this.relation(other), ...settings }));
+  }
+
+  private relation(other: TestNode): Partial<PeerConfig> {
+    if (this.shape !== "mesh of ASes") return {};
+    return {
+      remoteAs: this.asOf(this.nodes.indexOf(other)),
+      importPolicy: acceptAll,
+      exportPolicy: acceptAll,
+    };
+  }
+
+  private asOf(index: number): number {
+    return this.shape === "mesh of ASes" ? 65001 + index : 64512;
   }
 
   originate(one: TestNode, count: number): void {
@@ -127,8 +150,8 @@ class Mesh {
         break;
       case "start":
         one.speaker.stop({ notify: false });
-        if (next.reboot) one.reboot({ restarted: false });
-        else one.restart({ restarted: next.restarted });
+        if (next.reboot) one.reboot({ ...one.speaker.config, restarted: false });
+        else one.restart({ ...one.speaker.config, restarted: next.restarted });
         this.begin(one, 1);
         break;
       case "peers": {
@@ -139,14 +162,48 @@ class Mesh {
       case "originate":
         this.originate(one, next.count);
         break;
+      case "config": {
+        const { routerId, paths } = next;
+        const settings = {
+          routerId: ip(`198.51.100.${4 * routerId + next.node}`),
+          maximumPaths: paths,
+        };
+        one.speaker.setConfig({ ...one.speaker.config, ...settings });
+        break;
+      }
       default:
         this.meet(next.what, one, this.nodes[next.other]!);
     }
     this.world.advance(3);
   }
 
+  /** What holds at any time: paths are of peers that are wanted, fresh ones of sessions that stand. */
+  check(): void {
+    for (const { speaker } of this.nodes) {
+      const counts = new Map<string, number>();
+      for (const { peer, stale } of speaker.ribPaths({ view: "in" })) {
+        if (peer === undefined) continue;
+        const status = speaker.peer(ip(peer.address));
+        assert.ok(status !== undefined, `path of ${peer.address}, which was taken out`);
+        assert.ok(stale || status.state === "Established", `fresh path of ${peer.address}`);
+        assert.notEqual(status.adminState, "down");
+        counts.set(peer.address, (counts.get(peer.address) ?? 0) + 1);
+      }
+      for (const { address, families } of speaker.peers()) {
+        const sum = families.reduce((total, { received }) => total + received, 0);
+        assert.equal(sum, counts.get(address) ?? 0, `paths of ${address}`);
+      }
+    }
+  }
+
   private meet(what: string, one: TestNode, other: TestNode): void {
     if (one === other) return;
+    if (what === "lost" || what === "found") {
+      if (what === "lost") one.unreachable.add(other.address);
+      else one.unreachable.delete(other.address);
+      one.speaker.underlayChanged();
+      return;
+    }
     if (what === "cut") this.world.network.cut(one.address, other.address);
     else if (what === "heal") this.world.network.heal(one.address, other.address);
     else one.speaker.resetPeer(other.address, what === "hard" ? "hard" : "soft");
@@ -158,6 +215,9 @@ class Mesh {
       for (const other of this.nodes) {
         if (one !== other) this.world.network.heal(one.address, other.address);
       }
+      one.unreachable.clear();
+      one.speaker.underlayChanged();
+      one.speaker.setConfig({ ...one.speaker.config, maximumPaths: 1 });
       one.speaker.setPeers(this.wanted(one));
       one.speaker.start();
     }
@@ -176,18 +236,22 @@ class Mesh {
       assert.deepEqual(one.routes(), wanted.sort(), `routes of ${one.address}`);
       const held = [...this.kernels.get(one)!].map(([of, ways]) => `${of} via ${ways}`);
       assert.deepEqual(held.sort(), wanted, `kernel of ${one.address}`);
-      assert.equal(one.speaker.tableSizes().paths, NODES * count);
+      if (this.shape !== "mesh of ASes")
+        assert.equal(one.speaker.tableSizes().paths, NODES * count);
     }
   }
 }
 
-for (const shape of ["mesh", "star"] as const) {
+for (const shape of ["mesh", "mesh of ASes", "star"] as const) {
   test(`a ${shape} that is left in peace is whole again`, () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 5, maxLength: 40 }), fc.nat(), (steps, seed) => {
         const mesh = new Mesh(shape, seed);
         mesh.world.advance(5_000);
-        for (const next of steps) mesh.run(next);
+        for (const next of steps) {
+          mesh.run(next);
+          mesh.check();
+        }
         mesh.settle();
         for (const count of [1, 3, 0, 2]) {
           for (const one of mesh.nodes) mesh.originate(one, count);
