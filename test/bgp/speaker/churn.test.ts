@@ -259,7 +259,7 @@ for (const shape of ["mesh", "mesh of ASes", "star"] as const) {
           mesh.expect(count);
         }
       }),
-      { numRuns: Number(process.env["MESH_CHURN_RUNS"] ?? 200) },
+      { numRuns: Number(process.env["MESH_CHURN_RUNS"] ?? 100) },
     );
   });
 }
