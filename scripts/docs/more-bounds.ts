@@ -81,7 +81,7 @@ export const MORE_BOUNDS: readonly BoundsOfFile[] = [
     bounds: {
       CONNECTIONS_MAX: "Connections to the admin socket. Beyond: closed.",
       REQUEST_MS_MAX: "For a request to the admin socket to come whole. Beyond: closed.",
-      IDLE_MS_MAX: "Silence on a connection to the admin socket. Beyond: closed.",
+      IDLE_MS_MAX: "Silence on a connection to the admin socket, as of who pages. Beyond: closed.",
     },
   },
   {

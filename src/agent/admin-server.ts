@@ -25,7 +25,8 @@ import { echo } from "./config.ts";
 
 const CONNECTIONS_MAX = 32;
 const REQUEST_MS_MAX = 5000;
-const IDLE_MS_MAX = 30_000;
+/** Somebody may read one page of a pager for a while. */
+const IDLE_MS_MAX = 600_000;
 const CHUNK_CHARS = 65_536;
 
 /** What the server shows; every list is in the order in which it is to be shown. */

@@ -56,7 +56,8 @@ export async function* askAgent<T>(
 }
 
 function cutOff(cause: unknown): CliError {
-  return new CliError("the agent stopped in the middle of its answer", 1, { cause });
+  const why = "it stopped, or nobody read on for ten minutes";
+  return new CliError(`the agent ended in the middle of its answer: ${why}`, 1, { cause });
 }
 
 function noAgentOfOurs(socketPath: string, cause?: unknown): CliError {
