@@ -180,17 +180,21 @@ async function lookForRoutes(
   ports: CleanupPorts,
   unseen: string[],
 ): Promise<{ readonly lines: readonly string[]; readonly count: number }> {
-  const lines: string[] = [];
+  let lines: string[] = [];
   let count = 0;
   try {
     const { links } = await ports.routes.dumpTopology();
     const names = new Map(links.map(({ index, name }) => [index, name]));
     const nameOf = (index: number) => names.get(index) ?? `if${index}`;
-    await ports.routes.dumpRoutes((route) => {
-      if (!isOurs(route)) return;
-      if (count++ < ROUTES_NAMED_MAX) {
-        lines.push(`route ${route.prefix} ${describeRoute(route, nameOf)}`);
-      }
+    await ports.routes.dumpRoutes(() => {
+      lines = [];
+      count = 0;
+      return (route) => {
+        if (!isOurs(route)) return;
+        if (count++ < ROUTES_NAMED_MAX) {
+          lines.push(`route ${route.prefix} ${describeRoute(route, nameOf)}`);
+        }
+      };
     });
   } catch (error) {
     if (!(error instanceof KernelUnavailableError)) throw error;

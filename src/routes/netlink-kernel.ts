@@ -3,7 +3,6 @@
  *
  * Two sockets: one asks and changes, one listens; the latter leaves out what the former caused.
  */
-import { setImmediate as nextTurn } from "node:timers/promises";
 import {
   AddressFlag,
   type InterfaceAddress,
@@ -31,9 +30,6 @@ import {
 } from "./ports.ts";
 import { Shape } from "./shapes.ts";
 import { type Hop, type KernelRoute, type Link, MAIN_TABLE, OUR_PROTOCOL } from "./types.ts";
-
-/** Routes of a dump translated before the event loop gets its turn. */
-const ROUTES_PER_TURN = 1000;
 
 export interface NetlinkKernelOptions {
   /** Called around the making of each socket; tests enter another network namespace there. */
@@ -69,15 +65,16 @@ export class NetlinkKernel implements RouteKernel {
     });
   }
 
-  dumpRoutes(visit: (route: KernelRoute) => void): Promise<void> {
+  dumpRoutes(begin: () => (route: KernelRoute) => void): Promise<void> {
     return translatingErrors(async () => {
-      const routes = await this.#sockets.asking.routes.list({ table: MAIN_TABLE });
-      const hops = new Map<string, readonly Hop[]>();
-      for (let i = 0; i < routes.length; i++) {
-        const route = kernelRouteOf(routes[i]!, hops);
-        if (route !== undefined) visit(route);
-        if (i % ROUTES_PER_TURN === ROUTES_PER_TURN - 1) await nextTurn();
-      }
+      await this.#sockets.asking.routes.visit({ table: MAIN_TABLE }, () => {
+        const hops = new Map<string, readonly Hop[]>();
+        const visit = begin();
+        return (listed) => {
+          const route = kernelRouteOf(listed, hops);
+          if (route !== undefined) visit(route);
+        };
+      });
     });
   }
 

@@ -90,10 +90,13 @@ export class KernelObserver implements KernelListener {
     this.#held = [];
     try {
       const { links, addresses } = await this.#kernel.dumpTopology();
-      const view = new RouteView(this.#index);
-      this.#dumped = view;
       const isWanted = (to: Prefix) => this.#listener.isWanted(to);
-      await this.#kernel.dumpRoutes(keepingNeighbours(isWanted, (route) => view.add(route)));
+      let view = this.#view;
+      await this.#kernel.dumpRoutes(() => {
+        view = new RouteView(this.#index);
+        this.#dumped = view;
+        return keepingNeighbours(isWanted, (route) => view.add(route));
+      });
       const held = this.#held;
       this.#view = view;
       this.#renewTopology(new Topology(links, addresses));

@@ -114,9 +114,11 @@ export interface RouteKernel {
   /**
    * Visits every route of the main table, both families, in slices: those of one prefix one after
    * another, in the kernel's order. What others change meanwhile can make it visit some twice, or
-   * leave some out.
+   * leave some out. There may be a million, so nobody but the visitor keeps one. `begin` gives the
+   * visitor; it is called again where the table has to be read anew, and what was visited until
+   * then does not hold.
    */
-  dumpRoutes(visit: (route: KernelRoute) => void): Promise<void>;
+  dumpRoutes(begin: () => (route: KernelRoute) => void): Promise<void>;
   /**
    * Carries out the operations in order; the result has those that failed, by their row. The batch
    * must not be changed until then.

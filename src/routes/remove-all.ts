@@ -24,9 +24,12 @@ export async function removeAllRoutes(
 ): Promise<RemovalReport> {
   let report: RemovalReport = { removed: 0, failures: [] };
   for (let look = 0; look < LOOKS_MAX; look++) {
-    const routes: KernelRoute[] = [];
-    await kernel.dumpRoutes((route) => {
-      if (isOurs(route)) routes.push(route);
+    let routes: KernelRoute[] = [];
+    await kernel.dumpRoutes(() => {
+      routes = [];
+      return (route) => {
+        if (isOurs(route)) routes.push(route);
+      };
     });
     // None, or those that were refused.
     if (routes.length === report.failures.length) break;

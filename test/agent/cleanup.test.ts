@@ -84,7 +84,8 @@ function machine() {
         links: [{ index: 2, name: "enp1s0", up: true }],
         addresses: [],
       }),
-      async dumpRoutes(visit) {
+      async dumpRoutes(begin) {
+        const visit = begin();
         for (const one of routes) visit(one);
       },
       async apply(batch) {

@@ -28,6 +28,16 @@ test("adopted routes are counted before anything is done, and none is deleted", 
   assert.equal(h.controller.status().adopted, 3);
 });
 
+test("what a dump showed before it began anew is not there", async () => {
+  const h = withLeftovers();
+  h.kernel.dumpedInVain.push(route("10.233.99.0/24", { via: A }), route(P1, { via: B }));
+  assert.deepEqual(await h.controller.start(), { adopted: 3 });
+  h.change(P1, A);
+  h.controller.converged();
+  await h.rest(300);
+  assert.deepEqual(h.tried(), [`delete ${P2}`, `delete ${P3}`]);
+});
+
 test("wanted ones are kept or replaced in place, the rest is swept on convergence", async () => {
   const h = withLeftovers();
   await h.started();

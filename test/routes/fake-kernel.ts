@@ -88,6 +88,8 @@ export class FakeKernel implements RouteKernel {
   answerMs = 0;
   /** Milliseconds that a dump takes; 0 = it is there at once. */
   dumpMs = 0;
+  /** What the next dump shows before it has to begin anew, each in a try of its own. */
+  readonly dumpedInVain: KernelRoute[] = [];
   /**
    * Called when a replace of ours hits a route of somebody else of which nobody can know yet. Linux
    * offers no way to exclude that; every other hit is a bug.
@@ -124,8 +126,10 @@ export class FakeKernel implements RouteKernel {
     return { links: [...this.links], addresses: [...this.addresses] };
   }
 
-  async dumpRoutes(visit: (route: KernelRoute) => void): Promise<void> {
+  async dumpRoutes(begin: () => (route: KernelRoute) => void): Promise<void> {
     this.dumps++;
+    for (const entry of this.dumpedInVain.splice(0)) begin()(entry);
+    const visit = begin();
     const shown = [...Map.groupBy(this.routes, ({ prefix: to }) => to).values()].flat();
     const half = Math.floor(shown.length / 2);
     for (const entry of shown.slice(0, half)) visit(entry);

@@ -15,46 +15,46 @@ import {
   MessageType,
 } from "./message.ts";
 
-export class DumpReader<T> {
-  readonly entries: T[] = [];
+export class DumpReader {
   /** The kernel said that the list changed while it was read, or parts of it were lost. */
   interrupted = false;
   done = false;
   failure: unknown = undefined;
+  /** What counts for the listing, until now. */
+  #entries = 0;
   readonly #sequence: number;
-  readonly #decode: (message: Message) => T | undefined;
+  readonly #take: (message: Message) => boolean;
   readonly #toError: (answer: Acknowledgement, message: Message) => Error;
 
+  /** `take` is given every entry, and says whether it counts for the listing. */
   constructor(
     sequence: number,
-    decode: (message: Message) => T | undefined,
+    take: (message: Message) => boolean,
     toError: (answer: Acknowledgement, message: Message) => Error,
   ) {
     this.#sequence = sequence;
-    this.#decode = decode;
+    this.#take = take;
     this.#toError = toError;
   }
 
   /** Takes in one datagram; never throws. */
   read(bytes: Buffer, length: number): void {
     try {
-      forEachMessage(bytes, uncut(bytes, length), (message) => this.#take(message));
+      forEachMessage(bytes, uncut(bytes, length), (message) => this.#read(message));
     } catch (error) {
       this.failure ??= error;
     }
   }
 
-  #take(message: Message): void {
+  #read(message: Message): void {
     if (message.sequence !== this.#sequence || this.done) return;
     if ((message.flags & Flag.DUMP_INTR) !== 0) this.interrupted = true;
     if (message.type === MessageType.DONE || message.type === MessageType.ERROR) {
       this.done = true;
       const answer = decodeAcknowledgement(message);
       if (answer.errno !== 0) this.failure ??= this.#toError(answer, message);
-    } else if (this.failure === undefined) {
-      const entry = this.#decode(message);
-      if (entry !== undefined) this.entries.push(entry);
-      if (this.entries.length > DUMP_ENTRIES_MAX) {
+    } else if (this.failure === undefined && this.#take(message)) {
+      if (++this.#entries > DUMP_ENTRIES_MAX) {
         const text = `a list of more than ${DUMP_ENTRIES_MAX} entries`;
         this.failure = new NetlinkError(Errno.E2BIG, { text });
       }

@@ -176,12 +176,28 @@ export class NetlinkSocket {
     write: (writer: MessageWriter) => void,
     decode: (message: Message) => T | undefined,
   ): Promise<T[]> {
-    for (let tries = 0; tries < DUMP_TRIES_MAX; tries++) {
-      const entries = await this.#inLine(() => this.#dumpOnce(write, decode));
-      if (entries !== undefined) return entries;
-    }
-    const text = `the list changed ${DUMP_TRIES_MAX} times while it was read`;
-    throw new NetlinkError(Errno.EAGAIN, { text });
+    let entries: T[] = [];
+    await untilUnchanged(() => {
+      entries = [];
+      return this.visit(write, (message) => {
+        const entry = decode(message);
+        if (entry !== undefined) entries.push(entry);
+        return entry !== undefined;
+      });
+    });
+    return entries;
+  }
+
+  /**
+   * One try at a listing, for those too large to keep: `take` is given every message of the answer
+   * as it is read, and says whether it counts. False when the kernel says that the list changed
+   * meanwhile, and nothing that was given holds: see {@link untilUnchanged}.
+   */
+  visit(
+    write: (writer: MessageWriter) => void,
+    take: (message: Message) => boolean,
+  ): Promise<boolean> {
+    return this.#inLine(() => this.#visitInLine(write, take));
   }
 
   /** Ends what is waiting with ECANCELED. A send under way still ends before the socket does. */
@@ -282,17 +298,16 @@ export class NetlinkSocket {
     return failures;
   }
 
-  /** Undefined when the list changed under way. */
-  async #dumpOnce<T>(
+  async #visitInLine(
     write: (writer: MessageWriter) => void,
-    decode: (message: Message) => T | undefined,
-  ): Promise<T[] | undefined> {
+    take: (message: Message) => boolean,
+  ): Promise<boolean> {
     const writer = new MessageWriter();
     write(writer);
     const sequence = this.#numbers(1);
     writer.seal(sequence, 0);
     this.#sendNow(writer);
-    const reader = new DumpReader(sequence, decode, this.#toError);
+    const reader = new DumpReader(sequence, take, this.#toError);
     let waits = 0;
     for (let turn = 1; !reader.done; turn++) {
       const length = this.#sys.receive(this.#fd, this.#received, receiveFlags);
@@ -312,8 +327,17 @@ export class NetlinkSocket {
       if (turn % DATAGRAMS_PER_TURN === 0) await nextTurn();
     }
     if (reader.failure !== undefined) throw reader.failure;
-    return reader.interrupted ? undefined : reader.entries;
+    return !reader.interrupted;
   }
+}
+
+/** Lists again as long as the list changed under way; EAGAIN when it always does. */
+export async function untilUnchanged(list: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < DUMP_TRIES_MAX; tries++) {
+    if (await list()) return;
+  }
+  const text = `the list changed ${DUMP_TRIES_MAX} times while it was read`;
+  throw new NetlinkError(Errno.EAGAIN, { text });
 }
 
 const receiveFlags = MessageFlag.DONTWAIT | MessageFlag.TRUNC;

@@ -3,7 +3,7 @@ import type { IpFamily } from "./address.ts";
 import { applyInBatches } from "./batch.ts";
 import { Errno, NetlinkError } from "./errors.ts";
 import { Flag } from "./message.ts";
-import type { NetlinkSocket, Outcome } from "./netlink-socket.ts";
+import { type NetlinkSocket, type Outcome, untilUnchanged } from "./netlink-socket.ts";
 import {
   decodeRoute,
   encodeRouteFilter,
@@ -25,31 +25,51 @@ export class Routes {
 
   /** Both families unless one is given; a table that does not exist has no routes. */
   async list(filter: RouteFilter = {}): Promise<Route[]> {
-    const families: readonly IpFamily[] = filter.family === undefined ? [4, 6] : [filter.family];
-    const routes: Route[] = [];
-    for (const family of families) {
-      for (const route of await this.#listFamily({ ...filter, family })) routes.push(route);
-    }
+    let routes: Route[] = [];
+    await this.visit(filter, () => {
+      routes = [];
+      return (route) => routes.push(route);
+    });
     return routes;
   }
 
-  async #listFamily(filter: RouteFilter & { readonly family: IpFamily }): Promise<Route[]> {
+  /**
+   * As {@link list}, for tables too large to be kept as a list: each route is given as it is read.
+   * `begin` says to whom; it is called again when the kernel says that the table changed
+   * meanwhile, and nothing that was given until then holds.
+   */
+  async visit(filter: RouteFilter, begin: () => (route: Route) => void): Promise<void> {
+    const families: readonly IpFamily[] = filter.family === undefined ? [4, 6] : [filter.family];
+    await untilUnchanged(async () => {
+      const give = begin();
+      for (const family of families) {
+        if (!(await this.#visitFamily({ ...filter, family }, give))) return false;
+      }
+      return true;
+    });
+  }
+
+  async #visitFamily(
+    filter: RouteFilter & { readonly family: IpFamily },
+    give: (route: Route) => void,
+  ): Promise<boolean> {
     try {
-      return await this.#socket.dump(
+      return await this.#socket.visit(
         (writer) => {
           writer.begin(Rtm.GETROUTE, Flag.REQUEST | Flag.DUMP);
           encodeRouteFilter(writer, filter);
           writer.end();
         },
         ({ type, bytes, start, end }) => {
-          if (type !== Rtm.NEWROUTE) return undefined;
-          const route = decodeRoute(bytes, start, end);
-          return route !== undefined && matchesRoute(route, filter) ? route : undefined;
+          const route = type === Rtm.NEWROUTE ? decodeRoute(bytes, start, end) : undefined;
+          if (route === undefined || !matchesRoute(route, filter)) return false;
+          give(route);
+          return true;
         },
       );
     } catch (error) {
       const noTable = error instanceof NetlinkError && error.errno === Errno.ENOENT;
-      if (noTable && filter.table !== undefined) return [];
+      if (noTable && filter.table !== undefined) return true;
       throw error;
     }
   }

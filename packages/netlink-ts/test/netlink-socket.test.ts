@@ -7,6 +7,8 @@ import { REQUESTS_WAITING_MAX } from "../src/limits.ts";
 import { Flag, type Message } from "../src/message.ts";
 import type { MessageWriter } from "../src/message-writer.ts";
 import { NetlinkSocket } from "../src/netlink-socket.ts";
+import { Routes } from "../src/routes.ts";
+import { Rtm } from "../src/rtm.ts";
 import { doneMessage, errorMessage, message, ScriptedSys } from "./support/scripted-sys.ts";
 
 const REPLY = 24;
@@ -157,6 +159,30 @@ test("a listing that changed, or lost a part, is asked for again", async () => {
     sys.answers.push(message(3, 2 | Flag.DUMP_INTR, sequence, "00000000"));
   };
   await assert.rejects(list(open()), { code: "EAGAIN" });
+});
+
+test("what is not kept is given as it is read, and given anew when the list changed", async () => {
+  const { sys, open } = setUp();
+  const routes = new Routes(open());
+  sys.onSend = () => {
+    const [sequence = 0] = sys.sent.at(-1) ?? [];
+    const family = sequence % 2 === 1 ? "02" : "0a";
+    const route = message(Rtm.NEWROUTE, 2, sequence, `${family}000000fe11000100000000`);
+    // The second family's first listing is interrupted: then both are asked for again.
+    const flags = sequence === 2 ? 2 | Flag.DUMP_INTR : 2;
+    sys.answers.push(route, route, message(3, flags, sequence, "00000000"));
+  };
+  const given: string[] = [];
+  await routes.visit({}, () => {
+    given.push("begin");
+    return ({ destination }) => given.push(`${destination}, ${sys.answers.length} more to read`);
+  });
+  const tried = ["0.0.0.0/0", "::/0"].flatMap((all) => [
+    `${all}, 2 more to read`,
+    `${all}, 1 more to read`,
+  ]);
+  assert.deepEqual(given, ["begin", ...tried, "begin", ...tried]);
+  assert.deepEqual(sys.sent, [[1], [2], [3], [4]]);
 });
 
 test("a listing that fails at its start, or at its end, says why", async () => {
