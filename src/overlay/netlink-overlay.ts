@@ -17,6 +17,7 @@ import {
   entryOf,
   entrySpec,
   goneEntryOf,
+  goneEntrySpec,
   linkOf,
   routeOf,
   routeSpec,
@@ -129,7 +130,7 @@ export class NetlinkOverlay implements OverlayKernel {
       case "neighbour": {
         const entries = changes.map(({ kind, item }) => ({
           kind: kind === "put" ? ("replace" as const) : ("delete" as const),
-          value: entrySpec(item),
+          value: kind === "put" ? entrySpec(item) : goneEntrySpec(item),
         }));
         return (await netlink.neighbours.apply(entries)).map(outcomeOf);
       }

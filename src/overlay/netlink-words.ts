@@ -60,6 +60,13 @@ export function entrySpec(item: Item) {
   return { family: familyOf(destination), interfaceIndex, linkAddress, destination };
 }
 
+/** A forwarding entry goes whole: where it leads to is not said, as it may be a detour. */
+export function goneEntrySpec(item: Item) {
+  if (item.kind !== "forwarding") return entrySpec(item);
+  const { link: interfaceIndex, mac: linkAddress } = item;
+  return { family: "bridge", interfaceIndex, linkAddress } as const;
+}
+
 export function routeSpec(item: Item) {
   if (item.kind !== "route") throw new Error(`bug: ${item.kind} among the routes`);
   const { prefix, link, gateway } = item;
@@ -128,9 +135,14 @@ export function entryOf(entry: Neighbour): HostItem[] {
   if (!permanent || mac === undefined || address === undefined) return [];
   const item: Item =
     family === "bridge"
-      ? { kind: "forwarding", link, mac, remote: address }
+      ? { kind: "forwarding", link, mac, remote: address, ...detourOf(entry) }
       : { kind: "neighbour", link, address, mac };
   return [{ item, foreign: false }];
+}
+
+/** The kernel tells what is not as the device has it. */
+function detourOf({ port, vni, viaIndex }: Neighbour): { readonly detour?: true } {
+  return port === undefined && vni === undefined && viaIndex === undefined ? {} : { detour: true };
 }
 
 /**

@@ -90,6 +90,8 @@ export type Item =
       readonly link: number;
       readonly mac: string;
       readonly remote: IpAddress;
+      /** By another port, VNI or interface than the device's, which none of ours is. */
+      readonly detour?: true;
     }
   | {
       readonly kind: "neighbour";
@@ -153,7 +155,7 @@ export function itemKey(item: Item): string {
 export function sameContent(a: Item, b: Item): boolean {
   switch (a.kind) {
     case "forwarding":
-      return b.kind === "forwarding" && a.remote === b.remote;
+      return b.kind === "forwarding" && a.remote === b.remote && a.detour === b.detour;
     case "neighbour":
       return b.kind === "neighbour" && a.mac === b.mac;
     case "route":

@@ -91,7 +91,7 @@ function items(namespace: Namespace) {
     }
   };
   return {
-    forwarding: count(namespace.run("bridge", "fdb", "show"), /^0e:.* dst .* self permanent/),
+    forwarding: count(namespace.run("bridge", "fdb", "show"), /^0e:.* dst \S+ self permanent/),
     neighbours: count(all("neigh show dev podrouter-vx4"), /PERMANENT/),
     neighbours6: count(all("-6 neigh show dev podrouter-vx6"), /^fe80.*PERMANENT/),
     routes: count(table("-4"), /dev podrouter-vx4 proto 17/),
@@ -175,7 +175,21 @@ test("whatever somebody removes is back", async (t) => {
   }
   namespace.run("bridge", "fdb", "del", "0e:58:0a:01:00:01", "dev", "podrouter-vx4");
   await until("the forwarding entry", () => items(namespace).forwarding === 6);
-  assert.ok(overlay.status().repairs >= 9);
+  const entry = ["0e:58:0a:01:00:01", "dev", "podrouter-vx4", "dst", "10.1.0.1"];
+  for (const [what, value] of [
+    ["port", "8472"],
+    ["vni", "78"],
+    ["via", "enp1s0"],
+  ] as const) {
+    namespace.run("bridge", "fdb", "replace", ...entry, what, value);
+    await until(`the entry without ${what}`, () => items(namespace).forwarding === 6);
+  }
+  const surplus = ["0e:58:0a:01:09:09", "dev", "podrouter-vx4", "dst", "10.1.9.9"];
+  namespace.run("bridge", "fdb", "add", ...surplus, "port", "8472");
+  await until("no entry too much", () => {
+    return count(namespace.run("bridge", "fdb", "show"), /^0e:/) === 6;
+  });
+  assert.ok(overlay.status().repairs >= 13);
   assert.deepEqual(overlay.conditions(), []);
 });
 

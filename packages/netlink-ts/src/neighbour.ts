@@ -5,7 +5,7 @@
  *   ndmsg: | u8 family | u8 0 | u16 0 | i32 index | u16 state | u8 flags | u8 type | attributes … |
  */
 import { addressFamily, type IpFamily } from "./address.ts";
-import { AttributeSet, address, linkAddress, row, u8, u16, u32 } from "./attribute-set.ts";
+import { AttributeSet, address, be16, linkAddress, row, u8, u16, u32 } from "./attribute-set.ts";
 import { MalformedMessageError } from "./errors.ts";
 import type { MessageWriter } from "./message-writer.ts";
 import { AddressFamily } from "./sys.ts";
@@ -34,6 +34,10 @@ interface Attributes {
   readonly destination?: string;
   readonly linkAddress?: string;
   readonly vlan?: number;
+  /** Of a VXLAN's entry, where they are others than the device's: UDP port, VNI and interface. */
+  readonly port?: number;
+  readonly vni?: number;
+  readonly viaIndex?: number;
   readonly masterIndex?: number;
 }
 
@@ -54,6 +58,9 @@ const attributes = new AttributeSet<Attributes>({
   destination: row(1, address),
   linkAddress: row(2, linkAddress),
   vlan: row(5, u16),
+  port: row(6, be16),
+  vni: row(7, u32),
+  viaIndex: row(8, u32),
   masterIndex: row(9, u32),
 });
 
