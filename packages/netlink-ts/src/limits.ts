@@ -24,8 +24,8 @@ export const REQUESTS_WAITING_MAX = 1024;
 export const DUMP_ENTRIES_MAX = 4_000_000;
 /** A listing that changed under the kernel's hands is asked for again this often, then EAGAIN. */
 export const DUMP_TRIES_MAX = 8;
-/** Datagrams read before the event loop gets its turn. */
-export const DATAGRAMS_PER_TURN = 4;
+/** Datagrams of a listing read before the event loop gets its turn: some 1,000 routes. */
+export const DATAGRAMS_PER_TURN = 2;
 /** The kernel answers before send returns. Were it not so: asked again this often, this long. */
 export const REPLY_WAIT_MS = 10;
 /** Then ETIMEDOUT: the outcome is unknown. */
