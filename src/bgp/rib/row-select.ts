@@ -27,7 +27,7 @@ export function selectRows(
   query: PrefixQuery,
   limit: number,
   accept: (row: RowId) => boolean,
-): RowId[] {
+): ArrayLike<RowId> & Iterable<RowId> {
   const named = query.prefix ?? query.longerThan ?? query.covering;
   if (named !== undefined && prefixFamily(named) !== table.family) return [];
   const after = query.after === undefined ? undefined : new After(table, query.after);
@@ -58,8 +58,46 @@ function chainRows(table: PrefixTable, prefix: Prefix, covering: boolean): RowId
   return rows;
 }
 
+function scan(
+  table: PrefixTable,
+  limit: number,
+  takes: (row: RowId) => boolean,
+): ArrayLike<RowId> & Iterable<RowId> {
+  return limit >= table.rowLimit ? scanAll(table, takes) : scanSome(table, limit, takes);
+}
+
+/** In columns: a million rows in arrays, sorted by comparing, are 60 MB and a second. */
+function scanAll(table: PrefixTable, takes: (row: RowId) => boolean): Uint32Array {
+  const rows = new Uint32Array(table.rowLimit);
+  let count = 0;
+  for (let row = 1; row < table.rowLimit; row++) {
+    if (table.isUsed(row) && takes(row)) rows[count++] = row;
+  }
+  return sortRows(table, rows.subarray(0, count));
+}
+
+/** In listing order, by radix: by the length first, then by each octet from the last one on. */
+function sortRows(table: PrefixTable, rows: Uint32Array): Uint32Array {
+  let from = rows;
+  let to: Uint32Array = new Uint32Array(rows.length);
+  const pass = (digit: (row: RowId) => number) => {
+    const ends = new Uint32Array(257);
+    for (const row of from) ends[digit(row) + 1]!++;
+    for (let i = 1; i < ends.length; i++) ends[i]! += ends[i - 1]!;
+    for (const row of from) to[ends[digit(row)]!++] = row;
+    [from, to] = [to, from];
+  };
+  pass((row) => table.length(row));
+  for (let word = table.family === 4 ? 0 : 3; word >= 0; word--) {
+    for (let shift = 0; shift < 32; shift += 8) {
+      pass((row) => (table.word(row, word) >>> shift) & 0xff);
+    }
+  }
+  return from;
+}
+
 /** Keeps twice `limit` rows at most while it looks: n log limit, and small memory. */
-function scan(table: PrefixTable, limit: number, takes: (row: RowId) => boolean): RowId[] {
+function scanSome(table: PrefixTable, limit: number, takes: (row: RowId) => boolean): RowId[] {
   let rows: RowId[] = [];
   const order = (a: RowId, b: RowId) => table.compare(a, b);
   for (let row = 1; row < table.rowLimit; row++) {
