@@ -1,5 +1,5 @@
 /** Running a program to its end, with bounds: the one place where the agent starts one. */
-import { spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { IPTABLES_MS_MAX, IPTABLES_OUTPUT_BYTES_MAX } from "./limits.ts";
 
 /** The machine could not start a program at the moment, whether or not there is one. */
@@ -22,17 +22,17 @@ export type RunProgram = (
 /** Never rejects. One that runs too long or prints too much is killed: status 124. */
 export const runProgram: RunProgram = (program, args, input = "") =>
   new Promise((resolve) => {
-    const child = spawn(program, [...args], {
-      stdio: "pipe",
-      // Messages are compared and shown: in one language.
-      env: { ...process.env, LC_ALL: "C" },
-    });
-    const deadline = setTimeout(() => child.kill("SIGKILL"), IPTABLES_MS_MAX);
-    child.on("error", (error: NodeJS.ErrnoException) => {
-      clearTimeout(deadline);
+    const failed = (error: NodeJS.ErrnoException): void => {
       const reason = error.code === "ENOENT" ? "not installed" : error.message;
       const status = SHORT_OF.has(error.code ?? "") ? NOT_STARTED : undefined;
       resolve({ status, stdout: "", stderr: `${program}: ${reason}` });
+    };
+    const child = start(program, args, failed);
+    if (child === undefined) return;
+    const deadline = setTimeout(() => child.kill("SIGKILL"), IPTABLES_MS_MAX);
+    child.on("error", (error) => {
+      clearTimeout(deadline);
+      failed(error);
     });
     // Without a file descriptor to spare there is no child, and nothing of one but its error.
     if (child.stdin === undefined) return;
@@ -58,3 +58,18 @@ export const runProgram: RunProgram = (program, args, input = "") =>
       });
     });
   });
+
+/** Node tells some errors by an event, and throws others: ENOMEM for one. */
+function start(
+  program: string,
+  args: readonly string[],
+  failed: (error: NodeJS.ErrnoException) => void,
+): ChildProcessWithoutNullStreams | undefined {
+  try {
+    // Messages are compared and shown: in one language.
+    return spawn(program, [...args], { stdio: "pipe", env: { ...process.env, LC_ALL: "C" } });
+  } catch (error) {
+    failed(error as NodeJS.ErrnoException);
+    return undefined;
+  }
+}

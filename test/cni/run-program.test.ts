@@ -12,6 +12,12 @@ test("what a program says, and that there is none", async () => {
   assert.deepEqual([status, stderr], [undefined, "no-such-program: not installed"]);
 });
 
+test("an error that Node throws, in place of telling it by an event, is a result as well", async () => {
+  // More octets in one argument than Linux takes; ENOMEM is thrown in the same way.
+  const { status, stderr } = await runProgram("true", ["x".repeat(200_000)]);
+  assert.deepEqual([status, stderr], [undefined, "true: spawn E2BIG"]);
+});
+
 test("without a file descriptor to spare it says so, and works again with some", () => {
   const script = `
     import { closeSync, openSync } from "node:fs";
