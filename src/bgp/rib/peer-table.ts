@@ -58,13 +58,14 @@ export class PeerTable<T extends { readonly address: IpAddress }> {
     return this.values.filter((value) => value !== undefined);
   }
 
-  /** False: what is reflected of the peer's paths reads as before, RFC 4456 §8. */
+  /** False: what is reflected of the peer's paths, if anything, reads as before, RFC 4456 §8. */
   describe(id: PeerId, kind: PeerKind, routerId: number): boolean {
+    const isInternal = kind >= PeerKind.client;
     const wasInternal = this.kinds[id]! >= PeerKind.client;
-    const other = routerId !== this.routerIds[id] || wasInternal !== kind >= PeerKind.client;
+    const other = isInternal && routerId !== this.routerIds[id];
     this.kinds[id] = kind;
     this.routerIds[id] = routerId;
-    return other;
+    return other || wasInternal !== isInternal;
   }
 
   kind(id: PeerId): PeerKind {

@@ -320,3 +320,19 @@ test("another peer with the number and the route of one that went is told by its
   b.receive();
   assert.equal(b.view.get("10.1.0.0/16")?.originatorId, 6);
 });
+
+test("another BGP Identifier of an external peer: nothing is told again for it", () => {
+  const lab = new RibLab();
+  const b = lab.peer("10.0.0.3").up();
+  const a = lab.peer("10.0.0.2", { remoteAs: 65001, remoteRouterId: 5 }).up();
+  a.announce(["10.1.0.0/16"], route({ path: [65001] }));
+  b.receive();
+  assert.equal(b.view.size, 1);
+  a.down([4]);
+  a.config = { ...a.config, remoteRouterId: 4 };
+  a.up();
+  a.announce(["10.1.0.0/16"], route({ path: [65001] }));
+  lab.rib.endOfRib(a.id, 4);
+  lab.settle();
+  assert.deepEqual(b.receive(), []);
+});
