@@ -16,9 +16,9 @@ import { join } from "node:path";
 import { type OwnPluginPaths, ownPluginPaths } from "../cni/conflist.ts";
 import { conflistDisk } from "../cni/conflist-disk.ts";
 import type { ConflistFiles } from "../cni/conflist-file.ts";
-import { iptablesInUse } from "../cni/iptables.ts";
+import { iptablesHolding } from "../cni/iptables.ts";
 import { CNI_SOCKET_DEFAULT, LEASES_FILE } from "../cni/plugin/wire.ts";
-import type { PacketFilter } from "../cni/pod-rules.ts";
+import { type HoldingFilter, PacketFilterError } from "../cni/pod-rules.ts";
 import {
   describeOwnRules,
   findConflist,
@@ -47,7 +47,7 @@ export interface CleanupPorts {
   readonly routes: Pick<RouteKernel, "dumpRoutes" | "dumpTopology" | "apply">;
   readonly sets: Pick<SetsKernel, "header" | "destroy">;
   readonly overlay: Pick<OverlayKernel, "read" | "apply">;
-  readonly filters: () => Promise<readonly PacketFilter[]>;
+  readonly filters: () => Promise<readonly HoldingFilter[]>;
   readonly files: Pick<ConflistFiles, "read">;
   readonly removeFile: (path: string) => Promise<void>;
   readonly fileExists: (path: string) => boolean;
@@ -92,7 +92,7 @@ export function systemCleanupPorts(): CleanupPorts {
     sets: new NetlinkSets(),
     overlay: new NetlinkOverlay(),
     filters: () =>
-      iptablesInUse({ run: runProgram, nftGeneration: () => Promise.resolve(undefined) }),
+      iptablesHolding({ run: runProgram, nftGeneration: () => Promise.resolve(undefined) }),
     files: conflistDisk,
     removeFile,
     fileExists,
@@ -108,7 +108,7 @@ export async function planCleanup(confFile: string, ports: CleanupPorts): Promis
   if (conflist !== undefined) lines.push(`file ${conflist}`);
   const pluginFiles = await lookForPluginFiles(confFile, ports);
   lines.push(...pluginFiles.map((path) => `file ${path}`));
-  const rules = await findOwnRules(await ports.filters());
+  const rules = await lookForRules(ports, unseen);
   lines.push(...rules.flatMap(describeOwnRules));
   const routes = await lookForRoutes(ports, unseen);
   lines.push(...routes.lines);
@@ -174,6 +174,19 @@ async function lookForPluginFiles(
   const text = await ports.files.read(confFile).catch(() => undefined);
   const { socket, leases } = (text && ownPluginPaths(text)) || PLUGIN_PATHS_DEFAULT;
   return [leases, `${leases}.damaged`, socket].filter((path) => ports.fileExists(path));
+}
+
+async function lookForRules(ports: CleanupPorts, unseen: string[]): Promise<readonly OwnRules[]> {
+  const told = (why: string) => unseen.push(`the packet rules cannot be listed: ${why}`);
+  try {
+    const found = await findOwnRules(await ports.filters());
+    found.unseen.forEach(told);
+    return found.rules;
+  } catch (error) {
+    if (!(error instanceof PacketFilterError)) throw error;
+    told(error.message);
+    return [];
+  }
 }
 
 async function lookForRoutes(

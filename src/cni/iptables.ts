@@ -9,9 +9,10 @@
  */
 import type { IpFamily } from "../ip/address.ts";
 import { IPTABLES_LOCK_SECONDS } from "./limits.ts";
-import { type OtherPacketFilter, type PacketFilter, PacketFilterError } from "./pod-rules.ts";
+import { type HoldingFilter, type PacketFilter, PacketFilterError } from "./pod-rules.ts";
 import {
   EGRESS_CHAIN,
+  mayHoldOurs,
   type PresentRules,
   parseRules,
   type Rule,
@@ -100,33 +101,33 @@ export class Iptables implements PacketFilter {
 /**
  * The back end that the machine uses: where kubelet has left its mark, otherwise where more rules
  * are, otherwise nft. With one back end only there is no choice. `other` is the one not chosen,
- * when it holds rules.
+ * when it holds rules of ours.
  */
 export async function chooseIptables(
   deps: IptablesDeps,
-): Promise<{ readonly used: Iptables; readonly other: OtherPacketFilter | undefined }> {
+): Promise<{ readonly used: Iptables; readonly other: HoldingFilter | undefined }> {
   const nft = await candidate("-nft", deps);
   const legacy = await candidate("-legacy", deps);
   if (nft !== undefined && legacy !== undefined) {
     const [used, other] = prefersLegacy(nft, legacy) ? [legacy, nft] : [nft, legacy];
-    const { iptables: filter, families } = other;
-    const seen = families.length > 0 ? { filter, families } : undefined;
-    return { used: used.iptables, other: seen };
+    return { used: used.iptables, other: holding(other) };
   }
   const only = nft ?? legacy ?? (await candidate("", deps));
   if (only === undefined) throw await whyNone(deps);
   return { used: only.iptables, other: undefined };
 }
 
-/** Every back end that holds rules, whoever's. Asking one without would load its modules. */
-export async function iptablesInUse(deps: IptablesDeps): Promise<readonly Iptables[]> {
+/** Every back end that may hold rules of ours. May reject: {@link PacketFilterError}. */
+export async function iptablesHolding(deps: IptablesDeps): Promise<readonly HoldingFilter[]> {
   const found = [await candidate("-nft", deps), await candidate("-legacy", deps)].filter(
     (one) => one !== undefined,
   );
   const plain = found.length > 0 ? undefined : await candidate("", deps);
-  return [...found, ...(plain === undefined ? [] : [plain])]
-    .filter(({ rules }) => rules > 0)
-    .map(({ iptables }) => iptables);
+  return [...found, ...(plain === undefined ? [] : [plain])].flatMap((one) => holding(one) ?? []);
+}
+
+function holding({ iptables: filter, families }: Candidate): HoldingFilter | undefined {
+  return families.length > 0 ? { filter, families } : undefined;
 }
 
 /** It is not there, or it is and cannot work: no rights, no support in the kernel. */
@@ -139,7 +140,10 @@ async function whyNone({ run }: IptablesDeps): Promise<PacketFilterError> {
 interface Candidate {
   readonly iptables: Iptables;
   readonly rules: number;
-  /** In which it has rules. Asking one without would load its modules, or fail for want of them. */
+  /**
+   * In which it may hold rules of ours. Elsewhere a listing would load the kernel's modules, or
+   * fail for want of them: others may have rules in one table, where there is no other table.
+   */
   readonly families: readonly IpFamily[];
   readonly kubelet: boolean;
 }
@@ -158,9 +162,8 @@ async function candidate(suffix: string, deps: IptablesDeps): Promise<Candidate 
   ] as const) {
     const saved = started(await deps.run(`${tool}${suffix}-save`, []));
     if (saved.status !== 0 && family === 4) return undefined;
-    const found = saved.stdout.match(RULE)?.length ?? 0;
-    if (found > 0) families.push(family);
-    rules += found;
+    rules += saved.stdout.match(RULE)?.length ?? 0;
+    if (mayHoldOurs(saved.stdout)) families.push(family);
     kubelet ||= KUBELET_CHAINS.test(saved.stdout);
   }
   return { iptables, rules, families, kubelet };

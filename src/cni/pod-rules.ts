@@ -52,18 +52,18 @@ export interface PacketFilter {
   generation(): Promise<number | undefined>;
 }
 
-/** The iptables that is not used. */
-export interface OtherPacketFilter {
+/** One that may hold rules of ours from an earlier run. */
+export interface HoldingFilter {
   readonly filter: PacketFilter;
-  /** In which it has rules, ours of an earlier run maybe; in the rest it may not even work. */
+  /** In which it may; in the rest it may not even work. */
   readonly families: readonly IpFamily[];
 }
 
 /** Finds out which iptables the machine uses. May reject: {@link PacketFilterError}. */
 export type ChoosePacketFilter = () => Promise<{
   readonly used: PacketFilter;
-  /** Undefined where it has no rules. */
-  readonly other: OtherPacketFilter | undefined;
+  /** The one that is not used; undefined where it holds nothing of ours. */
+  readonly other: HoldingFilter | undefined;
 }>;
 
 export type PodRulesWanted = Omit<RulesWanted, "randomFully"> & {
@@ -94,7 +94,7 @@ export class PodRules {
   #wanted: PodRulesWanted | undefined;
   #filter: PacketFilter | undefined;
   /** Until it was seen to. */
-  #other: OtherPacketFilter | undefined;
+  #other: HoldingFilter | undefined;
   /** Wanted, as of the last complete check, and the generation before it. */
   #checked:
     | { readonly wanted: PodRulesWanted; readonly generation: number | undefined }

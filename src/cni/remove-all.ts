@@ -2,7 +2,7 @@
 import type { IpFamily } from "../ip/address.ts";
 import { isOwnConflist } from "./conflist.ts";
 import type { ConflistFiles } from "./conflist-file.ts";
-import { type PacketFilter, PacketFilterError } from "./pod-rules.ts";
+import { type HoldingFilter, type PacketFilter, PacketFilterError } from "./pod-rules.ts";
 import { NO_RULES, planRules, type RuleChanges } from "./rules.ts";
 
 /** Rules of ours in one back end and family, as what takes them away. */
@@ -12,25 +12,28 @@ export interface OwnRules {
   readonly changes: RuleChanges;
 }
 
-const FAMILIES: readonly IpFamily[] = [4, 6];
 const TABLES = ["filter", "nat"] as const;
 
-/** Looks through the given back ends. A family that one of them cannot list has none of ours. */
-export async function findOwnRules(filters: readonly PacketFilter[]): Promise<readonly OwnRules[]> {
-  const found: OwnRules[] = [];
-  for (const filter of filters) {
-    for (const family of FAMILIES) {
+/** Looks through the given back ends; `unseen`: which could not be listed, and why. */
+export async function findOwnRules(
+  filters: readonly HoldingFilter[],
+): Promise<{ readonly rules: readonly OwnRules[]; readonly unseen: readonly string[] }> {
+  const rules: OwnRules[] = [];
+  const unseen: string[] = [];
+  for (const { filter, families } of filters) {
+    for (const family of families) {
       try {
         const changes = planRules(family, NO_RULES, await filter.read(family, true));
         if (TABLES.some((table) => changes[table].length > 0)) {
-          found.push({ filter, family, changes });
+          rules.push({ filter, family, changes });
         }
       } catch (error) {
         if (!(error instanceof PacketFilterError)) throw error;
+        unseen.push(error.message);
       }
     }
   }
-  return found;
+  return { rules, unseen };
 }
 
 /** The lines that would be carried out: `iptables -t nat -D POSTROUTING …`. */

@@ -50,6 +50,12 @@ const COMMENTS = {
   node: "allow outbound node port traffic on node interface with which node ip is associated",
 } as const;
 
+/** Whether what `iptables-save` prints may hold something of ours; if not, there is nothing. */
+export function mayHoldOurs(saved: string): boolean {
+  const marks = [...Object.values(COMMENTS), EGRESS_CHAIN, setNames(4).pods];
+  return marks.some((mark) => saved.includes(mark));
+}
+
 /** What the kernel has in the chains that concern us. */
 export interface PresentRules {
   readonly forward: readonly Rule[];

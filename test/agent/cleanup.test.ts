@@ -62,7 +62,8 @@ function machine() {
     version: "iptables v1.8.9 (nf_tables)",
     randomFully: true,
     async read(family) {
-      if (family === 6) throw new PacketFilterError("missing", "no ip6tables");
+      if (family === 6)
+        throw new PacketFilterError("failed", "ip6tables-nft: somebody has the lock");
       const none: readonly Rule[] = [];
       return { forward, postrouting: none, egressChain: undefined };
     },
@@ -106,12 +107,12 @@ function machine() {
       },
     },
     overlay,
-    filters: async () => [filter],
+    filters: async () => [{ filter, families: [4] }],
     files: { read: async (path) => files.get(path) },
     removeFile: async (path) => void files.delete(path),
     fileExists: (path) => files.has(path),
   };
-  return { ports, files, routes, sets, changed, overlay };
+  return { ports, files, routes, sets, changed, overlay, filter };
 }
 
 test("what is ours is listed, and only that", async () => {
@@ -196,6 +197,19 @@ test("what cannot be looked at is said, and the rest is done", async () => {
     "the ipsets cannot be listed: no",
   ]);
   assert.deepEqual(plan.unseen, plan.notes.slice(0, 3));
+});
+
+test("a node whose packet rules cannot be listed is not taken for clean", async () => {
+  const { ports, filter } = machine();
+  const locked = { ...ports, filters: async () => [{ filter, families: [4, 6] as const }] };
+  const plan = await planCleanup(PATH, locked);
+  assert.ok(plan.lines.includes(`iptables -t filter -D FORWARD ${OUT}`));
+  assert.deepEqual(plan.unseen, [
+    "the packet rules cannot be listed: ip6tables-nft: somebody has the lock",
+  ]);
+  const error = new PacketFilterError("failed", "iptables-nft: spawn iptables-nft EMFILE");
+  const { unseen } = await planCleanup(PATH, { ...ports, filters: () => Promise.reject(error) });
+  assert.match(unseen.join(), /^the packet rules cannot be listed: iptables-nft: .*EMFILE$/);
 });
 
 test("leases and socket of the own plugin go, where the configuration has them", async () => {

@@ -9,7 +9,7 @@ import {
   RULES_REST_FACTOR,
 } from "../../src/cni/limits.ts";
 import {
-  type OtherPacketFilter,
+  type HoldingFilter,
   type PacketFilter,
   PacketFilterError,
   PodRules,
@@ -92,7 +92,7 @@ function setUp(t: TestContext, dryRun = false) {
   const filter = new MemoryFilter(clock);
   const other = new MemoryFilter(clock);
   const { log, lines } = recordingLog();
-  const chosen = { used: filter, other: undefined as OtherPacketFilter | undefined };
+  const chosen = { used: filter, other: undefined as HoldingFilter | undefined };
   const rules = new PodRules(
     { dryRun },
     { choose: async () => chosen, clock, random: () => 0, log },
@@ -326,6 +326,7 @@ const both = {
   "iptables-legacy-save": "",
   "ip6tables-legacy-save": "",
 };
+const OUT = '-i kube-bridge -m comment --comment "allow outbound traffic from pods" -j ACCEPT';
 const hint = "*mangle\n:PREROUTING ACCEPT [0:0]\n:KUBE-IPTABLES-HINT - [0:0]\nCOMMIT\n";
 
 test("the back end that the machine uses is chosen", async () => {
@@ -345,12 +346,19 @@ test("the back end that the machine uses is chosen", async () => {
   ]);
   assert.deepEqual(
     await choose({ ...both, "iptables-legacy-save": rules(1), "ip6tables-nft-save": rules(2) }),
-    [nft, `${legacy} IPv4`],
+    [nft, undefined],
   );
+  const ours = `:PODROUTER-EGRESS - [0:0]\n-A FORWARD ${OUT}\n`;
   assert.deepEqual(
-    await choose({ ...both, "iptables-legacy-save": hint, "iptables-nft-save": rules(9) }),
+    await choose({ ...both, "iptables-legacy-save": hint, "iptables-nft-save": rules(9) + ours }),
     [legacy, `${nft} IPv4`],
   );
+  const others = { "iptables-legacy-save": hint, "ip6tables-nft-save": rules(9) };
+  for (const mine of ours.trim().split("\n")) {
+    const saved = { ...both, ...others, "iptables-nft-save": mine };
+    assert.deepEqual(await choose(saved), [legacy, `${nft} IPv4`], mine);
+  }
+  assert.deepEqual(await choose({ ...both, ...others }), [legacy, undefined]);
   const { "iptables-nft --version": _, ...onlyLegacy } = both;
   assert.deepEqual(await choose(onlyLegacy), [legacy, undefined]);
   const plain = { "iptables --version": "iptables v1.4.21\n", "iptables-save": "" };

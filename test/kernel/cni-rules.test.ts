@@ -57,6 +57,7 @@ async function setUp(t: TestContext, backend: Backend) {
     },
     nftGeneration: () => generation.read(),
   };
+  const passes: string[][] = [];
   const rules = new PodRules(
     {},
     {
@@ -64,6 +65,7 @@ async function setUp(t: TestContext, backend: Backend) {
       clock: systemClock,
       random: () => 0,
       log: silentLog,
+      onChanged: () => passes.push(rules.conditions().map(({ message }) => message)),
     },
   );
   t.after(() => rules.stop());
@@ -80,7 +82,7 @@ async function setUp(t: TestContext, backend: Backend) {
           line.includes("kube-router"),
         ),
     );
-  return { namespace, rules, lines, deps, inPlace, iptablesRuns };
+  return { namespace, rules, lines, deps, inPlace, passes, iptablesRuns };
 }
 
 /** As kube-router leaves them (reference: iptables). */
@@ -173,10 +175,10 @@ for (const backend of BACKENDS) {
   });
 }
 
-test("legacy rules of another agent move, where the kernel has no legacy tables of IPv6", async (t) => {
+test("legacy rules of another agent move, where IPv6 has no legacy nat table", async (t) => {
   const node = await setUp(t, "nft");
   if (node === undefined) return;
-  const { namespace, rules, deps, inPlace } = node;
+  const { namespace, rules, deps, inPlace, passes } = node;
   const words = expectedNat("")[1]!.split(" ");
   namespace.run("iptables-legacy", "-t", "nat", ...words);
   // Of its other parts, which stay.
@@ -185,15 +187,18 @@ test("legacy rules of another agent move, where the kernel has no legacy tables 
   // As with a module that is not loaded, which a container cannot do.
   const { run } = deps;
   deps.run = async (program, args, input) => {
-    if (program === "ip6tables-legacy-save") return { status: 0, stdout: "", stderr: "" };
+    const stdout = "*filter\n-A FORWARD -j ufw6-before-forward\nCOMMIT\n";
+    if (program === "ip6tables-legacy-save") return { status: 0, stdout, stderr: "" };
     if (program !== "ip6tables-legacy") return run(program, args, input);
-    const stderr = "can't initialize ip6tables table `filter': Table does not exist\n";
+    if (args.includes("filter")) return { status: 0, stdout, stderr: "" };
+    const stderr = "can't initialize ip6tables table `nat': Table does not exist\n";
     return { status: 3, stdout: "", stderr };
   };
   rules.want(WANTED);
   rules.start();
   await until("the rules are there", inPlace);
-  await until("without a word", () => rules.conditions().length === 0);
+  await until("a pass has ended", () => passes.length > 0);
+  assert.deepEqual(passes[0], []);
   const left = namespace.run("iptables-legacy-save");
   assert.doesNotMatch(left, /kube-router/);
   assert.match(left, /-A FORWARD -j KUBE-ROUTER-FORWARD/);
