@@ -15,7 +15,6 @@ import type { AttributeStore } from "./attribute-store.ts";
 import { BestChanges } from "./best-changes.ts";
 import { Decision } from "./decision.ts";
 import { Importer, type ImportOptions } from "./import-rules.ts";
-import { PATHS_OF_PEER_MAX } from "./limits.ts";
 import type { NextHopTable } from "./next-hop-table.ts";
 import { NO_PATH, type PathId, PathStore, Verdict } from "./path-store.ts";
 import type { PeerId, PeerTable } from "./peer-table.ts";
@@ -212,8 +211,10 @@ export class FamilyRib {
     const full = into.counted >= limit;
     const row = full ? this.table.find(batch, index) : this.table.insert(batch, index);
     const path = row === NO_ROW ? NO_PATH : this.paths.find(row, into.peer, pathId);
-    const isMore = full && (path === NO_PATH || into.isLeft(this.paths.epoch(path)));
-    if (isMore || row === NO_ROW) into.refused = true;
+    const isMore = path === NO_PATH || into.isLeft(this.paths.epoch(path));
+    // Without ADD-PATH the identifier is 0, and there is no other path of the peer.
+    const tooMany = isMore && (full || (pathId !== 0 && this.paths.isCrowded(row, into)));
+    if (tooMany || row === NO_ROW) into.refused = true;
     else if (path !== NO_PATH) this.replace(path, into, received, now);
     else this.insertPath(row, into, pathId, received, now);
   }
@@ -226,9 +227,7 @@ export class FamilyRib {
     now: number,
   ): void {
     const { verdict, effective } = this.importer;
-    // Without ADD-PATH the identifier is 0, and there is no other path of the peer.
-    const tooMany = pathId !== 0 && this.paths.countOf(row, into.peer) >= PATHS_OF_PEER_MAX;
-    const path = tooMany ? NO_PATH : this.paths.add(row, into, pathId, now);
+    const path = this.paths.add(row, into, pathId, now);
     if (path === NO_PATH) {
       into.refused = true;
       this.table.releaseIfUnused(row);

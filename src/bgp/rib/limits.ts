@@ -10,8 +10,8 @@ export const PATHS_MAX = 16_000_000;
 export const PEERS_MAX = 16_384;
 
 /**
- * Paths that one ADD-PATH peer may announce for one prefix. Beyond: a new one is refused, for each
- * change of the prefix looks at all of them.
+ * Paths that one ADD-PATH peer may announce for one prefix, beside those kept from before a
+ * restart. Beyond: a new one is refused, for each change of the prefix looks at all of them.
  */
 export const PATHS_OF_PEER_MAX = 64;
 

@@ -13,7 +13,7 @@
 import type { AdjRibIn } from "./adj-rib-in.ts";
 import type { AttributeId, AttributeStore } from "./attribute-store.ts";
 import { Growth, larger8, larger16, larger32 } from "./columns.ts";
-import { PATHS_MAX } from "./limits.ts";
+import { PATHS_MAX, PATHS_OF_PEER_MAX } from "./limits.ts";
 import type { PrefixTable, RowId } from "./prefix-table.ts";
 
 /** A path in its store; 0 = none. */
@@ -69,13 +69,16 @@ export class PathStore {
     return path;
   }
 
-  /** How many paths the peer has in the row. */
-  countOf(row: RowId, peer: number): number {
+  /**
+   * Whether the peer has as many paths in the row as it may; not counting what is left of an
+   * earlier session, for its path identifiers may be others since.
+   */
+  isCrowded(row: RowId, from: AdjRibIn): boolean {
     let count = 0;
     for (let path = this.table.head(row); path !== NO_PATH; path = this.nexts[path]!) {
-      if (this.peers[path] === peer) count++;
+      if (this.peers[path] === from.peer && !from.isLeft(this.epoch(path))) count++;
     }
-    return count;
+    return count >= PATHS_OF_PEER_MAX;
   }
 
   /**

@@ -336,3 +336,21 @@ test("another BGP Identifier of an external peer: nothing is told again for it",
   lab.settle();
   assert.deepEqual(b.receive(), []);
 });
+
+test("what is left of an earlier session does not count against the paths of a prefix", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2", { session: { addPathReceive: [4] } }).up();
+  const paths = (from: number, count: number) =>
+    Array.from({ length: count }, (_, i) => `10.1.0.0/16#${from + i}`);
+  assert.equal(a.announce(paths(1, 64)), "ok");
+  a.down([4]);
+  a.up();
+  // Its path identifiers are others now, but for a few.
+  assert.equal(a.announce(paths(61, 64)), "ok");
+  assert.equal(lab.rib.sizes().paths, 124);
+  // More is too much, also where it was there before.
+  assert.equal(a.announce(paths(60, 1)), "exceeded");
+  lab.rib.endOfRib(a.id, 4);
+  lab.settle();
+  assert.equal(lab.rib.sizes().paths, 64);
+});
