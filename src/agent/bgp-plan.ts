@@ -129,12 +129,14 @@ function planNode(inputs: BgpInputs, topology: Topology): BgpPlanned {
   const own = listenAddresses(self);
   const file = loaded === undefined ? NOTHING : fromFile(loaded, config, own);
   const external = externalPeers(self, annotations, config.bgp.external, config.bgp);
-  const others = mergePeers([file.peers, external]);
+  // Rather without a session than with one that has no password, or another's policies.
+  const left = new Set(file.leftOut);
+  const others = mergePeers([file.peers, withoutPeers(external, left)]);
   const settings = { ...config.bgp, clusterAs: as };
   const nodes = meshPeers(topology, annotations, settings, inputs.mesh);
   const mesh = meshOf(self, annotations, settings, inputs.mesh);
-  const peers = mergePeers([others.peers, nodes]);
-  const taken = new Set(others.peers.map(({ address }) => address));
+  const peers = mergePeers([others.peers, withoutPeers(nodes, left)]);
+  const taken = new Set([...left, ...others.peers.map(({ address }) => address)]);
   return {
     ok: true,
     plan: {
@@ -187,11 +189,13 @@ function speakerConfig(inputs: BgpInputs, as: number, routerId: IpAddress): Spea
 
 interface FromFile {
   readonly peers: readonly PeerConfig[];
+  /** Addresses that the file has a peer for, which cannot be had now. */
+  readonly leftOut: readonly IpAddress[];
   readonly routes: readonly OriginatedRoute[];
   readonly problems: readonly string[];
 }
 
-const NOTHING: FromFile = { peers: [], routes: [], problems: [] };
+const NOTHING: FromFile = { peers: [], leftOut: [], routes: [], problems: [] };
 
 function fromFile(
   loaded: LoadedConfig,
@@ -206,7 +210,14 @@ function fromFile(
   };
   const built = buildPeers(loaded.file, defaults, loaded.readSecret);
   const routes = buildNetworks(loaded.file);
-  return { peers: built.peers, routes, problems: built.problems };
+  return { ...built, routes };
+}
+
+function withoutPeers(
+  peers: readonly PeerConfig[],
+  addresses: ReadonlySet<IpAddress>,
+): readonly PeerConfig[] {
+  return addresses.size === 0 ? peers : peers.filter(({ address }) => !addresses.has(address));
 }
 
 /** One peer for each address; earlier lists win. */

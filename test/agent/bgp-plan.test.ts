@@ -9,6 +9,8 @@ import { TopologyReader } from "../../src/agent/node-feed.ts";
 import { nodeSnapshot } from "../../src/k8s/node-snapshot.ts";
 import type { Topology } from "../../src/k8s/topology.ts";
 
+const OTHER_NODE = "192.0.2.200";
+
 interface Given {
   readonly flags?: Readonly<Record<string, string>>;
   readonly file?: string;
@@ -42,7 +44,14 @@ function topologyOf(
     status: { addresses: addresses.map((address) => ({ type: "InternalIP", address })) },
   });
   assert.ok(!("rejected" in read));
-  return new TopologyReader("node1", [4, 6]).read(new Map([["node1", read]]));
+  const other = nodeSnapshot({
+    metadata: { name: "node2", uid: "2" },
+    spec: { podCIDRs: [] },
+    status: { addresses: [{ type: "InternalIP", address: OTHER_NODE }] },
+  });
+  assert.ok(!("rejected" in other));
+  const nodes = new Map([read, other].map((node) => [node.name, node]));
+  return new TopologyReader("node1", [4, 6]).read(nodes);
 }
 
 function loadedFrom(text: string): LoadedConfig {
@@ -50,9 +59,7 @@ function loadedFrom(text: string): LoadedConfig {
   assert.ok(parsed.ok);
   return {
     file: parsed.file,
-    readSecret: () => {
-      throw new Error("there is none");
-    },
+    readSecret: (file) => ({ ok: false, problem: `${file}: no such file` }),
     stalePasswords: [],
   };
 }
@@ -129,4 +136,22 @@ test("what is missing for BGP to do anything is a fault, unless it comes by itse
       "Node node1 has no annotation kube-router.io/node.asn, which --nodes-full-mesh=false needs",
   });
   assert.equal(fault({ addresses: [] }).fault, false);
+});
+
+test("a peer of the file without its password is nobody's: not the annotation's, not a Node's", () => {
+  const annotations = { "kube-router.io/peers": "[{ remoteip: 192.0.2.9, remoteasn: 65001 }]" };
+  const given = { addresses: ["192.0.2.1"], annotations };
+  const names = ({ peers }: BgpPlan) => peers.map(({ name }) => name);
+  assert.deepEqual(names(plan(given)), ["192.0.2.9", "node2"]);
+  const entry = (name: string, address: string) =>
+    `{ name: ${name}, address: ${address}, remoteAs: 65001, passwordFile: /key }`;
+  const made = plan({
+    ...given,
+    file: `peers: [${entry("tor", "192.0.2.9")}, ${entry("node", OTHER_NODE)}]`,
+  });
+  assert.deepEqual(names(made), []);
+  assert.deepEqual(made.problems, [
+    "peer tor is left out: /key: no such file",
+    "peer node is left out: /key: no such file",
+  ]);
 });

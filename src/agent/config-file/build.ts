@@ -33,6 +33,8 @@ export type ReadSecret = (
 
 export interface BuiltPeers {
   readonly peers: readonly PeerConfig[];
+  /** Addresses of those that are left out. */
+  readonly leftOut: readonly IpAddress[];
   readonly problems: readonly string[];
 }
 
@@ -49,6 +51,7 @@ export function buildPeers(
   const groups = new Map(file.peerGroups.map((group) => [group.name, group]));
   const policies = new Map(file.policies.map((policy) => [policy.name, buildPolicy(policy)]));
   const peers: PeerConfig[] = [];
+  const leftOut: IpAddress[] = [];
   const problems: string[] = [];
   for (const peer of file.peers) {
     const group = peer.group === undefined ? undefined : groups.get(peer.group);
@@ -56,12 +59,13 @@ export function buildPeers(
     const secret =
       settings.passwordFile === undefined ? undefined : readSecret(settings.passwordFile);
     if (secret?.ok === false) {
+      leftOut.push(peer.address);
       problems.push(`peer ${peer.name} is left out: ${secret.problem}`);
       continue;
     }
     peers.push(buildPeer(peer, settings, defaults, policies, secret?.secret));
   }
-  return { peers, problems };
+  return { peers, leftOut, problems };
 }
 
 /** Peer over group, key by key; a key that is absent, or undefined, says nothing. */
