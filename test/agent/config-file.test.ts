@@ -161,6 +161,32 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
     "policies:\n  - name: p\n    statements:\n      - match: { prefixes: [10.0.0.1/8] }\n        result: accept\n",
     /^peers\.yaml:4: policies\[0\]\.statements\[0\]\.match\.prefixes\[0\]: expected a prefix without host bits/,
   ],
+  [
+    "global:\n  routerId: 0.0.0.0\n",
+    /^peers\.yaml:2: global\.routerId: expected an IPv4 address other than 0\.0\.0\.0$/,
+  ],
+  [
+    "peers:\n  - { name: a, address: 10.0.0.3, remoteAs: 1, localAddress: '2001:db8::1' }\n",
+    /^peers\.yaml:2: peers\[0\]\.localAddress: is of another family than the peer's address, 10/,
+  ],
+  [
+    "peerGroups:\n  - { name: g, localAddress: 10.0.0.1 }\npeers:\n" +
+      "  - { name: a, address: 'fd00::3', remoteAs: 1, group: g }\n",
+    /^peers\.yaml:4: peers\[0\]\.localAddress: is of another family than .* fd00::3$/,
+  ],
+  [
+    "policies:\n  - name: p\n    statements:\n" +
+      "      - match: { asPathLengthMin: 3, asPathLengthMax: 2 }\n        result: accept\n",
+    /:4: policies\[0\]\.statements\[0\]\.match\.asPathLengthMax: is less than asPathLengthMin, 3/,
+  ],
+  [
+    "networks:\n  - prefix: 10.0.0.0/8\n  - { prefix: 10.0.0.0/8, med: 5 }\n",
+    /^peers\.yaml:3: networks\[1\]\.prefix: 10\.0\.0\.0\/8 is there already$/,
+  ],
+  [
+    "networks:\n  - { prefix: 'fd00::/8', nextHop: 10.0.0.1 }\n",
+    /^peers\.yaml:2: networks\[0\]\.nextHop: expected an IPv6 address, for fd00::\/8$/,
+  ],
   ["a: 1\na: 2\n", /^peers\.yaml:2: /],
 ];
 

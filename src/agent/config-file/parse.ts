@@ -5,6 +5,8 @@
  * YAML take the event loop for a fifth of a second.
  */
 import { LineCounter, parseDocument } from "yaml";
+import { familyOf } from "../../ip/address.ts";
+import { type Prefix, prefixFamily } from "../../ip/prefix.ts";
 import { printable } from "../../k8s/problem.ts";
 import { parseJson } from "./json.ts";
 import { CONFIG_BYTES_MAX, type ConfigFile, configFileSchema } from "./schema.ts";
@@ -135,6 +137,11 @@ function crossReferences(file: ConfigFile): Finding[] {
       const text = "needs remoteAs (a number, or any), here or in its group";
       problems.push({ path: ["peers", index], text });
     }
+    const localAddress = peer.localAddress ?? group?.localAddress;
+    if (localAddress !== undefined && familyOf(localAddress) !== familyOf(peer.address)) {
+      const text = `is of another family than the peer's address, ${peer.address}`;
+      problems.push({ path: ["peers", index, "localAddress"], text });
+    }
   }
   for (const section of ["peers", "peerGroups"] as const) {
     for (const [index, entry] of file[section].entries()) {
@@ -145,7 +152,7 @@ function crossReferences(file: ConfigFile): Finding[] {
       }
     }
   }
-  return [...problems, ...prefixRanges(file)];
+  return [...problems, ...prefixRanges(file), ...lengthRanges(file), ...networkMistakes(file)];
 }
 
 function uniqueNames(
@@ -178,6 +185,36 @@ function prefixRanges(file: ConfigFile): Finding[] {
       }),
     ),
   );
+}
+
+/** No AS path is longer than the longest and shorter than the shortest. */
+function lengthRanges(file: ConfigFile): Finding[] {
+  return file.policies.flatMap((policy, p) =>
+    policy.statements.flatMap(({ match }, s) => {
+      const { asPathLengthMin: min = 0, asPathLengthMax: max = min } = match ?? {};
+      if (min <= max) return [];
+      const path = ["policies", p, "statements", s, "match", "asPathLengthMax"];
+      return [{ path, text: `is less than asPathLengthMin, ${min}: nothing can match` }];
+    }),
+  );
+}
+
+/** One network for each prefix, and a next hop that it can be told with. */
+function networkMistakes(file: ConfigFile): Finding[] {
+  const prefixes = new Set<Prefix>();
+  return file.networks.flatMap(({ prefix, nextHop }, index) => {
+    const found: Finding[] = [];
+    if (prefixes.has(prefix)) {
+      found.push({ path: ["networks", index, "prefix"], text: `${prefix} is there already` });
+    }
+    prefixes.add(prefix);
+    // The reverse is possible: RFC 8950.
+    if (nextHop !== undefined && familyOf(nextHop) === 4 && prefixFamily(prefix) === 6) {
+      const text = `expected an IPv6 address, for ${prefix}`;
+      found.push({ path: ["networks", index, "nextHop"], text });
+    }
+    return found;
+  });
 }
 
 interface WithRange {

@@ -6,7 +6,7 @@
  * Secrets never stand in the file: `passwordFile` names a file that holds the TCP MD5 key.
  */
 import * as z from "zod";
-import { familyOf, type IpAddress, parseAddress } from "../../ip/address.ts";
+import { familyOf, type IpAddress, parseAddress, UNSPECIFIED_ADDRESSES } from "../../ip/address.ts";
 import { isPrefix, type Prefix, parsePrefix } from "../../ip/prefix.ts";
 import { parseAs, parseClusterId, parseCommunity } from "../../k8s/annotation-values.ts";
 import { NEXT_HOPS_MAX } from "../../routes/limits.ts";
@@ -37,9 +37,11 @@ function scalar<T>(expects: string, parse: (text: string) => T | undefined) {
 }
 
 const address = scalar<IpAddress>("an IPv4 or IPv6 address", parseAddress);
-const address4 = scalar<IpAddress>("an IPv4 address", (text) => {
+// RFC 6286 §2.1: an identifier is not 0; every peer would refuse the session.
+const routerId = scalar<IpAddress>("an IPv4 address other than 0.0.0.0", (text) => {
   const parsed = parseAddress(text);
-  return parsed !== undefined && familyOf(parsed) === 4 ? parsed : undefined;
+  if (parsed === undefined || familyOf(parsed) !== 4) return undefined;
+  return UNSPECIFIED_ADDRESSES.includes(parsed) ? undefined : parsed;
 });
 const prefix = scalar<Prefix>("a prefix without host bits, such as 10.0.0.0/8", (text) => {
   const parsed = parsePrefix(text);
@@ -193,7 +195,7 @@ const network = z.strictObject({
 
 const global = z.strictObject({
   as: as.optional(),
-  routerId: address4.optional(),
+  routerId: routerId.optional(),
   hostName: name.optional(),
   listen: z
     .array(z.strictObject({ address, port: port.default(179) }))
