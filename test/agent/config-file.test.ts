@@ -110,6 +110,20 @@ test("a full file becomes peers, policies and networks", () => {
   );
 });
 
+test("families are a set: in another order, or said twice, it is the same peer", () => {
+  for (const families of ["[ipv4, ipv6]", "[ipv6, ipv4]"]) {
+    assert.deepEqual(familiesOf(families), [4, 6]);
+  }
+  assert.deepEqual(familiesOf("[ipv6, ipv6]"), [6]);
+});
+
+function familiesOf(families: string) {
+  const file = parsed(
+    `peers: [{ name: a, address: 10.0.0.3, remoteAs: 1, families: ${families} }]`,
+  );
+  return buildPeers(file, DEFAULTS, () => assert.fail()).peers[0]?.families;
+}
+
 test("an empty file is a valid one", () => {
   for (const text of ["", "# nothing\n", "{}"]) assert.deepEqual(parsed(text).peers, []);
 });

@@ -40,6 +40,7 @@ export interface BuiltPeers {
 
 type Settings = Omit<PeerSection, "name" | "address" | "group">;
 
+const FAMILIES: readonly IpFamily[] = [4, 6];
 const FAMILY: Readonly<Record<"ipv4" | "ipv6", IpFamily>> = { ipv4: 4, ipv6: 6 };
 
 /** One PeerConfig for each peer of the file. */
@@ -81,7 +82,9 @@ function buildPeer(
   policies: ReadonlyMap<string, Policy>,
   password: string | undefined,
 ): PeerConfig {
-  const families = settings.families?.map((family) => FAMILY[family]) ?? [familyOf(peer.address)];
+  // A set: said in another order, or twice, it is the same session.
+  const said = settings.families?.map((family) => FAMILY[family]) ?? [familyOf(peer.address)];
+  const families = FAMILIES.filter((family) => said.includes(family));
   const own = settings.localAddress === undefined ? [] : [settings.localAddress];
   return {
     name: peer.name,
@@ -140,7 +143,7 @@ function shutdownOf(value: boolean | string | undefined): PeerConfig["shutdown"]
 
 /** The first address of each family. */
 function nextHopsByFamily(addresses: readonly IpAddress[]): readonly IpAddress[] {
-  return ([4, 6] as const).flatMap((family) => {
+  return FAMILIES.flatMap((family) => {
     const found = addresses.find((address) => familyOf(address) === family);
     return found === undefined ? [] : [found];
   });

@@ -1,5 +1,5 @@
 /** What a change of a peer's configuration does to its session: as little as it can. */
-import type { IpAddress } from "../../ip/address.ts";
+import { familyOf, type IpAddress } from "../../ip/address.ts";
 import type { RibPeerPolicies } from "../rib/rib-peer.ts";
 import type { PeerConfig } from "../types.ts";
 
@@ -52,7 +52,14 @@ export function peerChange(before: PeerConfig, after: PeerConfig): PeerChange {
 
 /** The same, for one setting. */
 export function differs(before: PeerConfig, after: PeerConfig, field: keyof PeerConfig): boolean {
+  if (field === "nextHops") return !equal(otherNextHops(before), otherNextHops(after));
   return !equal(before[field], after[field]);
+}
+
+/** Those that the session may need: of its own family it has its own address. */
+function otherNextHops({ address, families, nextHops }: PeerConfig): readonly IpAddress[] {
+  const other = familyOf(address) === 4 ? 6 : 4;
+  return families.includes(other) ? nextHops.filter((one) => familyOf(one) === other) : [];
 }
 
 /** What of a peer's settings the RIB may be given while the session stands. */

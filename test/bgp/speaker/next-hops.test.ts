@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ACCEPT_ALL, peerConfig, speakerConfig } from "../../../src/bgp/defaults.ts";
 import { nextHopsOf } from "../../../src/bgp/speaker/next-hops.ts";
+import { peerChange } from "../../../src/bgp/speaker/peer-change.ts";
 import { Speaker } from "../../../src/bgp/speaker.ts";
 import type { PeerConfig } from "../../../src/bgp/types.ts";
 import type { IpAddress } from "../../../src/ip/address.ts";
@@ -84,4 +85,17 @@ test("without any, the routes stay here, which is said, while there is something
   assert.deepEqual(us.troubles().withoutNextHop, []);
   const quiet = pair(["192.0.2.1"], { exportPolicy: undefined });
   assert.deepEqual(quiet.us.troubles().withoutNextHop, [], "nothing is kept from it");
+});
+
+test("another next hop resets a session only where that may go with it", () => {
+  const at = (address: string, families: (4 | 6)[], ...nextHops: string[]) =>
+    peerConfig({ address: ip(address), remoteAs: 1, families, nextHops: all(...nextHops) });
+  const change = (address: string, families: (4 | 6)[], before: string[], after: string[]) =>
+    peerChange(at(address, families, ...before), at(address, families, ...after));
+  const [v4, v6] = ["192.0.2.2", "2001:db8::2"];
+  assert.equal(change(v4, [4], ["192.0.2.1"], ["192.0.2.1", "2001:db8::1"]), "none");
+  assert.equal(change(v4, [4, 6], ["192.0.2.1"], ["192.0.2.1", "2001:db8::1"]), "reset");
+  assert.equal(change(v4, [4, 6], ["192.0.2.1", "fd00::1"], ["192.0.2.9", "fd00::1"]), "none");
+  assert.equal(change(v6, [4, 6], ["192.0.2.1", "fd00::1"], ["192.0.2.9", "fd00::1"]), "reset");
+  assert.equal(change(v6, [6], ["192.0.2.1"], []), "none");
 });
