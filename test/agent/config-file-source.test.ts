@@ -57,6 +57,21 @@ test("changes are taken live, by rename too; a wrong file changes nothing and is
   assert.deepEqual(it.problems(), []);
 });
 
+test("a file that is emptied to be written anew takes nothing away; {} does", async (t) => {
+  const it = await followed(t, peers("a"));
+  assert.equal(await it.source.start(), true);
+  await writeFile(it.path, "\n");
+  await until("it is looked at", () => it.problems().length > 0 || it.configs.length > 1);
+  assert.deepEqual(it.problems(), [`${it.path}:1: is empty; {} is a file that asks for nothing`]);
+  assert.equal(await it.source.reload(), false);
+  assert.equal(it.names(), "a");
+  await writeFile(it.path, peers("a", "b"));
+  await until("the new one is taken", () => it.names() === "a b");
+  assert.deepEqual(it.problems(), []);
+  await writeFile(it.path, "{}");
+  await until("nothing is asked for", () => it.names() === "");
+});
+
 test("a file that is not there is one sentence; reload takes it when it comes", async (t) => {
   const it = await followed(t, peers("a"));
   await rm(it.path);

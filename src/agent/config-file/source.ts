@@ -52,6 +52,8 @@ export class ConfigFileSource {
   #stirredAt: number | undefined;
   #loading: Promise<boolean> | undefined;
   #again = false;
+  /** A good configuration is in force. */
+  #taken = false;
   #stopped = false;
 
   constructor(path: string, clock: Clock, events: ConfigFileEvents) {
@@ -101,6 +103,11 @@ export class ConfigFileSource {
       const stamps = await this.#stampsNow();
       this.#stamps = stamps;
       const text = await readText(this.#path, CONFIG_BYTES_MAX);
+      if (this.#taken && text.trim() === "") {
+        // As a shell leaves it while what is to stand in it is still made: no order to end all.
+        this.#events.onProblems([`${this.#path}:1: is empty; {} is a file that asks for nothing`]);
+        return false;
+      }
       const parsed = parseConfigFile(text, this.#path);
       if (!parsed.ok) {
         this.#events.onProblems(parsed.problems.map((problem) => problem.message));
@@ -111,6 +118,7 @@ export class ConfigFileSource {
       this.#stamps = [stamps[0]!, ...(await stampsOf(this.#secretFiles))];
       const read = await readSecrets(this.#secretFiles);
       if (this.#stopped) return true;
+      this.#taken = true;
       this.#events.onProblems([]);
       this.#events.onConfig({ file: parsed.file, ...this.#withLastGood(read) });
       return true;
