@@ -281,6 +281,35 @@ test("two peers of one address: the first one counts", () => {
   );
 });
 
+test("who waits for the peer, or for its next dial, does so by new settings at once", () => {
+  const world = new World();
+  const [a, b] = [world.node("192.0.2.1"), world.node("192.0.2.2")];
+  a.peers([b], { passive: true }).speaker.start();
+  b.peers([a], { passive: true }).speaker.start();
+  world.advance(300_000);
+  a.peers([b], { passive: false });
+  world.until(() => a.isUp(b) && b.isUp(a), "the dial", 1_000);
+  assert.deepEqual([a.status(b).established, a.status(b).flaps], [1, 0]);
+  a.peers([b], { passive: false, holdSeconds: 30, port: 1790 });
+  world.advance(300_000);
+  assert.ok(!a.isUp(b), "nobody listens there");
+  a.peers([b], { passive: false, holdSeconds: 30 });
+  world.until(() => a.isUp(b), "the dial of the right port", 1_000);
+  a.peers([b], { passive: false, holdSeconds: 30, port: 1790 });
+  assert.ok(a.isUp(b), "what stands is not dialled");
+});
+
+test("who is to wait for the peer from now on dials no more", () => {
+  const world = new World();
+  const [a, b] = [world.node("192.0.2.1"), world.node("192.0.2.2")];
+  a.peers([b]).speaker.start();
+  world.advance(60_000);
+  a.peers([b], { passive: true });
+  b.peers([a], { passive: true }).speaker.start();
+  world.advance(300_000);
+  assert.ok(!a.isUp(b));
+});
+
 test("some peers are changed, the others stay as they are", () => {
   const world = new World();
   const [a, b, c, d] = [1, 2, 3, 4].map((n) => world.node(`192.0.2.${n}`)) as [N, N, N, N];
