@@ -54,15 +54,19 @@ export class BgpFiles {
     if (configFile === undefined) return;
     // What checks the file is a tenth of the program's memory: loaded only where there is one.
     const { ConfigFileSource } = await import("./config-file/source.ts");
-    this.#source = new ConfigFileSource(configFile, this.#deps.clock, {
-      onConfig: (loaded) => {
+    const events = {
+      onConfig: (loaded: LoadedConfig) => {
         this.#loaded = loaded;
         this.#onChange();
       },
-      onProblems: (problems) => {
+      onProblems: (problems: readonly string[]) => {
         this.#problems = problems;
       },
-    });
+    };
+    const { nodes, bgp } = this.#config;
+    const routerId =
+      nodes.kind === "none" && (bgp.routerId === "primary" || bgp.routerId === "generate");
+    this.#source = new ConfigFileSource(configFile, this.#deps.clock, events, { routerId });
     if (!(await this.#source.start())) throw new Error(this.#problems.join("\n"));
   }
 

@@ -9,9 +9,13 @@ import { configure } from "../../src/agent/config.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { recordingLog } from "../support/recording-log.ts";
 
-async function files(t: TestContext, flags: (folder: string) => Record<string, string>) {
+async function files(
+  t: TestContext,
+  flags: (folder: string) => Record<string, string>,
+  inCluster = true,
+) {
   const folder = await mkdtemp(join(tmpdir(), "podrouter-files-"));
-  const surroundings = { nodeName: "node1", hostName: "", inCluster: true };
+  const surroundings = { nodeName: "node1", hostName: "", inCluster };
   const configured = configure(new Map(Object.entries(flags(folder))), surroundings);
   assert.ok(configured.ok);
   const { log, lines } = recordingLog();
@@ -134,5 +138,32 @@ test("reading again says so, and what is refused each time; or that there is not
       `error configuration refused ${path}:1: peers: expected a list, not text; ${stays}`,
       `error configuration refused ${path}:2: networks: expected a list, not text; ${stays}`,
     ]);
+  }
+});
+
+test("without Kubernetes a file without router id is wrong: the last good one stays", async (t) => {
+  const named = (folder: string) => ({ config: join(folder, "bgp.yaml") });
+  const it = await files(t, named, false);
+  const path = join(it.folder, "bgp.yaml");
+  await writeFile(path, "global: { as: 64512 }\n");
+  const wrong = `${path}:1: global.routerId: is needed without Kubernetes, here or as --router-id`;
+  await assert.rejects(it.files.start(), new Error(wrong));
+  await writeFile(path, "global: { as: 64512, routerId: 192.0.2.1 }\n");
+  await it.files.reload();
+  assert.deepEqual(it.files.conditions(), []);
+  await writeFile(path, "peers: []\nglobal:\n  as: 64512\n");
+  await it.files.reload();
+  assert.equal(it.files.loaded?.file.global.routerId, "192.0.2.1");
+  assert.deepEqual(
+    it.files.conditions().map(({ message }) => message),
+    [`${wrong.replace(":1:", ":3:")}; the last good configuration stays in force`],
+  );
+  for (const [flags, inCluster] of [
+    [{}, true],
+    [{ "router-id": "192.0.2.1" }, false],
+  ] as const) {
+    const other = await files(t, (folder) => ({ ...named(folder), ...flags }), inCluster);
+    await writeFile(join(other.folder, "bgp.yaml"), "{}");
+    await other.files.start();
   }
 });

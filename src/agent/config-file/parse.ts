@@ -31,8 +31,18 @@ export type ParsedConfigFile =
   | { readonly ok: true; readonly file: ConfigFile }
   | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
 
+/** What the file must say, because nothing else does. */
+export interface ConfigNeeds {
+  /** Without Kubernetes there is no Node to take a router id from. */
+  readonly routerId?: boolean;
+}
+
 /** Parses and validates; `name` is how the file is called in messages. */
-export function parseConfigFile(text: string, name: string): ParsedConfigFile {
+export function parseConfigFile(
+  text: string,
+  name: string,
+  needs: ConfigNeeds = {},
+): ParsedConfigFile {
   if (text.length > CONFIG_BYTES_MAX) {
     return refused(name, [
       { line: 1, field: "", text: `is larger than ${CONFIG_BYTES_MAX} bytes` },
@@ -40,14 +50,14 @@ export function parseConfigFile(text: string, name: string): ParsedConfigFile {
   }
   const json = parseJson(text);
   const quick = json === undefined ? undefined : configFileSchema.safeParse(json);
-  if (quick?.success === true && crossReferences(quick.data).length === 0) {
+  if (quick?.success === true && crossReferences(quick.data, needs).length === 0) {
     return { ok: true, file: quick.data };
   }
-  return parseYaml(text, name);
+  return parseYaml(text, name, needs);
 }
 
 /** As what it is, with the lines of everything that is wrong. */
-function parseYaml(text: string, name: string): ParsedConfigFile {
+function parseYaml(text: string, name: string, needs: ConfigNeeds): ParsedConfigFile {
   const lines = new LineCounter();
   const document = parseDocument(text, {
     lineCounter: lines,
@@ -67,7 +77,9 @@ function parseYaml(text: string, name: string): ParsedConfigFile {
   if (!plain.ok) return refused(name, [{ line: 1, field: "", text: plain.problem }]);
   const result = configFileSchema.safeParse(plain.value ?? {}, { error: wordsOf });
   const lineOf = (path: Path) => lineAt(offsetOf(document, path));
-  const problems = result.success ? crossReferences(result.data) : findings(result.error.issues);
+  const problems = result.success
+    ? crossReferences(result.data, needs)
+    : findings(result.error.issues);
   if (problems.length > 0 || !result.success) {
     const found = problems.map((problem) => ({
       line: lineOf(problem.path),
@@ -111,8 +123,12 @@ function refused(name: string, found: readonly Found[]): ParsedConfigFile {
 }
 
 /** Names that must be defined, unique addresses, sensible ranges: what a schema cannot say. */
-function crossReferences(file: ConfigFile): Finding[] {
+function crossReferences(file: ConfigFile, needs: ConfigNeeds): Finding[] {
   const problems: Finding[] = [];
+  if (needs.routerId === true && file.global.routerId === undefined) {
+    const text = "is needed without Kubernetes, here or as --router-id";
+    problems.push({ path: ["global", "routerId"], text });
+  }
   const policies = uniqueNames(file.policies, "policies", problems);
   const groups = uniqueNames(file.peerGroups, "peerGroups", problems);
   uniqueNames(file.peers, "peers", problems);

@@ -10,7 +10,7 @@
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { FileError, fileStamp, readText, watchFolderOf } from "../../runtime/files.ts";
 import type { ReadSecret } from "./build.ts";
-import { parseConfigFile } from "./parse.ts";
+import { type ConfigNeeds, parseConfigFile } from "./parse.ts";
 import { CONFIG_BYTES_MAX, type ConfigFile } from "./schema.ts";
 
 /** A change that no file system event told of is seen after this. */
@@ -41,6 +41,7 @@ export class ConfigFileSource {
   readonly #path: string;
   readonly #clock: Clock;
   readonly #events: ConfigFileEvents;
+  readonly #needs: ConfigNeeds;
   /** States of the file and of {@link #secretFiles}, each from before it was read last. */
   #stamps: readonly string[] = [];
   #secretFiles: readonly string[] = [];
@@ -56,7 +57,8 @@ export class ConfigFileSource {
   #taken = false;
   #stopped = false;
 
-  constructor(path: string, clock: Clock, events: ConfigFileEvents) {
+  constructor(path: string, clock: Clock, events: ConfigFileEvents, needs: ConfigNeeds = {}) {
+    this.#needs = needs;
     this.#path = path;
     this.#clock = clock;
     this.#events = events;
@@ -108,7 +110,7 @@ export class ConfigFileSource {
         this.#events.onProblems([`${this.#path}:1: is empty; {} is a file that asks for nothing`]);
         return false;
       }
-      const parsed = parseConfigFile(text, this.#path);
+      const parsed = parseConfigFile(text, this.#path, this.#needs);
       if (!parsed.ok) {
         this.#events.onProblems(parsed.problems.map((problem) => problem.message));
         return false;
