@@ -186,6 +186,13 @@ export function peersFromLists(
   });
   const columns = { asNumbers, ports, localAddresses, passwords };
   lists.sameLength(count, columns);
+  for (const [i, local] of localAddresses.entries()) {
+    const address = addresses[i];
+    if (local === undefined || address === undefined) continue;
+    if (familyOf(local) === familyOf(address)) continue;
+    const text = `entry ${i + 1} and that of peer.ips are of different families`;
+    lists.fail("peer.localips", `${text}; all peer.* are ignored`);
+  }
   if (lists.failed) return [];
   return addresses.map((address, i) => ({
     address: address!,

@@ -299,6 +299,15 @@ describe("peer.* lists", () => {
       { "peer.ips": "10.0.0.1", "peer.asns": "1", "peer.ports": "1,2" },
       /has 2 entries/,
     ],
+    [
+      "a local address of the other family",
+      {
+        "peer.ips": "10.0.0.1,10.0.0.2",
+        "peer.asns": "1,1",
+        "peer.localips": ",fd00::1",
+      },
+      /^[^\n]*peer\.localips[^\n]*entry 2 and that of peer\.ips are of different families[^\n]*$/,
+    ],
   ] as const) {
     test(`${what}: all are refused`, () => {
       const { values, messages } = read(annotations);
