@@ -3,9 +3,9 @@
  * kube-bridge with hairpin on (a pod may reach itself by a service), the other is made right in the
  * pod's namespace; what is set inside goes over a socket that was opened in there.
  *
- * A pod's MAC address follows from its IP address, as the bridge's does: an address that comes to
- * another pod needs no new ARP entries anywhere, so nothing is announced. Addresses are unique by
- * the book of leases, so IPv6 does not look for duplicates, which would take it a second.
+ * A pod's MAC address follows from its IP address (link-address.ts), so nothing is announced when
+ * the address comes to another pod. Addresses are unique by the book of leases, so IPv6 does not
+ * look for duplicates, which would take it a second.
  */
 import { closeSync, constants, fstatSync, openSync, statSync } from "node:fs";
 import {
@@ -19,10 +19,11 @@ import {
   rejectingWith,
   SystemCallError,
 } from "netlink-ts";
-import { addressBytes, familyOf, type IpAddress } from "../../ip/address.ts";
+import { familyOf } from "../../ip/address.ts";
 import { POD_BRIDGE } from "../types.ts";
 import type { RangeAddress } from "./address-ranges.ts";
 import { decodeAlias, encodeAlias, hostLinkName } from "./attachment.ts";
+import { linkAddressFor } from "./link-address.ts";
 import { DEFAULTS } from "./result.ts";
 import {
   type Connected,
@@ -140,7 +141,7 @@ export class NetlinkWiring implements PodWiring {
   async #makePair(node: RouteNetlink, pod: RouteNetlink, pair: Pair): Promise<void> {
     const { spec, hostName, mtu, bridge, namespaceFd } = pair;
     const { interfaceName } = spec.lease;
-    const linkAddress = spec.linkAddress ?? linkAddressFor(spec.addresses[0]!.address);
+    const linkAddress = spec.linkAddress ?? linkAddressFor(spec.lease.addresses);
     await addGateways(node, bridge.index, spec.gateways);
     for (let retried = false; ; retried = true) {
       try {
@@ -316,12 +317,6 @@ function openNamespace(netns: string): number {
   if (own.dev !== other.dev || own.ino !== other.ino) return fd;
   closeSync(fd);
   throw new WiringError("exists", `${netns} is the node's own network namespace`);
-}
-
-/** 0a:58, a locally administered block, and the last four octets: unique within a range. */
-function linkAddressFor(address: IpAddress): string {
-  const tail = [...addressBytes(address).slice(-4)];
-  return ["0a", "58", ...tail.map((byte) => byte.toString(16).padStart(2, "0"))].join(":");
 }
 
 function wired({ name, linkAddress, mtu }: Link): WiredLink {

@@ -1,0 +1,64 @@
+/** The own plugin's agent side against the running kernel, on nodes and in namespaces of odd kinds. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { Namespace } from "../../packages/netlink-ts/test/support/namespace.ts";
+import { hostLocalLeases, leaseFile } from "../../src/cni/plugin/lease-disk.ts";
+import { NetlinkWiring } from "../../src/cni/plugin/netlink-wiring.ts";
+import { PodPlugin } from "../../src/cni/plugin/pod-plugin.ts";
+import { prefix } from "../../src/ip/prefix.ts";
+import { silentLog } from "../../src/runtime/log.ts";
+import { addOf, addressesOf } from "../support/pod-world.ts";
+
+const netnsOf = (pod: Namespace) => `/run/netns/${pod.name}`;
+
+/** A node with `kube-bridge`, which has the MAC address that the agent gives it there. */
+function setUp(t: TestContext, bridgeMac: string, ...cidrs: string[]) {
+  const node = Namespace.make(t);
+  const pods = [Namespace.make(t), Namespace.make(t)];
+  if (node === undefined || !pods.every((pod) => pod !== undefined)) return undefined;
+  node.ip(`link add kube-bridge address ${bridgeMac} type bridge`);
+  // As the agent does: without its link-local address it forwards nothing for a second or two.
+  node.run("sysctl", "-qw", "net.ipv6.conf.kube-bridge.accept_dad=0");
+  node.ip("link set kube-bridge up");
+  const folder = mkdtempSync(join(tmpdir(), "podrouter-wiring-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const plugin = new PodPlugin({
+    wiring: new NetlinkWiring({ around: (make) => node.enter(make) }),
+    file: leaseFile(join(folder, "leases.json")),
+    foreign: hostLocalLeases([join(folder, "host-local")]),
+    log: silentLog,
+  });
+  plugin.setRanges(cidrs.map(prefix));
+  return { node, pods: pods as [Namespace, Namespace], plugin };
+}
+
+const macOf = (pod: Namespace): string => JSON.parse(pod.ip("-j link show eth0"))[0].address;
+
+test("a node fd00::2 and the pod that has ::2 of its pod CIDR are two on the bridge", async (t) => {
+  const bridgeMac = "0a:58:00:00:00:02";
+  const set = setUp(t, bridgeMac, "fd00:10:1::/64");
+  if (set === undefined) return;
+  const { pods, plugin } = set;
+  const result = await plugin.handle(addOf("a", netnsOf(pods[0])));
+  assert.deepEqual(addressesOf(result), ["fd00:10:1::2"]);
+  pods[0].run("ping", "-c1", "-W2", "fd00:10:1::1");
+  assert.notEqual(macOf(pods[0]), bridgeMac);
+});
+
+test("pods of two IPv6 ranges are two on the bridge", async (t) => {
+  const set = setUp(t, "0a:58:c0:a8:32:32", "fd00:10:1::/126", "fd00:10:2::/126");
+  if (set === undefined) return;
+  const { node, pods, plugin } = set;
+  node.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1");
+  const third = Namespace.make(t)!;
+  const given: string[] = [];
+  for (const [index, pod] of [...pods, third].entries()) {
+    given.push(...addressesOf(await plugin.handle(addOf(`pod${index}`, netnsOf(pod)))));
+  }
+  assert.deepEqual(given, ["fd00:10:1::2", "fd00:10:1::3", "fd00:10:2::2"]);
+  pods[0].run("ping", "-c1", "-W2", "fd00:10:2::2");
+  assert.notEqual(macOf(pods[0]), macOf(third));
+});
