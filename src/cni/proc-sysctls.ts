@@ -4,6 +4,7 @@
  * writable, which the kernel still allows only for the network namespace that the process has
  * rights over.
  */
+import { writeFileSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Sysctls } from "./sysctls.ts";
@@ -35,6 +36,21 @@ export const procSysctls: Sysctls = {
     return REASONS[again === "ENOENT" ? problem : again] ?? again;
   },
 };
+
+/**
+ * Writes at once, for the network namespace that this thread is in at the moment: the files are
+ * those of whoever looks. What cannot be written stays as it is.
+ */
+export function writeSysctlNow(name: string, value: string): void {
+  for (const root of [SYSCTLS, SYSCTLS_OF_HOST]) {
+    try {
+      writeFileSync(pathOf(root, name), value, { flag: "r+" });
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EROFS") return;
+    }
+  }
+}
 
 /** The error's code, or undefined when it is written. Nothing is made that is not there. */
 async function write(path: string, value: string): Promise<string | undefined> {

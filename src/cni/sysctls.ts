@@ -100,6 +100,6 @@ function absence(name: string): string {
 }
 
 /** An interface name inside a dotted name: sysctl(8) writes its dots as slashes. */
-function dotted(link: string): string {
+export function dotted(link: string): string {
   return link.replaceAll(".", "/");
 }

@@ -10,7 +10,7 @@ import { NetlinkWiring } from "../../src/cni/plugin/netlink-wiring.ts";
 import { PodPlugin } from "../../src/cni/plugin/pod-plugin.ts";
 import { prefix } from "../../src/ip/prefix.ts";
 import { silentLog } from "../../src/runtime/log.ts";
-import { addOf, addressesOf } from "../support/pod-world.ts";
+import { addOf, addressesOf, delOf } from "../support/pod-world.ts";
 
 const netnsOf = (pod: Namespace) => `/run/netns/${pod.name}`;
 
@@ -61,4 +61,21 @@ test("pods of two IPv6 ranges are two on the bridge", async (t) => {
   assert.deepEqual(given, ["fd00:10:1::2", "fd00:10:1::3", "fd00:10:2::2"]);
   pods[0].run("ping", "-c1", "-W2", "fd00:10:2::2");
   assert.notEqual(macOf(pods[0]), macOf(third));
+});
+
+test("a pod whose namespace has IPv6 switched off, as Docker leaves it", async (t) => {
+  const set = setUp(t, "0a:58:c0:a8:32:32", "10.0.0.0/24", "fd00:10:1::/64");
+  if (set === undefined) return;
+  const { pods, plugin } = set;
+  pods[0].run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1");
+  pods[0].run("sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1");
+  await plugin.handle(addOf("a", netnsOf(pods[0])));
+  pods[0].run("ping", "-c1", "-W2", "fd00:10:1::1");
+});
+
+test("DEL of a pod of which nothing is left, whose path is another process's by now", async (t) => {
+  const set = setUp(t, "0a:58:c0:a8:32:32", "10.0.0.0/24");
+  if (set === undefined) return;
+  // Paths like /proc/PID/ns/net come again: here it is one of the node itself.
+  assert.equal(await set.plugin.handle(delOf("a", "/proc/self/ns/net")), undefined);
 });

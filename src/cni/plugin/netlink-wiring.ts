@@ -20,6 +20,8 @@ import {
   SystemCallError,
 } from "netlink-ts";
 import { familyOf } from "../../ip/address.ts";
+import { writeSysctlNow } from "../proc-sysctls.ts";
+import { dotted } from "../sysctls.ts";
 import { POD_BRIDGE } from "../types.ts";
 import type { RangeAddress } from "./address-ranges.ts";
 import { decodeAlias, encodeAlias, hostLinkName } from "./attachment.ts";
@@ -64,7 +66,7 @@ export class NetlinkWiring implements PodWiring {
         try {
           const [host, inside] = await Promise.all([
             finishHostEnd(node, hostName, spec),
-            finishPodEnd(pod, spec),
+            finishPodEnd(pod, spec, namespaceFd),
           ]);
           return { bridge: wired(bridge), host: wired(host), pod: wired(inside) };
         } catch (error) {
@@ -88,7 +90,9 @@ export class NetlinkWiring implements PodWiring {
         }),
       );
     } catch (error) {
-      if (error instanceof WiringError && error.problem === "no-namespace") return;
+      // Nothing of a pod is in there, or its path is the node's own by now: /proc/PID comes again.
+      const without = ["no-namespace", "own-namespace"];
+      if (error instanceof WiringError && without.includes(error.problem)) return;
       throw error;
     }
   }
@@ -191,17 +195,18 @@ async function addGateways(
   interfaceIndex: number,
   gateways: ConnectSpec["gateways"],
 ): Promise<void> {
-  const outcomes = await addresses.apply(
-    gateways.map(({ address, length }) => ({
-      kind: "add",
-      value: {
-        interfaceIndex,
-        address: `${address}/${length}`,
-        ...(familyOf(address) === 6 ? { flags: AddressFlag.NODAD } : {}),
-      },
-    })),
-  );
-  throwFirst(outcomes.filter((outcome) => outcome?.code !== "EEXIST"));
+  throwFirst(withoutExisting(await addresses.apply(additions(interfaceIndex, gateways))));
+}
+
+function additions(interfaceIndex: number, list: ConnectSpec["gateways"]) {
+  return list.map(({ address, length }) => ({
+    kind: "add" as const,
+    value: {
+      interfaceIndex,
+      address: `${address}/${length}`,
+      ...(familyOf(address) === 6 ? { flags: AddressFlag.NODAD } : {}),
+    },
+  }));
 }
 
 /** Says on the link whose it is, before the pod can use an address. */
@@ -221,23 +226,21 @@ async function finishHostEnd(
 async function finishPodEnd(
   { links, addresses, routes }: RouteNetlink,
   { lease, addresses: wanted, recorded }: ConnectSpec,
+  namespaceFd: number,
 ): Promise<Link> {
   const { interfaceName } = lease;
   const link = found(await links.get(interfaceName), interfaceName);
   await links.set(link.index, { up: true });
   await recorded;
-  throwFirst(
-    await addresses.apply(
-      wanted.map(({ address, length }) => ({
-        kind: "add",
-        value: {
-          interfaceIndex: link.index,
-          address: `${address}/${length}`,
-          ...(familyOf(address) === 6 ? { flags: AddressFlag.NODAD } : {}),
-        },
-      })),
-    ),
-  );
+  const given = additions(link.index, wanted);
+  let outcomes: readonly Outcome[] = await addresses.apply(given);
+  if (outcomes.some((outcome) => outcome?.code === "EACCES")) {
+    // Docker switches IPv6 off in what it makes; the Node has it on for its pods.
+    const off = `net.ipv6.conf.${dotted(interfaceName)}.disable_ipv6`;
+    inNetworkNamespace(namespaceFd, () => writeSysctlNow(off, "0"));
+    outcomes = withoutExisting(await addresses.apply(given));
+  }
+  throwFirst(outcomes);
   throwFirst(
     await routes.apply(
       wanted.map(({ address, gateway }) => ({
@@ -316,7 +319,7 @@ function openNamespace(netns: string): number {
   const [own, other] = [statSync("/proc/self/ns/net"), fstatSync(fd)];
   if (own.dev !== other.dev || own.ino !== other.ino) return fd;
   closeSync(fd);
-  throw new WiringError("exists", `${netns} is the node's own network namespace`);
+  throw new WiringError("own-namespace", `${netns} is the node's own network namespace`);
 }
 
 function wired({ name, linkAddress, mtu }: Link): WiredLink {
@@ -326,6 +329,10 @@ function wired({ name, linkAddress, mtu }: Link): WiredLink {
 function found(link: Link | undefined, name: string): Link {
   if (link !== undefined) return link;
   throw new WiringError("kernel", `${name} went away while it was being made`);
+}
+
+function withoutExisting(outcomes: readonly Outcome[]): readonly Outcome[] {
+  return outcomes.filter((outcome) => outcome?.code !== "EEXIST");
 }
 
 function throwFirst(outcomes: readonly Outcome[]): void {

@@ -8,6 +8,7 @@ import { WiringError, type WiringProblem } from "./wiring.ts";
 const CODES: Readonly<Record<WiringProblem, Code>> = {
   "no-namespace": Code.UNKNOWN_CONTAINER,
   "not-permitted": Code.KERNEL_REFUSED,
+  "own-namespace": Code.EXISTS_ALREADY,
   exists: Code.EXISTS_ALREADY,
   "no-bridge": Code.TRY_AGAIN_LATER,
   kernel: Code.KERNEL_REFUSED,

@@ -8,6 +8,8 @@ export type WiringProblem =
   /** There is no such namespace, or it cannot be entered. */
   | "no-namespace"
   | "not-permitted"
+  /** It is the node's. */
+  | "own-namespace"
   /** The interface is there already. */
   | "exists"
   /** kube-bridge is not there, or not up. */
