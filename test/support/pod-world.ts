@@ -33,6 +33,8 @@ export class PodWorld {
   /** What is wrong inside a pod's namespace, by its path. */
   readonly damage = new Map<string, string>();
   readonly gone = new Set<string>();
+  /** Links that the kernel does not remove. */
+  readonly stuck = new Set<string>();
   readonly #waiting: (() => void)[] = [];
   /** Effects happen at once. */
   immediate = true;
@@ -124,6 +126,7 @@ export class PodWorld {
       connect: (spec) => this.#connect(spec, life),
       disconnect: async (name) => {
         await this.#effect(life);
+        if (this.stuck.has(name)) throw new WiringError("kernel", `EBUSY: ${name}`);
         return this.links.delete(name);
       },
       removeInside: () => Promise.resolve(),

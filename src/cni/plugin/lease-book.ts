@@ -81,7 +81,10 @@ export class LeaseBook {
     }
     const isTaken = (address: IpAddress) => this.#owners.has(address) || isForeign(address);
     const picked = this.#pick(wanted, isTaken);
-    if (isRefusal(picked)) return { ok: false, refusal: picked };
+    if (isRefusal(picked)) {
+      if (known !== undefined) this.adopt(known);
+      return { ok: false, refusal: picked };
+    }
     const lease: Lease = {
       network: attachment.network,
       containerId: attachment.containerId,

@@ -15,7 +15,13 @@ import type { Log } from "../../runtime/log.ts";
 import type { JsonObject } from "../json.ts";
 import type { CniCondition } from "../types.ts";
 import type { RangeAddress } from "./address-ranges.ts";
-import { type Attachment, attachmentKey, hostLinkName, type Lease } from "./attachment.ts";
+import {
+  type Attachment,
+  attachmentKey,
+  encodeAlias,
+  hostLinkName,
+  type Lease,
+} from "./attachment.ts";
 import { LeaseBook } from "./lease-book.ts";
 import { type LeaseFile, LeaseStore } from "./lease-store.ts";
 import {
@@ -29,7 +35,7 @@ import {
 import type { PluginRequest } from "./request.ts";
 import { resultOf } from "./result.ts";
 import { CniSpecError, Code } from "./spec.ts";
-import type { PodWiring } from "./wiring.ts";
+import { type PodWiring, WiringError } from "./wiring.ts";
 
 /** What other plugins have given out on this node, as far as it can be seen. */
 export interface ForeignLeases {
@@ -150,6 +156,7 @@ export class PodPlugin {
 
   async #add(request: AddRequest): Promise<JsonObject> {
     const wanted = wantedAddresses(request);
+    const before = this.#book.find(request);
     const { lease, known } = await this.#reserve(request, wanted);
     const addresses = this.#book.describe(lease) as readonly RangeAddress[];
     const recorded = this.#store.save();
@@ -167,6 +174,8 @@ export class PodPlugin {
       if (error instanceof FileError) this.#unwritten = error;
       if (!known) {
         this.#book.release(lease);
+        // Of an earlier pod CIDR, and the pod may well run with it: an ADD without DEL.
+        if (before !== undefined) this.#book.adopt(before);
         await this.#saveOrSay();
       }
       throw error;
@@ -226,11 +235,15 @@ export class PodPlugin {
     throw new CniSpecError(Code.CHECK_FAILED, problems[0]!, problems.slice(1).join("; "));
   }
 
-  /** What is in nobody's list is removed, links too; what is being made at the moment is not. */
+  /**
+   * What is in nobody's list is removed, links too; what is being made at the moment is not. As the
+   * specification asks (§2 "GC"), what cannot be removed holds nothing else up.
+   */
   async #collect({ network, keep }: GcRequest): Promise<undefined> {
     const kept = new Set(keep.map((owner) => attachmentKey({ network, ...owner })));
     const { ends, unclear } = await this.#listEnds();
     const known = [...this.#book.leases(), ...ends.flatMap(({ lease }) => lease ?? [])];
+    let failure: WiringError | undefined;
     for (const lease of known) {
       const key = attachmentKey(lease);
       if (lease.network !== network || kept.has(key)) continue;
@@ -238,9 +251,13 @@ export class PodPlugin {
       await this.#inTurn(lease, async () => {
         await this.#deps.wiring.disconnect(hostLinkName(lease));
         if (this.#book.release(lease)) this.#deps.log.info({ ...lease }, "pod collected");
+      }).catch((error: unknown) => {
+        if (!(error instanceof WiringError)) throw error;
+        failure ??= error;
       });
     }
     await this.#saveOrSay();
+    if (failure !== undefined) throw failure;
   }
 
   async #status(): Promise<undefined> {
@@ -253,13 +270,20 @@ export class PodPlugin {
     if (problem !== undefined) throw new CniSpecError(Code.LIMITED_CONNECTIVITY, problem);
   }
 
-  /** Frees leases of pods that are gone, takes over those of pods that are there. */
+  /**
+   * Frees leases of pods that are gone, takes over those of pods that are there. Where the two name
+   * other addresses, the file is older than the pod.
+   */
   async #reconcile(): Promise<void> {
     const { ends, unclear } = await this.#listEnds();
-    const names = new Set(ends.map(({ name }) => name));
+    const marks = new Map(ends.map(({ name, lease }) => [name, lease]));
     const changed: Lease[] = [];
     for (const lease of this.#book.leases()) {
-      if (unclear.has(attachmentKey(lease)) || names.has(hostLinkName(lease))) continue;
+      if (unclear.has(attachmentKey(lease))) continue;
+      const name = hostLinkName(lease);
+      const mark = marks.get(name);
+      const agrees = mark === undefined || encodeAlias(mark) === encodeAlias(lease);
+      if (marks.has(name) && agrees) continue;
       this.#book.release(lease);
       changed.push(lease);
       this.#deps.log.info({ ...lease }, "lease of a pod that is gone freed");
