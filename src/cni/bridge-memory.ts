@@ -3,7 +3,9 @@
  * kept for running pods, which nobody else does:
  *
  * - A bridge that was removed under them is made whole: its addresses, and the pods' ends that were
- *   its ports, with the hairpin mode that they had.
+ *   its ports, with the hairpin mode that they had. One that is still there gets its gateways
+ *   back: the kernel takes the IPv6 ones of a link that goes down. Where a pod CIDR has another
+ *   gateway by then, that is what somebody wants.
  * - The gateway of an earlier pod CIDR stays as long as a pod runs that may use it. The bridge
  *   plugin takes it away with the first pod of the new CIDR, so it is put back, behind the new one:
  *   there the plugin does not see it. It goes with the last of these pods, or when another Node has
@@ -39,7 +41,7 @@ export interface BridgeOwner {
   readonly taken: readonly IpAddress[];
 }
 
-/** Ports and addresses that a bridge lost when it was removed and made again. */
+/** Ports and addresses that a bridge lost when it was removed and made again, or was down. */
 export function restore(
   bridge: HostLink,
   host: HostLinks,
@@ -48,9 +50,11 @@ export function restore(
 ): readonly LinkOperation[] {
   if (memory === undefined) return [];
   const operations: LinkOperation[] = [];
-  if (memory.index !== bridge.index) {
+  if (memory.index !== bridge.index || portsOf(bridge, host).length > 0) {
+    const present = addressesOf(bridge, host);
     for (const address of memory.addresses) {
-      if (!isOwn(address, podCidrs) || hasAddress(host, bridge, address)) continue;
+      const cidr = podCidrs.find((one) => prefixContains(one, address.address));
+      if (cidr === undefined || present.some((one) => prefixContains(cidr, one.address))) continue;
       operations.push({ kind: "add-address", index: bridge.index, ...plain(address) });
     }
   }

@@ -86,6 +86,16 @@ test("a bridge that is removed under running pods is made whole, hairpin mode an
   });
 });
 
+test("a lost gateway is put back for the ports that there are, unless there is another", () => {
+  const ports = [bridge(), pod(6)];
+  const { memory } = planLinks(host(ports, [at(5, "10.233.64.1")]), wanted, undefined);
+  const lost = planLinks(host(ports), wanted, memory);
+  assert.deepEqual(lost.operations, [change("add-address", "10.233.64.1")]);
+  const other = planLinks(host(ports, [at(5, "10.233.64.254")]), wanted, memory);
+  assert.deepEqual(other.operations, []);
+  assert.deepEqual(planLinks(host([bridge()]), wanted, memory).operations, []);
+});
+
 test("a pod that was taken off the bridge, or off hairpin, while it is there is left so", () => {
   const before = planLinks(host([bridge(), pod(6), pod(7)]), wanted, undefined);
   const plan = planLinks(host([bridge(), pod(6, 0), pod(7, 5, false)]), wanted, before.memory);

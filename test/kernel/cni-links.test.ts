@@ -121,6 +121,28 @@ test("a deleted bridge is back with address and ports, within a fraction of a se
   assert.equal(bridge()?.address, before?.address, "pods need no new ARP entry");
 });
 
+test("a bridge that was down, or emptied, has the gateways of running pods again", async (t) => {
+  const node = setUp(t);
+  if (node === undefined) return;
+  const { namespace, links, bridge } = node;
+  links.want({ ...WANTED, podCidrs: [...WANTED.podCidrs, prefix("fd00:10:233:40::/64")] });
+  links.start();
+  await until("the bridge is there", () => links.state().ready);
+  namespace.ip("addr add 10.233.64.1/24 dev kube-bridge");
+  namespace.ip("addr add fd00:10:233:40::1/64 dev kube-bridge nodad");
+  addPort(namespace, "vetha");
+  await delay(LINKS_GAP_MS * 4);
+  const isWhole = () => {
+    const text = namespace.ip("addr show kube-bridge");
+    return text.includes(" 10.233.64.1/24 ") && text.includes(" fd00:10:233:40::1/64 ");
+  };
+  // The kernel takes the IPv6 addresses of a link that goes down.
+  namespace.ip("link set kube-bridge down");
+  await until("up again, and whole", () => bridge()?.flags.includes("UP") && isWhole());
+  namespace.ip("addr flush dev kube-bridge scope global");
+  await until("whole again", isWhole);
+});
+
 test("a foreign device of that name is left alone, and reported until it is gone", async (t) => {
   const node = setUp(t);
   if (node === undefined) return;
