@@ -7,8 +7,9 @@
  * removed, which the links and the file of leases tell; all else fails at once with "try again
  * later" (code 11), so that no DEL is lost: runtimes repeat what failed.
  */
-import { existsSync, readFileSync, readSync, writeSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readSync, writeSync } from "node:fs";
 import { connect } from "node:net";
+import { join } from "node:path";
 import { ANSWER_BYTES_MAX, ANSWER_MS_MAX, CONFIG_BYTES_MAX } from "../cni/plugin/limits.ts";
 import {
   type PluginRequest,
@@ -122,13 +123,17 @@ async function withoutAgent(request: PluginRequest, why: string): Promise<Answer
   throw new CniSpecError(Code.TRY_AGAIN_LATER, why);
 }
 
-/** Whether neither link nor lease speaks of the attachment; false when that cannot be told. */
-async function nothingLeft(
-  request: Extract<PluginRequest, { readonly command: "DEL" }>,
-): Promise<boolean> {
+type DelRequest = Extract<PluginRequest, { readonly command: "DEL" }>;
+
+/**
+ * Whether neither link nor lease speaks of the attachment, nor one of host-local, of a pod of the
+ * plugin that was here before; false when that cannot be told.
+ */
+async function nothingLeft(request: DelRequest): Promise<boolean> {
   const { attachmentKey, hostLinkName } = await import("../cni/plugin/attachment.ts");
   const { LeaseBook } = await import("../cni/plugin/lease-book.ts");
   if (existsSync(`/sys/class/net/${hostLinkName(request)}`)) return false;
+  if (await hasHostLocalLease(request)) return false;
   const book = new LeaseBook();
   try {
     if (!book.load(readFileSync(request.leases ?? LEASES_DEFAULT, "utf8"))) return false;
@@ -136,6 +141,28 @@ async function nothingLeft(
     return (error as NodeJS.ErrnoException).code === "ENOENT";
   }
   return !book.leases().some((lease) => attachmentKey(lease) === attachmentKey(request));
+}
+
+async function hasHostLocalLease(request: DelRequest): Promise<boolean> {
+  const { HOST_LOCAL_FOLDERS, isHostLocalLease } = await import("../cni/plugin/host-local.ts");
+  return HOST_LOCAL_FOLDERS.some((root) => {
+    const folder = join(root, request.network);
+    const isIts = (name: string) => isHostLocalLease(textOf(join(folder, name)), request);
+    try {
+      return readdirSync(folder).some(isIts);
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code !== "ENOENT";
+    }
+  });
+}
+
+/** Empty when it cannot be read: it may have gone just now. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
 }
 
 main().then(

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { ADMIN_SOCKET_DEFAULT, RUN_FLAGS } from "../../src/agent/flags.ts";
 import { CNI_CONF_FILE_DEFAULT } from "../../src/agent/pod-network-flags.ts";
-import { HOST_LOCAL_FOLDERS } from "../../src/cni/plugin/lease-disk.ts";
+import { HOST_LOCAL_FOLDERS } from "../../src/cni/plugin/host-local.ts";
 import { CNI_SOCKET_DEFAULT, LEASES_FILE } from "../../src/cni/plugin/wire.ts";
 import {
   type DaemonSet,

@@ -9,12 +9,10 @@ import {
   unlessMissing,
   writeAtomically,
 } from "../../runtime/files.ts";
+import { HOST_LOCAL_FOLDERS, isHostLocalLease } from "./host-local.ts";
 import type { LeaseFile } from "./lease-store.ts";
 import { FOREIGN_LEASES_MAX, LEASES_BYTES_MAX } from "./limits.ts";
 import type { ForeignLeases } from "./pod-plugin.ts";
-
-/** Where host-local keeps its leases: by itself, and as kindnet and our ptp variant tell it. */
-export const HOST_LOCAL_FOLDERS = ["/var/lib/cni/networks", "/run/cni-ipam-state"] as const;
 
 export function leaseFile(path: string): LeaseFile {
   return {
@@ -30,10 +28,7 @@ export function leaseFile(path: string): LeaseFile {
   };
 }
 
-/**
- * A lease of host-local is a file with the address as its name, and the container's id and the
- * interface on two lines in it. Folders that are not there, or not shown to the agent, are empty.
- */
+/** Folders that are not there, or not shown to the agent, are empty. */
 export function hostLocalLeases(folders: readonly string[] = HOST_LOCAL_FOLDERS): ForeignLeases {
   const names = async (network: string): Promise<readonly string[]> => {
     const paths: string[] = [];
@@ -49,12 +44,10 @@ export function hostLocalLeases(folders: readonly string[] = HOST_LOCAL_FOLDERS)
       const paths = await names(network);
       return new Set(paths.map((path) => path.slice(dirname(path).length + 1)));
     },
-    async release({ network, containerId, interfaceName }) {
-      for (const path of await names(network)) {
+    async release(attachment) {
+      for (const path of await names(attachment.network)) {
         const text = await readFile(path, "utf8").catch(() => "");
-        if (text.trim() === `${containerId}\r\n${interfaceName}`) {
-          await unlessMissing(removeFile(path));
-        }
+        if (isHostLocalLease(text, attachment)) await unlessMissing(removeFile(path));
       }
     },
   };
