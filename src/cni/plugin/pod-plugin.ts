@@ -8,7 +8,7 @@
  *
  * and never an address that two have. Calls for one attachment go one after the other.
  */
-import { type IpAddress, parseAddress } from "../../ip/address.ts";
+import { familyOf, type IpAddress, parseAddress } from "../../ip/address.ts";
 import type { Prefix } from "../../ip/prefix.ts";
 import { FileError } from "../../runtime/files.ts";
 import type { Log } from "../../runtime/log.ts";
@@ -321,11 +321,13 @@ export class PodPlugin {
 }
 
 function wantedAddresses(request: AddRequest): readonly IpAddress[] {
-  return request.addresses.map((text) => {
+  const wanted = request.addresses.map((text) => {
     const address = parseAddress(text);
     if (address !== undefined) return address;
     throw new CniSpecError(Code.INVALID_CONFIG, "runtimeConfig.ips has a text that is no address");
   });
+  if (new Set(wanted.map(familyOf)).size === wanted.length) return wanted;
+  throw new CniSpecError(Code.INVALID_CONFIG, "runtimeConfig.ips has two addresses of one family");
 }
 
 function whileStarting(request: PluginRequest, error: unknown): CniSpecError {

@@ -65,3 +65,13 @@ test("GC goes on past what cannot be removed, says so, and forgets nothing of it
   assert.deepEqual(leasesIn(world), ["10.0.0.5"]);
   assert.deepEqual(addressesOf(await plugin.handle(addOf("e"))), ["10.0.0.6"]);
 });
+
+test("two addresses of one family are asked for: none is left out in silence", async () => {
+  const world = new PodWorld();
+  const plugin = world.boot("10.0.0.0/24", "fd00::/64");
+  const both = { ...addOf("a"), addresses: ["10.0.0.8", "10.0.0.9"] };
+  await assert.rejects(plugin.handle(both), { code: 7 });
+  assert.equal(world.links.size, 0);
+  const one = { ...addOf("a"), addresses: ["fd00::9", "10.0.0.9"] };
+  assert.deepEqual(addressesOf(await plugin.handle(one)), ["10.0.0.9", "fd00::9"]);
+});
