@@ -8,9 +8,10 @@ import { Namespace } from "../../packages/netlink-ts/test/support/namespace.ts";
 import { hostLocalLeases, leaseFile } from "../../src/cni/plugin/lease-disk.ts";
 import { NetlinkWiring } from "../../src/cni/plugin/netlink-wiring.ts";
 import { PodPlugin } from "../../src/cni/plugin/pod-plugin.ts";
+import type { PluginRequest } from "../../src/cni/plugin/request.ts";
 import { prefix } from "../../src/ip/prefix.ts";
 import { silentLog } from "../../src/runtime/log.ts";
-import { addOf, addressesOf, delOf } from "../support/pod-world.ts";
+import { addOf, addressesOf, checkOf, delOf } from "../support/pod-world.ts";
 
 const netnsOf = (pod: Namespace) => `/run/netns/${pod.name}`;
 
@@ -78,4 +79,24 @@ test("DEL of a pod of which nothing is left, whose path is another process's by 
   if (set === undefined) return;
   // Paths like /proc/PID/ns/net come again: here it is one of the node itself.
   assert.equal(await set.plugin.handle(delOf("a", "/proc/self/ns/net")), undefined);
+});
+
+test("a second interface of a pod, of another network: the first default route stays", async (t) => {
+  const set = setUp(t, "0a:58:c0:a8:32:32", "10.0.0.0/24", "fd00:10:1::/64");
+  if (set === undefined) return;
+  const { pods, plugin } = set;
+  const [pod] = pods;
+  const netns = netnsOf(pod);
+  const second = { network: "second", interfaceName: "net1" };
+  await plugin.handle(addOf("a", netns));
+  const added = addressesOf(await plugin.handle({ ...addOf("a", netns), ...second }));
+  assert.deepEqual(added, ["10.0.0.3", "fd00:10:1::3"]);
+  assert.match(pod.ip("route show default"), /^default via 10\.0\.0\.1 dev eth0 /);
+  assert.match(pod.ip("-6 route show default"), /^default via fd00:10:1::1 dev eth0 /);
+  const check = { ...checkOf("a", ...added), netns, ...second } as PluginRequest;
+  assert.equal(await plugin.handle(check), undefined);
+  await plugin.handle(delOf("a", netns));
+  assert.match(pod.ip("-br link"), /net1@/);
+  await plugin.handle({ ...delOf("a", netns), ...second } as PluginRequest);
+  assert.doesNotMatch(pod.ip("-br link"), /net1|eth0/);
 });

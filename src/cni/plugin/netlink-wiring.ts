@@ -241,18 +241,14 @@ async function finishPodEnd(
     outcomes = withoutExisting(await addresses.apply(given));
   }
   throwFirst(outcomes);
-  throwFirst(
-    await routes.apply(
-      wanted.map(({ address, gateway }) => ({
-        kind: "add",
-        route: {
-          destination: DEFAULTS[familyOf(address)],
-          gateway,
-          interfaceIndex: link.index,
-        },
-      })),
-    ),
+  const ways = await routes.apply(
+    wanted.map(({ address, gateway }) => ({
+      kind: "add",
+      route: { destination: DEFAULTS[familyOf(address)], gateway, interfaceIndex: link.index },
+    })),
   );
+  // Where another interface of the pod has the default route already, the first one stays.
+  throwFirst(withoutExisting(ways));
   return link;
 }
 
@@ -265,11 +261,14 @@ async function inspectInside(
   if (link === undefined) return [`${interfaceName} is gone`];
   const interfaceIndex = link.index;
   const present = await addresses.list({ interfaceIndex });
-  const ways = await routes.list({ interfaceIndex, table: MAIN_TABLE });
+  const ways = await routes.list({ table: MAIN_TABLE });
   const hasAddress = ({ address, length }: RangeAddress) =>
     present.some((one) => one.address === `${address}/${length}`);
+  // Ours, or that of an interface that came before.
   const hasRoute = ({ address, gateway }: RangeAddress) =>
-    ways.some((one) => one.destination === DEFAULTS[familyOf(address)] && one.gateway === gateway);
+    ways
+      .filter(({ destination }) => destination === DEFAULTS[familyOf(address)])
+      .some((one) => one.interfaceIndex !== interfaceIndex || one.gateway === gateway);
   return [
     ...(isUp(link) ? [] : [`${interfaceName} is down`]),
     ...wanted
