@@ -101,11 +101,17 @@ async function startFailure(agent: Agent, logger: Logger): Promise<1 | 2> {
   return new Promise(() => undefined);
 }
 
+/**
+ * Further ones, as of a supervisor that passes on what the terminal has sent already, are listened
+ * to all the same: else the second would kill the agent in the middle of its bounded end.
+ */
 function stopSignal(logger: Logger): Promise<"stop"> {
   return new Promise((resolve) => {
+    let stops = false;
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
-      process.once(signal, () => {
-        logger.info({ signal }, "agent stops");
+      process.on(signal, () => {
+        if (!stops) logger.info({ signal }, "agent stops");
+        stops = true;
         resolve("stop");
       });
     }

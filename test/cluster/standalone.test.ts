@@ -8,6 +8,7 @@ import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { stringify } from "yaml";
 import type { AgentStatus } from "../../src/agent/admin-protocol.ts";
 import { type ClusterNode, nodeObject } from "../support/cluster.ts";
@@ -193,6 +194,20 @@ test("with graceful restart a stop keeps traffic flowing; without it peers forge
   await until("the route is gone", async () => !(await made.hasRoute(ONE, route(TWO))));
   await endedFor(one, /"reason":"[^"]*administrative shutdown[^}]*"msg":"session ended"/i);
   assert.ok(await made.hasRoute(TWO, route(ONE)), "what it leaves behind forwards on");
+});
+
+test("a signal to stop that comes again and again does not cut the end short", async (t) => {
+  const made = await pair(t);
+  if (made === undefined) return;
+  made.start(ONE);
+  const two = made.start(TWO);
+  await routed(made);
+  for (let turn = 0; turn < 20; turn++) {
+    two.child.kill(turn % 3 === 0 ? "SIGINT" : "SIGTERM");
+    await sleep(1);
+  }
+  assert.equal(await two.exited, 0);
+  assert.match(two.output, /"msg":"agent stopped"/);
 });
 
 test("a killed agent's socket is taken over, a living one's is not", async (t) => {
