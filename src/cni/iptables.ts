@@ -18,7 +18,7 @@ import {
   type Rule,
   type RuleChanges,
 } from "./rules.ts";
-import { NOT_STARTED, type ProgramResult, type RunProgram } from "./run-program.ts";
+import { CUT_OFF, NOT_STARTED, type ProgramResult, type RunProgram } from "./run-program.ts";
 
 type Backend = "nft" | "legacy";
 
@@ -52,14 +52,16 @@ export class Iptables implements PacketFilter {
   }
 
   async read(family: IpFamily, thorough: boolean): Promise<PresentRules> {
-    const [filter, nat] = await Promise.all([
-      this.#list(family, "filter", "FORWARD"),
-      this.#list(family, "nat", "POSTROUTING"),
+    const answers = await Promise.all([
+      this.#run(family, "filter", "FORWARD"),
+      this.#run(family, "nat", "POSTROUTING"),
     ]);
-    const postrouting = parseRules(nat, "POSTROUTING");
+    // Of two refusals always the same one is told, whichever came first.
+    const forward = parseRules(this.#accepted(family, answers[0]), "FORWARD");
+    const postrouting = parseRules(this.#accepted(family, answers[1]), "POSTROUTING");
     const used = postrouting.some((rule) => rule.includes(EGRESS_CHAIN));
     return {
-      forward: parseRules(filter, "FORWARD"),
+      forward,
       postrouting,
       egressChain: used || thorough ? await this.#egressChain(family) : undefined,
     };
@@ -77,7 +79,8 @@ export class Iptables implements PacketFilter {
 
   /** Mostly it is not there, and iptables has no other way to say so than to fail. */
   async #egressChain(family: IpFamily): Promise<readonly Rule[] | undefined> {
-    const { status, stdout } = await this.#run(family, "nat", EGRESS_CHAIN);
+    const program = this.#names[family]("");
+    const { status, stdout } = heard(await this.#run(family, "nat", EGRESS_CHAIN), program);
     return status === 0 ? parseRules(stdout, EGRESS_CHAIN) : undefined;
   }
 
@@ -86,8 +89,7 @@ export class Iptables implements PacketFilter {
     return this.#deps.run(this.#names[family](""), ["-w", wait, "-t", table, "-S", chain]);
   }
 
-  async #list(family: IpFamily, table: string, chain: string): Promise<string> {
-    const result = await this.#run(family, table, chain);
+  #accepted(family: IpFamily, result: ProgramResult): string {
     if (result.status === 0) return result.stdout;
     throw refusal(this.#names[family](""), result);
   }
@@ -150,7 +152,7 @@ interface Candidate {
 
 /** Undefined when the program is missing, or the kernel cannot do what it wants. */
 async function candidate(suffix: string, deps: IptablesDeps): Promise<Candidate | undefined> {
-  const version = started(await deps.run(`iptables${suffix}`, ["--version"]));
+  const version = heard(await deps.run(`iptables${suffix}`, ["--version"]), `iptables${suffix}`);
   if (version.status !== 0) return undefined;
   const iptables = new Iptables(suffix, version.stdout.trim(), deps);
   const families: IpFamily[] = [];
@@ -160,7 +162,8 @@ async function candidate(suffix: string, deps: IptablesDeps): Promise<Candidate 
     [4, "iptables"],
     [6, "ip6tables"],
   ] as const) {
-    const saved = started(await deps.run(`${tool}${suffix}-save`, []));
+    const program = `${tool}${suffix}-save`;
+    const saved = heard(await deps.run(program, []), program);
     if (saved.status !== 0 && family === 4) return undefined;
     rules += saved.stdout.match(RULE)?.length ?? 0;
     if (mayHoldOurs(saved.stdout)) families.push(family);
@@ -169,9 +172,10 @@ async function candidate(suffix: string, deps: IptablesDeps): Promise<Candidate 
   return { iptables, rules, families, kubelet };
 }
 
-/** What says nothing of a back end must not decide for the other one. */
-function started(result: ProgramResult): ProgramResult {
+/** What was not asked, or not to the end, says neither that something is there nor that not. */
+function heard(result: ProgramResult, program: string): ProgramResult {
   if (result.status === NOT_STARTED) throw new PacketFilterError("failed", result.stderr);
+  if (result.status === CUT_OFF) throw refusal(program, result);
   return result;
 }
 

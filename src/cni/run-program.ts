@@ -4,10 +4,12 @@ import { IPTABLES_MS_MAX, IPTABLES_OUTPUT_BYTES_MAX } from "./limits.ts";
 
 /** The machine could not start a program at the moment, whether or not there is one. */
 export const NOT_STARTED = -1;
+/** It was ended before it had said all: by us, or by somebody else, as for want of memory. */
+export const CUT_OFF = 124;
 const SHORT_OF = new Set(["EMFILE", "ENFILE", "EAGAIN", "ENOMEM"]);
 
 export interface ProgramResult {
-  /** Undefined when it could not be run at all; `stderr` says why. See also NOT_STARTED. */
+  /** Undefined when it could not be run at all; `stderr` says why. Also NOT_STARTED, CUT_OFF. */
   readonly status: number | undefined;
   readonly stdout: string;
   readonly stderr: string;
@@ -19,17 +21,22 @@ export type RunProgram = (
   input?: string,
 ) => Promise<ProgramResult>;
 
-/** Never rejects. One that runs too long or prints too much is killed: status 124. */
+/** Never rejects. One that runs too long or prints too much is killed. */
 export const runProgram: RunProgram = (program, args, input = "") =>
   new Promise((resolve) => {
     const failed = (error: NodeJS.ErrnoException): void => {
-      const reason = error.code === "ENOENT" ? "not installed" : error.message;
+      const problem = error.code === "ENOENT" ? "not installed" : error.message;
       const status = SHORT_OF.has(error.code ?? "") ? NOT_STARTED : undefined;
-      resolve({ status, stdout: "", stderr: `${program}: ${reason}` });
+      resolve({ status, stdout: "", stderr: `${program}: ${problem}` });
     };
     const child = start(program, args, failed);
     if (child === undefined) return;
-    const deadline = setTimeout(() => child.kill("SIGKILL"), IPTABLES_MS_MAX);
+    let reason: string | undefined;
+    const cutOff = (why: string): void => {
+      reason ??= `ended after ${why}`;
+      child.kill("SIGKILL");
+    };
+    const deadline = setTimeout(() => cutOff("taking too long"), IPTABLES_MS_MAX);
     child.on("error", (error) => {
       clearTimeout(deadline);
       failed(error);
@@ -41,7 +48,7 @@ export const runProgram: RunProgram = (program, args, input = "") =>
     let bytes = 0;
     const take = (into: Buffer[]) => (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes > IPTABLES_OUTPUT_BYTES_MAX) child.kill("SIGKILL");
+      if (bytes > IPTABLES_OUTPUT_BYTES_MAX) cutOff("printing too much");
       else into.push(chunk);
     };
     child.stdout.on("data", take(stdout));
@@ -49,12 +56,12 @@ export const runProgram: RunProgram = (program, args, input = "") =>
     // A program that ends without reading its input is no error of ours.
     child.stdin.on("error", () => undefined);
     child.stdin.end(input);
-    child.on("close", (code) => {
+    child.on("close", (code, signal) => {
       clearTimeout(deadline);
       resolve({
-        status: code ?? 124,
+        status: code ?? CUT_OFF,
         stdout: Buffer.concat(stdout).toString(),
-        stderr: code === null ? "ended after taking too long" : Buffer.concat(stderr).toString(),
+        stderr: code === null ? (reason ?? `ended by ${signal}`) : Buffer.concat(stderr).toString(),
       });
     });
   });

@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
-import { chooseIptables } from "../../src/cni/iptables.ts";
-import { NOT_STARTED, type RunProgram, runProgram } from "../../src/cni/run-program.ts";
+import { chooseIptables, Iptables } from "../../src/cni/iptables.ts";
+import { EGRESS_CHAIN } from "../../src/cni/rules.ts";
+import { CUT_OFF, NOT_STARTED, type RunProgram, runProgram } from "../../src/cni/run-program.ts";
 
 test("what a program says, and that there is none", async () => {
   const said = await runProgram("sh", ["-c", "cat; echo no >&2; exit 3"], "in");
@@ -16,6 +17,11 @@ test("an error that Node throws, in place of telling it by an event, is a result
   // More octets in one argument than Linux takes; ENOMEM is thrown in the same way.
   const { status, stderr } = await runProgram("true", ["x".repeat(200_000)]);
   assert.deepEqual([status, stderr], [undefined, "true: spawn E2BIG"]);
+});
+
+test("a program that somebody kills has not taken too long", async () => {
+  const killed = await runProgram("sh", ["-c", "echo half; kill -9 $$"]);
+  assert.deepEqual(killed, { status: CUT_OFF, stdout: "half\n", stderr: "ended by SIGKILL" });
 });
 
 test("without a file descriptor to spare it says so, and works again with some", () => {
@@ -47,4 +53,46 @@ test("a back end of which nothing can be heard at the moment does not give way t
     code: "failed",
     message: "iptables-nft: spawn iptables-nft EMFILE",
   });
+});
+
+/** iptables-nft with a rule and a chain of ours, and an empty iptables-legacy; `cut` is killed. */
+function bothWith(cut: string): RunProgram {
+  return async (program, args) => {
+    if ([program, ...args].join(" ").includes(cut)) {
+      return { status: CUT_OFF, stdout: "", stderr: "ended by SIGKILL" };
+    }
+    const backend = program.includes("legacy") ? "legacy" : "nf_tables";
+    if (args[0] === "--version") {
+      return { status: 0, stdout: `iptables v1.8.9 (${backend})`, stderr: "" };
+    }
+    const stdout = program === "iptables-nft-save" ? "-A FORWARD -j ACCEPT\n" : "";
+    return { status: 0, stdout, stderr: "" };
+  };
+}
+
+test("a back end whose program is killed does not give way to the other", async () => {
+  for (const cut of ["iptables-nft --version", "iptables-nft-save", "ip6tables-nft-save"]) {
+    const deps = { run: bothWith(cut), nftGeneration: async () => undefined };
+    await assert.rejects(chooseIptables(deps), { code: "failed", message: /: ended by SIGKILL$/ });
+  }
+});
+
+test("a chain that could not be looked at is not taken for one that is not there", async () => {
+  const nftGeneration = async () => undefined;
+  const run = bothWith(`-S ${EGRESS_CHAIN}`);
+  const cut = new Iptables("-nft", "iptables v1.8.9 (nf_tables)", { run, nftGeneration });
+  await assert.rejects(cut.read(4, true), { message: "iptables-nft: ended by SIGKILL" });
+});
+
+test("of two lists that are refused always the same refusal is told", async () => {
+  const said = async (later: string) => {
+    const run: RunProgram = async (_program, args) => {
+      if (args.includes(later)) await new Promise((resolve) => setImmediate(resolve));
+      return { status: 4, stdout: "", stderr: `no table ${args[3]}` };
+    };
+    const iptables = new Iptables("", "iptables v1.8.9", { run, nftGeneration: async () => 1 });
+    return iptables.read(4, false).catch((error: Error) => error.message);
+  };
+  assert.equal(await said("filter"), "iptables: no table filter");
+  assert.equal(await said("nat"), "iptables: no table filter");
 });
