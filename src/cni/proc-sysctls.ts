@@ -17,14 +17,18 @@ const REASONS: Readonly<Record<string, string>> = {
   EROFS: "/proc/sys is read-only here",
   EACCES: "permission denied",
   EPERM: "operation not permitted",
+  EMFILE: "too many open files",
 };
+
+const NOT_THERE = new Set(["ENOENT", "ENOTDIR"]);
 
 export const procSysctls: Sysctls = {
   async read(name) {
     try {
       return (await readFile(pathOf(SYSCTLS, name), "utf8")).trim();
-    } catch {
-      return undefined;
+    } catch (error) {
+      const code = codeOf(error);
+      return NOT_THERE.has(code) ? undefined : { unreadable: REASONS[code] ?? code };
     }
   },
   async write(name, value) {
@@ -58,8 +62,12 @@ async function write(path: string, value: string): Promise<string | undefined> {
     await writeFile(path, value, { flag: "r+" });
     return undefined;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code ?? "unknown error";
+    return codeOf(error);
   }
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? "unknown error";
 }
 
 /** `net.ipv6.conf.eth0/1.accept_ra` → /proc/sys/net/ipv6/conf/eth0.1/accept_ra, as sysctl(8). */

@@ -6,10 +6,15 @@
 import type { IpFamily } from "../ip/address.ts";
 import { type CniCondition, type CniPluginKind, POD_BRIDGE } from "./types.ts";
 
+/** There may be such a setting, and it cannot be read: why. */
+export interface Unreadable {
+  readonly unreadable: string;
+}
+
 /** The files below /proc/sys, for tests to stand in. `name` has dots: `net.ipv4.ip_forward`. */
 export interface Sysctls {
   /** Undefined when the kernel has no such setting. */
-  read(name: string): Promise<string | undefined>;
+  read(name: string): Promise<string | Unreadable | undefined>;
   /** Gives why it could not be written, undefined for success. */
   write(name: string, value: string): Promise<string | undefined>;
 }
@@ -21,6 +26,8 @@ interface Wanted {
   readonly value: string;
   /** `vital`: without it nothing works. `nice`: not worth a word when it cannot be had. */
   readonly weight: "vital" | "wanted" | "nice";
+  /** A setting that does harm as long as this one is not made. */
+  readonly before?: string;
 }
 
 export interface SysctlsWanted {
@@ -34,15 +41,17 @@ export interface SysctlsWanted {
 
 /** Sets what is missing; gives the condition about the rest, if any. */
 export async function keepSysctls(
-  sysctls: Sysctls,
+  kernel: Sysctls,
   wanted: SysctlsWanted,
 ): Promise<CniCondition | undefined> {
+  const sysctls = readOnce(kernel);
   const problems: { readonly text: string; readonly vital: boolean }[] = [];
-  for (const { name, value, weight } of await needed(sysctls, wanted)) {
-    const present = await sysctls.read(name);
-    if (present === value) continue;
-    const reason = present === undefined ? absence(name) : await set(sysctls, wanted, name, value);
-    if (reason === undefined || weight === "nice") continue;
+  const held = new Map<string, string>();
+  for (const { name, value, weight, before } of await needed(sysctls, wanted)) {
+    const reason = held.get(name) ?? (await make(sysctls, wanted, name, value));
+    if (reason === undefined) continue;
+    if (before !== undefined && !wanted.dryRun) held.set(before, `not before ${name} is made`);
+    if (weight === "nice") continue;
     problems.push({ text: `${name}=${value} (${reason})`, vital: weight === "vital" });
   }
   if (problems.length === 0) return undefined;
@@ -64,9 +73,11 @@ async function needed(
   if (families.includes(6)) {
     if ((await sysctls.read(FORWARD_IPV6)) !== "1" && nodeLink !== undefined) {
       // A forwarding node loses the default route it has from a router unless told otherwise.
-      const accept = `net.ipv6.conf.${dotted(nodeLink)}.accept_ra`;
-      const present = await sysctls.read(accept);
-      if (present === "1") list.push({ name: accept, value: "2", weight: "vital" });
+      const name = `net.ipv6.conf.${dotted(nodeLink)}.accept_ra`;
+      const present = await sysctls.read(name);
+      if (present === "1" || isUnreadable(present)) {
+        list.push({ name, value: "2", weight: "vital", before: FORWARD_IPV6 });
+      }
     }
     list.push({ name: FORWARD_IPV6, value: "1", weight: "vital" });
   }
@@ -84,13 +95,35 @@ async function needed(
   return list;
 }
 
-async function set(
+/** Why it is not as wanted; undefined when it is. */
+async function make(
   sysctls: Sysctls,
   { dryRun }: SysctlsWanted,
   name: string,
   value: string,
 ): Promise<string | undefined> {
+  const present = await sysctls.read(name);
+  if (present === value) return undefined;
+  if (present === undefined) return absence(name);
+  if (isUnreadable(present)) return present.unreadable;
   return dryRun ? "dry run" : sysctls.write(name, value);
+}
+
+/** What follows from a setting is to fit what is done with it: each is read once. */
+function readOnce(kernel: Sysctls): Sysctls {
+  const known = new Map<string, ReturnType<Sysctls["read"]>>();
+  return {
+    read(name) {
+      const read = known.get(name) ?? kernel.read(name);
+      known.set(name, read);
+      return read;
+    },
+    write: (name, value) => kernel.write(name, value),
+  };
+}
+
+function isUnreadable(present: string | Unreadable | undefined): present is Unreadable {
+  return typeof present === "object";
 }
 
 function absence(name: string): string {

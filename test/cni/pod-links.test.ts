@@ -4,7 +4,7 @@ import { type TestContext, test } from "node:test";
 import type { HostLink, HostLinks, LinkOperation } from "../../src/cni/host-links.ts";
 import { LINKS_GAP_MS, LINKS_PERIOD_MS } from "../../src/cni/limits.ts";
 import { type LinkKernel, LinkKernelError, PodLinks } from "../../src/cni/pod-links.ts";
-import type { Sysctls } from "../../src/cni/sysctls.ts";
+import type { Sysctls, Unreadable } from "../../src/cni/sysctls.ts";
 import { parseAddress } from "../../src/ip/address.ts";
 import { prefix } from "../../src/ip/prefix.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -90,13 +90,17 @@ class MemorySysctls implements Sysctls {
   ]);
   readonly written: string[] = [];
   refusal: string | undefined;
+  /** What this one says cannot be read, and not written. */
+  blocked: RegExp | undefined;
 
-  async read(name: string): Promise<string | undefined> {
+  async read(name: string): Promise<string | Unreadable | undefined> {
+    if (this.blocked?.test(name)) return { unreadable: "too many open files" };
     return this.values.get(name);
   }
 
   async write(name: string, value: string): Promise<string | undefined> {
     if (this.refusal !== undefined) return this.refusal;
+    if (this.blocked?.test(`${name}=${value}`)) return "too many open files";
     this.values.set(name, value);
     this.written.push(`${name}=${value}`);
     return undefined;
@@ -150,6 +154,28 @@ test("IPv6 forwarding: router advertisements are still accepted", async (t) => {
     "net.bridge.bridge-nf-call-ip6tables=1",
     "net.ipv6.conf.kube-bridge.accept_dad=0",
   ]);
+});
+
+test("IPv6 is not forwarded while router advertisements would be lost by it", async (t) => {
+  const accept = "net.ipv6.conf.enp1s0.accept_ra";
+  const forwarding = "net.ipv6.conf.all.forwarding";
+  for (const blocked of [/accept_ra$/, /accept_ra=2$/, /all\.forwarding$/]) {
+    const { sysctls, clock, links } = setUp(t);
+    sysctls.blocked = blocked;
+    links.want({ ...WANTED, nodeIps: [NODE_IP6] });
+    links.start();
+    await clock.advanceAsync(0);
+    assert.ok(!sysctls.written.includes(`${forwarding}=1`), `${blocked}`);
+    const [condition] = links.conditions();
+    assert.match(condition?.message ?? "", /\(too many open files\)/);
+    if (blocked.test(forwarding)) continue;
+    assert.ok(condition?.message.includes(`${forwarding}=1 (not before ${accept} is made)`));
+    sysctls.blocked = undefined;
+    await clock.advanceAsync(LINKS_PERIOD_MS);
+    const made = sysctls.written.filter((line) => line.startsWith("net.ipv6.conf"));
+    assert.deepEqual(made.slice(-2).sort(), [`${forwarding}=1`, `${accept}=2`].sort());
+    assert.deepEqual(links.conditions(), []);
+  }
 });
 
 test("where IPv6 is forwarded already, router advertisements are as somebody wants them", async (t) => {
