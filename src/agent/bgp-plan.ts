@@ -26,6 +26,7 @@ import {
   routerIdOf,
 } from "./mesh.ts";
 import { NodePeers } from "./node-peers.ts";
+import type { PolicyMemo } from "./policy-memo.ts";
 
 export interface BgpPlan {
   readonly speaker: SpeakerConfig;
@@ -61,6 +62,7 @@ export interface BgpInputs {
  * event. As soon as it is back, everything is there again.
  */
 export function planBgp(inputs: BgpInputs): BgpPlanned {
+  inputs.mesh?.policies.begin();
   return inputs.topology === undefined ? planAlone(inputs) : planNode(inputs, inputs.topology);
 }
 
@@ -81,7 +83,7 @@ function planAlone(inputs: BgpInputs): BgpPlanned {
   const own = listen
     .map(({ address }) => address)
     .filter((one) => !UNSPECIFIED_ADDRESSES.includes(one));
-  const file = fromFile(loaded, config, own);
+  const file = fromFile(loaded, config, own, inputs.mesh?.policies);
   return {
     ok: true,
     plan: {
@@ -127,8 +129,9 @@ function planNode(inputs: BgpInputs, topology: Topology): BgpPlanned {
   }
   const { values: annotations, problems } = readNodeAnnotations(self.name, self.annotations);
   const own = listenAddresses(self);
-  const file = loaded === undefined ? NOTHING : fromFile(loaded, config, own);
-  const external = externalPeers(self, annotations, config.bgp.external, config.bgp);
+  const policies = inputs.mesh?.policies;
+  const file = loaded === undefined ? NOTHING : fromFile(loaded, config, own, policies);
+  const external = externalPeers(self, annotations, config.bgp.external, config.bgp, policies);
   // Rather without a session than with one that has no password, or another's policies.
   const left = new Set(file.leftOut);
   const others = mergePeers([file.peers, withoutPeers(external, left)]);
@@ -201,6 +204,7 @@ function fromFile(
   loaded: LoadedConfig,
   config: AgentConfig,
   ownAddresses: readonly IpAddress[],
+  policies: PolicyMemo | undefined,
 ): FromFile {
   const defaults: PeerDefaults = {
     holdSeconds: config.bgp.holdSeconds,
@@ -208,7 +212,7 @@ function fromFile(
     restartSeconds: config.bgp.restartSeconds,
     ownAddresses,
   };
-  const built = buildPeers(loaded.file, defaults, loaded.readSecret);
+  const built = buildPeers(loaded.file, defaults, loaded.readSecret, policies);
   const routes = buildNetworks(loaded.file);
   return { ...built, routes };
 }

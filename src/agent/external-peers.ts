@@ -12,6 +12,7 @@ import type { NodeAnnotations } from "../k8s/annotations.ts";
 import type { SelfNode } from "../k8s/topology.ts";
 import type { Condition } from "./conditions.ts";
 import type { BgpSettings } from "./config.ts";
+import { PolicyMemo } from "./policy-memo.ts";
 
 /** One external peer, wherever it was named. */
 export interface ExternalPeer {
@@ -44,10 +45,13 @@ export function externalPeers(
   annotations: NodeAnnotations,
   external: ExternalSettings,
   settings: BgpSettings,
+  policies = new PolicyMemo(),
 ): readonly PeerConfig[] {
   const peers = areFlagged(external) ? external.peers : annotations.peers;
-  const exportPolicy = externalExport(annotations, settings);
-  const importPolicy = nodeImport(annotations.importReject);
+  const exportPolicy = policies.keep("external export", undefined, () =>
+    externalExport(annotations, settings),
+  );
+  const importPolicy = nodeImport(annotations.importReject, policies);
   return peers.map((peer): PeerConfig => {
     const local = peer.localAddress ?? self.nodeIps[familyOf(peer.address)];
     return {
@@ -138,7 +142,11 @@ function externalExport(annotations: NodeAnnotations, settings: BgpSettings): Po
 }
 
 /** What this node refuses to learn, from other Nodes too: default routes, and what it was told. */
-export function nodeImport(importReject: readonly Prefix[]): Policy {
+export function nodeImport(importReject: readonly Prefix[], policies = new PolicyMemo()): Policy {
+  return policies.keep("node import", importReject, () => importPolicyOf(importReject));
+}
+
+function importPolicyOf(importReject: readonly Prefix[]): Policy {
   const rejected = importReject.map((refused) => ({
     prefix: refused,
     ge: prefixLength(refused),

@@ -19,12 +19,14 @@ import type { PeerNode, SelfNode, Topology } from "../k8s/topology.ts";
 import type { BgpSettings } from "./config.ts";
 import { nodeImport } from "./external-peers.ts";
 import type { RouterIdChoice } from "./flag-values.ts";
+import { PolicyMemo } from "./policy-memo.ts";
 
 /**
  * Sessions as they were made last. Nothing in it changes an answer, only its identity: of a
  * thousand Nodes of which one changed, one is new to the speaker.
  */
 export class MeshMemo {
+  readonly policies = new PolicyMemo();
   #session: MeshSession | undefined;
   #peers = new WeakMap<PeerNode, PeerConfig>();
 
@@ -64,7 +66,7 @@ export function meshOf(
     settings,
     as,
     reflects: annotations.routeReflectorServer !== undefined,
-    importPolicy: nodeImport(annotations.importReject),
+    importPolicy: nodeImport(annotations.importReject, memo.policies),
   };
   return (peer) => {
     if (!settings.fullMesh && (as === undefined || annotatedAs(peer) !== as)) return undefined;

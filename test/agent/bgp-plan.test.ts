@@ -5,6 +5,7 @@ import { type BgpPlan, type BgpPlanned, planBgp } from "../../src/agent/bgp-plan
 import { configure } from "../../src/agent/config.ts";
 import { parseConfigFile } from "../../src/agent/config-file/parse.ts";
 import type { LoadedConfig } from "../../src/agent/config-file/source.ts";
+import { MeshMemo } from "../../src/agent/mesh.ts";
 import { TopologyReader } from "../../src/agent/node-feed.ts";
 import { nodeSnapshot } from "../../src/k8s/node-snapshot.ts";
 import type { Topology } from "../../src/k8s/topology.ts";
@@ -19,19 +20,22 @@ interface Given {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-function plan(given: Given): BgpPlan {
-  const made = planned(given);
+function plan(given: Given, mesh?: MeshMemo): BgpPlan {
+  const made = planned(given, mesh);
   assert.ok(made.ok, made.ok ? "" : made.reason);
   return made.plan;
 }
 
-function planned({ flags = {}, file, addresses, annotations = {} }: Given): BgpPlanned {
+function planned(
+  { flags = {}, file, addresses, annotations = {} }: Given,
+  mesh = new MeshMemo(),
+): BgpPlanned {
   const surroundings = { nodeName: "node1", hostName: "", inCluster: true };
   const configured = configure(new Map(Object.entries(flags)), surroundings);
   assert.ok(configured.ok);
   const topology = addresses === undefined ? undefined : topologyOf(addresses, annotations);
   const loaded = file === undefined ? undefined : loadedFrom(file);
-  return planBgp({ topology, config: configured.value, loaded, restarted: false });
+  return planBgp({ topology, config: configured.value, loaded, restarted: false, mesh });
 }
 
 function topologyOf(
@@ -154,4 +158,25 @@ test("a peer of the file without its password is nobody's: not the annotation's,
     "peer tor is left out: /key: no such file",
     "peer node is left out: /key: no such file",
   ]);
+});
+
+test("a policy that says the same is the same object from plan to plan", () => {
+  const flags = { "peer-router-ips": "192.0.2.9", "peer-router-asns": "65001" };
+  const peer = "{ name: a, address: 192.0.3.2, remoteAs: 1, import: in, export: out }";
+  const memo = new MeshMemo();
+  // The file is read again each time, as SIGHUP does.
+  const policies = (result: string) => {
+    const list = `{ name: in, default: ${result} }, { name: out, default: accept }`;
+    const file = `policies: [${list}]\npeers: [${peer}]`;
+    const { peers } = plan({ file, flags, addresses: ["192.0.2.1"] }, memo);
+    return peers.flatMap(({ importPolicy, exportPolicy }) => [importPolicy, exportPolicy]);
+  };
+  const first = policies("accept");
+  assert.equal(first.length, 6, "of the file's peer, the flag's and the other Node");
+  const isSame = (others: typeof first) => others.map((policy, i) => policy === first[i]);
+  assert.deepEqual(isSame(policies("accept")), Array(6).fill(true));
+  const changed = policies("reject");
+  assert.equal(changed[0]?.defaultResult, "reject");
+  assert.deepEqual(isSame(changed), [false, ...Array(5).fill(true)]);
+  assert.deepEqual(policies("accept"), first);
 });

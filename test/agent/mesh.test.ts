@@ -245,3 +245,22 @@ test("a session that stays the same stays the same object, whatever else changes
   assert.equal(remembered({ "bgp-holdtime": "30s" })[1]?.localAddress, "192.168.50.77");
   assert.equal(remembered()[1]?.holdSeconds, 90);
 });
+
+test("Nodes that come one after the other, at a plan each, have one import policy", () => {
+  const reader = new TopologyReader("node1", [4, 6]);
+  const memo = new MeshMemo();
+  const nodes = new Map([["node1", snapshot(NODE1)]]);
+  let peers: ReturnType<typeof meshPeers> = [];
+  for (let i = 0; i < 60; i++) {
+    // Twenty at a time, so that all are replaced again and again.
+    nodes.delete(`other${i - 20}`);
+    const [name, address] = [`other${i}`, `192.168.51.${i}`];
+    nodes.set(name, snapshot({ name, addresses: [address] }));
+    const topology = reader.read(new Map(nodes));
+    const read = readNodeAnnotations("node1", topology.self?.annotations ?? new Map());
+    memo.policies.begin();
+    peers = meshPeers(topology, read.values, settings(), memo);
+  }
+  assert.equal(peers.length, 20);
+  assert.equal(new Set(peers.map(({ importPolicy }) => importPolicy)).size, 1);
+});

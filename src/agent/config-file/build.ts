@@ -12,6 +12,7 @@ import type {
 import type { OriginatedRoute, PeerConfig } from "../../bgp/types.ts";
 import { familyOf, type IpAddress, type IpFamily } from "../../ip/address.ts";
 import { prefixFamily, prefixLength } from "../../ip/prefix.ts";
+import { PolicyMemo } from "../policy-memo.ts";
 import type { ConfigFile, PeerGroupSection, PeerSection, PolicySection } from "./schema.ts";
 
 /** What holds where neither peer nor group says otherwise. */
@@ -48,9 +49,15 @@ export function buildPeers(
   file: ConfigFile,
   defaults: PeerDefaults,
   readSecret: ReadSecret,
+  memo = new PolicyMemo(),
 ): BuiltPeers {
   const groups = new Map(file.peerGroups.map((group) => [group.name, group]));
-  const policies = new Map(file.policies.map((policy) => [policy.name, buildPolicy(policy)]));
+  const policies = new Map(
+    file.policies.map((section) => {
+      const policy = memo.keep(`file ${section.name}`, section, () => buildPolicy(section));
+      return [section.name, policy];
+    }),
+  );
   const peers: PeerConfig[] = [];
   const leftOut: IpAddress[] = [];
   const problems: string[] = [];
