@@ -69,6 +69,7 @@ export class AddPathAdjRibOut implements AdjRibOut {
   update(row: RowId, buckets: UpdateBuckets): boolean {
     if (row >= this.heads.length) this.growRows(row + 1);
     const { table, paths, decision, judge } = this.inputs;
+    judge.lookAgain(row);
     const had = this.heads[row] !== 0;
     this.stamp = (this.stamp + 1) >>> 0;
     this.short = false;

@@ -11,6 +11,7 @@ import type { PathId, PathStore } from "./path-store.ts";
 import { PeerKind } from "./peer-table.ts";
 import { type PolicyOutcome, type PolicyProgram, REJECTED, UNCHANGED } from "./policy.ts";
 import type { PrefixTable, RowId } from "./prefix-table.ts";
+import { RowSet } from "./row-set.ts";
 
 /** Kinds by peer number. */
 export interface PeerKinds {
@@ -21,8 +22,8 @@ export class ExportJudge {
   readonly dependsOnPrefix: boolean;
   /** Nothing may be told, whatever it is. */
   readonly rejectsAll: boolean;
-  /** Something was left out, because there is no address of ours for it to go with. */
-  lacksOwnNextHop = false;
+  /** Of what is left out, because there is no address of ours for it to go with. */
+  private readonly lacking = new RowSet();
   private readonly options: ExportOptions;
   private readonly table: PrefixTable;
   private readonly paths: PathStore;
@@ -33,6 +34,7 @@ export class ExportJudge {
   private lastAttributes = 0;
   private lastKind: PeerKind = PeerKind.local;
   private lastOutcome: PolicyOutcome = REJECTED;
+  private lastLacks = false;
 
   constructor(
     options: ExportOptions,
@@ -60,13 +62,30 @@ export class ExportJudge {
     this.lastAttributes = 0;
   }
 
+  /** Something is left out now, because there is no address of ours for it to go with. */
+  get lacksOwnNextHop(): boolean {
+    return this.lacking.size > 0;
+  }
+
+  /** Whether something of the row is. */
+  lacks(row: RowId): boolean {
+    return this.lacking.size > 0 && this.lacking.has(row);
+  }
+
+  /** All that is to be told of the row is about to be judged anew. */
+  lookAgain(row: RowId): void {
+    if (this.lacking.size > 0) this.lacking.delete(row);
+  }
+
   /** The outcome for a path, or REJECTED. */
   judge(path: PathId, row: RowId): PolicyOutcome {
     const attributes = this.paths.attributesOf(path);
     const kind = this.peers.kind(this.paths.peer(path));
     const bits = this.store.communityBits(attributes);
     if (!mayExport(this.options, kind, bits, this.paths.isLongLived(path))) return REJECTED;
-    return this.outcome(attributes, kind, row);
+    const outcome = this.outcome(attributes, kind, row);
+    if (this.lastLacks) this.lacking.add(row);
+    return outcome;
   }
 
   /** The outcome for something that is advertised already. */
@@ -87,13 +106,14 @@ export class ExportJudge {
 
   private evaluate(attributes: number, kind: PeerKind, row: RowId): PolicyOutcome {
     const policy = this.options.policy;
+    this.lastLacks = false;
     const outcome = policy === undefined ? UNCHANGED : this.ask(policy, attributes, kind, row);
     if (outcome === REJECTED) return REJECTED;
     const self = policy?.nextHopSelf(outcome) ?? false;
     const known = this.nextHops.address(this.store.nextHop(attributes));
     const nextHop = exportedNextHop(this.options, kind, known, self);
     if (nextHop !== undefined) return outcome;
-    if (goesWithOwn(this.options, kind, known, self)) this.lacksOwnNextHop = true;
+    this.lastLacks = goesWithOwn(this.options, kind, known, self);
     return REJECTED;
   }
 

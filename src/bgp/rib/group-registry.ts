@@ -63,7 +63,7 @@ export class GroupRegistry {
     return group;
   }
 
-  /** Groups that something was kept from, because there is no address of ours to go with it. */
+  /** Groups that something is kept from, because there is no address of ours to go with it. */
   withoutNextHop(): readonly UpdateGroup[] {
     return [...this.groups.values()].filter((group) => group.lacksOwnNextHop);
   }

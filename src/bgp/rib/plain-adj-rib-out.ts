@@ -54,6 +54,7 @@ export class PlainAdjRibOut implements AdjRibOut {
 
   update(row: RowId, buckets: UpdateBuckets): boolean {
     if (row >= this.attributes.length) this.grow(row + 1);
+    this.judge.lookAgain(row);
     const best = this.table.best(row);
     const source = best === 0 ? 0 : this.paths.peer(best);
     const outcome = best === 0 ? REJECTED : this.judge.judge(best, row);

@@ -81,7 +81,8 @@ export class UpdateGroup {
   note(row: RowId): boolean {
     if (this.silent) return false;
     const told = this.out.has(row);
-    if (!told && !this.addPath && !this.concerns(this.table.best(row))) return false;
+    const mattered = told || this.addPath || this.parts.judge.lacks(row);
+    if (!mattered && !this.concerns(this.table.best(row))) return false;
     if (!this.queue.push(row)) return false;
     if (!told) this.table.hold(row);
     return true;
@@ -201,7 +202,7 @@ export class UpdateGroup {
     return this.parts.encoder.endOfRib();
   }
 
-  /** Something was not told to its members, because there is no address of ours to go with it. */
+  /** Something is not told to its members, because there is no address of ours to go with it. */
   get lacksOwnNextHop(): boolean {
     return this.parts.judge.lacksOwnNextHop;
   }

@@ -53,7 +53,9 @@ function pair(addresses: readonly string[], changes: Partial<PeerConfig> = {}) {
   const link = { localAddress: a, nextHopsByLink: true };
   const theirs = peerConfig({ name: "them", address: b, remoteAs: 65001, ...both, ...link });
   us.setPeers([{ ...theirs, ...changes }]);
-  them.setPeers([peerConfig({ address: a, remoteAs: 64512, localAddress: b, ...both })]);
+  them.setPeers([
+    peerConfig({ address: a, remoteAs: 64512, localAddress: b, addPath: "receive", ...both }),
+  ]);
   const more = { nextHop: undefined, communities: [], med: undefined };
   us.originate(
     ["10.99.0.0/24", "2001:db8:99::/64"].map((own) => ({ prefix: prefix(own), ...more })),
@@ -62,7 +64,11 @@ function pair(addresses: readonly string[], changes: Partial<PeerConfig> = {}) {
   them.start();
   world.until(() => them.converged(), "their tables");
   world.advance(1000);
-  return { us, told: [...them.bestRoutes()].map((best) => `${best.prefix} ${best.nextHops[0]}`) };
+  return {
+    us,
+    world,
+    told: [...them.bestRoutes()].map((best) => `${best.prefix} ${best.nextHops[0]}`),
+  };
 }
 
 test("IPv6 routes over IPv4 go with an IPv6 address of the session's interface", () => {
@@ -98,4 +104,22 @@ test("another next hop resets a session only where that may go with it", () => {
   assert.equal(change(v4, [4, 6], ["192.0.2.1", "fd00::1"], ["192.0.2.9", "fd00::1"]), "none");
   assert.equal(change(v6, [4, 6], ["192.0.2.1", "fd00::1"], ["192.0.2.9", "fd00::1"]), "reset");
   assert.equal(change(v6, [6], ["192.0.2.1"], []), "none");
+});
+
+test("what is said of routes without a next hop ends with the last of them", () => {
+  for (const addPath of ["none", "send"] as const) {
+    const { us, world } = pair(["192.0.2.1"], { addPath });
+    const own = (...texts: string[]) => {
+      const more = { nextHop: undefined, communities: [], med: undefined };
+      us.originate(texts.map((text) => ({ prefix: prefix(text), ...more })));
+      world.advance(1000);
+      return us.troubles().withoutNextHop.length;
+    };
+    const [first, second] = ["2001:db8:99::/64", "2001:db8:98::/64"] as const;
+    assert.deepEqual(
+      [own(first, second), own(second), own("10.99.0.0/24"), own(first), own()],
+      [1, 1, 0, 1, 0],
+      addPath,
+    );
+  }
 });
