@@ -8,7 +8,7 @@
  * Without settings the overlay is off: what an earlier run left is taken away, once the routes have
  * left it, and nothing is listened to.
  */
-import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
+import { familyOf, type IpAddress, type IpFamily, isLinkLocal } from "../ip/address.ts";
 import { backoffMs } from "../runtime/backoff.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
@@ -356,12 +356,12 @@ export class OverlayController {
       if (item !== undefined && host.agrees(change, item)) return;
     }
     // Pods come and go: their ends have link-local addresses only, and no tunnel depends on them.
-    if (event.kind === "address" && event.address.startsWith("fe80:")) return;
+    if (event.kind === "address" && isLinkLocal(event.address)) return;
     if (event.kind === "link") {
       const { index, name } = event.link;
       if (this.#underWay.has(name)) return;
       if (event.change === "new" && host.knows(event.link)) return;
-      const bears = host.addresses.some(({ link }) => link === index);
+      const bears = host.addresses.some((one) => one.link === index && !isLinkLocal(one.address));
       const tunnel = host.links.get(index)?.kind === "vxlan" || isOursAt(host, index);
       if (!bears && !tunnel && !TUNNEL_LIKE.test(name)) return;
     }

@@ -143,6 +143,25 @@ test("what others change while the kernel is read is not taken for read", async 
   assert.ok(one.kernel.items.has(key), "after a later look");
 });
 
+test("the end of a pod that was there at the last look goes, and nothing is read for it", async (t) => {
+  const kernel = new FakeOverlay();
+  const pod = { ...NIC, index: 50, name: "veth1234", kind: "veth" };
+  kernel.addLink(pod);
+  const linkLocal = { link: 50, address: ip("fe80::1"), subnet: prefix("fe80::/64") };
+  kernel.addresses = [...kernel.addresses, linkLocal];
+  const one = lab(t, VXLAN, { kernel });
+  await want(one, "192.168.51.50");
+  const { reads } = one.kernel;
+  one.kernel.listener?.onEvent({ kind: "link", change: "new", link: { ...pod, up: false } });
+  one.kernel.listener?.onEvent({ kind: "link", change: "delete", link: pod });
+  await one.clock.advanceAsync(OVERLAY_GAP_MS);
+  assert.equal(one.kernel.reads, reads);
+  // An interface that the node's addresses are on is another matter.
+  one.kernel.listener?.onEvent({ kind: "link", change: "new", link: { ...NIC, mtu: 1400 } });
+  await one.clock.advanceAsync(OVERLAY_GAP_MS);
+  assert.equal(one.kernel.reads, reads + 1);
+});
+
 test("pods that come and go are not looked at; lost events are", async (t) => {
   const one = lab(t);
   await want(one, "192.168.51.50");
