@@ -45,7 +45,8 @@ const ORIGIN_NAMES = { [Origin.igp]: "igp", [Origin.egp]: "egp" } as const;
 
 /**
  * Paths in listing order, the best of a prefix first. To be read before the RIB changes again: a
- * prefix that goes in between is left out.
+ * prefix that goes in between is left out. What is read of one prefix is of one moment all the
+ * same, for somebody may look at a page for minutes, and numbers of paths serve others meanwhile.
  */
 export function* listPaths(inputs: ViewInputs, query: PathQuery): Generator<RibPath> {
   const peer = query.peer === undefined ? undefined : inputs.findPeer(query.peer);
@@ -61,6 +62,8 @@ export function* listPaths(inputs: ViewInputs, query: PathQuery): Generator<RibP
     left -= rows.length;
     for (const row of rows) {
       if (!rib.table.isUsed(row)) continue;
+      // Its number may be another peer's now.
+      if (query.peer !== undefined && inputs.findPeer(query.peer) !== peer) return;
       if (query.view === "out") yield* advertisedPaths(inputs, peer!, rib, row);
       else yield* rowPaths(inputs, rib, row, peer?.id, query.view === "in");
     }
@@ -114,13 +117,13 @@ function pathsOf(rib: FamilyRib, row: RowId, peer: PeerId | undefined): PathId[]
   return result;
 }
 
-function* rowPaths(
+function rowPaths(
   inputs: ViewInputs,
   rib: FamilyRib,
   row: RowId,
   peer: PeerId | undefined,
   asReceived: boolean,
-): Generator<RibPath> {
+): RibPath[] {
   const { paths, decision } = rib;
   const prefix = prefixOf(rib.table, row);
   const best = rib.table.best(row);
@@ -132,9 +135,9 @@ function* rowPaths(
   };
   const listed = pathsOf(rib, row, peer);
   listed.sort((a, b) => order(a) - order(b) || paths.peer(a) - paths.peer(b) || a - b);
-  for (const path of listed) {
+  return listed.map((path) => {
     const id = asReceived ? paths.receivedAttributes(path) : paths.attributesOf(path);
-    yield describe(inputs, inputs.store.get(id), {
+    return describe(inputs, inputs.store.get(id), {
       prefix,
       family: rib.family,
       best: path === best,
@@ -146,7 +149,7 @@ function* rowPaths(
       pathId: paths.pathId(path),
       since: paths.sinceSeconds(path) * 1000,
     });
-  }
+  });
 }
 
 function isAdvertised(peer: PeerState, family: RouteFamily, row: RowId): boolean {
@@ -155,24 +158,24 @@ function isAdvertised(peer: PeerState, family: RouteFamily, row: RowId): boolean
   return seat.group.out.list(row).some((entry) => entry.source !== peer.id);
 }
 
-function* advertisedPaths(
+function advertisedPaths(
   inputs: ViewInputs,
   peer: PeerState,
   rib: FamilyRib,
   row: RowId,
-): Generator<RibPath> {
+): RibPath[] {
   const seat = peer.seats.find((candidate) => candidate.family === rib.family);
-  if (seat === undefined) return;
+  if (seat === undefined) return [];
   const prefix = prefixOf(rib.table, row);
-  for (const entry of seat.group.out.list(row)) {
-    if (entry.source === peer.id) continue;
+  return seat.group.out.list(row).flatMap((entry) => {
+    if (entry.source === peer.id) return [];
     const { peers, store } = inputs;
     const source = { kind: peers.kind(entry.source), routerId: peers.routerId(entry.source) };
     const values = store.get(entry.attributes);
     const exported = exportedAttributes(seat.group.options, source, values, entry.outcome);
-    if (exported === undefined) continue;
+    if (exported === undefined) return [];
     const path = pathsOf(rib, row, entry.source)[0];
-    yield describe(inputs, exported, {
+    return describe(inputs, exported, {
       prefix,
       family: rib.family,
       best: rib.table.best(row) === path,
@@ -184,7 +187,7 @@ function* advertisedPaths(
       pathId: entry.pathId,
       since: path === undefined ? 0 : rib.paths.sinceSeconds(path) * 1000,
     });
-  }
+  });
 }
 
 interface PathFacts {

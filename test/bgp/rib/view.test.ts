@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { comparePrefixes, type Prefix, prefix, prefixCovers } from "../../../src/ip/prefix.ts";
-import { address, RibLab, route } from "../../support/rib-lab.ts";
+import { ACCEPT_ALL, address, RibLab, route } from "../../support/rib-lab.ts";
 
 test("a path with everything that it can say", () => {
   const lab = new RibLab();
@@ -194,4 +194,45 @@ test("nobody wants to know of best routes: nothing is kept for it", () => {
   assert.equal(lab.rib.lookupBest(prefix("10.2.0.0/16")), undefined);
   a.withdraw(["10.1.0.0/16"]);
   assert.equal(lab.rib.sizes().prefixes, 0);
+});
+
+for (const view of ["loc", "in", "out"] as const) {
+  test(`${view}: what is listed of a prefix is of one moment, however slowly it is read`, () => {
+    const lab = new RibLab();
+    const session = { addPathReceive: [4 as const], addPathSend: [4 as const] };
+    const a = lab.peer("10.0.0.2", { remoteAs: 65001, session }).up();
+    const b = lab.peer("10.0.0.3", { remoteAs: 65002, exportPolicy: ACCEPT_ALL, session }).up();
+    const all = ["10.1.0.0/16#1", "10.1.0.0/16#2", "10.1.0.0/16#3"];
+    a.announce(all, route({ path: [65001] }));
+    a.announce(["10.9.0.0/16#1"], route({ path: [65001, 65009] }));
+    b.receive();
+    const peer = view === "out" ? b.config.address : a.config.address;
+    const listed: string[] = [];
+    for (const { prefix: of, asPath } of lab.rib.paths({ view, peer })) {
+      listed.push(`${of} ${asPath.split(" ").at(-1)}`);
+      if (listed.length > 1) continue;
+      a.withdraw(all);
+      b.receive();
+      // It has the numbers of those.
+      a.announce(["10.7.0.0/16#4", "10.8.0.0/16#5"], route({ path: [65001, 777] }));
+      b.receive();
+    }
+    const first = ["10.1.0.0/16 65001", "10.1.0.0/16 65001", "10.1.0.0/16 65001"];
+    assert.deepEqual(listed, [...first, "10.9.0.0/16 65009"]);
+  });
+}
+
+test("a listing of a peer's paths ends with the peer, whoever has its number then", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2").up();
+  a.announce(["10.1.0.0/16", "10.2.0.0/16"]);
+  const listed: string[] = [];
+  for (const { prefix: of } of lab.rib.paths({ view: "in", peer: a.config.address })) {
+    listed.push(of);
+    a.down();
+    const c = lab.peer("10.0.0.4").up();
+    assert.equal(c.id, a.id);
+    c.announce(["10.1.0.0/16", "10.2.0.0/16"]);
+  }
+  assert.deepEqual(listed, ["10.1.0.0/16"]);
 });
