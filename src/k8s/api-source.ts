@@ -158,7 +158,9 @@ export class ApiNodeSource implements NodeSource {
   #watch(): void {
     let events = 0;
     const ended = (error: ApiError | undefined) => {
-      if (events > 0 || this.#clock.now() - this.#begun >= WATCH_GOOD_MS) this.#good();
+      const lasted = this.#clock.now() - this.#begun >= WATCH_GOOD_MS;
+      // One that was never answered may have lasted, too: as long as TCP takes to give up.
+      if (events > 0 || (lasted && this.#answered)) this.#good();
       this.#watchEnded(error);
     };
     this.#begins(ended);

@@ -105,6 +105,22 @@ describe("the API is away", () => {
     assert.match(bench.told.at(-1)!, /^in contact .* again$/);
   });
 
+  test("behind a link that drops everything: tries end late, and none of them is contact", () => {
+    const bench = Bench.synced();
+    bench.clock.advance(60_000);
+    bench.transport.last.fail(unreachable());
+    const begun = bench.transport.requests.length;
+    for (let i = 0; i < 5; i++) {
+      // As long as TCP takes to give up.
+      bench.clock.advance(10_000);
+      bench.transport.last.fail(unreachable());
+      assert.equal(bench.source.status().connected, false, `after ${i + 1} tries`);
+      if (i > 0) assert.equal(bench.transport.requests.length, begun + i, "not at once");
+      bench.untilRequest();
+    }
+    assert.equal(bench.warnings.length, 1);
+  });
+
   test("from the start: tries go on, known Nodes stay", () => {
     const bench = new Bench(nodeMap(snapshot("node1", SEED.node1)));
     for (let i = 0; i < 20; i++) {
