@@ -3,11 +3,13 @@
  * here in the help; the others begin with podrouter_. Everything is read from the parts when the
  * page is asked for: no counter is kept twice. docs/metrics.md lists them.
  */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { PeerStatus } from "../bgp/types.ts";
 import type { ConditionStatus } from "./conditions.ts";
 import type { Page } from "./http-endpoint.ts";
 import { NO_LOOK_MS, replaceLoopLag } from "./loop-lag.ts";
+import { perPeer } from "./peer-metrics.ts";
 
 /** By cause, of all sockets of the node's network namespace, since it was made. */
 export interface Md5Drops {
@@ -60,8 +62,12 @@ export class Metrics {
   readonly #peersSync: Histogram;
   readonly #setsSync: Histogram;
   readonly #converged: Histogram;
+  readonly #source: MetricsSource;
+  /** As they were when the page that is being made was asked for. */
+  #peers: readonly PeerStatus[] | undefined;
 
   constructor(source: MetricsSource) {
+    this.#source = source;
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: NO_LOOK_MS });
     replaceLoopLag(this.#registry);
@@ -84,7 +90,7 @@ export class Metrics {
       registers,
     });
     addAgent(source, registers);
-    addPeers(source, registers);
+    addPeers(source, () => this.#peers ?? source.peers(), registers);
     addKernel(source, registers);
   }
 
@@ -104,11 +110,26 @@ export class Metrics {
   readonly page: Page = async () => ({
     status: 200,
     contentType: this.#registry.contentType,
-    body: await this.#registry.metrics(),
+    body: await this.#body(),
   });
+
+  /** One metric in a turn of the event loop: with a thousand peers all take some 100 ms. */
+  async #body(): Promise<string> {
+    const peers = [...this.#source.peers()];
+    const texts: string[] = [];
+    for (const { name } of this.#registry.getMetricsAsArray()) {
+      // Another page may have been asked for meanwhile, of a later moment.
+      this.#peers = peers;
+      texts.push(await this.#registry.getSingleMetricAsString(name));
+      this.#peers = undefined;
+      await nextTurn();
+    }
+    return `${texts.join("\n\n")}\n`;
+  }
 }
 
 type Registers = Registry[];
+type Peers = () => Iterable<PeerStatus>;
 
 /** A gauge without labels that is read when it is asked for. */
 function gauge(registers: Registers, name: string, help: string, read: () => number): void {
@@ -163,13 +184,13 @@ function addAgent(source: MetricsSource, registers: Registers): void {
   );
 }
 
-function addPeers(source: MetricsSource, registers: Registers): void {
-  perPeer(registers, source, {
+function addPeers(source: MetricsSource, peers: Peers, registers: Registers): void {
+  perPeer(registers, peers, {
     name: "kube_router_bgp_peer_info",
     help: "Always 1; state of the session with a peer",
     labels: ["address", "type", "asn", "state"],
-    set: (peer, metric) =>
-      metric.set(
+    set: (peer, put) =>
+      put(
         {
           address: peer.address,
           type: peer.internal ? "internal" : "external",
@@ -179,32 +200,32 @@ function addPeers(source: MetricsSource, registers: Registers): void {
         1,
       ),
   });
-  perPeer(registers, source, {
+  perPeer(registers, peers, {
     name: "podrouter_bgp_session_up",
     help: "1 when the session is established",
     labels: ["peer", "address"],
-    set: (peer, metric) => metric.set(labelsOf(peer), peer.state === "Established" ? 1 : 0),
+    set: (peer, put) => put(labelsOf(peer), peer.state === "Established" ? 1 : 0),
   });
-  perPeer(registers, source, {
+  perPeer(registers, peers, {
     name: "podrouter_bgp_output_queue_bytes",
     help: "Bytes that wait for the peer to read them",
     labels: ["peer", "address"],
-    set: (peer, metric) => metric.set(labelsOf(peer), peer.outputQueueBytes),
+    set: (peer, put) => put(labelsOf(peer), peer.outputQueueBytes),
   });
-  perPeer(registers, source, {
+  perPeer(registers, peers, {
     name: "podrouter_bgp_routes",
     help: "Routes received, accepted, advertised, and stale under graceful restart",
     labels: ["peer", "address", "family", "kind"],
-    set: (peer, metric) => {
+    set: (peer, put) => {
       for (const { family, received, accepted, advertised, stale } of peer.families) {
         const counts = { received, accepted, advertised, stale };
         for (const [kind, count] of Object.entries(counts)) {
-          metric.set({ ...labelsOf(peer), family: `ipv${family}`, kind }, count);
+          put({ ...labelsOf(peer), family: `ipv${family}`, kind }, count);
         }
       }
     },
   });
-  addPeerCounters(source, registers);
+  addPeerCounters(source, peers, registers);
   addStrangers(source, registers);
   gauge(registers, "podrouter_rib_prefixes", "Prefixes in the routing table", () => {
     return source.ribSize().prefixes;
@@ -214,7 +235,7 @@ function addPeers(source: MetricsSource, registers: Registers): void {
   });
 }
 
-function addPeerCounters(source: MetricsSource, registers: Registers): void {
+function addPeerCounters(source: MetricsSource, peers: Peers, registers: Registers): void {
   counter(
     registers,
     "kube_router_controller_bgp_advertisements_received",
@@ -227,36 +248,36 @@ function addPeerCounters(source: MetricsSource, registers: Registers): void {
     "UPDATE messages sent, to peers that are gone too",
     () => source.updates().sent,
   );
-  perPeer(registers, source, {
+  perPeer(registers, peers, {
     name: "podrouter_bgp_session_flaps_total",
     help: "Times that an established session ended",
     labels: ["peer", "address"],
     counter: true,
-    set: (peer, metric) => metric.inc(labelsOf(peer), peer.flaps),
+    set: (peer, put) => put(labelsOf(peer), peer.flaps),
   });
-  perPeer(registers, source, {
+  perPeer(registers, peers, {
     name: "podrouter_bgp_messages_total",
     help: "BGP messages by direction and type",
     labels: ["peer", "address", "direction", "type"],
     counter: true,
-    set: (peer, metric) => {
+    set: (peer, put) => {
       for (const direction of ["sent", "received"] as const) {
         const { open, update, notification, keepalive, routeRefresh } = peer[direction];
         const counts = { open, update, notification, keepalive, route_refresh: routeRefresh };
         for (const [type, count] of Object.entries(counts)) {
-          metric.inc({ ...labelsOf(peer), direction, type }, count);
+          put({ ...labelsOf(peer), direction, type }, count);
         }
       }
     },
   });
-  perPeer(registers, source, {
+  perPeer(registers, peers, {
     name: "podrouter_bgp_refused_total",
     help: "Messages, attributes, prefixes and connections of a peer that were refused, by reason",
     labels: ["peer", "address", "reason"],
     counter: true,
-    set: (peer, metric) => {
+    set: (peer, put) => {
       for (const [reason, count] of Object.entries(peer.errors)) {
-        metric.inc({ ...labelsOf(peer), reason }, count);
+        put({ ...labelsOf(peer), reason }, count);
       }
     },
   });
@@ -285,51 +306,6 @@ function addStrangers(source: MetricsSource, registers: Registers): void {
 
 function labelsOf(peer: PeerStatus): { peer: string; address: string } {
   return { peer: peer.name, address: peer.address };
-}
-
-type PeerMetric =
-  | {
-      readonly name: string;
-      readonly help: string;
-      readonly labels: readonly string[];
-      readonly counter?: false;
-      readonly set: (peer: PeerStatus, metric: Gauge) => void;
-    }
-  | {
-      readonly name: string;
-      readonly help: string;
-      readonly labels: readonly string[];
-      readonly counter: true;
-      readonly set: (peer: PeerStatus, metric: Counter) => void;
-    };
-
-/** A metric with a value for each peer that there is now; peers that went leave nothing behind. */
-function perPeer(registers: Registers, source: MetricsSource, metric: PeerMetric): void {
-  const { name, help } = metric;
-  const labelNames = [...metric.labels];
-  if (metric.counter === true) {
-    new Counter({
-      name,
-      help,
-      labelNames,
-      registers,
-      collect() {
-        this.reset();
-        for (const peer of source.peers()) metric.set(peer, this);
-      },
-    });
-    return;
-  }
-  new Gauge({
-    name,
-    help,
-    labelNames,
-    registers,
-    collect() {
-      this.reset();
-      for (const peer of source.peers()) metric.set(peer, this);
-    },
-  });
 }
 
 function addKernel(source: MetricsSource, registers: Registers): void {

@@ -113,6 +113,26 @@ test("a second look shows the same counts, and nothing of peers that went", asyn
   assert.deepEqual(sessions(await samples(metrics)), []);
 });
 
+test("a page asks for the peers once, and others have their turns while it is made", async () => {
+  let asked = 0;
+  const peers = () => {
+    asked++;
+    return PEERS;
+  };
+  const metrics = new Metrics({ ...source, peers });
+  let turns = 0;
+  const count = () => {
+    turns++;
+    turn = setImmediate(count);
+  };
+  let turn = setImmediate(count);
+  const { body } = await metrics.page();
+  clearImmediate(turn);
+  assert.equal(asked, 1);
+  const listed = body.split("# TYPE ").length - 1;
+  assert.ok(turns >= listed, `${turns} turns for ${listed} metrics`);
+});
+
 test("the kernel's MD5 counters are found by their names", () => {
   const text =
     "TcpExt: A TCPMD5NotFound TCPMD5Unexpected TCPMD5Failure B\nTcpExt: 9 1 2 3 9\nIpExt: A\n";
