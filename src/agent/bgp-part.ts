@@ -17,6 +17,8 @@ import type { PeersChange } from "./node-peers.ts";
 
 /** A session that is not up this long after it was asked for, or lost, is a condition. */
 const DOWN_MS = 20_000;
+/** Peers named in one sentence. Beyond: counted. */
+const NAMED_MAX = 5;
 
 export interface BgpPartEvents {
   /**
@@ -170,8 +172,8 @@ export class BgpPart implements DesiredRoutes {
     const deaf = this.#speaker?.listening().find((listener) => !listener.listening);
     if (deaf !== undefined) return deaf.problem ?? "not listening yet";
     if (this.converged) return undefined;
-    const missing = this.peers().filter((peer) => !hasTold(peer));
-    return `no complete table yet from ${missing.map((peer) => peer.name).join(", ") || "anybody"}`;
+    // Asked for each second, and the statuses of a thousand peers are 10 ms.
+    return `no complete table yet from ${named(this.#speaker?.untold() ?? [])}`;
   }
 
   conditions(): readonly Condition[] {
@@ -206,8 +208,10 @@ export class BgpPart implements DesiredRoutes {
   }
 }
 
-function hasTold(peer: PeerStatus): boolean {
-  return peer.state === "Established" && peer.families.every((family) => family.endOfRibReceived);
+function named(peers: readonly string[]): string {
+  if (peers.length === 0) return "anybody";
+  const more = peers.length > NAMED_MAX ? ` and ${peers.length - NAMED_MAX} more` : "";
+  return peers.slice(0, NAMED_MAX).join(", ") + more;
 }
 
 function lacksNextHop({ name, address, family }: WithoutNextHop): Condition {

@@ -45,7 +45,7 @@ import { peerStatus, peerStatuses, peerTroubles } from "./speaker/peer-status.ts
 import { BestChanges, RibWork, taskOf } from "./speaker/rib-tasks.ts";
 import { NO_UNDERLAY, type Underlay } from "./speaker/underlay.ts";
 import { UpdateTotals } from "./speaker/update-totals.ts";
-import { hasConverged, mustDefer } from "./speaker/waiting.ts";
+import { hasConverged, hasTold, mustDefer } from "./speaker/waiting.ts";
 import type {
   BestRoute,
   OriginatedRoute,
@@ -252,6 +252,12 @@ export class Speaker {
   /** Whether all peers have told their tables since the start, or had their time to come up. */
   converged(): boolean {
     return this.#converged;
+  }
+
+  /** Names of the peers that have not told their whole table. */
+  untold(): readonly string[] {
+    const untold = [...this.#peers.values()].filter((peer) => !hasTold(peer));
+    return untold.map(({ config }) => config.name);
   }
 
   /** Best routes that changed; gives what removes the listener. */

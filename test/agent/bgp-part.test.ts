@@ -72,3 +72,28 @@ test("a peer that routes of a family cannot be announced to is a warning that na
     },
   ]);
 });
+
+test("who is waited for is named, of many the first ones, and nobody who is meant to be down", () => {
+  const clock = new FakeClock();
+  const bgp = part(clock);
+  const waitsFor = (count: number) => {
+    const peers = Array.from({ length: count }, (_, i) =>
+      peerConfig({
+        name: `node${i + 2}`,
+        address: parseAddress(`192.0.2.${i + 2}`)!,
+        remoteAs: 64512,
+        localAddress: US,
+        ...(i === 1 ? { shutdown: { message: "" } } : {}),
+      }),
+    );
+    const speaker = speakerConfig({ as: 64512, routerId: US, listen: [] });
+    const nothing = { routes: [], problems: [], warnings: [], nodePeers: undefined };
+    bgp.update({ ok: true, plan: { speaker, peers, ...nothing } });
+    return bgp.notReady();
+  };
+  assert.equal(waitsFor(3), "no complete table yet from node2, node4");
+  const first = "node2, node4, node5, node6, node7";
+  assert.equal(waitsFor(6), `no complete table yet from ${first}`);
+  assert.equal(waitsFor(200), `no complete table yet from ${first} and 194 more`);
+  assert.equal(waitsFor(0), "no complete table yet from anybody");
+});

@@ -73,6 +73,12 @@ export function hasConverged(
   return true;
 }
 
+/** Whether the peer has told its whole table in this session; who is meant to be down need not. */
+export function hasTold(peer: WaitingPeer): boolean {
+  const { down, upAt, negotiated } = peer;
+  return down || (upAt !== undefined && negotiated !== undefined && hasAll(peer, negotiated));
+}
+
 function hasAll(peer: WaitingPeer, session: NegotiatedSession): boolean {
   return session.families.every((family) => peer.endOfRib.has(family));
 }
