@@ -1,5 +1,6 @@
 /** What a change of a peer's configuration does to its session: as little as it can. */
 import { familyOf, type IpAddress } from "../../ip/address.ts";
+import type { Policy } from "../rib/policy-types.ts";
 import type { RibPeerPolicies } from "../rib/rib-peer.ts";
 import type { PeerConfig } from "../types.ts";
 
@@ -53,7 +54,25 @@ export function peerChange(before: PeerConfig, after: PeerConfig): PeerChange {
 /** The same, for one setting. */
 export function differs(before: PeerConfig, after: PeerConfig, field: keyof PeerConfig): boolean {
   if (field === "nextHops") return !equal(otherNextHops(before), otherNextHops(after));
+  if (field === "importPolicy" || field === "exportPolicy") {
+    return !samePolicy(before[field], after[field]);
+  }
   return !equal(before[field], after[field]);
+}
+
+/** What came of comparing two policies, which many peers have and which may be long. */
+const compared = new WeakMap<Policy, WeakMap<Policy, boolean>>();
+
+function samePolicy(before: Policy | undefined, after: Policy | undefined): boolean {
+  if (before === after) return true;
+  if (before === undefined || after === undefined) return false;
+  const results = compared.get(before) ?? new WeakMap<Policy, boolean>();
+  compared.set(before, results);
+  const known = results.get(after);
+  if (known !== undefined) return known;
+  const same = equal(before, after);
+  results.set(after, same);
+  return same;
 }
 
 /** Those that the session may need: of its own family it has its own address. */

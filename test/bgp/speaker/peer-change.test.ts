@@ -1,0 +1,37 @@
+/** What a change of a peer's settings needs, found out at a cost that many peers can have. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { peerConfig } from "../../../src/bgp/defaults.ts";
+import type { Policy } from "../../../src/bgp/rib/policy-types.ts";
+import { peerChange } from "../../../src/bgp/speaker/peer-change.ts";
+import { ip } from "../../support/speakers.ts";
+
+/** A policy that counts how often its statements are looked at. */
+function counted(name: string): { readonly policy: Policy; looks: number } {
+  const made = {
+    policy: {
+      name,
+      defaultResult: "reject" as const,
+      get statements() {
+        made.looks++;
+        return [];
+      },
+    },
+    looks: 0,
+  };
+  return made;
+}
+
+test("a policy that many peers have is compared once, and a change of it is still seen", () => {
+  const [before, after] = [counted("a"), counted("a")];
+  const other = counted("b");
+  for (let i = 1; i <= 100; i++) {
+    const at = (importPolicy: Policy, exportPolicy: Policy | undefined) =>
+      peerConfig({ address: ip(`192.0.2.${i}`), remoteAs: 1, importPolicy, exportPolicy });
+    const had = at(before.policy, before.policy);
+    assert.equal(peerChange(had, at(after.policy, after.policy)), "none");
+    assert.equal(peerChange(had, at(after.policy, other.policy)), "soft");
+    assert.equal(peerChange(had, at(after.policy, undefined)), "soft");
+  }
+  assert.ok(before.looks <= 2 && after.looks <= 2, `${before.looks} and ${after.looks} looks`);
+});
