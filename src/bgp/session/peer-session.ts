@@ -89,6 +89,8 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
   readonly record: SessionRecord;
   /** Settings for the next connection; the one that stands keeps what it began with. */
   config: PeerConfig;
+  /** Has the peer's name in each line. */
+  log: Log;
   readonly #services: SessionServices;
   readonly #hooks: SessionHooks;
   readonly #runner: MachineRunner;
@@ -100,6 +102,7 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
 
   constructor(config: PeerConfig, services: SessionServices, hooks: SessionHooks) {
     this.config = config;
+    this.log = services.log;
     this.#services = services;
     this.#hooks = hooks;
     this.record = new SessionRecord(services.clock);
@@ -238,7 +241,7 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
         break;
       case "refuse":
         this.record.errors.add(`connection refused: ${action.reason}`);
-        this.#services.log.debug({ reason: action.reason }, "connection refused");
+        this.log.debug({ reason: action.reason }, "connection refused");
         break;
       case "established":
         this.#established(action.session);
@@ -320,7 +323,7 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
   #established(session: NegotiatedSession): void {
     this.record.up();
     this.#sentBytes = 0;
-    this.#services.log.info({ as: session.remoteAs }, "session established");
+    this.log.info({ as: session.remoteAs }, "session established");
     this.#hooks.established(session);
   }
 
@@ -331,11 +334,11 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
     const matters = session !== undefined || !(stands || cause.kind === "stopped");
     if (matters && cause.kind !== "collision") this.record.failed(reason, cause);
     if (session === undefined) {
-      this.#services.log.debug({ reason }, "connection ended");
+      this.log.debug({ reason }, "connection ended");
       return;
     }
     this.record.down(cause);
-    this.#services.log.info({ reason }, "session ended");
+    this.log.info({ reason }, "session ended");
     this.#hooks.ended(session, cause);
   }
 
@@ -367,7 +370,7 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
   }
 
   stateChanged(from: FsmStateName, to: FsmStateName): void {
-    this.#services.log.debug({ from, to }, "state changed");
+    this.log.debug({ from, to }, "state changed");
     this.#hooks.changed();
   }
 }

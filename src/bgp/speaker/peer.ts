@@ -47,7 +47,6 @@ export class Peer implements SessionHooks, Task {
   /** Held down for too many prefixes. */
   held = false;
   readonly #host: PeerHost;
-  readonly #log: Log;
   readonly #stale: StaleRoutes;
   #config: PeerConfig;
   #id: PeerId | undefined;
@@ -63,8 +62,7 @@ export class Peer implements SessionHooks, Task {
     this.#config = config;
     this.#host = host;
     this.local = localIdentity(host.config(), config);
-    this.#log = host.services.log.child({ peer: config.name, address: config.address });
-    this.session = new PeerSession(config, { ...host.services, log: this.#log }, this);
+    this.session = new PeerSession(config, { ...host.services, log: this.#logOf(config) }, this);
     this.#link = new PeerLink(config.address, host.underlay, host.services);
     this.#stale = new StaleRoutes(host.services.clock, {
       markLongLived: (family) => this.#withId((id) => host.rib.markLongLived(id, family)),
@@ -156,6 +154,7 @@ export class Peer implements SessionHooks, Task {
     this.#config = config;
     this.session.config = config;
     this.local = localIdentity(this.#host.config(), config);
+    if (config.name !== before.name) this.session.log = this.#logOf(config);
     if (config.shutdown !== undefined) {
       if (before.shutdown === undefined) {
         this.#release();
@@ -262,13 +261,13 @@ export class Peer implements SessionHooks, Task {
     const update = decoder.decode(buffer, start, end);
     // Not by `isBgpError`: that is asked of all kinds of things, this of one.
     if (!("treatment" in update)) {
-      logMalformedUpdate(this.#log, [update.reason], buffer.subarray(start, end));
+      logMalformedUpdate(this.session.log, [update.reason], buffer.subarray(start, end));
       return update;
     }
     if (update.errors.length > 0) {
       const reasons = update.errors.map(({ reason }) => reason);
       for (const reason of reasons) this.session.record.errors.add(reason);
-      logMalformedUpdate(this.#log, reasons, buffer.subarray(start, end));
+      logMalformedUpdate(this.session.log, reasons, buffer.subarray(start, end));
     }
     const limit = this.#host.rib.update(id, update);
     if (update.endOfRib !== undefined) this.#endOfRib(id, update.endOfRib);
@@ -276,10 +275,17 @@ export class Peer implements SessionHooks, Task {
     return undefined;
   }
 
+  #logOf({ name, address }: PeerConfig): Log {
+    return this.#host.services.log.child({ peer: name, address });
+  }
+
   #obey(id: PeerId, limit: PrefixLimitState): void {
     if (limit === "exceeded") this.#holdDown(id);
     if (limit !== "warning") return;
-    this.#log.warn({ limit: this.#config.maximumPrefixes?.limit }, "prefix limit nearly reached");
+    this.session.log.warn(
+      { limit: this.#config.maximumPrefixes?.limit },
+      "prefix limit nearly reached",
+    );
   }
 
   routeRefresh({ family, subtype }: RouteRefreshMessage): void {
@@ -345,7 +351,7 @@ export class Peer implements SessionHooks, Task {
     const restarts = session.remoteCapabilities.some(({ kind }) => kind === "gracefulRestart");
     if (restarts && !this.endOfRib.has(family)) {
       // RFC 7313 §4: its first table is still coming, and ends with an End-of-RIB.
-      this.#log.debug({ family }, "route refresh begins before End-of-RIB: ignored");
+      this.session.log.debug({ family }, "route refresh begins before End-of-RIB: ignored");
       return;
     }
     this.#withId((id) => this.#host.rib.beginRefresh(id, family));

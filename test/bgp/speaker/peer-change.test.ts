@@ -4,7 +4,8 @@ import { test } from "node:test";
 import { peerConfig } from "../../../src/bgp/defaults.ts";
 import type { Policy } from "../../../src/bgp/rib/policy-types.ts";
 import { peerChange } from "../../../src/bgp/speaker/peer-change.ts";
-import { ip } from "../../support/speakers.ts";
+import { type Log, type LogFields, silentLog } from "../../../src/runtime/log.ts";
+import { ip, World } from "../../support/speakers.ts";
 
 /** A policy that counts how often its statements are looked at. */
 function counted(name: string): { readonly policy: Policy; looks: number } {
@@ -34,4 +35,22 @@ test("a policy that many peers have is compared once, and a change of it is stil
     assert.equal(peerChange(had, at(after.policy, undefined)), "soft");
   }
   assert.ok(before.looks <= 2 && after.looks <= 2, `${before.looks} and ${after.looks} looks`);
+});
+
+test("a peer has its new name in the log too", () => {
+  const named: unknown[] = [];
+  const logOf = (inherited: LogFields): Log => ({
+    ...silentLog,
+    info: () => named.push(inherited["peer"]),
+    child: (fields) => logOf({ ...inherited, ...fields }),
+  });
+  const world = new World({ log: logOf({}) });
+  const [a, b] = [world.node("192.0.2.1"), world.node("192.0.2.2")];
+  a.peers([b], { name: "old" }).speaker.start();
+  b.peers([a], { name: "other side" }).speaker.start();
+  world.until(() => a.isUp(b), "session");
+  a.peers([b], { name: "new" });
+  named.length = 0;
+  a.speaker.resetPeer(b.address, "hard");
+  assert.deepEqual(named, ["new"]);
 });
