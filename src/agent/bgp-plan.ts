@@ -145,7 +145,7 @@ function planNode(inputs: BgpInputs, topology: Topology): BgpPlanned {
     plan: {
       speaker: {
         ...speakerConfig(inputs, as, routerId),
-        hostName: self.name,
+        hostName: global?.hostName ?? self.name,
         listen: global?.listen ?? listenAt(self, annotations, config),
         clusterId: global?.clusterId ?? annotations.routeReflectorServer,
       },

@@ -85,6 +85,14 @@ test("maximum paths: the file, then the flag, then one", () => {
   }
 });
 
+test("the host name that peers are told: the file's, then the Node's", () => {
+  const name = (given: Given) => plan(given).speaker.hostName;
+  const addresses = ["192.0.2.1"];
+  assert.equal(name({ addresses }), "node1");
+  assert.equal(name({ addresses, file: "global: { hostName: edge1 }" }), "edge1");
+  assert.equal(name({ file: "global: { hostName: edge1, routerId: 192.0.2.1 }" }), "edge1");
+});
+
 test("a Node with IPv6 only: it listens there, and has a router id all the same", () => {
   const { speaker } = plan({ addresses: ["fd00:192:168:50::50"] });
   assert.deepEqual(speaker.listen, [{ address: "fd00:192:168:50::50", port: 179 }]);

@@ -202,6 +202,10 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
     /^peers\.yaml:2: networks\[0\]\.nextHop: expected an IPv6 address, for fd00::\/8$/,
   ],
   ["a: 1\na: 2\n", /^peers\.yaml:2: /],
+  [
+    "peers: []\n---\npeers: []\n",
+    /^peers\.yaml:2: expected one document: a second one begins here$/,
+  ],
 ];
 
 test("a wrong file is refused whole, with file, line, field and what was expected", () => {

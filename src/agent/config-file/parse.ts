@@ -69,7 +69,7 @@ function parseYaml(text: string, name: string, needs: ConfigNeeds): ParsedConfig
     const found = document.errors.map((error) => ({
       line: lineAt(error.pos[0]),
       field: "",
-      text: printable(error.message),
+      text: textOf(error),
     }));
     return refused(name, found);
   }
@@ -89,6 +89,12 @@ function parseYaml(text: string, name: string, needs: ConfigNeeds): ParsedConfig
     return refused(name, found);
   }
   return { ok: true, file: result.data };
+}
+
+/** The library's own words, but where they are for who calls it. */
+function textOf({ code, message }: { readonly code: string; readonly message: string }): string {
+  if (code === "MULTIPLE_DOCS") return "expected one document: a second one begins here";
+  return printable(message);
 }
 
 function plainValue(
