@@ -174,6 +174,7 @@ export function peersFromLists(
   const asNumbers = lists.column("peer.asns", parseAs, "an AS number (1 to 4294967294)");
   if (!annotations.has("peer.ips") || !annotations.has("peer.asns")) {
     lists.fail("peer.ips", "and peer.asns are both needed; the peer.* annotations are ignored");
+    return [];
   }
   const count = addresses.length;
   const ports = lists.column("peer.ports", parsePort, "a port (1 to 65535)", { empty: true });

@@ -273,6 +273,18 @@ describe("peer.* lists", () => {
     );
   });
 
+  test("one without the other is one problem", () => {
+    for (const annotations of [
+      { "peer.ips": "10.0.0.1" },
+      { "peer.asns": "1", "peer.ports": "179" },
+    ]) {
+      const { values, messages } = read(annotations);
+      assert.deepEqual(values.peers, []);
+      assert.equal(messages.length, 1, messages.join("\n"));
+      assert.match(messages[0]!, /peer\.ips\] and peer\.asns are both needed/);
+    }
+  });
+
   test("the YAML form wins", () => {
     const { values } = read({
       peers: "[{remoteip: 10.0.0.9, remoteasn: 9}]",
