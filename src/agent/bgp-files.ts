@@ -145,7 +145,8 @@ export class BgpFiles {
         if (this.#passwordProblem === undefined) this.#onChange();
       });
       // Rather without a session than with one that has no password.
-      if (!this.#passwordsKnown) this.#external = { ...external, peers: [] };
+      const leftOut = external.peers.map(({ address }) => address);
+      if (!this.#passwordsKnown) this.#external = { ...external, peers: [], leftOut };
       return;
     }
     this.#passwordProblem = undefined;

@@ -133,8 +133,8 @@ function planNode(inputs: BgpInputs, topology: Topology): BgpPlanned {
   const file = loaded === undefined ? NOTHING : fromFile(loaded, config, own, policies);
   const external = externalPeers(self, annotations, config.bgp.external, config.bgp, policies);
   // Rather without a session than with one that has no password, or another's policies.
-  const left = new Set(file.leftOut);
-  const others = mergePeers([file.peers, withoutPeers(external, left)]);
+  const left = new Set([...file.leftOut, ...(config.bgp.external.leftOut ?? [])]);
+  const others = mergePeers([file.peers, withoutPeers(external, new Set(file.leftOut))]);
   const settings = { ...config.bgp, clusterAs: as };
   const nodes = meshPeers(topology, annotations, settings, inputs.mesh);
   const mesh = meshOf(self, annotations, settings, inputs.mesh);

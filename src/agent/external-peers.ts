@@ -31,6 +31,8 @@ export interface ExternalSettings {
   readonly multihopTtl: number;
   /** Where the peers' passwords are; undefined = they have none. */
   readonly passwordsFile: string | undefined;
+  /** Addresses of those that are not among `peers`, for want of their passwords. */
+  readonly leftOut?: readonly IpAddress[];
 }
 
 const DEFAULT_ROUTES: readonly Prefix[] = [prefix("0.0.0.0/0"), prefix("::/0")];

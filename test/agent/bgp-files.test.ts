@@ -64,6 +64,7 @@ test("passwords of the flags' peers stay in force; without any so far the peers 
   const file = join(it.folder, "passwords");
   await it.files.start();
   assert.deepEqual(it.passwords(), []);
+  assert.deepEqual(it.files.external.leftOut, ["192.0.2.1", "192.0.2.2"]);
   assert.deepEqual(it.files.conditions(), [
     {
       name: "passwords",

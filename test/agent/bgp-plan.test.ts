@@ -7,10 +7,17 @@ import { parseConfigFile } from "../../src/agent/config-file/parse.ts";
 import type { LoadedConfig } from "../../src/agent/config-file/source.ts";
 import { MeshMemo } from "../../src/agent/mesh.ts";
 import { TopologyReader } from "../../src/agent/node-feed.ts";
+import { type IpAddress, parseAddress } from "../../src/ip/address.ts";
 import { nodeSnapshot } from "../../src/k8s/node-snapshot.ts";
 import type { Topology } from "../../src/k8s/topology.ts";
 
 const OTHER_NODE = "192.0.2.200";
+
+function address(text: string): IpAddress {
+  const parsed = parseAddress(text);
+  assert.ok(parsed !== undefined);
+  return parsed;
+}
 
 interface Given {
   readonly flags?: Readonly<Record<string, string>>;
@@ -18,6 +25,8 @@ interface Given {
   /** Undefined = without Nodes. */
   readonly addresses?: readonly string[];
   readonly annotations?: Readonly<Record<string, string>>;
+  /** Of the flags, for want of their passwords. */
+  readonly leftOut?: readonly IpAddress[];
 }
 
 function plan(given: Given, mesh?: MeshMemo): BgpPlan {
@@ -26,16 +35,17 @@ function plan(given: Given, mesh?: MeshMemo): BgpPlan {
   return made.plan;
 }
 
-function planned(
-  { flags = {}, file, addresses, annotations = {} }: Given,
-  mesh = new MeshMemo(),
-): BgpPlanned {
+function planned(given: Given, mesh = new MeshMemo()): BgpPlanned {
+  const { flags = {}, file, addresses, annotations = {}, leftOut = [] } = given;
   const surroundings = { nodeName: "node1", hostName: "", inCluster: true };
   const configured = configure(new Map(Object.entries(flags)), surroundings);
   assert.ok(configured.ok);
   const topology = addresses === undefined ? undefined : topologyOf(addresses, annotations);
   const loaded = file === undefined ? undefined : loadedFrom(file);
-  return planBgp({ topology, config: configured.value, loaded, restarted: false, mesh });
+  const { bgp } = configured.value;
+  const external = { ...bgp.external, leftOut };
+  const config = { ...configured.value, bgp: { ...bgp, external } };
+  return planBgp({ topology, config, loaded, restarted: false, mesh });
 }
 
 function topologyOf(
@@ -166,6 +176,10 @@ test("a peer of the file without its password is nobody's: not the annotation's,
     "peer tor is left out: /key: no such file",
     "peer node is left out: /key: no such file",
   ]);
+  const flagged = { addresses: ["192.0.2.1"], leftOut: [address(OTHER_NODE)] };
+  assert.deepEqual(names(plan(flagged)), [], "nor is one of the flags");
+  const file = `peers: [{ name: node, address: ${OTHER_NODE}, remoteAs: 65001 }]`;
+  assert.deepEqual(names(plan({ ...flagged, file })), ["node"], "the file goes before them");
 });
 
 test("a policy that says the same is the same object from plan to plan", () => {
