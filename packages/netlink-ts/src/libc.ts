@@ -1,15 +1,18 @@
 /**
  * The only FFI of this package: libc through koffi.
  *
- * Three things are learnt from trying, and the rest of the package relies on them:
+ * Four things are learnt from trying, and the rest of the package relies on them:
  * - the callback of `koffi.node.poll` runs outside a callback scope: on Node 26 promises and
  *   microtasks queued in it wait for the next unrelated event, and an exception in it is swallowed.
  *   So it does nothing but `setImmediate`;
  * - libuv stops watching an fd on which an error is pending, as ENOBUFS is after an overrun, and
  *   says so by a negative status. The watch begins anew once the error has been read;
- * - the errno of a `.async` call is lost, hence -1 from `sendAsync`.
+ * - the errno of a `.async` call is lost, hence -1 from `sendAsync`;
+ * - koffi throws when more than 256 `.async` calls are under way in the process.
  */
 import koffi from "koffi";
+import { limited } from "./limited.ts";
+import { SENDS_AT_ONCE_MAX } from "./limits.ts";
 import { SocketLevel, SocketOption, type Sys, type Watch } from "./sys.ts";
 
 type Call<A extends unknown[]> = ((...args: A) => number) & {
@@ -81,13 +84,16 @@ export const linuxSys: Sys = {
     return result < 0 ? result : length.readUInt32LE(0);
   },
   send: (fd, bytes, length) => checked(libc().send(fd, bytes, length, SEND_FLAGS)),
-  sendAsync: (fd, bytes, length) =>
-    new Promise((resolve, reject) => {
-      libc().send.async(fd, bytes, length, SEND_FLAGS, (error, result) => {
-        if (error) reject(error);
-        else resolve(result);
-      });
-    }),
+  sendAsync: limited(
+    SENDS_AT_ONCE_MAX,
+    (fd: number, bytes: Uint8Array, length: number) =>
+      new Promise<number>((resolve, reject) => {
+        libc().send.async(fd, bytes, length, SEND_FLAGS, (error, result) => {
+          if (error) reject(error);
+          else resolve(result);
+        });
+      }),
+  ),
   receive: (fd, bytes, flags) => checked(libc().recv(fd, bytes, bytes.length, flags)),
   setsockopt: (fd, level, option, value) =>
     checked(libc().setsockopt(fd, level, option, value, value.length)),

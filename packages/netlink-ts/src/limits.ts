@@ -20,6 +20,8 @@ export const SEND_BUFFER_BYTES = 512 * 1024;
 export const DATAGRAM_BYTES_MAX = 256 * 1024;
 /** Requests waiting for one socket. Beyond: EBUSY at once. */
 export const REQUESTS_WAITING_MAX = 1024;
+/** Sends of all sockets handed to other threads, of which libuv has four. Beyond: they wait. */
+export const SENDS_AT_ONCE_MAX = 64;
 /** Objects in the answer to one listing. Beyond: E2BIG. */
 export const DUMP_ENTRIES_MAX = 4_000_000;
 /** A listing that changed under the kernel's hands is asked for again this often, then EAGAIN. */
