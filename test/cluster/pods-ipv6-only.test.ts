@@ -9,8 +9,9 @@ import { startedPodCluster } from "../support/pods.ts";
 import { until } from "../support/shell.ts";
 import { startServer, transfer } from "../support/tcp-transfer.ts";
 
+/** The first ends as its first pod does: what is made of the last octets must differ all the same. */
 const NODES: readonly ClusterNode[] = [
-  { name: "node1", address: "fd00:192:168:50::50", podCidr: "fd00:10:233:40::/64" },
+  { name: "node1", address: "fd00:192:168:50::2", podCidr: "fd00:10:233:40::/64" },
   { name: "node2", address: "fd00:192:168:50::51", podCidr: "fd00:10:233:41::/64" },
 ];
 const [node1, node2] = NODES as readonly [ClusterNode, ClusterNode];
