@@ -3,12 +3,14 @@
  * from its first moment. A socket file left by a dead process is replaced; one that somebody
  * answers on, or a file that is no socket, never is.
  */
-import { chmodSync, lstatSync, unlinkSync } from "node:fs";
+import { type BigIntStats, chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { connect, type Server } from "node:net";
 import { dirname } from "node:path";
 import { makeFolder } from "../runtime/files.ts";
 
 const PROBE_MS_MAX = 1000;
+/** Tries to take the path, of agents that are started at the same moment. */
+const TRIES_MAX = 4;
 
 export interface SocketName {
   readonly socket: string;
@@ -32,9 +34,11 @@ export async function listenPrivately(
       cause,
     });
   }
-  if (await bind(server, path, name)) return;
-  await removeStale(path, name);
-  if (!(await bind(server, path, name))) throw inUse(path, name);
+  for (let tries = 0; tries < TRIES_MAX; tries++) {
+    if (await bind(server, path, name)) return;
+    await removeStale(path, name);
+  }
+  throw inUse(path, name);
 }
 
 /** True when it listens, false when the path is taken. */
@@ -61,11 +65,20 @@ async function bind(server: Server, path: string, name: SocketName): Promise<boo
 }
 
 async function removeStale(path: string, name: SocketName): Promise<void> {
-  if (!lstatSync(path).isSocket()) {
+  const found = lookAt(path);
+  if (found === undefined) return;
+  if (!found.isSocket()) {
     throw new Error(`cannot listen on the ${name.socket} ${path}: that file is not a socket`);
   }
   if (await answers(path)) throw inUse(path, name);
-  unlinkSync(path);
+  // Meanwhile another agent may have replaced it: then this is that one's, and it will answer.
+  const now = lookAt(path);
+  if (now?.ino === found.ino && now.ctimeNs === found.ctimeNs) unlinkSync(path);
+}
+
+/** Undefined when there is nothing. */
+function lookAt(path: string): BigIntStats | undefined {
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false });
 }
 
 function inUse(path: string, name: SocketName): Error {
@@ -74,6 +87,9 @@ function inUse(path: string, name: SocketName): Error {
       `(${name.flag} gives this one a socket of its own)`,
   );
 }
+
+/** Its process is gone, or the socket itself is. */
+const NOBODY = new Set(["ECONNREFUSED", "ENOENT"]);
 
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
@@ -85,7 +101,7 @@ function answers(path: string): Promise<boolean> {
     // A full backlog or a stuck process is somebody's socket all the same.
     socket.setTimeout(PROBE_MS_MAX, () => finish(true));
     socket.once("connect", () => finish(true));
-    socket.once("error", (error: NodeJS.ErrnoException) => finish(error.code !== "ECONNREFUSED"));
+    socket.once("error", ({ code }: NodeJS.ErrnoException) => finish(!NOBODY.has(code ?? "")));
   });
 }
 

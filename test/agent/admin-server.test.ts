@@ -69,14 +69,30 @@ test("a folder that is there keeps its mode", async (t) => {
   assert.equal(statSync(folder).mode, before);
 });
 
-test("the socket of a dead process is replaced", async (t) => {
+/** Of a process that ends without closing it, as a killed agent does. */
+async function deadSocket(t: TestContext): Promise<string> {
   const socket = join(temporary(t), "podrouter.sock");
-  // It ends without closing, as a killed agent does.
   const code = `require("net").createServer().listen(${JSON.stringify(socket)}, () =>
     process.kill(process.pid, "SIGKILL"))`;
   await run(process.execPath, ["-e", code]);
   assert.ok(statSync(socket).isSocket());
+  return socket;
+}
+
+test("the socket of a dead process is replaced", async (t) => {
+  const socket = await deadSocket(t);
   await started(t, socket);
+  assert.equal((await ask(socket, "/v1/rib")).status, 200);
+});
+
+test("of agents that find a dead one's socket at the same moment, one gets it", async (t) => {
+  const socket = await deadSocket(t);
+  const servers = [0, 1, 2].map(() => new AdminServer(source, { log: silentLog }));
+  t.after(() => Promise.all(servers.map((server) => server.stop())));
+  const tried = await Promise.allSettled(servers.map((server) => server.start(socket)));
+  const refused = tried.filter((one) => one.status === "rejected");
+  assert.equal(refused.length, 2);
+  for (const { reason } of refused) assert.match(reason.message, /another agent runs here already/);
   assert.equal((await ask(socket, "/v1/rib")).status, 200);
 });
 
