@@ -174,8 +174,8 @@ async function candidate(suffix: string, deps: IptablesDeps): Promise<Candidate 
 
 /** What was not asked, or not to the end, says neither that something is there nor that not. */
 function heard(result: ProgramResult, program: string): ProgramResult {
-  if (result.status === NOT_STARTED) throw new PacketFilterError("failed", result.stderr);
-  if (result.status === CUT_OFF) throw refusal(program, result);
+  const { status } = result;
+  if (status === NOT_STARTED || status === CUT_OFF) throw refusal(program, result);
   return result;
 }
 
@@ -196,7 +196,9 @@ function refusal(
   program: string,
   result: { readonly status: number | undefined; readonly stderr: string },
 ): PacketFilterError {
+  // Both name the program themselves.
   if (result.status === undefined) return new PacketFilterError("missing", result.stderr);
+  if (result.status === NOT_STARTED) return new PacketFilterError("failed", result.stderr);
   // Its last lines are advice on where to find help.
   const said = result.stderr.split("\n").find((line) => line.trim() !== "" && !/^# /.test(line));
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced

@@ -96,3 +96,10 @@ test("of two lists that are refused always the same refusal is told", async () =
   assert.equal(await said("filter"), "iptables: no table filter");
   assert.equal(await said("nat"), "iptables: no table filter");
 });
+
+test("a listing that could not be started names its program once", async () => {
+  const stderr = "iptables: spawn iptables EMFILE";
+  const run: RunProgram = async () => ({ status: NOT_STARTED, stdout: "", stderr });
+  const iptables = new Iptables("", "iptables v1.8.9", { run, nftGeneration: async () => 1 });
+  await assert.rejects(iptables.read(4, false), { code: "failed", message: stderr });
+});
