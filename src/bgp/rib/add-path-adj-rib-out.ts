@@ -66,7 +66,13 @@ export class AddPathAdjRibOut implements AdjRibOut {
     return row < this.heads.length && this.heads[row] !== 0;
   }
 
-  update(row: RowId, buckets: UpdateBuckets): boolean {
+  isFrom(row: RowId, peer: number): boolean {
+    let entry = this.has(row) ? this.heads[row]! : 0;
+    while (entry !== 0 && this.sources[entry] !== peer) entry = this.nexts[entry]!;
+    return entry !== 0;
+  }
+
+  update(row: RowId, buckets: UpdateBuckets, again: boolean): boolean {
     if (row >= this.heads.length) this.growRows(row + 1);
     const { table, paths, decision, judge } = this.inputs;
     judge.lookAgain(row);
@@ -78,7 +84,7 @@ export class AddPathAdjRibOut implements AdjRibOut {
       if (!decision.isEligible(path)) continue;
       const outcome = judge.judge(path, row);
       if (outcome === REJECTED) continue;
-      if (this.advertise(row, path, outcome, buckets)) changed = true;
+      if (this.advertise(row, path, outcome, buckets, again)) changed = true;
     }
     if (this.short && this.handOver(row, buckets)) changed = true;
     if (this.dropUnseen(row, buckets)) changed = true;
@@ -139,8 +145,14 @@ export class AddPathAdjRibOut implements AdjRibOut {
     this.rowsUsed--;
   }
 
-  /** Makes sure of an entry for the path; true when it has to be told. */
-  private advertise(row: RowId, path: number, outcome: number, buckets: UpdateBuckets): boolean {
+  /** Makes sure of an entry for the path; true when it has to be told, with `again` always. */
+  private advertise(
+    row: RowId,
+    path: number,
+    outcome: number,
+    buckets: UpdateBuckets,
+    again: boolean,
+  ): boolean {
     const { paths } = this.inputs;
     const source = paths.peer(path);
     const attributes = paths.attributesOf(path);
@@ -154,7 +166,8 @@ export class AddPathAdjRibOut implements AdjRibOut {
       entry = this.addEntry(row, source, paths.pathId(path), sentId);
     } else {
       this.seen[entry] = this.stamp;
-      if (this.attributes[entry] === attributes && this.outcomes[entry] === outcome) return false;
+      const same = this.attributes[entry] === attributes && this.outcomes[entry] === outcome;
+      if (same && !again) return false;
     }
     this.tell(row, entry, attributes, outcome, buckets);
     return true;

@@ -22,8 +22,13 @@ export interface AdjRibOut {
   sizeFrom(peer: number): number;
   /** Whether anything is advertised of the row. */
   has(row: RowId): boolean;
-  /** Brings the row up to date with the Loc-RIB; puts the difference into `buckets`. */
-  update(row: RowId, buckets: UpdateBuckets): boolean;
+  /** Whether something is advertised of the row whose path came from `peer`. */
+  isFrom(row: RowId, peer: number): boolean;
+  /**
+   * Brings the row up to date with the Loc-RIB; puts the difference into `buckets`, with `again`
+   * also what is the same as before.
+   */
+  update(row: RowId, buckets: UpdateBuckets, again: boolean): boolean;
   /**
    * Puts into `buckets` what `peer` has to be told of the row; with `mayKnow`, also withdrawals
    * of what it may have been told before.

@@ -52,7 +52,11 @@ export class PlainAdjRibOut implements AdjRibOut {
     return row < this.attributes.length && this.attributes[row] !== 0;
   }
 
-  update(row: RowId, buckets: UpdateBuckets): boolean {
+  isFrom(row: RowId, peer: number): boolean {
+    return this.has(row) && this.sources[row] === peer;
+  }
+
+  update(row: RowId, buckets: UpdateBuckets, again: boolean): boolean {
     if (row >= this.attributes.length) this.grow(row + 1);
     this.judge.lookAgain(row);
     const best = this.table.best(row);
@@ -69,6 +73,7 @@ export class PlainAdjRibOut implements AdjRibOut {
     }
     const oldSource = this.sources[row]!;
     if (
+      !again &&
       attributes === oldAttributes &&
       source === oldSource &&
       (this.outcomes === undefined || this.outcomes[row] === outcome)

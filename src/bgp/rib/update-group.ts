@@ -23,6 +23,7 @@ import { type PeerId, PeerKind } from "./peer-table.ts";
 import { NO_ROW, type PrefixTable, type RowId } from "./prefix-table.ts";
 import { RowList } from "./row-list.ts";
 import { RowQueue } from "./row-queue.ts";
+import { RowSet } from "./row-set.ts";
 import { isAudience, SharedStream } from "./shared-stream.ts";
 import type { UpdateBuckets } from "./update-buckets.ts";
 
@@ -52,6 +53,8 @@ export class UpdateGroup {
   private readonly table: PrefixTable;
   private readonly buckets: UpdateBuckets;
   private readonly queue = new RowQueue();
+  /** Of the queue: told also if nothing of them changed. */
+  private readonly renewed = new RowSet();
   private readonly stream = new SharedStream((rows) => this.unhold(rows));
   private inStepCount = 0;
   /** Rows from here up to `fillEnd` have not been looked at yet. */
@@ -156,11 +159,15 @@ export class UpdateGroup {
 
   /**
    * What is told of this peer's paths has another ORIGINATOR_ID from now on, though they may be
-   * the same: so rare that everything is told again. False: nothing is told of them.
+   * the same. True when there is now work; false: nothing is told of them.
    */
   tellAgain(source: PeerId): boolean {
     if (this.fromAll || this.out.sizeFrom(source) === 0) return false;
-    for (const member of this.members.values()) this.restart(member);
+    for (let row = 1; row < this.table.rowLimit; row++) {
+      if (!this.out.isFrom(row, source)) continue;
+      this.renewed.add(row);
+      this.queue.push(row);
+    }
     return true;
   }
 
@@ -265,7 +272,8 @@ export class UpdateGroup {
   }
 
   private look(row: RowId, held: boolean): void {
-    if (this.out.update(row, this.buckets)) this.told.push(row);
+    const again = this.renewed.size > 0 && this.renewed.delete(row);
+    if (this.out.update(row, this.buckets, again)) this.told.push(row);
     const has = this.out.has(row);
     if (has && !held) this.table.hold(row);
     else if (!has && held) this.dropped.push(row);

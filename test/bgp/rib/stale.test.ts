@@ -307,6 +307,33 @@ test("a restart with another BGP Identifier: reflected routes are told with the 
   assert.equal(told(), 6);
 });
 
+for (const addPathSend of [[], [4]] as const) {
+  const form = addPathSend.length > 0 ? "with ADD-PATH" : "without ADD-PATH";
+
+  test(`another BGP Identifier, ${form}: only routes of that peer are told again`, () => {
+    const lab = new RibLab();
+    const b = lab.peer("10.0.0.3", { session: { addPathSend } }).up();
+    const slow = lab.peer("10.0.0.5", { session: { addPathSend } }).up();
+    const client = { routeReflectorClient: true };
+    const a = lab.peer("10.0.0.2", { ...client, remoteRouterId: 5 }).up();
+    const c = lab.peer("10.0.0.4", { ...client, remoteRouterId: 6 }).up();
+    c.announce(["10.2.0.0/16", "10.3.0.0/16"]);
+    a.announce(["10.1.0.0/16"]);
+    b.receive();
+    a.down([4]);
+    a.config = { ...a.config, remoteRouterId: 4 };
+    a.up();
+    const told = b.receive().flatMap(({ announced }) => announced.map((key) => key.split("#")[0]));
+    assert.deepEqual(told, ["10.1.0.0/16"]);
+    // Who has read nothing until now has it once, with the name of now.
+    slow.receive();
+    for (const peer of [b, slow]) {
+      const ids = [...peer.view].map(([key, of]) => `${key.split("#")[0]} ${of.originatorId}`);
+      assert.deepEqual(ids.sort(), ["10.1.0.0/16 4", "10.2.0.0/16 6", "10.3.0.0/16 6"]);
+    }
+  });
+}
+
 test("another peer with the number and the route of one that went is told by its own name", () => {
   const lab = new RibLab();
   const b = lab.peer("10.0.0.3").up();
