@@ -25,6 +25,8 @@ type Backend = "nft" | "legacy";
 /** Chains that kubelet makes in mangle so that others find the back end that it uses. */
 const KUBELET_CHAINS = /^:KUBE-(?:IPTABLES-HINT|KUBELET-CANARY) /m;
 const RULE = /^-A /gm;
+/** What iptables ends with where somebody has held its lock all the time, or the kernel is busy. */
+const BUSY = 4;
 
 export interface IptablesDeps {
   readonly run: RunProgram;
@@ -80,8 +82,9 @@ export class Iptables implements PacketFilter {
   /** Mostly it is not there, and iptables has no other way to say so than to fail. */
   async #egressChain(family: IpFamily): Promise<readonly Rule[] | undefined> {
     const program = this.#names[family]("");
-    const { status, stdout } = heard(await this.#run(family, "nat", EGRESS_CHAIN), program);
-    return status === 0 ? parseRules(stdout, EGRESS_CHAIN) : undefined;
+    const result = heard(await this.#run(family, "nat", EGRESS_CHAIN), program);
+    if (result.status === undefined || result.status === BUSY) throw refusal(program, result);
+    return result.status === 0 ? parseRules(result.stdout, EGRESS_CHAIN) : undefined;
   }
 
   #run(family: IpFamily, table: string, chain: string) {

@@ -84,6 +84,24 @@ test("a chain that could not be looked at is not taken for one that is not there
   await assert.rejects(cut.read(4, true), { message: "iptables-nft: ended by SIGKILL" });
 });
 
+test("a chain that could not be looked at for the lock is not taken for none either", async () => {
+  const stderr = "Another app is currently holding the xtables lock. Stopped waiting after 5s.\n";
+  const answers = new Map([
+    [EGRESS_CHAIN, { status: 4, stdout: "", stderr }],
+    ["FORWARD", { status: 0, stdout: "", stderr: "" }],
+    ["POSTROUTING", { status: 0, stdout: "", stderr: "" }],
+  ]);
+  const run: RunProgram = async (_program, args) => answers.get(args.at(-1)!)!;
+  const version = "iptables v1.8.9 (legacy)";
+  const locked = new Iptables("-legacy", version, { run, nftGeneration: async () => undefined });
+  await assert.rejects(locked.read(4, true), {
+    code: "failed",
+    message: `iptables-legacy: ${stderr.trim()}`,
+  });
+  answers.set(EGRESS_CHAIN, { status: 1, stdout: "", stderr: "iptables: No chain.\n" });
+  assert.equal((await locked.read(4, true)).egressChain, undefined);
+});
+
 test("of two lists that are refused always the same refusal is told", async () => {
   const said = async (later: string) => {
     const run: RunProgram = async (_program, args) => {
