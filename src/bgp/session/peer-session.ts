@@ -148,7 +148,12 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
   dialNow(): void {
     const { state } = this;
     const isOld = this.#services.clock.now() - this.#dialledAt >= DIAL_ANSWER_MS;
-    if (state !== "Active" && !(state === "Connect" && isOld)) return;
+    if (state === "Active" || isOld) this.dialAnew();
+  }
+
+  /** Who waits for a dial or an answer to one begins anew, by the settings of now. */
+  dialAnew(): void {
+    if (this.state !== "Active" && this.state !== "Connect") return;
     this.stop(dialledAnew);
     this.start(0);
   }

@@ -166,7 +166,7 @@ export class Peer implements SessionHooks, Task {
     }
     // Who waits does so by the settings of before: for a dial elsewhere, or for none at all.
     const dialsAnew = differs(before, config, "passive") || differs(before, config, "port");
-    if (dialsAnew) this.session.dialNow();
+    if (dialsAnew) this.session.dialAnew();
     const newLimit = differs(before, config, "maximumPrefixes");
     if (before.shutdown !== undefined || newLimit) {
       this.#release();

@@ -310,6 +310,19 @@ test("who is to wait for the peer from now on dials no more", () => {
   assert.ok(!a.isUp(b));
 });
 
+test("nor does who has only just begun a dial that nobody answers", () => {
+  const world = new World();
+  const [a, b] = [world.node("192.0.2.1"), world.node("192.0.2.2")];
+  world.network.cut(a.address, b.address);
+  a.peers([b]).speaker.start();
+  world.until(() => world.network.dials > 0, "a dial", 60_000);
+  a.peers([b], { port: 1790 });
+  assert.equal(world.network.dials, 2, "another port is dialled at once");
+  a.peers([b], { passive: true });
+  world.advance(600_000);
+  assert.equal(world.network.dials, 2);
+});
+
 test("some peers are changed, the others stay as they are", () => {
   const world = new World();
   const [a, b, c, d] = [1, 2, 3, 4].map((n) => world.node(`192.0.2.${n}`)) as [N, N, N, N];
