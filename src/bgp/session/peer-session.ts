@@ -99,6 +99,7 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
   #offered: Connection | undefined;
   #sentBytes = 0;
   #dialledAt = 0;
+  #dialledPort = 0;
 
   constructor(config: PeerConfig, services: SessionServices, hooks: SessionHooks) {
     this.config = config;
@@ -151,9 +152,17 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
     if (state === "Active" || isOld) this.dialAnew();
   }
 
-  /** Who waits for a dial or an answer to one begins anew, by the settings of now. */
+  /**
+   * Who waits for a dial or an answer to one begins anew, by the settings of now. So does who has
+   * sent its OPEN to another port: nobody there need be a BGP speaker, and it has four minutes.
+   */
   dialAnew(): void {
-    if (this.state !== "Active" && this.state !== "Connect") return;
+    const { state, connection } = this;
+    const elsewhere =
+      state === "OpenSent" &&
+      connection?.remotePort === this.#dialledPort &&
+      this.#dialledPort !== this.config.port;
+    if (state !== "Active" && state !== "Connect" && !elsewhere) return;
     this.stop(dialledAnew);
     this.start(0);
   }
@@ -303,6 +312,7 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
     assert(id !== undefined, "a dial has a number");
     this.#dialledAt = this.#services.clock.now();
     const { address, port, localAddress } = this.config;
+    this.#dialledPort = port;
     const link = this.#link(id);
     const policy = socketPolicy(this.config, this.local.as);
     const options = { address, port, localAddress, policy };

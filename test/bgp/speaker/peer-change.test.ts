@@ -5,6 +5,7 @@ import { peerConfig } from "../../../src/bgp/defaults.ts";
 import type { Policy } from "../../../src/bgp/rib/policy-types.ts";
 import { peerChange } from "../../../src/bgp/speaker/peer-change.ts";
 import { type Log, type LogFields, silentLog } from "../../../src/runtime/log.ts";
+import { RawPeer } from "../../support/raw-peer.ts";
 import { ip, World } from "../../support/speakers.ts";
 
 /** A policy that counts how often its statements are looked at. */
@@ -53,4 +54,17 @@ test("a peer has its new name in the log too", () => {
   named.length = 0;
   a.speaker.resetPeer(b.address, "hard");
   assert.deepEqual(named, ["new"]);
+});
+
+test("a connection to the port of before, where nobody says a word, is not waited for", () => {
+  const world = new World();
+  const [a, b] = [world.node("192.0.2.1"), world.node("192.0.2.2")];
+  const mute = new RawPeer(b.host, b.address, 1790).listen();
+  b.peers([a], { passive: true }).speaker.start();
+  a.peers([b], { port: 1790 }).speaker.start();
+  world.until(() => mute.heard.length > 0, "our OPEN", 60_000);
+  a.peers([b]);
+  world.until(() => a.isUp(b), "session at the right port", 1_000);
+  a.peers([b], { port: 1790 });
+  assert.ok(a.isUp(b), "what stands is not dialled");
 });
