@@ -1,12 +1,13 @@
 /** Links and addresses over netlink: the adapter behind {@link LinkKernel}. It decides nothing. */
 import {
+  AddressFlag,
   type InterfaceAddress,
   LinkFlag,
   type Link as NetlinkLink,
   RouteNetlinkPair,
   rejectingWith,
 } from "netlink-ts";
-import { parseAddress } from "../ip/address.ts";
+import { familyOf, parseAddress } from "../ip/address.ts";
 import type { HostAddress, HostLink, HostLinks, LinkOperation } from "./host-links.ts";
 import { type LinkKernel, LinkKernelError } from "./pod-links.ts";
 
@@ -57,7 +58,10 @@ export class NetlinkLinks implements LinkKernel {
           return;
         case "add-address": {
           const { index, address, length } = operation;
-          await addresses.replace({ interfaceIndex: index, address: `${address}/${length}` });
+          // As the plugin does: nobody else has it, so it is not looked for, which takes a second.
+          const flags = familyOf(address) === 6 ? { flags: AddressFlag.NODAD } : {};
+          const value = { interfaceIndex: index, address: `${address}/${length}`, ...flags };
+          await addresses.replace(value);
           return;
         }
         case "remove-address": {

@@ -141,6 +141,7 @@ test("a bridge that was down, or emptied, has the gateways of running pods again
   await until("up again, and whole", () => bridge()?.flags.includes("UP") && isWhole());
   namespace.ip("addr flush dev kube-bridge scope global");
   await until("whole again", isWhole);
+  assert.doesNotMatch(namespace.ip("addr show kube-bridge"), /fd00:.* tentative/, "used at once");
 });
 
 test("a foreign device of that name is left alone, and reported until it is gone", async (t) => {
