@@ -7,9 +7,18 @@ import {
   RouteNetlinkPair,
   rejectingWith,
 } from "netlink-ts";
-import { familyOf, parseAddress } from "../ip/address.ts";
+import { familyOf, type IpAddress, parseAddress } from "../ip/address.ts";
 import type { HostAddress, HostLink, HostLinks, LinkOperation } from "./host-links.ts";
 import { type LinkKernel, LinkKernelError } from "./pod-links.ts";
+
+/** An address that nobody else has: IPv6 need not look for another owner, which takes a second. */
+export function ownAddress(
+  interfaceIndex: number,
+  { address, length }: { readonly address: IpAddress; readonly length: number },
+) {
+  const flags = familyOf(address) === 6 ? { flags: AddressFlag.NODAD } : {};
+  return { interfaceIndex, address: `${address}/${length}`, ...flags };
+}
 
 export interface NetlinkLinksOptions {
   /** Called around the making of each socket; tests enter another network namespace there. */
@@ -57,11 +66,7 @@ export class NetlinkLinks implements LinkKernel {
           await links.set(operation.index, linkChange(operation.change));
           return;
         case "add-address": {
-          const { index, address, length } = operation;
-          // As the plugin does: nobody else has it, so it is not looked for, which takes a second.
-          const flags = familyOf(address) === 6 ? { flags: AddressFlag.NODAD } : {};
-          const value = { interfaceIndex: index, address: `${address}/${length}`, ...flags };
-          await addresses.replace(value);
+          await addresses.replace(ownAddress(operation.index, operation));
           return;
         }
         case "remove-address": {

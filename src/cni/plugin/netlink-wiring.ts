@@ -9,7 +9,6 @@
  */
 import { closeSync, constants, fstatSync, openSync, statSync } from "node:fs";
 import {
-  AddressFlag,
   inNetworkNamespace,
   type Link,
   LinkFlag,
@@ -20,6 +19,7 @@ import {
   SystemCallError,
 } from "netlink-ts";
 import { familyOf } from "../../ip/address.ts";
+import { ownAddress } from "../netlink-links.ts";
 import { writeSysctlNow } from "../proc-sysctls.ts";
 import { dotted } from "../sysctls.ts";
 import { POD_BRIDGE } from "../types.ts";
@@ -199,14 +199,7 @@ async function addGateways(
 }
 
 function additions(interfaceIndex: number, list: ConnectSpec["gateways"]) {
-  return list.map(({ address, length }) => ({
-    kind: "add" as const,
-    value: {
-      interfaceIndex,
-      address: `${address}/${length}`,
-      ...(familyOf(address) === 6 ? { flags: AddressFlag.NODAD } : {}),
-    },
-  }));
+  return list.map((one) => ({ kind: "add" as const, value: ownAddress(interfaceIndex, one) }));
 }
 
 /** Says on the link whose it is, before the pod can use an address. */
