@@ -108,8 +108,12 @@ export class Conditions {
   #stands(known: Standing | undefined, source: string, condition: Condition): Standing {
     const since = known?.status.since ?? this.#clock.wall();
     const fresh = () => ({ ...condition, source, since });
-    const linesFrom = this.#clock.now();
-    const standing = known ?? { status: fresh(), logged: undefined, lines: 0, linesFrom };
+    const standing = known ?? {
+      status: fresh(),
+      logged: undefined,
+      lines: 0,
+      linesFrom: this.#clock.now(),
+    };
     if (!saysSame(standing.status, condition)) standing.status = fresh();
     if (standing.status !== standing.logged) this.#tell(standing);
     return standing;
