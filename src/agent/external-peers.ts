@@ -6,7 +6,7 @@
  */
 import type { Policy, PolicyStatement } from "../bgp/rib/policy-types.ts";
 import type { PeerConfig } from "../bgp/types.ts";
-import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
+import { FAMILIES, familyOf, type IpAddress } from "../ip/address.ts";
 import { type Prefix, prefix, prefixFamily, prefixLength } from "../ip/prefix.ts";
 import type { NodeAnnotations } from "../k8s/annotations.ts";
 import type { SelfNode } from "../k8s/topology.ts";
@@ -98,7 +98,6 @@ function areFlagged({ peers, passwordsFile }: ExternalSettings): boolean {
   return peers.length > 0 || passwordsFile !== undefined;
 }
 
-const FAMILIES: readonly IpFamily[] = [4, 6];
 /** Peers named in one condition. Beyond: counted. */
 const NAMED_MAX = 5;
 

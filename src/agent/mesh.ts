@@ -9,9 +9,9 @@ import type { OriginatedRoute, PeerConfig } from "../bgp/types.ts";
 import {
   addressBytes,
   addressFromWord,
+  FAMILIES,
   familyOf,
   type IpAddress,
-  type IpFamily,
 } from "../ip/address.ts";
 import { prefixFamily } from "../ip/prefix.ts";
 import { type NodeAnnotations, readNodeAnnotations } from "../k8s/annotations.ts";
@@ -142,8 +142,6 @@ function meshPeer(session: MeshSession, peer: PeerNode, local: IpAddress): PeerC
     importPolicy: session.importPolicy,
   };
 }
-
-const FAMILIES: readonly IpFamily[] = [4, 6];
 
 /**
  * Prefixes of one family that another Node may announce: far more than pod CIDRs and services come

@@ -5,7 +5,7 @@
  * chains. A listing on a node with very many rules is slow, and then made more seldom; what is done
  * once, choosing and changing, is not counted: a foreign change right after it is repaired as soon.
  */
-import type { IpFamily } from "../ip/address.ts";
+import { FAMILIES, type IpFamily } from "../ip/address.ts";
 import { backoffMs } from "../runtime/backoff.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
@@ -84,7 +84,6 @@ export interface PodRulesDeps {
   readonly onChanged?: () => void;
 }
 
-const FAMILIES: readonly IpFamily[] = [4, 6];
 const TABLES: readonly (keyof RuleChanges)[] = ["filter", "nat"];
 
 export class PodRules {

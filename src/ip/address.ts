@@ -25,6 +25,8 @@ export function parseAddress(text: string): IpAddress | undefined {
   return bytes === undefined ? undefined : addressFromBytes(bytes);
 }
 
+export const FAMILIES: readonly IpFamily[] = [4, 6];
+
 /** `0.0.0.0` and `::`: what listens there does so on all addresses of the family. */
 export const UNSPECIFIED_ADDRESSES: readonly IpAddress[] = ["0.0.0.0", "::"] as IpAddress[];
 

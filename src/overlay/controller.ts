@@ -8,7 +8,7 @@
  * Without settings the overlay is off: what an earlier run left is taken away, once the routes have
  * left it, and nothing is listened to.
  */
-import { familyOf, type IpAddress, type IpFamily, isLinkLocal } from "../ip/address.ts";
+import { FAMILIES, familyOf, type IpAddress, type IpFamily, isLinkLocal } from "../ip/address.ts";
 import { backoffMs } from "../runtime/backoff.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
@@ -38,7 +38,6 @@ import { isWhole, type OverlayPlan, planOverlay } from "./plan.ts";
 import { GONE, type OverlayEvent, type OverlayKernel, OverlayKernelError } from "./ports.ts";
 import { refusedProblem, unavailableProblem } from "./problems.ts";
 import {
-  FAMILIES,
   itemKey,
   type OverlayOperation,
   type OverlaySettings,

@@ -7,7 +7,7 @@
  *
  * An address family whose own node address is on no interface gets no tunnels, and a condition.
  */
-import type { IpAddress, IpFamily } from "../ip/address.ts";
+import { FAMILIES, type IpAddress, type IpFamily } from "../ip/address.ts";
 import {
   hostPrefix,
   type Prefix,
@@ -28,7 +28,6 @@ import {
 } from "./names.ts";
 import {
   type Device,
-  FAMILIES,
   type HostLink,
   type Item,
   itemKey,

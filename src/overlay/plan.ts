@@ -9,7 +9,7 @@
  *
  * Devices and items that are not ours are never touched; see {@link isOurDevice}.
  */
-import { familyOf, type IpFamily } from "../ip/address.ts";
+import { FAMILIES, familyOf, type IpFamily } from "../ip/address.ts";
 import { prefixAddress, prefixFamily } from "../ip/prefix.ts";
 import { type DesiredOverlay, itemsOf, type OverlayProblem, TargetMemo } from "./desired.ts";
 import type { HostState } from "./host-state.ts";
@@ -17,7 +17,6 @@ import { isOurDevice, vtepMac } from "./names.ts";
 import {
   DEVICE_ALIAS,
   type Device,
-  FAMILIES,
   type HostItem,
   type HostLink,
   type Item,

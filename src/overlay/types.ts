@@ -10,7 +10,7 @@
  *   rule         from our pod CIDR: look into table 77
  */
 
-import type { IpAddress, IpFamily } from "../ip/address.ts";
+import type { IpAddress } from "../ip/address.ts";
 import type { LocalAddress } from "../ip/local-address.ts";
 import type { Prefix } from "../ip/prefix.ts";
 
@@ -169,5 +169,3 @@ export function sameContent(a: Item, b: Item): boolean {
 export function linkOf(item: Item): number | undefined {
   return item.kind === "rule" ? undefined : item.link;
 }
-
-export const FAMILIES: readonly IpFamily[] = [4, 6];

@@ -10,7 +10,7 @@ import type {
   PrefixMatch,
 } from "../../bgp/rib/policy-types.ts";
 import type { OriginatedRoute, PeerConfig } from "../../bgp/types.ts";
-import { familyOf, type IpAddress, type IpFamily } from "../../ip/address.ts";
+import { FAMILIES, familyOf, type IpAddress, type IpFamily } from "../../ip/address.ts";
 import { prefixFamily, prefixLength } from "../../ip/prefix.ts";
 import { PolicyMemo } from "../policy-memo.ts";
 import type { ConfigFile, PeerGroupSection, PeerSection, PolicySection } from "./schema.ts";
@@ -41,7 +41,6 @@ export interface BuiltPeers {
 
 type Settings = Omit<PeerSection, "name" | "address" | "group">;
 
-const FAMILIES: readonly IpFamily[] = [4, 6];
 const FAMILY: Readonly<Record<"ipv4" | "ipv6", IpFamily>> = { ipv4: 4, ipv6: 6 };
 
 /** One PeerConfig for each peer of the file. */

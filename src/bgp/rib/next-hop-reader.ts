@@ -2,11 +2,12 @@
  * The best routes in columns, for whoever brings them into the kernel: prefixes and their next
  * hops, without an object or a string for one of them.
  */
+import { FAMILIES } from "../../ip/address.ts";
 import type { NextHopBatch } from "../../ip/next-hop-batch.ts";
 import { NO_NEXT_HOPS } from "../../ip/next-hop-batch.ts";
 import { NO_PATH } from "./path-store.ts";
 import { NO_ROW } from "./prefix-table.ts";
-import { FAMILIES, type RibState } from "./rib-state.ts";
+import type { RibState } from "./rib-state.ts";
 import { bestNextHops } from "./rib-view.ts";
 
 export class NextHopReader {

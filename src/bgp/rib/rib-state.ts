@@ -3,7 +3,7 @@
  * peers, update groups; and the bookkeeping that ends every call: small postponed work is done, the
  * rest announced, and those who have something to fetch are told once.
  */
-import type { IpAddress } from "../../ip/address.ts";
+import { FAMILIES, type IpAddress } from "../../ip/address.ts";
 import type { RouteFamily } from "../message/types.ts";
 import { AttributeStore } from "./attribute-store.ts";
 import { FamilyRib, type RibCore } from "./family-rib.ts";
@@ -50,8 +50,6 @@ export interface RibOptions extends RibGlobals {
   /** A peer is down and its last path gone: from now on its number may serve another. */
   readonly onPeerGone?: (peer: PeerId) => void;
 }
-
-export const FAMILIES: readonly RouteFamily[] = [4, 6];
 
 /** Our own routes are taken as they are. */
 const LOCAL_IMPORT: ImportOptions = {

@@ -6,6 +6,7 @@
  * Vocabulary: RFC 4271 §3.2. `FamilyRib` has Adj-RIB-In, decision and Loc-RIB of a family,
  * `UpdateGroup` the Adj-RIB-Out of peers that are told the same; `RibState` holds them together.
  */
+import { FAMILIES } from "../../ip/address.ts";
 import { type Prefix, prefixFamily } from "../../ip/prefix.ts";
 import { PrefixBatch, pushPrefix } from "../../ip/prefix-batch.ts";
 import { assert } from "../../runtime/assert.ts";
@@ -19,7 +20,7 @@ import { localAttributes } from "./originate.ts";
 import { hasOutput, readOutput } from "./output-reader.ts";
 import { LOCAL_PEER, type PeerId } from "./peer-table.ts";
 import { kindOf, type PeerState, type RibPeer, type RibPeerPolicies } from "./rib-peer.ts";
-import { FAMILIES, type RibGlobals, type RibOptions, RibState } from "./rib-state.ts";
+import { type RibGlobals, type RibOptions, RibState } from "./rib-state.ts";
 import { bestRoute, listPaths, type PathQuery } from "./rib-view.ts";
 
 /** What an UPDATE did to the prefix limit of its peer. */
