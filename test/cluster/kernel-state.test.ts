@@ -13,7 +13,8 @@ import {
   routeLine,
   startedCluster,
 } from "../support/cluster-checks.ts";
-import { Daemon, run, until } from "../support/shell.ts";
+import { requireReal } from "../support/real.ts";
+import { Daemon, hasProgram, run, until } from "../support/shell.ts";
 
 const [, node2, node3] = SEED_NODES as readonly [ClusterNode, ClusterNode, ClusterNode];
 
@@ -113,6 +114,7 @@ test("a killed agent leaves forwarding alone, and what went meanwhile is swept a
 });
 
 test("--dry-run shows everything and changes nothing", async (t) => {
+  if (!requireReal(t, await hasProgram("nft"), "the program nft (nftables) is missing")) return;
   const cluster = await startedCluster(t);
   if (cluster === undefined) return;
   await cluster.agents.get("node1")!.stop();

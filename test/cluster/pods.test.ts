@@ -6,7 +6,8 @@ import { type TestContext, test } from "node:test";
 import { type Cluster, type ClusterNode, SEED_NODES } from "../support/cluster.ts";
 import { CniError } from "../support/cni-runtime.ts";
 import { type Pod, type Pods, startedPodCluster } from "../support/pods.ts";
-import { run, until } from "../support/shell.ts";
+import { requireReal } from "../support/real.ts";
+import { hasProgram, run, until } from "../support/shell.ts";
 import { startServer, transfer } from "../support/tcp-transfer.ts";
 import { Yardstick } from "../support/yardstick.ts";
 
@@ -121,6 +122,7 @@ async function podsOnBridge(t: TestContext, plugin: "bridge" | "podrouter"): Pro
   });
 
   await t.test("flushed packet rules are back within a second, and pods get out", async (t) => {
+    if (!requireReal(t, await hasProgram("nft"), "the program nft (nftables) is missing")) return;
     const rule = "--match-set kube-router-pod-subnets src";
     const runs = new Yardstick();
     const list = ["iptables", "-t", "nat", "-S", "POSTROUTING"] as const;
