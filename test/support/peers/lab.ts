@@ -12,6 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { IpFamily } from "../../../src/ip/address.ts";
 import { Namespaces, sweepDeadNamespaces } from "../namespaces.ts";
+import { until } from "../shell.ts";
 import type { NeighborSetup, PeerDaemon, PeerSetup } from "./peer.ts";
 import { NamespaceProcess } from "./process.ts";
 
@@ -131,7 +132,13 @@ export class Lab {
     ]);
     this.#stops.push(() => tcpdump.stop());
     await tcpdump.ready(async () => tcpdump.output.includes("listening on"));
-    return { file, stop: () => tcpdump.stop() };
+    return {
+      file,
+      stop: async () => {
+        if (tcpdump.running) await until("tcpdump has written all", () => hasWrittenAll(tcpdump));
+        await tcpdump.stop();
+      },
+    };
   }
 
   /** Ends all processes, newest first, and removes all. Safe at any point, and twice. */
@@ -151,7 +158,17 @@ export class Lab {
 
 export interface Capture {
   readonly file: string;
+  /** Ends it when all that was said until now stands in the file. */
   stop(): Promise<void>;
+}
+
+/** A signal ends tcpdump behind the packet at hand: on a busy disk most are still to be written. */
+async function hasWrittenAll(tcpdump: NamespaceProcess): Promise<boolean> {
+  tcpdump.daemon.child.kill("SIGUSR1");
+  const counts = [...tcpdump.output.matchAll(/(\d+) packets? (captured|received by filter)/g)];
+  const last = (what: string) => counts.findLast((count) => count[2] === what)?.[1];
+  const received = last("received by filter");
+  return received !== undefined && last("captured") === received;
 }
 
 /** How one side sees the other; the plain case unless told otherwise. */
