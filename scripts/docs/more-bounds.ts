@@ -161,7 +161,9 @@ export const MORE_BOUNDS: readonly BoundsOfFile[] = [
   {
     path: "src/bgp/fsm/timing.ts",
     bounds: {
-      OPEN_HOLD_MS: "Until the peer's OPEN. Beyond: NOTIFICATION 4, the connection ends.",
+      OPEN_HOLD_MS:
+        "Until the peer's OPEN, and with hold time 0 its first KEEPALIVE. Beyond: NOTIFICATION 4, " +
+        "the connection ends.",
       CONNECT_TIMEOUT_MS: "For a dial to be answered, at first. Beyond: dialled anew.",
       CONNECT_RETRY_FIRST_MS: RESTARTS_GROW,
       CONNECT_RETRY_MAX_MS: RESTARTS_GROW,

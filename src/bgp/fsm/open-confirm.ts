@@ -1,4 +1,10 @@
-/** RFC 4271 §8.2.2, OpenConfirm: both OPENs are accepted here, the peer's KEEPALIVE is awaited. */
+/**
+ * RFC 4271 §8.2.2, OpenConfirm: both OPENs are accepted here, the peer's KEEPALIVE is awaited.
+ *
+ * Deviation: with a negotiated hold time of zero §8.2.2 runs no HoldTimer here. A peer that dies
+ * between its OPEN and its KEEPALIVE would be waited for without end, and its new connections
+ * refused; so the large hold time of OpenSent goes on to bound the wait, until Established.
+ */
 import { assert, assertNever } from "../../runtime/assert.ts";
 import { FsmSubcode } from "../message/errors.ts";
 import { MessageType } from "../message/types.ts";

@@ -4,7 +4,7 @@ import { FsmSubcode } from "../message/errors.ts";
 import { MessageType } from "../message/types.ts";
 import type { FsmEvent } from "./events.ts";
 import { type FsmContext, type FsmState, type FsmStep, noTimers } from "./state.ts";
-import { holdAt, keepaliveAt } from "./timing.ts";
+import { holdAt, keepaliveAt, OPEN_HOLD_MS } from "./timing.ts";
 import {
   awaitRetry,
   collisionError,
@@ -81,7 +81,7 @@ function confirm(
       session,
       timers: {
         ...noTimers,
-        hold: holdAt(context.now, session),
+        hold: holdAt(context.now, session) ?? context.now + OPEN_HOLD_MS,
         keepalive: keepaliveAt(context.now, session, context.random),
       },
     },

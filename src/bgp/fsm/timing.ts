@@ -10,7 +10,7 @@ import { backoffMs } from "../../runtime/backoff.ts";
 import type { NegotiatedSession } from "../message/types.ts";
 import type { FsmState, FsmTimers } from "./state.ts";
 
-/** RFC 4271 §8.2.2 suggests 4 minutes until the peer's OPEN. */
+/** RFC 4271 §8.2.2 suggests 4 minutes until the peer's OPEN; see also OpenConfirm. */
 export const OPEN_HOLD_MS = 240_000;
 /** Dialling: the first retry after about a second, at most one try in half a minute. */
 export const CONNECT_RETRY_FIRST_MS = 1_000;

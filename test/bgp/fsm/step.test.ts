@@ -189,7 +189,8 @@ test("the FSM error's data is the type of the unexpected message (RFC 6608 §3)"
 test("hold time zero runs no timer (RFC 4271 §4.2, §4.4; RFC 9687 §4.3)", () => {
   const session = sampleSession({ holdSeconds: 0, keepaliveSeconds: 0 });
   const confirmed = step(stateOf("OpenSent"), { type: "openReceived", session }, context);
-  assert.equal(briefTimers(confirmed.state.timers), "");
+  // But that which bounds the wait for the first KEEPALIVE.
+  assert.equal(briefTimers(confirmed.state.timers), "hold+240000");
   const up = step(confirmed.state, events.keepaliveReceived, context);
   assert.equal(up.state.name, "Established");
   for (const event of [events.updateReceived, events.messagesSent, events.sendProgress]) {

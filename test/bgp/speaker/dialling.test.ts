@@ -1,6 +1,7 @@
 /** How sessions come up: who dials when, collisions, refusals, retries. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { encodeOpen } from "../../../src/bgp/message/open.ts";
 import { dialDelayMs } from "../../../src/bgp/speaker/dial-delay.ts";
 import { wordOfAddress } from "../../../src/ip/address.ts";
 import { openOf, RawPeer } from "../../support/raw-peer.ts";
@@ -192,6 +193,22 @@ test("a peer that never says OPEN is given up after four minutes", () => {
   a.speaker.start();
   world.advance(239_000);
   assert.equal(raw.names, "OPEN");
+  world.advance(3_000);
+  assert.equal(raw.notification, "4/0");
+  assert.equal(raw.connections, 2);
+});
+
+test("nor for ever one of hold time 0 that says OPEN and never KEEPALIVE", () => {
+  const world = new World();
+  const a = world.node("192.0.2.1");
+  const raw = new RawPeer(world.network.host(ip("192.0.2.9")), ip("192.0.2.9")).listen();
+  a.speaker.setPeers([{ ...a.peerTo(a), address: raw.address, name: "raw" }]);
+  a.speaker.start();
+  world.until(() => raw.names === "OPEN", "OPEN");
+  raw.send(encodeOpen(openOf(raw.address, { holdSeconds: 0 })));
+  world.advance(239_000);
+  assert.equal(raw.names, "OPEN KEEPALIVE");
+  assert.equal(a.speaker.peer(raw.address)?.state, "OpenConfirm");
   world.advance(3_000);
   assert.equal(raw.notification, "4/0");
   assert.equal(raw.connections, 2);
