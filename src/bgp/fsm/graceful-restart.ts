@@ -5,7 +5,7 @@
  */
 
 import { hardReset } from "../message/notification.ts";
-import type { BgpError, NegotiatedSession } from "../message/types.ts";
+import type { BgpError, NegotiatedSession, RestartFamily } from "../message/types.ts";
 import { CeaseSubcode, ErrorCode, type RouteFamily } from "../message/types.ts";
 import type { EndCause } from "./state.ts";
 
@@ -26,25 +26,36 @@ export function familiesToRetain(
   const restart = session.gracefulRestart;
   if (restart === undefined || !survives(session, cause)) return [];
   const longLived = session.longLivedGracefulRestart?.families ?? [];
-  return restart.families
-    .filter(({ family }) => session.families.includes(family))
-    .map(({ family }) => ({
+  // RFC 9494 §4.2: a family that one of the two capabilities leaves out has its time of zero.
+  return session.families
+    .map((family) => ({
       family,
-      restartSeconds: restart.restartSeconds,
-      longLivedSeconds: longLived.find((entry) => entry.family === family)?.staleSeconds ?? 0,
+      restartSeconds: restart.families.some(isOf(family)) ? restart.restartSeconds : 0,
+      longLivedSeconds: longLived.find(isOf(family))?.staleSeconds ?? 0,
     }))
     .filter((entry) => entry.restartSeconds > 0 || entry.longLivedSeconds > 0);
 }
 
-/** Families whose stale routes may stay after the peer came back, RFC 4724 §4.2, RFC 9494 §4.2. */
-export function familiesStillForwarded(session: NegotiatedSession): readonly RouteFamily[] {
-  const families = [
-    ...(session.gracefulRestart?.families ?? []),
-    ...(session.longLivedGracefulRestart?.families ?? []),
-  ];
-  return session.families.filter((family) =>
-    families.some((entry) => entry.family === family && entry.forwardingPreserved),
-  );
+/** Families whose stale routes may stay after the peer came back, by the time that they are in. */
+export interface StillForwarded {
+  /** The restart time, RFC 4724 §4.2. */
+  readonly restart: readonly RouteFamily[];
+  /** The long-lived stale time, RFC 9494 §4.2. */
+  readonly longLived: readonly RouteFamily[];
+}
+
+/** By the F bits of what a peer announced that is back. */
+export function familiesStillForwarded(session: NegotiatedSession): StillForwarded {
+  const forwarded = (entries: readonly RestartFamily[] = []) =>
+    session.families.filter((family) => entries.find(isOf(family))?.forwardingPreserved);
+  return {
+    restart: forwarded(session.gracefulRestart?.families),
+    longLived: forwarded(session.longLivedGracefulRestart?.families),
+  };
+}
+
+function isOf(family: RouteFamily): (entry: { readonly family: RouteFamily }) => boolean {
+  return (entry) => entry.family === family;
 }
 
 /** Both sides announced the N bit, RFC 8538 §4. */

@@ -9,7 +9,7 @@
 import type { IpAddress } from "../../ip/address.ts";
 import { PrefixBatch } from "../../ip/prefix-batch.ts";
 import type { PathAttributes, RouteFamily } from "../message/types.ts";
-import { AdjRibIn, NEVER, PathTask } from "./adj-rib-in.ts";
+import { AdjRibIn, PathTask } from "./adj-rib-in.ts";
 import { Community, CommunityBit } from "./attribute-content.ts";
 import type { AttributeStore } from "./attribute-store.ts";
 import { BestChanges } from "./best-changes.ts";
@@ -138,11 +138,13 @@ export class FamilyRib {
   }
 
   /**
-   * Withdraws paths that were stale more than `distance` sessions ago, in slices; long-lived stale
-   * ones stay, for their own timer decides (RFC 9494 §4.2).
+   * Withdraws paths that were heard more than `distance` sessions ago, in slices; for long-lived
+   * stale ones the other number counts, for their own timer decides (RFC 9494 §4.2).
    */
-  sweepOlder(into: AdjRibIn, distance: number): void {
-    this.sweep(into, distance, NEVER);
+  sweep(into: AdjRibIn, distance: number, longLivedDistance: number): void {
+    if (into.stale === 0) return;
+    into.addSweep(distance, longLivedDistance);
+    this.startWalk(into, PathTask.sweep);
   }
 
   /** Chooses the best path of every row again, after costs of next hops have changed. */
@@ -301,12 +303,6 @@ export class FamilyRib {
     if (accepted && !stays) this.decide(row, wasBest);
     else if (accepted) this.rowChanged(row, false);
     table.releaseIfUnused(row);
-  }
-
-  private sweep(into: AdjRibIn, distance: number, longLivedDistance: number): void {
-    if (into.stale === 0) return;
-    into.addSweep(distance, longLivedDistance);
-    this.startWalk(into, PathTask.sweep);
   }
 
   private walkPaths(into: AdjRibIn, budget: number): number {

@@ -13,7 +13,7 @@ import { assert } from "../../runtime/assert.ts";
 import type { PathAttributes, RouteFamily } from "../message/types.ts";
 import type { DecodedUpdate } from "../message/update.ts";
 import type { BestRoute, FamilyCounters, OriginatedRoute, RibPath } from "../types.ts";
-import { PathTask } from "./adj-rib-in.ts";
+import { NEVER, PathTask } from "./adj-rib-in.ts";
 import { NextHopReader } from "./next-hop-reader.ts";
 import type { NextHopMetric } from "./next-hop-table.ts";
 import { localAttributes } from "./originate.ts";
@@ -107,7 +107,7 @@ export class Rib {
       // What route refreshes under way had not confirmed yet is no staler than the rest.
       const kept = 1 + into.openRefreshes;
       into.age("restart");
-      if (options.retainStale.includes(family)) this.ribs[family].sweepOlder(into, kept);
+      if (options.retainStale.includes(family)) this.ribs[family].sweep(into, kept, NEVER);
       else this.ribs[family].sweepStale(into);
     }
     this.state.flush();
@@ -148,6 +148,13 @@ export class Rib {
     const rib = this.ribs[family];
     const into = rib.adjRibIn(id);
     if (into.stale > 0) rib.startWalk(into, PathTask.longLive);
+    this.state.flush();
+  }
+
+  /** The long-lived stale time is over: what is marked so goes, other stale paths stay. */
+  sweepLongLived(id: PeerId, family: RouteFamily): void {
+    if (this.state.peers.find(id) === undefined) return;
+    this.ribs[family].sweep(this.ribs[family].adjRibIn(id), NEVER, 0);
     this.state.flush();
   }
 

@@ -66,6 +66,7 @@ export class Peer implements SessionHooks, Task {
     this.#link = new PeerLink(config.address, host.underlay, host.services);
     this.#stale = new StaleRoutes(host.services.clock, {
       markLongLived: (family) => this.#withId((id) => host.rib.markLongLived(id, family)),
+      sweepLongLived: (family) => this.#withId((id) => host.rib.sweepLongLived(id, family)),
       sweep: (family) => this.#withId((id) => host.rib.sweepStale(id, family)),
       emptied: () => this.bind(undefined),
     });

@@ -86,6 +86,20 @@ test("only families of the capability and of the session are kept, with their ti
   );
 });
 
+test("a family of the long-lived capability alone has a restart time of zero (RFC 9494 §4.2)", () => {
+  const session = sampleSession({
+    gracefulRestart: { ...gracefulRestart, families: [] },
+    longLivedGracefulRestart: {
+      kind: "longLivedGracefulRestart",
+      families: [{ family: 4, forwardingPreserved: true, staleSeconds: 3600 }],
+    },
+  });
+  assert.deepEqual(familiesToRetain(session, transport), [
+    { family: 4, restartSeconds: 0, longLivedSeconds: 3600 },
+  ]);
+  assert.deepEqual(familiesToRetain({ ...session, families: [6] }, transport), []);
+});
+
 test("a restart time of zero keeps nothing", () => {
   const session = sampleSession({ gracefulRestart: { ...gracefulRestart, restartSeconds: 0 } });
   assert.deepEqual(familiesToRetain(session, transport), []);
@@ -102,8 +116,17 @@ test("after the return only families with the F bit stay", () => {
       ],
     },
   });
-  assert.deepEqual(familiesStillForwarded(session), [4]);
-  assert.deepEqual(familiesStillForwarded(none), []);
+  assert.deepEqual(familiesStillForwarded(session), { restart: [4], longLived: [] });
+  assert.deepEqual(familiesStillForwarded(none), { restart: [], longLived: [] });
+  const longLived = {
+    kind: "longLivedGracefulRestart",
+    families: [
+      { family: 4, forwardingPreserved: false, staleSeconds: 1 },
+      { family: 6, forwardingPreserved: true, staleSeconds: 1 },
+    ],
+  } as const;
+  const both = familiesStillForwarded({ ...session, longLivedGracefulRestart: longLived });
+  assert.deepEqual(both, { restart: [4], longLived: [6] }, "each time by its own capability");
 });
 
 test("an end meant to be final is a Hard Reset towards a peer that would keep our routes", () => {

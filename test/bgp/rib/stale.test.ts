@@ -105,6 +105,22 @@ test("long-lived stale: last choice, marked, told only to peers that know, RFC 9
   assert.deepEqual(knows.held(), ignorant.held());
 });
 
+test("the long-lived time takes what is marked, not what a later loss made stale", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2").up();
+  a.announce(["10.1.0.0/16", "10.2.0.0/16"]);
+  a.down([4]);
+  lab.rib.markLongLived(a.id, 4);
+  lab.settle();
+  a.up();
+  a.announce(["10.2.0.0/16"]);
+  a.down([4]);
+  lab.rib.sweepLongLived(a.id, 4);
+  lab.settle();
+  const left = [...lab.rib.paths({ view: "loc" })].map((p) => [p.prefix, p.communities.length]);
+  assert.deepEqual(left, [["10.2.0.0/16", 0]]);
+});
+
 test("an import policy that changes leaves long-lived stale paths marked", () => {
   const lab = new RibLab();
   const a = lab.peer("10.0.0.2").up();

@@ -5,6 +5,9 @@ import { STALE_ROUTES_MS } from "../../../src/bgp/speaker/limits.ts";
 import { StaleRoutes } from "../../../src/bgp/speaker/stale-routes.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 
+/** What a peer announces that is back and has kept its forwarding. */
+const BACK = { restart: [4], longLived: [4] } as const;
+
 class Kept {
   readonly clock = new FakeClock();
   readonly log: string[] = [];
@@ -17,6 +20,7 @@ class Kept {
     };
     this.stale = new StaleRoutes(this.clock, {
       markLongLived: (family) => say(`mark ${family}`),
+      sweepLongLived: (family) => say(`sweep long-lived ${family}`),
       sweep: (family) => say(`sweep ${family}`),
       emptied: () => say("emptied"),
     });
@@ -50,12 +54,12 @@ test("the restart time, then the long-lived time, then the routes go", () => {
 test("a peer that is back has a bounded time to send its table, ended by its End-of-RIB", () => {
   const slow = new Kept();
   slow.left(30, 0);
-  slow.seconds(10).stale.peerReturned([4]);
+  slow.seconds(10).stale.peerReturned(BACK);
   slow.seconds(1_000);
   assert.deepEqual(slow.log, [`${10 + STALE_ROUTES_MS / 1000} sweep 4`]);
   const told = new Kept();
   told.left(30, 0);
-  told.seconds(10).stale.peerReturned([4]);
+  told.seconds(10).stale.peerReturned(BACK);
   told.seconds(5).stale.done(4);
   told.seconds(1_000);
   assert.deepEqual(told.log, []);
@@ -64,7 +68,7 @@ test("a peer that is back has a bounded time to send its table, ended by its End
 test("a family that is not forwarded any more goes at once, and with it its times", () => {
   const kept = new Kept();
   kept.left(30, 600);
-  kept.seconds(40).stale.peerReturned([]);
+  kept.seconds(40).stale.peerReturned({ restart: [], longLived: [] });
   kept.left(30, 600);
   kept.seconds(1_000);
   assert.deepEqual(kept.log, [
@@ -79,23 +83,55 @@ test("a family that is not forwarded any more goes at once, and with it its time
 test("the peer's return does not stop the long-lived time (RFC 9494 §4.2)", () => {
   const kept = new Kept();
   kept.left(30, 100);
-  kept.seconds(120).stale.peerReturned([4]);
+  kept.seconds(120).stale.peerReturned(BACK);
   kept.seconds(1_000);
-  assert.deepEqual(kept.log, ["30 mark 4", "130 sweep 4"]);
+  const bound = 120 + STALE_ROUTES_MS / 1000;
+  assert.deepEqual(kept.log, ["30 mark 4", "130 sweep long-lived 4", `${bound} sweep 4`]);
 });
 
 test("nor does a further loss renew it, before the peer has told its table (RFC 9494 §4.2)", () => {
   const kept = new Kept();
   kept.left(10, 100);
-  kept.seconds(50).stale.peerReturned([4]);
+  kept.seconds(50).stale.peerReturned(BACK);
   kept.seconds(5).left(10, 100);
   kept.seconds(1_000);
   assert.deepEqual(kept.log, ["10 mark 4", "65 mark 4", "110 sweep 4", "110 emptied"]);
   const synchronized = new Kept();
   synchronized.left(10, 100);
-  synchronized.seconds(50).stale.peerReturned([4]);
+  synchronized.seconds(50).stale.peerReturned(BACK);
   synchronized.seconds(5).stale.done(4);
   synchronized.left(10, 100);
   synchronized.seconds(1_000);
   assert.deepEqual(synchronized.log.slice(1), ["65 mark 4", "165 sweep 4", "165 emptied"]);
+});
+
+test("nor do long-lived stale routes stay for the restart time of a further loss", () => {
+  const kept = new Kept();
+  kept.left(10, 100);
+  kept.seconds(100).stale.peerReturned(BACK);
+  kept.seconds(5).left(30, 100);
+  kept.seconds(1_000);
+  // What the peer had told again in between has its own restart time, and a time behind it.
+  assert.deepEqual(kept.log, [
+    "10 mark 4",
+    "110 sweep long-lived 4",
+    "135 mark 4",
+    "235 sweep 4",
+    "235 emptied",
+  ]);
+});
+
+test("in the long-lived time its own F bit counts, before it that of graceful restart", () => {
+  for (const [after, forwarded, swept] of [
+    [5, { restart: [4], longLived: [] }, false],
+    [5, { restart: [], longLived: [4] }, true],
+    [15, { restart: [4], longLived: [] }, true],
+    [15, { restart: [], longLived: [4] }, false],
+  ] as const) {
+    const kept = new Kept();
+    kept.left(10, 100);
+    kept.seconds(after).stale.peerReturned(forwarded);
+    assert.equal(kept.log.includes(`${after} sweep 4`), swept, `${after} s`);
+    assert.deepEqual(kept.stale.families, swept ? [] : [4]);
+  }
 });
