@@ -42,6 +42,7 @@ const PEER: PeerStatus = {
       received: 1,
       accepted: 1,
       advertised: 1,
+      oversized: 0,
       stale: 0,
       endOfRibReceived: true,
       endOfRibSent: true,

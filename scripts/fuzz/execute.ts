@@ -128,7 +128,7 @@ function checkAgain(
   const { addPathReceive } = negotiated;
   const writer = new UpdateWriter({ ...negotiated, addPathSend: addPathReceive });
   if (writer.announce(attributes, batch) !== batch.count) throw new Error("no room");
-  if (writer.oversized > 0) return;
+  if (writer.oversized.length > 0) return;
   const framer = new MessageFramer(negotiated.receiveBytesMax);
   framer.feed(writer.take());
   const prefixes: string[] = [];

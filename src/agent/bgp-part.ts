@@ -5,7 +5,13 @@
 
 import type { UpdateCounts } from "../bgp/speaker/update-totals.ts";
 import { Speaker, type SpeakerServices } from "../bgp/speaker.ts";
-import type { MissingPeer, PeerStatus, RibPath, WithoutNextHop } from "../bgp/types.ts";
+import type {
+  MissingPeer,
+  OversizedRoutes,
+  PeerStatus,
+  RibPath,
+  WithoutNextHop,
+} from "../bgp/types.ts";
 import type { IpAddress } from "../ip/address.ts";
 import { type NextHopBatch, NO_NEXT_HOPS } from "../ip/next-hop-batch.ts";
 import { hostPrefix, type Prefix } from "../ip/prefix.ts";
@@ -188,7 +194,8 @@ export class BgpPart implements DesiredRoutes {
       found.push({ name: `listen ${address} ${port}`, severity: "error", message: problem });
     }
     const now = this.#deps.clock.now();
-    const { missing = [], withoutNextHop = [] } = this.#speaker?.troubles() ?? {};
+    const troubles = this.#speaker?.troubles();
+    const { missing = [], withoutNextHop = [], oversized = [] } = troubles ?? {};
     const addresses = new Set(missing.map((peer) => peer.address));
     for (const address of this.#downSince.keys()) {
       if (!addresses.has(address)) this.#downSince.delete(address);
@@ -198,7 +205,7 @@ export class BgpPart implements DesiredRoutes {
       this.#downSince.set(peer.address, since);
       if (now - since >= DOWN_MS || peer.adminState === "prefix-limit") found.push(down(peer));
     }
-    found.push(...withoutNextHop.map(lacksNextHop));
+    found.push(...withoutNextHop.map(lacksNextHop), ...oversizedRoutes(oversized));
     return found;
   }
 
@@ -222,6 +229,27 @@ function lacksNextHop({ name, address, family }: WithoutNextHop): Condition {
       `IPv${family} routes are not announced to ${name} (${address}): no IPv${family} address of ` +
       "ours is known for next hops, neither on the session's interface nor from the configuration",
   };
+}
+
+/** One for each peer; one for all where a route is too large for a whole mesh. */
+function oversizedRoutes(peers: readonly OversizedRoutes[]): Condition[] {
+  const [first] = peers;
+  if (first === undefined) return [];
+  if (peers.length > NAMED_MAX) {
+    const to = named(peers.map(({ name }) => name));
+    return [oversizedCondition("oversized routes", to, first)];
+  }
+  return peers.map((peer) => {
+    const to = `${peer.name} (${peer.address})`;
+    return oversizedCondition(`oversized routes ${peer.address}`, to, peer);
+  });
+}
+
+function oversizedCondition(name: string, to: string, routes: OversizedRoutes): Condition {
+  const { count, example, messageBytesMax } = routes;
+  const which = count === 1 ? `the route ${example} is` : `${count} routes, as ${example}, are`;
+  const why = `no message of ${messageBytesMax} octets has room for the attributes`;
+  return { name, severity: "warning", message: `${which} not announced to ${to}: ${why}` };
 }
 
 function down(peer: MissingPeer): Condition {

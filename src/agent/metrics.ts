@@ -214,11 +214,11 @@ function addPeers(source: MetricsSource, peers: Peers, registers: Registers): vo
   });
   perPeer(registers, peers, {
     name: "podrouter_bgp_routes",
-    help: "Routes received, accepted, advertised, and stale under graceful restart",
+    help: "Routes received, accepted, advertised, oversized (too large to be), and stale",
     labels: ["peer", "address", "family", "kind"],
     set: (peer, put) => {
-      for (const { family, received, accepted, advertised, stale } of peer.families) {
-        const counts = { received, accepted, advertised, stale };
+      for (const { family, received, accepted, advertised, oversized, stale } of peer.families) {
+        const counts = { received, accepted, advertised, oversized, stale };
         for (const [kind, count] of Object.entries(counts)) {
           put({ ...labelsOf(peer), family: `ipv${family}`, kind }, count);
         }

@@ -131,6 +131,8 @@ export interface FamilyCounters {
   readonly received: number;
   readonly accepted: number;
   readonly advertised: number;
+  /** Would be advertised, but no message of the session has room for their attributes. */
+  readonly oversized: number;
   readonly stale: number;
   readonly endOfRibReceived: boolean;
   readonly endOfRibSent: boolean;
@@ -144,6 +146,18 @@ export interface WithoutNextHop {
   readonly name: string;
   readonly address: IpAddress;
   readonly family: RouteFamily;
+}
+
+/** A peer that is not told some routes: no message to it has room for their attributes. */
+export interface OversizedRoutes {
+  readonly name: string;
+  readonly address: IpAddress;
+  /** Of all families. */
+  readonly count: number;
+  /** One of them. */
+  readonly example: Prefix;
+  /** Octets of the largest message that the session allows. */
+  readonly messageBytesMax: number;
 }
 
 /** What `podrouter peers` shows of one neighbour. Times are ms of wall clock. */

@@ -112,6 +112,8 @@ function routes(peer: PeerStatus): readonly string[] {
     "Accepted",
     sumFamilies(peer, (family) => family.accepted),
   );
+  const oversized = sumFamilies(peer, (family) => family.oversized);
+  if (oversized > 0) row("Oversized", oversized);
   const stale = sumFamilies(peer, (family) => family.stale);
   if (stale > 0) row("Stale", stale);
   for (const family of peer.families) {

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { BgpPart } from "../../src/agent/bgp-part.ts";
 import { ACCEPT_ALL, peerConfig, speakerConfig } from "../../src/bgp/defaults.ts";
 import { Speaker } from "../../src/bgp/speaker.ts";
+import type { OriginatedRoute, PeerConfig } from "../../src/bgp/types.ts";
 import { parseAddress } from "../../src/ip/address.ts";
 import { prefix } from "../../src/ip/prefix.ts";
 import { silentLog } from "../../src/runtime/log.ts";
@@ -39,7 +40,8 @@ test("what only a change of the configuration can mend is a condition", () => {
   assert.deepEqual(bgp.conditions(), [], "what passes by itself is not");
 });
 
-test("a peer that routes of a family cannot be announced to is a warning that names both", () => {
+/** A part whose only session, with an external router, stands, and that originates these routes. */
+function withRouter(changes: Partial<PeerConfig>, routes: readonly OriginatedRoute[]): BgpPart {
   const clock = new FakeClock();
   const network = new MemoryNetwork(clock);
   const bgp = part(clock, network);
@@ -47,14 +49,13 @@ test("a peer that routes of a family cannot be announced to is a warning that na
   const config = speakerConfig({ as: 65001, routerId: TOR, listen: [listening] });
   const services = { clock, random: () => 0.5, log: silentLog, transport: network.host(TOR) };
   const tor = new Speaker(services, config);
-  const both = { families: [4, 6] as const, importPolicy: ACCEPT_ALL, exportPolicy: ACCEPT_ALL };
-  tor.setPeers([peerConfig({ address: US, remoteAs: 64512, localAddress: TOR, ...both })]);
+  const open = { importPolicy: ACCEPT_ALL, exportPolicy: ACCEPT_ALL, ...changes };
+  tor.setPeers([peerConfig({ address: US, remoteAs: 64512, localAddress: TOR, ...open })]);
   tor.start();
-  const own = { nextHop: undefined, communities: [], med: undefined };
   const plan = {
     speaker: speakerConfig({ as: 64512, routerId: US, listen: [{ address: US, port: 179 }] }),
-    peers: [peerConfig({ name: "tor", address: TOR, remoteAs: 65001, localAddress: US, ...both })],
-    routes: [{ prefix: prefix("2001:db8:99::/64"), ...own }],
+    peers: [peerConfig({ name: "tor", address: TOR, remoteAs: 65001, localAddress: US, ...open })],
+    routes,
     problems: [],
     warnings: [],
     nodePeers: undefined,
@@ -62,6 +63,12 @@ test("a peer that routes of a family cannot be announced to is a warning that na
   bgp.update({ ok: true, plan });
   clock.advance(30_000);
   assert.equal(bgp.summary()?.peersUp, 1);
+  return bgp;
+}
+
+test("a peer that routes of a family cannot be announced to is a warning that names both", () => {
+  const own = { nextHop: undefined, communities: [], med: undefined };
+  const bgp = withRouter({ families: [4, 6] }, [{ prefix: prefix("2001:db8:99::/64"), ...own }]);
   assert.deepEqual(bgp.conditions(), [
     {
       name: "next hop IPv6 192.0.2.2",
@@ -71,6 +78,30 @@ test("a peer that routes of a family cannot be announced to is a warning that na
         "next hops, neither on the session's interface nor from the configuration",
     },
   ]);
+});
+
+test("routes that no message to a peer has room for are a warning that names one of them", () => {
+  const communities = Array.from({ length: 1100 }, (_, i) => 0x1_0000 + i);
+  const large = { nextHop: undefined, communities, med: undefined };
+  const routes = ["10.1.0.0/24", "10.2.0.0/24"].map((of) => ({ prefix: prefix(of), ...large }));
+  const of = (count: number) => withRouter({ extendedMessage: false }, routes.slice(0, count));
+  const name = "oversized routes 192.0.2.2";
+  const why = "no message of 4096 octets has room for the attributes";
+  assert.deepEqual(of(1).conditions(), [
+    {
+      name,
+      severity: "warning",
+      message: `the route 10.1.0.0/24 is not announced to tor (192.0.2.2): ${why}`,
+    },
+  ]);
+  assert.deepEqual(of(2).conditions(), [
+    {
+      name,
+      severity: "warning",
+      message: `2 routes, as 10.1.0.0/24, are not announced to tor (192.0.2.2): ${why}`,
+    },
+  ]);
+  assert.deepEqual(withRouter({}, routes).conditions(), []);
 });
 
 test("who is waited for is named, of many the first ones, and nobody who is meant to be down", () => {

@@ -140,6 +140,7 @@ export const PEERS: readonly PeerStatus[] = [
         received: 3,
         accepted: 2,
         advertised: 1,
+        oversized: 0,
         stale: 1,
         endOfRibReceived: true,
         endOfRibSent: true,

@@ -11,6 +11,7 @@ import type { OriginatedRoute } from "../../src/bgp/types.ts";
 import { compareAddresses, familyOf, type IpAddress } from "../../src/ip/address.ts";
 import { type Prefix, prefix, prefixFamily } from "../../src/ip/prefix.ts";
 import { applyPolicy, firstAs, hops, put } from "./naive-policy.ts";
+import { fits } from "./naive-size.ts";
 
 const GRACEFUL_SHUTDOWN = 0xffff0000;
 const LLGR_STALE = 0xffff0006;
@@ -39,6 +40,8 @@ interface NaivePeer {
   up: boolean;
   /** Route refreshes that have begun and not ended. */
   readonly refreshes: Map<RouteFamily, number>;
+  /** Families whose paths were made old last by a restart, not by a route refresh. */
+  readonly restarted: Set<RouteFamily>;
   readonly paths: Map<string, NaivePath>;
 }
 
@@ -63,7 +66,8 @@ export class NaiveRib {
   peerUp(config: RibPeer): void {
     const known = this.peers.get(config.address);
     if (known === undefined) {
-      this.peers.set(config.address, { config, up: true, refreshes: new Map(), paths: new Map() });
+      const empty = { refreshes: new Map(), restarted: new Set<RouteFamily>(), paths: new Map() };
+      this.peers.set(config.address, { config, up: true, ...empty });
       return;
     }
     const { config: before } = known;
@@ -91,6 +95,7 @@ export class NaiveRib {
       if (!retain.includes(family) || !(young || path.longLived)) peer.paths.delete(key);
     }
     peer.refreshes.clear();
+    for (const family of [4, 6] as const) peer.restarted.add(family);
     if (peer.paths.size === 0) this.peers.delete(address);
   }
 
@@ -99,6 +104,7 @@ export class NaiveRib {
     for (const key of keys) {
       const [text, id] = key.split("#");
       const path = { prefix: prefix(text!), pathId: Number(id ?? 0), received: attributes };
+      if (isBeyondLimit(peer, key, prefixFamily(path.prefix))) continue;
       peer.paths.set(key, { ...path, age: 0, longLived: false });
     }
   }
@@ -110,6 +116,7 @@ export class NaiveRib {
   beginRefresh(address: IpAddress, family: RouteFamily): void {
     const peer = this.peers.get(address)!;
     peer.refreshes.set(family, 1 + (peer.refreshes.get(family) ?? 0));
+    peer.restarted.delete(family);
     for (const path of peer.paths.values()) if (prefixFamily(path.prefix) === family) path.age++;
   }
 
@@ -119,6 +126,15 @@ export class NaiveRib {
     peer.refreshes.delete(family);
     for (const [key, path] of peer.paths) {
       if (path.age > 0 && prefixFamily(path.prefix) === family) peer.paths.delete(key);
+    }
+    if (!peer.up && peer.paths.size === 0) this.peers.delete(address);
+  }
+
+  sweepLongLived(address: IpAddress, family: RouteFamily): void {
+    const peer = this.peers.get(address);
+    if (peer === undefined) return;
+    for (const [key, path] of peer.paths) {
+      if (path.longLived && prefixFamily(path.prefix) === family) peer.paths.delete(key);
     }
     if (!peer.up && peer.paths.size === 0) this.peers.delete(address);
   }
@@ -241,6 +257,20 @@ export class NaiveRib {
 
   /** What the peer is to hold: attributes by prefix; several with ADD-PATH, in any order. */
   view(target: RibPeer): Map<Prefix, PathAttributes[]> {
+    return this.exports(target, (of, attributes) => fits(target, of, attributes));
+  }
+
+  /** How many routes of the family it would hold too, had its messages room for them. */
+  oversized(target: RibPeer, family: RouteFamily): number {
+    const kept = this.exports(target, (of, attributes) => !fits(target, of, attributes));
+    const counts = [...kept].map(([of, all]) => (prefixFamily(of) === family ? all.length : 0));
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  private exports(
+    target: RibPeer,
+    which: (of: Prefix, attributes: PathAttributes) => boolean,
+  ): Map<Prefix, PathAttributes[]> {
     const result = new Map<Prefix, PathAttributes[]>();
     for (const of of this.prefixes()) {
       const family = prefixFamily(of);
@@ -253,7 +283,8 @@ export class NaiveRib {
           : [best];
       const told = all
         .map((candidate) => this.exported(target, of, candidate))
-        .filter((attributes) => attributes !== undefined);
+        .filter((attributes) => attributes !== undefined)
+        .filter((attributes) => which(of, attributes));
       if (told.length > 0) result.set(of, told);
     }
     return result;
@@ -321,6 +352,17 @@ export class NaiveRib {
     if (familyOf(nextHop) === prefixFamily(of)) return nextHop;
     return familyOf(nextHop) === 6 && target.negotiated.extendedNextHop ? nextHop : undefined;
   }
+}
+
+/** What is left of an earlier session does not count, and counts as new when it comes again. */
+function isBeyondLimit(peer: NaivePeer, key: string, family: RouteFamily): boolean {
+  const isLeft = (path: NaivePath) => peer.restarted.has(family) && path.age > 0;
+  const known = peer.paths.get(key);
+  if (known !== undefined && !isLeft(known)) return false;
+  const counted = [...peer.paths.values()].filter(
+    (path) => prefixFamily(path.prefix) === family && !isLeft(path),
+  );
+  return counted.length >= (peer.config.maximumPrefixes?.limit ?? Number.POSITIVE_INFINITY);
 }
 
 function localCandidate(own: OriginatedRoute): Candidate {

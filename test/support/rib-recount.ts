@@ -96,20 +96,29 @@ function countGroup(
   const { out } = group;
   const queue = inner<RowQueue>(group, "queue");
   const sources = new Tally();
+  const oversized = new Tally();
   let size = 0;
+  let tooLarge = 0;
   for (let row = 1; row < table.rowLimit; row++) {
     const told = out.has(row);
-    if (told) size++;
-    for (const { attributes, source } of told ? entries(group, row) : []) {
+    for (const { path, attributes, source } of told ? entries(group, row) : []) {
       uses.add(attributes);
+      size++;
       // Number 0 is a source as well.
       sources.add(source + 1);
+      if (!out.oversized.has(path)) continue;
+      tooLarge++;
+      oversized.add(source + 1);
+      assert.equal(inner<Map<number, number>>(out.oversized, "rows").get(path), row);
     }
     if (told || (queue.has(row) && row >= from)) holds.add(row);
   }
-  assert.equal(out.size, size, "prefixes advertised");
+  assert.equal(out.size, size, "paths advertised");
+  assert.equal(out.oversized.size, tooLarge, "paths that are too large");
   for (let id = 0; id < state.peers.idLimit; id++) {
     assert.equal(out.sizeFrom(id), sources.of(id + 1), `advertised from peer ${id}`);
+    const rest = tooLarge - oversized.of(id + 1);
+    assert.equal(out.oversized.sizeFor(id), rest, `too large, not from peer ${id}`);
   }
   const members = [...group.members.values()];
   for (const { missed } of members) {
@@ -125,14 +134,20 @@ function countGroup(
   }
 }
 
-function entries(
-  group: UpdateGroup,
-  row: number,
-): readonly Pick<Advertised, "attributes" | "source">[] {
-  if (group.addPath) return group.out.list(row);
-  // A listing leaves out what is about to be withdrawn.
-  const attributes = inner<Columns>(group.out, "attributes")[row]!;
-  return [{ attributes, source: inner<Columns>(group.out, "sources")[row]! }];
+/** A path of an Adj-RIB-Out, by the number that it has there. */
+interface Entry extends Pick<Advertised, "attributes" | "source"> {
+  readonly path: number;
+}
+
+/** Not as listed: that leaves out what is too large, and what is about to be withdrawn. */
+function entries({ addPath, out }: UpdateGroup, row: number): readonly Entry[] {
+  const column = (name: string) => inner<Columns>(out, name);
+  const found: Entry[] = [];
+  for (let path = addPath ? column("heads")[row]! : row; path !== 0; ) {
+    found.push({ path, attributes: column("attributes")[path]!, source: column("sources")[path]! });
+    path = addPath ? column("nexts")[path]! : 0;
+  }
+  return found;
 }
 
 function countRows({ table, changes }: FamilyRib, holds: Tally): void {

@@ -41,8 +41,11 @@ export class UpdateWriter {
   messages: number;
   /** Octets of them. */
   length: number;
-  /** Prefixes whose attributes fit into no message and that were withdrawn instead. */
-  oversized: number;
+  /**
+   * Rows that the last call of `announce` or `announceBlock` withdrew instead: behind their
+   * attributes no message has room for them.
+   */
+  readonly oversized: number[];
 
   readonly encoding: UpdateEncoding;
   readonly #out: Uint8Array;
@@ -57,7 +60,7 @@ export class UpdateWriter {
     assert(capacity >= encoding.sendBytesMax, "UPDATE buffer holds a message");
     this.messages = 0;
     this.length = 0;
-    this.oversized = 0;
+    this.oversized = [];
     this.encoding = encoding;
     this.#out = new Uint8Array(capacity);
     this.#block = new ByteWriter(512);
@@ -84,7 +87,8 @@ export class UpdateWriter {
    * Announces rows `from` to `to` with `attributes`, whose next hop must be set and one that
    * {@link carries} says yes to. Returns the first row that found no room: `to` when all are
    * written. A prefix for which the attributes leave no room in any message cannot be sent
-   * (RFC 4271 §9.2): it is withdrawn, lest the peer keep what was before (RFC 8654 §4).
+   * (RFC 4271 §9.2): it is withdrawn, lest the peer keep what was before (RFC 8654 §4), and is
+   * then in `oversized`.
    */
   announce(
     attributes: PathAttributes,
@@ -93,6 +97,7 @@ export class UpdateWriter {
     to: number = batch.count,
   ): number {
     const { nextHop } = attributes;
+    if (this.oversized.length > 0) this.oversized.length = 0;
     assert(nextHop !== undefined, "announced routes have a next hop");
     assert(this.carries(batch.family, nextHop), "the session carries the next hop");
     const classic = batch.family === 4 && familyOf(nextHop) === 4;
@@ -125,6 +130,7 @@ export class UpdateWriter {
   /** As {@link announce}, for IPv4 with an IPv4 next hop and what `openBlock` was filled with. */
   announceBlock(batch: PrefixBatch, from = 0, to: number = batch.count): number {
     const fixed = EMPTY_UPDATE_BYTES + this.#block.length;
+    if (this.oversized.length > 0) this.oversized.length = 0;
     const addPath = this.encoding.addPathSend.includes(4);
     let row = from;
     while (row < to) {
@@ -185,7 +191,7 @@ export class UpdateWriter {
     let fitting = from;
     while (fitting < to && nlriBytes(batch, fitting, addPath) > room) fitting++;
     const end = this.withdraw(batch, from, fitting);
-    this.oversized += end - from;
+    for (let row = from; row < end; row++) this.oversized.push(row);
     return end;
   }
 

@@ -11,6 +11,7 @@ import { grown8, grown16, grown32, grownCapacity } from "./columns.ts";
 import type { Decision } from "./decision.ts";
 import type { ExportJudge } from "./export-judge.ts";
 import { ADD_PATHS_MAX } from "./limits.ts";
+import { OversizedPaths } from "./oversized-paths.ts";
 import { NO_PATH, type PathStore } from "./path-store.ts";
 import { REJECTED } from "./policy.ts";
 import type { PrefixTable, RowId } from "./prefix-table.ts";
@@ -27,6 +28,8 @@ export interface AddPathInputs {
 }
 
 export class AddPathAdjRibOut implements AdjRibOut {
+  /** By number of the entry. */
+  readonly oversized = new OversizedPaths((entry) => this.sources[entry]!);
   private readonly inputs: AddPathInputs;
 
   private heads = new Uint32Array(16);
@@ -46,7 +49,7 @@ export class AddPathAdjRibOut implements AdjRibOut {
   private short = false;
   private freeHead = 0;
   private limit = 1;
-  private rowsUsed = 0;
+  private used = 0;
   private readonly bySource: number[] = [];
 
   constructor(inputs: AddPathInputs) {
@@ -54,10 +57,9 @@ export class AddPathAdjRibOut implements AdjRibOut {
   }
 
   get size(): number {
-    return this.rowsUsed;
+    return this.used;
   }
 
-  /** With ADD-PATH a prefix from the peer itself counts only what came from it: paths. */
   sizeFrom(peer: number): number {
     return this.bySource[peer] ?? 0;
   }
@@ -76,7 +78,6 @@ export class AddPathAdjRibOut implements AdjRibOut {
     if (row >= this.heads.length) this.growRows(row + 1);
     const { table, paths, decision, judge } = this.inputs;
     judge.lookAgain(row);
-    const had = this.heads[row] !== 0;
     this.stamp = (this.stamp + 1) >>> 0;
     this.short = false;
     let changed = false;
@@ -88,8 +89,6 @@ export class AddPathAdjRibOut implements AdjRibOut {
     }
     if (this.short && this.handOver(row, buckets)) changed = true;
     if (this.dropUnseen(row, buckets)) changed = true;
-    const has = this.heads[row] !== 0;
-    if (has !== had) this.rowsUsed += has ? 1 : -1;
     return changed;
   }
 
@@ -114,10 +113,17 @@ export class AddPathAdjRibOut implements AdjRibOut {
     }
   }
 
+  noteOversized(row: RowId, pathId: number): void {
+    let entry = this.has(row) ? this.heads[row]! : 0;
+    while (entry !== 0 && this.sentIds[entry] !== pathId) entry = this.nexts[entry]!;
+    if (entry !== 0) this.oversized.add(entry, row);
+  }
+
   list(row: RowId): Advertised[] {
     const result: Advertised[] = [];
     if (!this.has(row)) return result;
     for (let entry = this.heads[row]!; entry !== 0; entry = this.nexts[entry]!) {
+      if (this.oversized.has(entry)) continue;
       result.push({
         attributes: this.attributes[entry]!,
         source: this.sources[entry]!,
@@ -142,7 +148,6 @@ export class AddPathAdjRibOut implements AdjRibOut {
       entry = next;
     }
     this.heads[row] = 0;
-    this.rowsUsed--;
   }
 
   /** Makes sure of an entry for the path; true when it has to be told, with `again` always. */
@@ -183,6 +188,7 @@ export class AddPathAdjRibOut implements AdjRibOut {
     const { store, isMember } = this.inputs;
     const source = this.sources[entry]!;
     this.seen[entry] = this.stamp;
+    this.oversized.delete(entry);
     store.retain(attributes);
     store.release(this.attributes[entry]!);
     this.attributes[entry] = attributes;
@@ -212,6 +218,7 @@ export class AddPathAdjRibOut implements AdjRibOut {
       if (before !== source && isMember(source)) {
         buckets.withdraw(row, this.sentIds[entry]!, -source);
       }
+      this.oversized.delete(entry);
       this.countSource(before, -1);
       this.countSource(source, 1);
       this.sources[entry] = source;
@@ -264,12 +271,15 @@ export class AddPathAdjRibOut implements AdjRibOut {
     this.sentIds[entry] = sentId;
     this.attributes[entry] = 0;
     this.countSource(source, 1);
+    this.used++;
     if (sentId > this.highest[row]!) this.highest[row] = sentId;
     return entry;
   }
 
   private free(entry: number): void {
     this.countSource(this.sources[entry]!, -1);
+    this.oversized.delete(entry);
+    this.used--;
     this.inputs.store.release(this.attributes[entry]!);
     this.attributes[entry] = 0;
     this.nexts[entry] = this.freeHead;

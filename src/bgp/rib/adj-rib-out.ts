@@ -2,6 +2,7 @@
  * What an update group has told its members: only so much that a change can be told from no
  * change, and that nothing is withdrawn that was never announced.
  */
+import type { OversizedPaths } from "./oversized-paths.ts";
 import type { RowId } from "./prefix-table.ts";
 import type { UpdateBuckets } from "./update-buckets.ts";
 
@@ -16,10 +17,14 @@ export interface Advertised {
 
 /** The state of a group towards its members; two forms, with and without ADD-PATH. */
 export interface AdjRibOut {
-  /** Prefixes advertised. */
+  /** Paths advertised: without ADD-PATH one for each prefix. */
   readonly size: number;
-  /** Prefixes advertised whose path came from `peer`, which therefore was not told. */
+  /** Paths advertised that came from `peer`, which therefore was not told. */
   sizeFrom(peer: number): number;
+  /** Of those advertised, what was withdrawn instead, for want of room. */
+  readonly oversized: OversizedPaths;
+  /** A path that is advertised was withdrawn instead: no message has room for it. */
+  noteOversized(row: RowId, pathId: number): void;
   /** Whether anything is advertised of the row. */
   has(row: RowId): boolean;
   /** Whether something is advertised of the row whose path came from `peer`. */
@@ -34,7 +39,7 @@ export interface AdjRibOut {
    * of what it may have been told before.
    */
   replay(row: RowId, peer: number, mayKnow: boolean, buckets: UpdateBuckets): void;
-  /** What is advertised of the row, for listings. */
+  /** What is advertised of the row and had room, for listings. */
   list(row: RowId): Advertised[];
   /** Prepares for a member that knows what `other` had advertised of the row. */
   inherit(row: RowId, other: AdjRibOut): void;

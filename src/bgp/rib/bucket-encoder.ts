@@ -16,7 +16,7 @@ import {
 import type { NextHopTable } from "./next-hop-table.ts";
 import type { PeerId, PeerKind } from "./peer-table.ts";
 import { UNCHANGED } from "./policy.ts";
-import type { PrefixTable } from "./prefix-table.ts";
+import type { PrefixTable, RowId } from "./prefix-table.ts";
 import type { Segment } from "./shared-stream.ts";
 import { Telling } from "./told-attributes.ts";
 import { type Bucket, EVERYONE, type UpdateBuckets } from "./update-buckets.ts";
@@ -35,6 +35,8 @@ export interface BucketEncoderParts {
   readonly peers: SourcePeers;
   /** Shared by groups of one encoding: empty before and after each step. */
   readonly writer: UpdateWriter;
+  /** A path was withdrawn instead of announced: no message has room for it. */
+  readonly oversized: (row: RowId, pathId: number) => void;
 }
 
 export class BucketEncoder {
@@ -68,6 +70,7 @@ export class BucketEncoder {
         if (told) row = writer.announceBlock(batch, row);
         else if (attributes === undefined) row = writer.withdraw(batch, row);
         else row = writer.announce(attributes, batch, row);
+        if (bucket.attributes !== 0 && writer.oversized.length > 0) this.report(buckets, bucket);
         if (row < batch.count) cut(writer, audience, segments);
       }
     }
@@ -110,6 +113,15 @@ export class BucketEncoder {
     const routerId = peers.routerId(bucket.source);
     fillTelling(this.telling, options, kind, routerId, this.nextHopWord);
     return store.tell(bucket.attributes, this.telling, writer.openBlock());
+  }
+
+  /** Says which items of the bucket the writer has withdrawn for want of room. */
+  private report(buckets: UpdateBuckets, bucket: Bucket): void {
+    let [item, at] = [bucket.first, 0];
+    for (const row of this.parts.writer.oversized) {
+      for (; at < row; at++) item = buckets.next(item);
+      this.parts.oversized(buckets.row(item), buckets.pathId(item));
+    }
   }
 
   /** What the bucket announces; undefined for a withdrawal. */

@@ -15,6 +15,7 @@ import { PeerKind } from "./peer-table.ts";
 import { PlainAdjRibOut } from "./plain-adj-rib-out.ts";
 import type { PolicyCache, PolicyProgram } from "./policy.ts";
 import type { Policy } from "./policy-types.ts";
+import type { RowId } from "./prefix-table.ts";
 import { kindOf, ownNextHop, type RibPeer } from "./rib-peer.ts";
 import { UpdateBuckets } from "./update-buckets.ts";
 import { UpdateGroup } from "./update-group.ts";
@@ -66,6 +67,11 @@ export class GroupRegistry {
   /** Groups that something is kept from, because there is no address of ours to go with it. */
   withoutNextHop(): readonly UpdateGroup[] {
     return [...this.groups.values()].filter((group) => group.lacksOwnNextHop);
+  }
+
+  /** Groups with paths that no message to their members has room for. */
+  withOversized(): readonly UpdateGroup[] {
+    return [...this.groups.values()].filter((group) => group.out.oversized.size > 0);
   }
 
   /** Takes the group out of use when it has no members left. */
@@ -123,7 +129,9 @@ export class GroupRegistry {
       ? new AddPathAdjRibOut({ table, paths, store, decision, judge, isMember })
       : new PlainAdjRibOut(table, paths, store, judge, isMember);
     const writer = this.writerFor(peer.negotiated);
-    const encoder = new BucketEncoder({ options, table, store, nextHops, peers, writer });
+    const oversized = (row: RowId, pathId: number) => out.noteOversized(row, pathId);
+    const shared = { options, table, store, nextHops, peers };
+    const encoder = new BucketEncoder({ ...shared, writer, oversized });
     const { buckets, limits } = this;
     const parts = { table, paths, peers, judge, out, encoder, buckets, limits };
     const group: UpdateGroup = new UpdateGroup({ options, addPath, ...parts });

@@ -6,12 +6,14 @@ import type { AdjRibOut, Advertised, IsMember } from "./adj-rib-out.ts";
 import type { AttributeStore } from "./attribute-store.ts";
 import { grown16, grown32, grownCapacity } from "./columns.ts";
 import type { ExportJudge } from "./export-judge.ts";
+import { OversizedPaths } from "./oversized-paths.ts";
 import type { PathStore } from "./path-store.ts";
 import { REJECTED } from "./policy.ts";
 import type { PrefixTable, RowId } from "./prefix-table.ts";
 import { EVERYONE, type UpdateBuckets } from "./update-buckets.ts";
 
 export class PlainAdjRibOut implements AdjRibOut {
+  readonly oversized = new OversizedPaths((row) => this.sources[row]!);
   private readonly table: PrefixTable;
   private readonly paths: PathStore;
   private readonly store: AttributeStore;
@@ -97,8 +99,12 @@ export class PlainAdjRibOut implements AdjRibOut {
     } else if (mayKnow) buckets.withdraw(row, 0, EVERYONE);
   }
 
+  noteOversized(row: RowId): void {
+    if (this.has(row)) this.oversized.add(row, row);
+  }
+
   list(row: RowId): Advertised[] {
-    if (!this.has(row)) return [];
+    if (!this.has(row) || this.oversized.has(row)) return [];
     const attributes = this.attributes[row]!;
     const source = this.sources[row]!;
     this.judge.begin();
@@ -111,6 +117,7 @@ export class PlainAdjRibOut implements AdjRibOut {
   clear(row: RowId): void {
     if (!this.has(row)) return;
     const source = this.sources[row]!;
+    this.oversized.delete(row);
     this.store.release(this.attributes[row]!);
     this.attributes[row] = 0;
     this.bySource[source] = this.bySource[source]! - 1;

@@ -15,9 +15,10 @@ import type { NextHopTable } from "./next-hop-table.ts";
 import { NO_PATH, type PathId } from "./path-store.ts";
 import { formatAsPath, formatCommunity } from "./path-text.ts";
 import { LOCAL_PEER, type PeerId, type PeerTable } from "./peer-table.ts";
-import type { PrefixTable, RowId } from "./prefix-table.ts";
+import { NO_ROW, type PrefixTable, type RowId } from "./prefix-table.ts";
 import type { PeerState } from "./rib-peer.ts";
 import { type PrefixQuery, selectRows } from "./row-select.ts";
+import type { UpdateGroup } from "./update-group.ts";
 
 /** Which paths to list, and of which table. */
 export interface PathQuery extends PrefixQuery {
@@ -150,6 +151,29 @@ function rowPaths(
       since: paths.sinceSeconds(path) * 1000,
     });
   });
+}
+
+/** Routes of one family that one peer is not told, for their size. */
+export interface Oversized {
+  readonly id: PeerId;
+  readonly count: number;
+  /** One of them. */
+  readonly example: Prefix;
+}
+
+/** One for each member of these groups that is concerned. */
+export function listOversized(
+  inputs: ViewInputs,
+  groups: readonly Pick<UpdateGroup, "members" | "out" | "options">[],
+): Oversized[] {
+  return groups.flatMap(({ members, out: { oversized }, options: { family } }) =>
+    [...members.keys()].flatMap((id) => {
+      const row = oversized.exampleFor(id);
+      if (row === NO_ROW) return [];
+      const example = prefixOf(inputs.ribs[family].table, row);
+      return [{ id, count: oversized.sizeFor(id), example }];
+    }),
+  );
 }
 
 function isAdvertised(peer: PeerState, family: RouteFamily, row: RowId): boolean {

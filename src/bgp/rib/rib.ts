@@ -21,7 +21,7 @@ import { hasOutput, readOutput } from "./output-reader.ts";
 import { LOCAL_PEER, type PeerId } from "./peer-table.ts";
 import { kindOf, type PeerState, type RibPeer, type RibPeerPolicies } from "./rib-peer.ts";
 import { type RibGlobals, type RibOptions, RibState } from "./rib-state.ts";
-import { bestRoute, listPaths, type PathQuery } from "./rib-view.ts";
+import { bestRoute, listOversized, listPaths, type Oversized, type PathQuery } from "./rib-view.ts";
 
 /** What an UPDATE did to the prefix limit of its peer. */
 export type PrefixLimitState = "ok" | "warning" | "exceeded";
@@ -313,11 +313,13 @@ export class Rib {
       const into = this.ribs[family].adjRibIn(id);
       const seat = peer.seats.find((candidate) => candidate.family === family);
       const out = seat?.group.out;
+      const oversized = out?.oversized.sizeFor(id) ?? 0;
       return {
         family,
         received: into.received,
         accepted: into.accepted,
-        advertised: out === undefined ? 0 : out.size - out.sizeFrom(id),
+        advertised: out === undefined ? 0 : out.size - out.sizeFrom(id) - oversized,
+        oversized,
         stale: into.staleReason === "restart" ? into.stale : 0,
         endOfRibReceived: into.endOfRibReceived,
         endOfRibSent: seat?.member.endOfRibSent ?? false,
@@ -343,6 +345,11 @@ export class Rib {
     return this.state.groups.withoutNextHop().flatMap(({ members, options: { family } }) => {
       return [...members.keys()].map((id) => ({ id, family }));
     });
+  }
+
+  /** Peers that some routes are kept from: no message to them has room for the attributes. */
+  oversized(): readonly Oversized[] {
+    return listOversized(this.state, this.state.groups.withOversized());
   }
 
   /** Sizes of the tables, for metrics. */

@@ -2,7 +2,7 @@
 import { addressFromWord, compareAddresses } from "../../ip/address.ts";
 import type { PeerId } from "../rib/peer-table.ts";
 import type { Rib } from "../rib/rib.ts";
-import type { MissingPeer, PeerStatus, WithoutNextHop } from "../types.ts";
+import type { MissingPeer, OversizedRoutes, PeerStatus, WithoutNextHop } from "../types.ts";
 import type { Peer } from "./peer.ts";
 
 /** Status of all peers in the order of their addresses. */
@@ -55,6 +55,7 @@ export interface PeerTroubles {
   /** Those that are to be up and are not. */
   readonly missing: readonly MissingPeer[];
   readonly withoutNextHop: readonly WithoutNextHop[];
+  readonly oversized: readonly OversizedRoutes[];
 }
 
 /**
@@ -75,7 +76,22 @@ export function peerTroubles(
     const peer = byRibId.get(id);
     return peer === undefined ? [] : [{ name: peer.config.name, address: peer.address, family }];
   });
-  return { missing, withoutNextHop };
+  return { missing, withoutNextHop, oversized: oversizedRoutes(byRibId, rib) };
+}
+
+/** One for each peer, whatever the families. */
+function oversizedRoutes(byRibId: ReadonlyMap<PeerId, Peer>, rib: Rib): OversizedRoutes[] {
+  const found = new Map<PeerId, OversizedRoutes>();
+  for (const { id, count, example } of rib.oversized()) {
+    const peer = byRibId.get(id);
+    const session = peer?.negotiated;
+    if (peer === undefined || session === undefined) continue;
+    const { name, address } = peer.config;
+    const before = found.get(id) ?? { name, address, count: 0, example };
+    const messageBytesMax = session.sendBytesMax;
+    found.set(id, { ...before, count: before.count + count, messageBytesMax });
+  }
+  return [...found.values()];
 }
 
 function adminState({ config, held }: Peer): PeerStatus["adminState"] {

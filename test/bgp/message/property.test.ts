@@ -92,7 +92,7 @@ test("property: decode(encode(route)) = route, for both families and every encod
       const writer = new UpdateWriter(negotiated);
       if (!writer.carries(batch.family, value.nextHop!)) return;
       assert.equal(writer.announce(value, batch), batch.count);
-      fc.pre(writer.oversized === 0);
+      fc.pre(writer.oversized.length === 0);
       const decoder = new UpdateDecoder(negotiated);
       const framer = new MessageFramer(negotiated.receiveBytesMax);
       framer.feed(writer.take());

@@ -1,8 +1,13 @@
 /** What can happen to a RIB, drawn at random: peers of all kinds, routes, policies, operations. */
 import fc from "fast-check";
-import type { PathAttributes, RouteFamily } from "../../../src/bgp/message/types.ts";
+import type {
+  NegotiatedSession,
+  PathAttributes,
+  RouteFamily,
+} from "../../../src/bgp/message/types.ts";
 import { LAST_RESORT } from "../../../src/bgp/rib/next-hop-table.ts";
 import type { Policy } from "../../../src/bgp/rib/policy-types.ts";
+import type { PrefixLimit } from "../../../src/bgp/rib/rib-peer.ts";
 import type { OriginatedRoute } from "../../../src/bgp/types.ts";
 import { prefix } from "../../../src/ip/prefix.ts";
 import {
@@ -16,13 +21,16 @@ import {
 
 const LLGR = { kind: "longLivedGracefulRestart", families: [] } as const;
 
+/** Octets of a message that not all sets of attributes leave room in. */
+const SMALL = 76;
+
 /** Every kind of peer that is told differently. */
 export const PEERS: readonly [string, LabPeerOptions][] = [
   ["10.0.0.2", { session: { families: [4, 6] } }],
-  ["10.0.0.3", { session: { families: [4, 6] } }],
+  ["10.0.0.3", { session: { families: [4, 6], sendBytesMax: SMALL } }],
   ["10.0.0.4", { nextHopSelf: true, session: { families: [4, 6], extendedNextHop: true } }],
   ["10.0.0.5", { routeReflectorClient: true, session: { families: [4, 6] } }],
-  ["10.0.0.6", { routeReflectorClient: true, remoteRouterId: 9 }],
+  ["10.0.0.6", { routeReflectorClient: true, remoteRouterId: 9, session: { sendBytesMax: SMALL } }],
   ["10.0.0.7", { remoteAs: 65001, session: { families: [4, 6] } }],
   ["10.0.0.8", { remoteAs: 65001, remoteRouterId: 9, session: { families: [4, 6] } }],
   ["10.0.0.9", { remoteAs: 65002, session: { longLivedGracefulRestart: LLGR } }],
@@ -33,7 +41,10 @@ export const PEERS: readonly [string, LabPeerOptions][] = [
       session: { families: [4, 6], addPathSend: [4], addPathReceive: [4] },
     },
   ],
-  ["10.0.0.11", { remoteAs: 65003, session: { families: [4, 6], addPathSend: [4, 6] } }],
+  [
+    "10.0.0.11",
+    { remoteAs: 65003, session: { families: [4, 6], addPathSend: [4, 6], sendBytesMax: SMALL } },
+  ],
   ["2001:db8::2", { remoteAs: 65002, session: { families: [6], longLivedGracefulRestart: LLGR } }],
 ];
 
@@ -150,7 +161,13 @@ const originated: fc.Arbitrary<OriginatedRoute[]> = fc
   );
 
 export type Operation =
-  | { readonly kind: "up"; readonly peer: number; readonly routerId: number | undefined }
+  | {
+      readonly kind: "up";
+      readonly peer: number;
+      readonly routerId: number | undefined;
+      /** What is negotiated otherwise from now on. */
+      readonly session: Partial<NegotiatedSession>;
+    }
   | { readonly kind: "endOfRib" | "beginRefresh" | "endRefresh"; readonly peer: number }
   | { readonly kind: "down"; readonly peer: number; readonly retain: readonly RouteFamily[] }
   | {
@@ -163,18 +180,48 @@ export type Operation =
   | { readonly kind: "drain"; readonly peer: number; readonly bytes: number }
   | { readonly kind: "hold"; readonly peer: number; readonly held: boolean }
   | { readonly kind: "refreshOut"; readonly peer: number; readonly family: RouteFamily }
-  | { readonly kind: "longLived"; readonly peer: number; readonly family: RouteFamily }
+  | {
+      readonly kind: "longLived" | "sweepLongLived";
+      readonly peer: number;
+      readonly family: RouteFamily;
+    }
   | {
       readonly kind: "policies";
       readonly peer: number;
       readonly importPolicy: Policy | undefined;
       readonly exportPolicy: Policy | undefined;
       readonly client: boolean;
+      readonly nextHopSelf: boolean;
+      readonly maximumPrefixes: PrefixLimit | undefined;
     }
   | { readonly kind: "originate"; readonly routes: readonly OriginatedRoute[] }
   | { readonly kind: "costs"; readonly costs: readonly (number | undefined)[] }
-  | { readonly kind: "cluster"; readonly id: number }
+  | {
+      readonly kind: "globals";
+      readonly localAs: number;
+      readonly routerId: number;
+      readonly clusterId: number;
+    }
   | { readonly kind: "work" | "take"; readonly budget: number };
+
+const limit = (prefixes: number): PrefixLimit => ({ limit: prefixes, warningPercent: 75 });
+
+/** What may be negotiated otherwise in the next session of a peer. */
+const SESSIONS: readonly Partial<NegotiatedSession>[] = [
+  { families: [4] },
+  { families: [6] },
+  { families: [4, 6] },
+  { families: [6, 4] },
+  { sendBytesMax: SMALL },
+  { sendBytesMax: 4096 },
+  { addPathSend: [4] },
+  { addPathSend: [] },
+  { addPathReceive: [4] },
+  { addPathReceive: [] },
+  { extendedNextHop: true },
+  { longLivedGracefulRestart: LLGR },
+  { longLivedGracefulRestart: undefined },
+];
 
 const COSTS = [undefined, 0, 1, 2, LAST_RESORT];
 
@@ -186,6 +233,7 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
       peer: peerIndex,
       // Another one than in the session before, now and then.
       routerId: pick([undefined, undefined, undefined, 9, 77]),
+      session: fc.oneof({ weight: 3, arbitrary: fc.constant({}) }, pick(SESSIONS)),
     }),
   },
   {
@@ -219,7 +267,7 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
   },
   fc.record({ kind: fc.constant("hold" as const), peer: peerIndex, held: fc.boolean() }),
   fc.record({ kind: fc.constant("refreshOut" as const), peer: peerIndex, family }),
-  fc.record({ kind: fc.constant("longLived" as const), peer: peerIndex, family }),
+  fc.record({ kind: pick(["longLived", "sweepLongLived"] as const), peer: peerIndex, family }),
   fc.record({
     kind: pick(["endOfRib", "beginRefresh", "endRefresh"] as const),
     peer: peerIndex,
@@ -232,6 +280,8 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
       importPolicy: pick(POLICIES),
       exportPolicy: pick(POLICIES),
       client: fc.boolean(),
+      nextHopSelf: fc.boolean(),
+      maximumPrefixes: pick([undefined, undefined, limit(1), limit(3)]),
     }),
   },
   fc.record({ kind: fc.constant("originate" as const), routes: originated }),
@@ -239,6 +289,11 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
     kind: fc.constant("costs" as const),
     costs: fc.tuple(...NEXT_HOPS.map(() => pick<number | undefined>(COSTS))),
   }),
-  fc.record({ kind: fc.constant("cluster" as const), id: pick([ROUTER_ID, 1, 2]) }),
+  fc.record({
+    kind: fc.constant("globals" as const),
+    localAs: pick([LOCAL_AS, LOCAL_AS, 65005]),
+    routerId: pick([ROUTER_ID, ROUTER_ID, 7]),
+    clusterId: pick([ROUTER_ID, 1, 2]),
+  }),
   fc.record({ kind: pick(["work", "take"] as const), budget: fc.nat(3) }),
 );

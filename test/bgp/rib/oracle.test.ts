@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { RouteFamily } from "../../../src/bgp/message/types.ts";
+import type { NegotiatedSession, RouteFamily } from "../../../src/bgp/message/types.ts";
 import { NextHopBatch } from "../../../src/ip/next-hop-batch.ts";
 import { prefix, prefixFamily } from "../../../src/ip/prefix.ts";
 import { NaiveRib } from "../../support/naive-rib.ts";
@@ -37,7 +37,8 @@ class Pair {
       if (operation.kind === "up") {
         if (!peer.isUp) {
           const { routerId: remoteRouterId = peer.config.remoteRouterId } = operation;
-          peer.config = { ...peer.config, remoteRouterId };
+          const negotiated = agreed({ ...peer.config.negotiated, ...operation.session });
+          peer.config = { ...peer.config, remoteRouterId, negotiated };
           peer.up();
           this.naive.peerUp(peer.config);
         }
@@ -64,12 +65,10 @@ class Pair {
         this.naive.cost = cost;
         return;
       }
-      case "cluster": {
-        const globals = { localAs: LOCAL_AS, routerId: ROUTER_ID, clusterId: operation.id };
-        rib.setGlobals({ ...globals, maximumPaths: 1 });
-        this.naive.globals = globals;
+      case "globals":
+        rib.setGlobals({ ...operation, maximumPaths: 1 });
+        this.naive.globals = operation;
         return;
-      }
       case "take":
         this.takeBest(operation.budget);
         return;
@@ -109,6 +108,8 @@ class Pair {
         rib.refreshOut(peer.id, operation.family, { enhanced: false });
         return;
       case "beginRefresh":
+        // What is about to be swept still counts against a limit, where a refresh begins then.
+        this.lab.settle();
         rib.beginRefresh(peer.id, 4);
         this.naive.beginRefresh(of, 4);
         return;
@@ -119,6 +120,10 @@ class Pair {
       case "endOfRib":
         rib.endOfRib(peer.id, 4);
         this.naive.sweep(of, 4);
+        return;
+      case "sweepLongLived":
+        rib.sweepLongLived(peer.id, operation.family);
+        this.naive.sweepLongLived(of, operation.family);
         return;
       case "policies":
         this.changePolicies(operation, peer);
@@ -133,6 +138,9 @@ class Pair {
       this.lab.rib.markLongLived(peer.id, operation.family);
       this.lab.settle();
       this.naive.markLongLived(of, operation.family);
+    } else if (operation.kind === "sweepLongLived") {
+      this.lab.rib.sweepLongLived(peer.id, operation.family);
+      this.naive.sweepLongLived(of, operation.family);
     } else if (operation.kind === "endOfRib") {
       this.lab.rib.sweepStale(peer.id, 4);
       this.naive.sweep(of, 4);
@@ -140,8 +148,9 @@ class Pair {
   }
 
   private changePolicies(operation: Extract<Operation, { kind: "policies" }>, peer: LabPeer): void {
-    const { importPolicy, exportPolicy, client } = operation;
-    const changes = { importPolicy, exportPolicy, routeReflectorClient: client };
+    const { importPolicy, exportPolicy, client, nextHopSelf, maximumPrefixes } = operation;
+    const policies = { importPolicy, exportPolicy, nextHopSelf, maximumPrefixes };
+    const changes = { ...policies, routeReflectorClient: client };
     peer.config = { ...peer.config, ...changes };
     this.lab.rib.setPeerPolicies(peer.id, changes);
     this.naive.peers.get(peer.config.address)!.config = peer.config;
@@ -167,7 +176,29 @@ class Pair {
       this.lab.rib.holdOutput(peer.id, false);
       peer.receive();
       assert.deepEqual(peer.heldByPrefix(), this.expectedView(peer), peer.config.name);
+      this.compareCounts(peer);
     }
+  }
+
+  /** What is counted as told, and as too large to be, when the peer has heard all. */
+  private compareCounts({ id, config }: LabPeer): void {
+    const { rib } = this.lab;
+    const held = [...this.naive.view(config)];
+    const told = (family: RouteFamily) =>
+      held.reduce((sum, [of, all]) => sum + (prefixFamily(of) === family ? all.length : 0), 0);
+    const counted = rib.counters(id).map((c) => [c.family, c.advertised, c.oversized]);
+    const expected = config.negotiated.families.map((family) => {
+      return [family, told(family), this.naive.oversized(config, family)];
+    });
+    assert.deepEqual(counted, expected, config.name);
+    const said = rib.oversized().filter((oversized) => oversized.id === id);
+    const families = expected.filter(([, , oversized]) => oversized! > 0);
+    assert.deepEqual(
+      said.map(({ example, count }) => [prefixFamily(example), count]).sort(),
+      families.map(([family, , oversized]) => [family, oversized]).sort(),
+    );
+    const listed = [...rib.paths({ view: "out", peer: config.address })];
+    assert.equal(listed.length, told(4) + told(6), "listed as told");
   }
 
   private takeBest(max: number): number {
@@ -256,6 +287,19 @@ class Pair {
       .flatMap(([of, told]) => told.map((attributes) => `${of} ${describe(attributes)}`))
       .sort();
   }
+}
+
+/** As two OPENs could have agreed: nothing of families that are not carried. */
+function agreed(session: NegotiatedSession): NegotiatedSession {
+  const carried = (list: readonly RouteFamily[]) =>
+    list.filter((family) => session.families.includes(family));
+  const { addPathSend, addPathReceive } = session;
+  return {
+    ...session,
+    addPathSend: carried(addPathSend),
+    addPathReceive: carried(addPathReceive),
+    extendedNextHop: session.extendedNextHop && session.families.includes(4),
+  };
 }
 
 /** Path identifiers only from peers that send them; no families that were not negotiated. */
