@@ -7,6 +7,7 @@
  * an enhanced route refresh, only counts the epoch up.
  */
 import type { RouteFamily } from "../message/types.ts";
+import { EPOCHS_MAX } from "./limits.ts";
 
 /** Things to do to each path of a peer, as bits. */
 export const PathTask = {
@@ -20,8 +21,11 @@ export const PathTask = {
   reexport: 8,
 } as const;
 
-/** More epochs than can lie between any two. */
+/** More epochs than can lie between any two: they have 8 bits, and begin anew at 256. */
 export const NEVER = 256;
+
+/** Epochs that leave time to remove the oldest paths before they would look fresh. */
+const EPOCHS_SCARCE = 250;
 
 /** Why older epochs are stale: only a restart shows to the outside. */
 export type StaleReason = "none" | "restart" | "refresh";
@@ -49,6 +53,8 @@ export class AdjRibIn {
   /** The sweep takes paths more than this many epochs old; long-lived stale ones by the second. */
   sweepDistance = NEVER;
   sweepLongLivedDistance = NEVER;
+  /** No path is more epochs old than this. */
+  private oldest = 0;
 
   constructor(peer: number, family: RouteFamily) {
     this.peer = peer;
@@ -68,8 +74,11 @@ export class AdjRibIn {
     return this.staleReason === "restart" && epoch !== this.epoch;
   }
 
-  /** Makes every path that is there stale. */
+  /** Makes every path that is there stale; after too many refreshes that were not ended, none. */
   age(reason: StaleReason): void {
+    const oldest = this.stale === 0 ? 0 : this.oldest;
+    if (reason === "refresh" && oldest >= EPOCHS_MAX) return;
+    this.oldest = oldest + 1;
     this.epoch = (this.epoch + 1) & 255;
     this.stale = this.received;
     this.staleReason = reason;
@@ -77,6 +86,11 @@ export class AdjRibIn {
     // A sweep under way goes on to take what it was to take.
     this.sweepDistance = Math.min(NEVER, this.sweepDistance + 1);
     this.sweepLongLivedDistance = Math.min(NEVER, this.sweepLongLivedDistance + 1);
+  }
+
+  /** The oldest paths would soon look fresh. */
+  get isWorn(): boolean {
+    return this.oldest >= EPOCHS_SCARCE;
   }
 
   /** Adds to what the walk is to sweep. */
@@ -93,6 +107,8 @@ export class AdjRibIn {
 
   endWalk(): void {
     this.tasks = 0;
+    const left = Math.max(this.sweepDistance, this.sweepLongLivedDistance);
+    this.oldest = Math.min(this.oldest, left);
     this.sweepDistance = NEVER;
     this.sweepLongLivedDistance = NEVER;
   }

@@ -16,6 +16,13 @@ export const PEERS_MAX = 16_384;
 export const PATHS_OF_PEER_MAX = 64;
 
 /**
+ * Route refreshes that a peer begins without ending one, and losses in its long-lived stale time,
+ * by which its paths are told apart. Beyond: a further refresh does not begin anew, and a path that
+ * was not heard for so long goes.
+ */
+export const EPOCHS_MAX = 200;
+
+/**
  * Paths of one prefix that an ADD-PATH peer is told of. Beyond: the others are not advertised until
  * one of these goes.
  */

@@ -14,6 +14,7 @@ import type { PathAttributes, RouteFamily } from "../message/types.ts";
 import type { DecodedUpdate } from "../message/update.ts";
 import type { BestRoute, FamilyCounters, OriginatedRoute, RibPath } from "../types.ts";
 import { NEVER, PathTask } from "./adj-rib-in.ts";
+import { EPOCHS_MAX } from "./limits.ts";
 import { NextHopReader } from "./next-hop-reader.ts";
 import type { NextHopMetric } from "./next-hop-table.ts";
 import { localAttributes } from "./originate.ts";
@@ -107,8 +108,11 @@ export class Rib {
       // What route refreshes under way had not confirmed yet is no staler than the rest.
       const kept = 1 + into.openRefreshes;
       into.age("restart");
-      if (options.retainStale.includes(family)) this.ribs[family].sweep(into, kept, NEVER);
+      // A long-lived stale path has its own timer (RFC 9494 §4.2); it outlives as many losses as can
+      // be told apart.
+      if (options.retainStale.includes(family)) this.ribs[family].sweep(into, kept, EPOCHS_MAX);
       else this.ribs[family].sweepStale(into);
+      if (into.isWorn) this.ribs[family].finishWalk(into);
     }
     this.state.flush();
   }
