@@ -8,11 +8,19 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { Policy } from "../../../src/bgp/rib/policy-types.ts";
 import type { PeerConfig } from "../../../src/bgp/types.ts";
+import { prefix } from "../../../src/ip/prefix.ts";
 import { ip, type TestNode, World } from "../../support/speakers.ts";
 
 const NODES = 4;
 const acceptAll: Policy = { name: "all", statements: [], defaultResult: "accept" };
 const rejectAll: Policy = { name: "none", statements: [], defaultResult: "reject" };
+/** More than a message of 4,096 octets has room for. */
+const MANY = Array.from({ length: 1100 }, (_, i) => 0x1_0000 + i);
+const tagAll: Policy = {
+  name: "tag",
+  statements: [{ name: "all", match: {}, set: { addCommunities: MANY }, result: "accept" }],
+  defaultResult: "reject",
+};
 const restart = { restartSeconds: 20, notification: false, longLivedSeconds: undefined };
 
 /** What a peering may be while nobody is in peace. */
@@ -25,7 +33,19 @@ const CHANGES: readonly Partial<PeerConfig>[] = [
   { exportPolicy: rejectAll },
   { enhancedRouteRefresh: true, families: [4, 6] },
   { routeReflectorClient: true, addPath: "both" },
+  { routeReflectorClient: true },
   { maximumPrefixes: { limit: 2, warningPercent: 50, restartSeconds: 5 } },
+  { maximumPrefixes: { limit: 1, warningPercent: 50, restartSeconds: 0 } },
+  { exportPolicy: tagAll },
+  { exportPolicy: tagAll, extendedMessage: true },
+  { nextHopSelf: true, name: "another" },
+  { passive: true },
+  { port: 1179 },
+  { holdSeconds: 0 },
+  { holdSeconds: 3, addPath: "send" },
+  { localAs: 64999 },
+  { remoteAs: 64999, gracefulRestart: { ...restart, restartSeconds: 0, longLivedSeconds: 20 } },
+  { password: "key" },
 ];
 
 const node = fc.nat(NODES - 1);
@@ -57,20 +77,27 @@ const step = fc.oneof(
   {
     weight: 2,
     arbitrary: fc.record({
-      what: fc.constantFrom("cut", "heal", "hard", "soft", "lost", "found"),
+      what: fc.constantFrom("cut", "heal", "hard", "soft", "lost", "found", "dial", "refresh"),
       node,
       other: node,
     }),
   },
   {
     weight: 2,
-    arbitrary: fc.record({ what: fc.constant("originate" as const), node, count: fc.nat(3) }),
+    arbitrary: fc.record({
+      what: fc.constant("originate" as const),
+      node,
+      count: fc.nat(3),
+      large: fc.boolean(),
+    }),
   },
   fc.record({
     what: fc.constant("config" as const),
     node,
     routerId: fc.nat(3),
     paths: fc.integer({ min: 1, max: 3 }),
+    clusterId: fc.option(fc.nat(3)),
+    otherAs: fc.boolean(),
   }),
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
@@ -132,10 +159,11 @@ class Mesh {
     return this.shape === "mesh of ASes" ? 65001 + index : 64512;
   }
 
-  originate(one: TestNode, count: number): void {
-    one.originate(
-      ...Array.from({ length: count }, (_, i) => `10.${this.nodes.indexOf(one)}.${i}.0/24`),
-    );
+  originate(one: TestNode, count: number, communities: readonly number[] = []): void {
+    const from = this.nodes.indexOf(one);
+    const routes = Array.from({ length: count }, (_, i) => prefix(`10.${from}.${i}.0/24`));
+    const more = { nextHop: one.address, communities, med: undefined };
+    one.speaker.originate(routes.map((of) => ({ prefix: of, ...more })));
   }
 
   run(next: Step): void {
@@ -160,13 +188,15 @@ class Mesh {
         break;
       }
       case "originate":
-        this.originate(one, next.count);
+        this.originate(one, next.count, next.large ? MANY : []);
         break;
       case "config": {
-        const { routerId, paths } = next;
+        const { routerId, paths, clusterId, otherAs } = next;
         const settings = {
           routerId: ip(`198.51.100.${4 * routerId + next.node}`),
           maximumPaths: paths,
+          clusterId: clusterId === null ? undefined : ip(`198.51.100.${64 + clusterId}`),
+          as: otherAs ? 64998 : this.asOf(next.node),
         };
         one.speaker.setConfig({ ...one.speaker.config, ...settings });
         break;
@@ -204,7 +234,9 @@ class Mesh {
       one.speaker.underlayChanged();
       return;
     }
-    if (what === "cut") this.world.network.cut(one.address, other.address);
+    if (what === "dial") one.speaker.dialWaiting();
+    else if (what === "refresh") one.speaker.routeRefresh(other.address);
+    else if (what === "cut") this.world.network.cut(one.address, other.address);
     else if (what === "heal") this.world.network.heal(one.address, other.address);
     else one.speaker.resetPeer(other.address, what === "hard" ? "hard" : "soft");
   }
@@ -217,7 +249,9 @@ class Mesh {
       }
       one.unreachable.clear();
       one.speaker.underlayChanged();
-      one.speaker.setConfig({ ...one.speaker.config, maximumPaths: 1 });
+      const as = this.asOf(this.nodes.indexOf(one));
+      const settings = { as, clusterId: undefined, maximumPaths: 1 };
+      one.speaker.setConfig({ ...one.speaker.config, ...settings });
       one.speaker.setPeers(this.wanted(one));
       one.speaker.start();
     }
@@ -236,6 +270,7 @@ class Mesh {
       assert.deepEqual(one.routes(), wanted.sort(), `routes of ${one.address}`);
       const held = [...this.kernels.get(one)!].map(([of, ways]) => `${of} via ${ways}`);
       assert.deepEqual(held.sort(), wanted, `kernel of ${one.address}`);
+      assert.deepEqual(one.speaker.troubles(), { missing: [], withoutNextHop: [], oversized: [] });
       if (this.shape !== "mesh of ASes")
         assert.equal(one.speaker.tableSizes().paths, NODES * count);
     }
