@@ -43,8 +43,10 @@ export class AdjRibIn {
   /** Epochs of route refreshes that have not ended: who has not confirmed a path yet may still. */
   openRefreshes = 0;
   endOfRibReceived = false;
-  /** Whether prefixes were refused because of the peer's limit, or because a table was full. */
+  /** Whether prefixes were refused because of the peer's limit. */
   refused = false;
+  /** Whether paths were refused since it was told: of a prefix, or of all, there were too many. */
+  crowded = false;
   /** Whether the prefix limit's warning was given and still holds. */
   warned = false;
   /** Next path that the walk looks at, and what it does; 0 = no walk. */
@@ -59,6 +61,12 @@ export class AdjRibIn {
   constructor(peer: number, family: RouteFamily) {
     this.peer = peer;
     this.family = family;
+  }
+
+  /** A path is left out: by the peer's own limit, or because there is no room for it. */
+  refuse(byLimit: boolean): void {
+    if (byLimit) this.refused = true;
+    else this.crowded = true;
   }
 
   /**

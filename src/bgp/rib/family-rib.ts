@@ -216,7 +216,7 @@ export class FamilyRib {
     const isMore = path === NO_PATH || into.isLeft(this.paths.epoch(path));
     // Without ADD-PATH the identifier is 0, and there is no other path of the peer.
     const tooMany = isMore && (full || (pathId !== 0 && this.paths.isCrowded(row, into)));
-    if (tooMany || row === NO_ROW) into.refused = true;
+    if (tooMany || row === NO_ROW) into.refuse(full);
     else if (path !== NO_PATH) this.replace(path, into, received, now);
     else this.insertPath(row, into, pathId, received, now);
   }
@@ -231,7 +231,7 @@ export class FamilyRib {
     const { verdict, effective } = this.importer;
     const path = this.paths.add(row, into, pathId, now);
     if (path === NO_PATH) {
-      into.refused = true;
+      into.refuse(false);
       this.table.releaseIfUnused(row);
       return;
     }

@@ -24,8 +24,8 @@ import { kindOf, type PeerState, type RibPeer, type RibPeerPolicies } from "./ri
 import { type RibGlobals, type RibOptions, RibState } from "./rib-state.ts";
 import { bestRoute, listOversized, listPaths, type Oversized, type PathQuery } from "./rib-view.ts";
 
-/** What an UPDATE did to the prefix limit of its peer. */
-export type PrefixLimitState = "ok" | "warning" | "exceeded";
+/** What an UPDATE did to the prefix limit of its peer; "crowded": paths were refused otherwise. */
+export type PrefixLimitState = "ok" | "crowded" | "warning" | "exceeded";
 
 export class Rib {
   /** Best routes in columns. */
@@ -388,7 +388,9 @@ export class Rib {
       const limits = peer.config.maximumPrefixes;
       const warn =
         limits !== undefined && into.counted * 100 > limits.limit * limits.warningPercent;
+      if (into.crowded && state === "ok") state = "crowded";
       if (warn && !into.warned) state = "warning";
+      into.crowded = false;
       into.warned = warn;
     }
     return state;

@@ -282,6 +282,8 @@ export class Peer implements SessionHooks, Task {
 
   #obey(id: PeerId, limit: PrefixLimitState): void {
     if (limit === "exceeded") this.#holdDown(id);
+    const { errors } = this.session.record;
+    if (limit === "crowded") errors.add("paths beyond what is kept of a prefix, or of all");
     if (limit !== "warning") return;
     this.session.log.warn(
       { limit: this.#config.maximumPrefixes?.limit },

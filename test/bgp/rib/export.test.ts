@@ -387,6 +387,6 @@ test("ADD-PATH received: paths of one peer are told apart, and bounded in number
     [[65001, 2]],
   );
   const many = Array.from({ length: 200 }, (_, i) => `${P}#${i + 1}`);
-  assert.equal(a.announce(many, route({ path: [65001] })), "exceeded");
+  assert.equal(a.announce(many, route({ path: [65001] })), "crowded");
   assert.equal(lab.rib.sizes().paths, 64);
 });

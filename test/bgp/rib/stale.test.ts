@@ -392,7 +392,7 @@ test("what is left of an earlier session does not count against the paths of a p
   assert.equal(a.announce(paths(61, 64)), "ok");
   assert.equal(lab.rib.sizes().paths, 124);
   // More is too much, also where it was there before.
-  assert.equal(a.announce(paths(60, 1)), "exceeded");
+  assert.equal(a.announce(paths(60, 1)), "crowded");
   lab.rib.endOfRib(a.id, 4);
   lab.settle();
   assert.equal(lab.rib.sizes().paths, 64);

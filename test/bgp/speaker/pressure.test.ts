@@ -28,6 +28,8 @@ function routes(a: TestNode, count: number): OriginatedRoute[] {
   }));
 }
 
+const hexOctet = (value: number) => value.toString(16).padStart(2, "0");
+
 const stateOf = (a: TestNode, raw: RawPeer) => a.speaker.peer(raw.address)!.state;
 
 test("a peer that reads nothing: a bounded queue, others get all, and it ends by the send hold timer", () => {
@@ -190,6 +192,32 @@ test("after a quiet while the same peer is let in quickly again", () => {
   world.advance(10);
   assert.equal(stateOf(a, raw), "Active");
   world.until(() => stateOf(a, raw) === "Established", "session", 1_500);
+});
+
+test("more paths of a prefix than are kept are counted; the limit of prefixes is another", () => {
+  for (const limit of [undefined, 100]) {
+    const world = new World();
+    const a = world.node("192.0.2.1");
+    const raw = new RawPeer(world.network.host(ip("192.0.2.9")), ip("192.0.2.9")).listen();
+    const addPath = { kind: "addPath", families: [{ family: 4, mode: 2 }] } as const;
+    raw.autoOpen = openOf(raw.address, {
+      capabilities: [{ kind: "fourOctetAs", as: 64512 }, addPath],
+    });
+    const maximumPrefixes =
+      limit === undefined ? undefined : { limit, warningPercent: 75, restartSeconds: 0 };
+    const config = { ...a.peerTo(a), address: raw.address, maximumPrefixes };
+    a.speaker.setPeers([{ ...config, addPath: "receive" }]);
+    a.speaker.start();
+    world.until(() => stateOf(a, raw) === "Established", "session");
+    const nlri = Array.from({ length: 70 }, (_, i) => `000000${hexOctet(i)} 180a0001`).join("");
+    const attributes = "40010100 400200 400304c0000209 40050400000064";
+    raw.send(message(2, hex(`0000 0015 ${attributes} ${nlri}`)));
+    world.advance(1000);
+    const status = a.speaker.peer(raw.address)!;
+    assert.equal(status.state, "Established", `limit ${limit}`);
+    assert.equal(status.families[0]!.received, 64);
+    assert.deepEqual(status.errors, { "paths beyond what is kept of a prefix, or of all": 1 });
+  }
 });
 
 test("strangers are refused before any state is made, a thousand a second", () => {
