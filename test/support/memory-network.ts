@@ -80,16 +80,17 @@ export class MemoryNetwork {
     this.#cut.delete(`${b} ${a}`);
     const held = this.#held;
     this.#held = [];
-    for (const deliver of held) deliver();
+    // At once: what is on its way now was sent later, and must not overtake.
+    for (const arrive of held) arrive();
   }
 
   /** Runs `deliver` at the other end after the latency, or after `heal`. */
   send(from: IpAddress, to: IpAddress, deliver: () => void): void {
-    this.clock.after(this.latencyMs, () => {
-      const arrive = () => this.send(from, to, deliver);
+    const arrive = () => {
       if (this.#cut.has(`${from} ${to}`)) this.#held.push(arrive);
       else deliver();
-    });
+    };
+    this.clock.after(this.latencyMs, arrive);
   }
 
   nextPort(): number {

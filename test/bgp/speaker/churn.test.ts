@@ -294,7 +294,7 @@ for (const shape of ["mesh", "mesh of ASes", "star"] as const) {
           mesh.expect(count);
         }
       }),
-      { numRuns: Number(process.env["MESH_CHURN_RUNS"] ?? 100) },
+      { numRuns: Number(process.env["MESH_CHURN_RUNS"] ?? 100), includeErrorInReport: true },
     );
   });
 }
