@@ -7,10 +7,10 @@ import { PrefixBatch } from "../../ip/prefix-batch.ts";
 import type { AttributeStore } from "./attribute-store.ts";
 import { type ExportOptions, exportedNextHop, goesWithOwn, mayExport } from "./export-rules.ts";
 import type { NextHopTable } from "./next-hop-table.ts";
-import type { PathId, PathStore } from "./path-store.ts";
-import { PeerKind } from "./peer-table.ts";
+import { NO_PATH, type PathId, type PathStore, Verdict } from "./path-store.ts";
+import { type PeerId, PeerKind } from "./peer-table.ts";
 import { type PolicyOutcome, type PolicyProgram, REJECTED, UNCHANGED } from "./policy.ts";
-import type { PrefixTable, RowId } from "./prefix-table.ts";
+import { NO_ROW, type PrefixTable, type RowId } from "./prefix-table.ts";
 import { RowSet } from "./row-set.ts";
 
 /** Kinds by peer number. */
@@ -62,9 +62,20 @@ export class ExportJudge {
     this.lastAttributes = 0;
   }
 
-  /** Something is left out now, because there is no address of ours for it to go with. */
-  get lacksOwnNextHop(): boolean {
-    return this.lacking.size > 0;
+  /**
+   * Something that the peer would be told is left out now, because there is no address of ours for
+   * it to go with; `addPath`: it would be told more than the best path of a row.
+   */
+  lacksOwnNextHop(peer: PeerId, addPath: boolean): boolean {
+    const { lacking, table, paths } = this;
+    this.begin();
+    for (let row = lacking.nextFrom(1); row !== NO_ROW; row = lacking.nextFrom(row + 1)) {
+      let path = addPath ? table.head(row) : table.best(row);
+      for (; path !== NO_PATH; path = addPath ? paths.next(path) : NO_PATH) {
+        if (paths.peer(path) !== peer && this.isLeftOut(path, row)) return true;
+      }
+    }
+    return false;
   }
 
   /** Whether something of the row is. */
@@ -79,11 +90,9 @@ export class ExportJudge {
 
   /** The outcome for a path, or REJECTED. */
   judge(path: PathId, row: RowId): PolicyOutcome {
-    const attributes = this.paths.attributesOf(path);
+    if (!this.mayTell(path)) return REJECTED;
     const kind = this.peers.kind(this.paths.peer(path));
-    const bits = this.store.communityBits(attributes);
-    if (!mayExport(this.options, kind, bits, this.paths.isLongLived(path))) return REJECTED;
-    const outcome = this.outcome(attributes, kind, row);
+    const outcome = this.outcome(this.paths.attributesOf(path), kind, row);
     if (this.lastLacks) this.lacking.add(row);
     return outcome;
   }
@@ -91,6 +100,18 @@ export class ExportJudge {
   /** The outcome for something that is advertised already. */
   judgeSource(attributes: number, source: number, row: RowId): PolicyOutcome {
     return this.outcome(attributes, this.peers.kind(source), row);
+  }
+
+  private isLeftOut(path: PathId, row: RowId): boolean {
+    if (this.paths.verdict(path) !== Verdict.accepted || !this.mayTell(path)) return false;
+    this.judge(path, row);
+    return this.lastLacks;
+  }
+
+  private mayTell(path: PathId): boolean {
+    const kind = this.peers.kind(this.paths.peer(path));
+    const bits = this.store.communityBits(this.paths.attributesOf(path));
+    return mayExport(this.options, kind, bits, this.paths.isLongLived(path));
   }
 
   private outcome(attributes: number, kind: PeerKind, row: RowId): PolicyOutcome {

@@ -11,7 +11,7 @@ import { ExportJudge } from "./export-judge.ts";
 import type { ExportOptions } from "./export-rules.ts";
 import type { FamilyRib, RibCore } from "./family-rib.ts";
 import type { GroupLimits } from "./limits.ts";
-import { PeerKind } from "./peer-table.ts";
+import { type PeerId, PeerKind } from "./peer-table.ts";
 import { PlainAdjRibOut } from "./plain-adj-rib-out.ts";
 import type { PolicyCache, PolicyProgram } from "./policy.ts";
 import type { Policy } from "./policy-types.ts";
@@ -64,9 +64,12 @@ export class GroupRegistry {
     return group;
   }
 
-  /** Groups that something is kept from, because there is no address of ours to go with it. */
-  withoutNextHop(): readonly UpdateGroup[] {
-    return [...this.groups.values()].filter((group) => group.lacksOwnNextHop);
+  /** Peers that something is kept from, because there is no address of ours to go with it. */
+  withoutNextHop(): { readonly id: PeerId; readonly family: RouteFamily }[] {
+    return [...this.groups.values()].flatMap((group) => {
+      const lacking = [...group.members.keys()].filter((id) => group.lacksOwnNextHop(id));
+      return lacking.map((id) => ({ id, family: group.options.family }));
+    });
   }
 
   /** Groups with paths that no message to their members has room for. */

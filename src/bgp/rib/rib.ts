@@ -346,9 +346,7 @@ export class Rib {
 
   /** Peers that routes of a family are kept from, for want of an address of ours as next hop. */
   withoutNextHop(): readonly { readonly id: PeerId; readonly family: RouteFamily }[] {
-    return this.state.groups.withoutNextHop().flatMap(({ members, options: { family } }) => {
-      return [...members.keys()].map((id) => ({ id, family }));
-    });
+    return this.state.groups.withoutNextHop();
   }
 
   /** Peers that some routes are kept from: no message to them has room for the attributes. */

@@ -209,9 +209,9 @@ export class UpdateGroup {
     return this.parts.encoder.endOfRib();
   }
 
-  /** Something is not told to its members, because there is no address of ours to go with it. */
-  get lacksOwnNextHop(): boolean {
-    return this.parts.judge.lacksOwnNextHop;
+  /** Something is not told to the member, because there is no address of ours to go with it. */
+  lacksOwnNextHop(peer: PeerId): boolean {
+    return this.parts.judge.lacksOwnNextHop(peer, this.addPath);
   }
 
   /** Whether the group holds any row. */

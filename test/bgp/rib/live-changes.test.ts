@@ -142,3 +142,26 @@ test("a policy that tells own routes from learned ones does so for equal attribu
   b.receive();
   assert.deepEqual([...b.view.keys()], ["10.2.0.0/16"]);
 });
+
+test("a peer that alone has routes lacks no next hop for them: they are not told to it anyway", () => {
+  for (const addPath of [[], [4, 6]] as const) {
+    const lab = new RibLab();
+    const session = { families: [4, 6], addPathSend: addPath } as const;
+    const own = { nextHops: [address("10.0.0.1")], session };
+    const a = lab.peer("10.0.0.2", { remoteAs: 65001, ...own }).up();
+    const b = lab.peer("10.0.0.3", { remoteAs: 65002, ...own }).up();
+    const read = () => {
+      for (const peer of [a, b]) if (peer.isUp) peer.receive();
+      return lab.rib.withoutNextHop().map(({ id }) => id);
+    };
+    const route6 = (as: number) => route({ path: [as], nextHop: address("2001:db8::9") });
+    a.announce(["2001:db8::/32"], route6(65001));
+    assert.deepEqual(read(), [b.id]);
+    b.announce(["2001:db8::/32"], route6(65002));
+    assert.deepEqual(read(), addPath.length === 0 ? [b.id] : [a.id, b.id], "of all paths");
+    b.down();
+    assert.deepEqual(read(), []);
+    a.withdraw(["2001:db8::/32"]);
+    assert.deepEqual(read(), []);
+  }
+});

@@ -9,6 +9,7 @@ import { LAST_RESORT } from "../../../src/bgp/rib/next-hop-table.ts";
 import type { Policy } from "../../../src/bgp/rib/policy-types.ts";
 import type { PrefixLimit } from "../../../src/bgp/rib/rib-peer.ts";
 import type { OriginatedRoute } from "../../../src/bgp/types.ts";
+import type { IpAddress } from "../../../src/ip/address.ts";
 import { prefix } from "../../../src/ip/prefix.ts";
 import {
   ACCEPT_ALL,
@@ -167,6 +168,7 @@ export type Operation =
       readonly routerId: number | undefined;
       /** What is negotiated otherwise from now on. */
       readonly session: Partial<NegotiatedSession>;
+      readonly nextHops: readonly IpAddress[] | undefined;
     }
   | { readonly kind: "endOfRib" | "beginRefresh" | "endRefresh"; readonly peer: number }
   | { readonly kind: "down"; readonly peer: number; readonly retain: readonly RouteFamily[] }
@@ -223,6 +225,9 @@ const SESSIONS: readonly Partial<NegotiatedSession>[] = [
   { longLivedGracefulRestart: undefined },
 ];
 
+/** Our own addresses towards a peer. */
+const OWN = [address("10.0.0.1"), address("2001:db8::1")];
+
 const COSTS = [undefined, 0, 1, 2, LAST_RESORT];
 
 export const operation: fc.Arbitrary<Operation> = fc.oneof(
@@ -234,6 +239,7 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
       // Another one than in the session before, now and then.
       routerId: pick([undefined, undefined, undefined, 9, 77]),
       session: fc.oneof({ weight: 3, arbitrary: fc.constant({}) }, pick(SESSIONS)),
+      nextHops: pick([undefined, undefined, undefined, [], [address("10.0.0.1")], OWN]),
     }),
   },
   {
