@@ -13,7 +13,6 @@ import { MemoryNetwork } from "../support/memory-network.ts";
 import { recordingLog } from "../support/recording-log.ts";
 
 const US = parseAddress("192.0.2.1")!;
-const TOR = parseAddress("192.0.2.2")!;
 
 const part = (clock = new FakeClock(), network = new MemoryNetwork(clock)) => {
   const transport = network.host(US);
@@ -40,21 +39,33 @@ test("what only a change of the configuration can mend is a condition", () => {
   assert.deepEqual(bgp.conditions(), [], "what passes by itself is not");
 });
 
-/** A part whose only session, with an external router, stands, and that originates these routes. */
-function withRouter(changes: Partial<PeerConfig>, routes: readonly OriginatedRoute[]): BgpPart {
+/** A part with sessions, all up, to this many external routers, and that originates these routes. */
+function withRouters(
+  changes: Partial<PeerConfig>,
+  routes: readonly OriginatedRoute[],
+  count = 1,
+): BgpPart {
   const clock = new FakeClock();
   const network = new MemoryNetwork(clock);
   const bgp = part(clock, network);
-  const listening = { address: TOR, port: 179 };
-  const config = speakerConfig({ as: 65001, routerId: TOR, listen: [listening] });
-  const services = { clock, random: () => 0.5, log: silentLog, transport: network.host(TOR) };
-  const tor = new Speaker(services, config);
   const open = { importPolicy: ACCEPT_ALL, exportPolicy: ACCEPT_ALL, ...changes };
-  tor.setPeers([peerConfig({ address: US, remoteAs: 64512, localAddress: TOR, ...open })]);
-  tor.start();
+  const peers = Array.from({ length: count }, (_, i) => {
+    const own = parseAddress(`192.0.2.${2 + i}`)!;
+    const config = speakerConfig({
+      as: 65001,
+      routerId: own,
+      listen: [{ address: own, port: 179 }],
+    });
+    const services = { clock, random: () => 0.5, log: silentLog, transport: network.host(own) };
+    const router = new Speaker(services, config);
+    router.setPeers([peerConfig({ address: US, remoteAs: 64512, localAddress: own, ...open })]);
+    router.start();
+    const name = i === 0 ? "tor" : `tor${i + 1}`;
+    return peerConfig({ name, address: own, remoteAs: 65001, localAddress: US, ...open });
+  });
   const plan = {
     speaker: speakerConfig({ as: 64512, routerId: US, listen: [{ address: US, port: 179 }] }),
-    peers: [peerConfig({ name: "tor", address: TOR, remoteAs: 65001, localAddress: US, ...open })],
+    peers,
     routes,
     problems: [],
     warnings: [],
@@ -62,13 +73,13 @@ function withRouter(changes: Partial<PeerConfig>, routes: readonly OriginatedRou
   };
   bgp.update({ ok: true, plan });
   clock.advance(30_000);
-  assert.equal(bgp.summary()?.peersUp, 1);
+  assert.equal(bgp.summary()?.peersUp, count);
   return bgp;
 }
 
 test("a peer that routes of a family cannot be announced to is a warning that names both", () => {
   const own = { nextHop: undefined, communities: [], med: undefined };
-  const bgp = withRouter({ families: [4, 6] }, [{ prefix: prefix("2001:db8:99::/64"), ...own }]);
+  const bgp = withRouters({ families: [4, 6] }, [{ prefix: prefix("2001:db8:99::/64"), ...own }]);
   assert.deepEqual(bgp.conditions(), [
     {
       name: "next hop IPv6 192.0.2.2",
@@ -84,7 +95,7 @@ test("routes that no message to a peer has room for are a warning that names one
   const communities = Array.from({ length: 1100 }, (_, i) => 0x1_0000 + i);
   const large = { nextHop: undefined, communities, med: undefined };
   const routes = ["10.1.0.0/24", "10.2.0.0/24"].map((of) => ({ prefix: prefix(of), ...large }));
-  const of = (count: number) => withRouter({ extendedMessage: false }, routes.slice(0, count));
+  const of = (count: number) => withRouters({ extendedMessage: false }, routes.slice(0, count));
   const name = "oversized routes 192.0.2.2";
   const why = "no message of 4096 octets has room for the attributes";
   assert.deepEqual(of(1).conditions(), [
@@ -101,7 +112,16 @@ test("routes that no message to a peer has room for are a warning that names one
       message: `2 routes, as 10.1.0.0/24, are not announced to tor (192.0.2.2): ${why}`,
     },
   ]);
-  assert.deepEqual(withRouter({}, routes).conditions(), []);
+  assert.deepEqual(withRouters({}, routes).conditions(), []);
+  assert.deepEqual(withRouters({ extendedMessage: false }, routes, 7).conditions(), [
+    {
+      name: "oversized routes",
+      severity: "warning",
+      message:
+        "2 routes, as 10.1.0.0/24, are not announced to tor, tor2, tor3, tor4, tor5 and 2 more: " +
+        why,
+    },
+  ]);
 });
 
 test("who is waited for is named, of many the first ones, and nobody who is meant to be down", () => {

@@ -162,3 +162,25 @@ test("of the paths of a prefix each is counted by itself with ADD-PATH", () => {
   read();
   assert.deepEqual([counts(c), c.view.size], [[2, 0], 2]);
 });
+
+test("an identifier that goes over from a path that is too large to another one is free of that", () => {
+  const it = new RibLab();
+  const addPath = { addPathSend: [4], addPathReceive: [4] } as const;
+  const sources = Array.from({ length: 5 }, (_, i) =>
+    it.peer(`10.0.0.${2 + i}`, { remoteAs: 65001, session: { ...EXTENDED, ...addPath } }).up(),
+  );
+  const c = it.peer("10.0.0.9", { session: addPath }).up();
+  const ids = (from: number, to: number) =>
+    Array.from({ length: to - from + 1 }, (_, i) => `${ONE}#${from + i}`);
+  for (const source of sources) source.announce(ids(1, 63), large());
+  for (const source of sources) source.announce(ids(64, 64), route({ path: [65001] }));
+  c.receive();
+  const [all, tooLarge] = counts(c);
+  assert.equal(all + tooLarge, 255);
+  // What came last has identifiers; of 320 paths the first 65 have none.
+  sources.at(-1)!.withdraw(ids(1, 63));
+  for (const source of sources.slice(0, -1)) source.announce(ids(1, 63), route({ path: [65001] }));
+  c.receive();
+  assert.deepEqual(counts(c), [255, 0]);
+  assert.equal(c.view.size, 255);
+});
