@@ -202,6 +202,11 @@ export class PrefixTable {
     }
   }
 
+  /** A number of the row's prefix: another where another prefix has the row now, but for chance. */
+  fingerprint(row: RowId): number {
+    return this.hashOfRow(row) ^ this.lengths[row]!;
+  }
+
   /** Prefix length in bits. */
   length(row: RowId): number {
     return this.lengths[row]!;

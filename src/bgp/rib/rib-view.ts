@@ -46,7 +46,7 @@ const ORIGIN_NAMES = { [Origin.igp]: "igp", [Origin.egp]: "egp" } as const;
 
 /**
  * Paths in listing order, the best of a prefix first. To be read before the RIB changes again: a
- * prefix that goes in between is left out. What is read of one prefix is of one moment all the
+ * prefix that goes in between is left out, and one that comes in its place. What is read of one prefix is of one moment all the
  * same, for somebody may look at a page for minutes, and numbers of paths serve others meanwhile.
  */
 export function* listPaths(inputs: ViewInputs, query: PathQuery): Generator<RibPath> {
@@ -61,8 +61,10 @@ export function* listPaths(inputs: ViewInputs, query: PathQuery): Generator<RibP
       return pathsOf(rib, row, peer?.id).length > 0;
     });
     left -= rows.length;
-    for (const row of rows) {
-      if (!rib.table.isUsed(row)) continue;
+    const prints = Uint32Array.from(rows, (row) => rib.table.fingerprint(row));
+    for (let i = 0; i < rows.length; i++) {
+      const row = rows[i]!;
+      if (!rib.table.isUsed(row) || rib.table.fingerprint(row) >>> 0 !== prints[i]) continue;
       // Its number may be another peer's now.
       if (query.peer !== undefined && inputs.findPeer(query.peer) !== peer) return;
       if (query.view === "out") yield* advertisedPaths(inputs, peer!, rib, row);

@@ -236,3 +236,31 @@ test("a listing of a peer's paths ends with the peer, whoever has its number the
   }
   assert.deepEqual(listed, ["10.1.0.0/16"]);
 });
+
+test("a listing that is read slowly shows no prefix in the place of another one", () => {
+  for (const [of, others] of [
+    [
+      ["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"],
+      ["192.168.0.0/16", "10.2.0.0/17"],
+    ],
+    [
+      ["2001:db8:1::/48", "2001:db8:2::/48", "2001:db8:3::/48"],
+      ["::/0", "2001:db8:2::/49"],
+    ],
+  ] as const) {
+    const lab = new RibLab();
+    const a = lab.peer("10.0.0.2", { session: { families: [4, 6] } }).up();
+    const values = of[0].includes(":") ? route({ nextHop: address("2001:db8::9") }) : route();
+    a.announce(of, values);
+    const listing = lab.rib.paths({ view: "loc" })[Symbol.iterator]();
+    const listed = [listing.next().value!.prefix];
+    a.withdraw(of.slice(1, 2));
+    a.withdraw(of.slice(2));
+    a.announce(others, values);
+    a.announce(of.slice(2), values);
+    for (let next = listing.next(); !next.done; next = listing.next())
+      listed.push(next.value.prefix);
+    assert.deepEqual(listed, of.slice(0, 1));
+    assert.equal([...lab.rib.paths({ view: "loc" })].length, 4);
+  }
+});
