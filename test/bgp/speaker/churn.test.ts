@@ -23,6 +23,16 @@ const tagAll: Policy = {
 };
 const restart = { restartSeconds: 20, notification: false, longLivedSeconds: undefined };
 
+/** What all peerings are, before anything happens and in the end. */
+const SETTINGS: readonly Partial<PeerConfig>[] = [
+  {},
+  { addPath: "both", enhancedRouteRefresh: true },
+  { gracefulRestart: { restartSeconds: 5, notification: true, longLivedSeconds: 60 } },
+  { gracefulRestart: { restartSeconds: 0, notification: true, longLivedSeconds: 60 } },
+  { holdSeconds: 0 },
+  { families: [6, 4], enhancedRouteRefresh: true },
+];
+
 /** What a peering may be while nobody is in peace. */
 const CHANGES: readonly Partial<PeerConfig>[] = [
   {},
@@ -100,6 +110,7 @@ const step = fc.oneof(
     otherAs: fc.boolean(),
   }),
 );
+const history = fc.array(step, { minLength: 5, maxLength: 40 });
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
 /** Each with each, in one AS or in ASes of their own, or all with the first, which reflects. */
@@ -107,13 +118,15 @@ type Shape = "mesh" | "mesh of ASes" | "star";
 
 class Mesh {
   readonly shape: Shape;
+  readonly settings: Partial<PeerConfig>;
   readonly world: World;
   readonly nodes: TestNode[];
   /** What the kernel of each would hold, which goes on forwarding while its speaker is away. */
   readonly kernels = new Map<TestNode, Map<string, string>>();
 
-  constructor(shape: Shape, seed: number) {
+  constructor(shape: Shape, settings: Partial<PeerConfig>, seed: number) {
     this.shape = shape;
+    this.settings = settings;
     this.world = new World({ seed, latencyMs: seed % 7 });
     this.nodes = Array.from({ length: NODES }, (_, index) =>
       this.world.node(`192.0.2.${index + 1}`, { as: this.asOf(index) }),
@@ -140,7 +153,8 @@ class Mesh {
     const isPeer = (other: TestNode) => this.shape !== "star" || one === first || other === first;
     const others = this.nodes.filter((other) => other !== one && other !== without);
     const reflects = this.shape === "star" && one === first ? { routeReflectorClient: true } : {};
-    const settings = { gracefulRestart: restart, ...changes, ...reflects };
+    const usual = { gracefulRestart: restart, ...this.settings };
+    const settings = { ...usual, ...changes, ...reflects };
     return others
       .filter(isPeer)
       .map((other) => one.peerTo(other, { ...this.relation(other), ...settings }));
@@ -280,8 +294,8 @@ class Mesh {
 for (const shape of ["mesh", "mesh of ASes", "star"] as const) {
   test(`a ${shape} that is left in peace is whole again`, () => {
     fc.assert(
-      fc.property(fc.array(step, { minLength: 5, maxLength: 40 }), fc.nat(), (steps, seed) => {
-        const mesh = new Mesh(shape, seed);
+      fc.property(history, fc.constantFrom(...SETTINGS), fc.nat(), (steps, settings, seed) => {
+        const mesh = new Mesh(shape, settings, seed);
         mesh.world.advance(5_000);
         for (const next of steps) {
           mesh.run(next);
