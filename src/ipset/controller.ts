@@ -32,7 +32,7 @@ import {
 import { conflictOf, type LeftSet, planChange, planSet, type SetPlan } from "./plan.ts";
 import { SetsError, type SetsKernel } from "./ports.ts";
 import { MutableSetCounters, type SetStatus, type SetSummary } from "./status.ts";
-import { OUR_SETS } from "./types.ts";
+import { OUR_SETS, TEMPORARY } from "./types.ts";
 import { type SetContentsChange, type WantedSet, WantedSets } from "./wanted.ts";
 
 export interface SetControllerOptions {
@@ -206,14 +206,21 @@ export class SetController {
     const summaries: SetSummary[] = [];
     const planned: string[] = [];
     let failed = false;
-    for (const desired of sets) {
+    const trying = async (name: string, task: () => Promise<unknown>) => {
       try {
-        summaries.push(await this.#settle(desired, conditions, planned));
+        await task();
       } catch (error) {
         if (!(error instanceof SetsError) || error.kind === "unavailable") throw error;
-        conditions.push(errorCondition(desired.name, error));
+        conditions.push(errorCondition(name, error));
         failed = true;
       }
+    };
+    // Of an exchange that did not come to its end nothing else is left.
+    if (readsAll && !this.#dryRun) await trying(TEMPORARY, () => this.#kernel.destroy(TEMPORARY));
+    for (const desired of sets) {
+      await trying(desired.name, async () => {
+        summaries.push(await this.#settle(desired, conditions, planned));
+      });
     }
     this.#sets = summaries;
     this.#planned = planned;
