@@ -393,6 +393,9 @@ export class RouteController {
 
   #block(error: KernelUnavailableError): void {
     this.#counters.unavailable++;
+    // A socket that failed once may be of no use any more.
+    if (this.#opened) this.#kernel.close();
+    this.#opened = false;
     // Everything is compared then, so what was under way need not be remembered.
     this.#resyncAt = this.#availability.fail(error);
   }

@@ -8,6 +8,7 @@ import type {
   DesiredRoute,
   DesiredRoutes,
   RouteControllerOptions,
+  RouteKernel,
   Tunnels,
 } from "../../src/routes/ports.ts";
 import type { Topology } from "../../src/routes/topology.ts";
@@ -71,7 +72,12 @@ export class Harness {
   topology: Topology | undefined;
   readonly #dryRun: boolean;
 
-  constructor(options: Partial<RouteControllerOptions> = {}, tunnels?: Tunnels) {
+  /** `around`: what stands between the controller and the kernel. */
+  constructor(
+    options: Partial<RouteControllerOptions> = {},
+    tunnels?: Tunnels,
+    around: (kernel: RouteKernel, clock: FakeClock) => RouteKernel = (kernel) => kernel,
+  ) {
     this.#dryRun = options.dryRun === true;
     const guards = {
       protectedAddresses: ["192.168.50.50", "192.168.50.51", "192.168.50.52"].map(address),
@@ -80,7 +86,7 @@ export class Harness {
     this.controller = new RouteController(
       { guards, ...options },
       {
-        kernel: this.kernel,
+        kernel: around(this.kernel, this.clock),
         desired: this.desired,
         tunnels,
         clock: this.clock,

@@ -191,7 +191,8 @@ export class NetlinkSocket {
   /**
    * One try at a listing, for those too large to keep: `take` is given every message of the answer
    * as it is read, and says whether it counts. False when the kernel says that the list changed
-   * meanwhile, and nothing that was given holds: see {@link untilUnchanged}.
+   * meanwhile, and nothing that was given holds: see {@link untilUnchanged}. Rejects with
+   * {@link SystemCallError} when the kernel broke it off: then the socket lists no more.
    */
   visit(
     write: (writer: MessageWriter) => void,
@@ -314,10 +315,9 @@ export class NetlinkSocket {
       if (length === -Errno.ENOBUFS) {
         reader.interrupted = true;
       } else if (length === -Errno.EAGAIN) {
-        if (reader.failure !== undefined || reader.interrupted) break;
-        if (++waits > this.#waitsMax) {
-          throw new NetlinkError(Errno.ETIMEDOUT, { text: "no answer to a listing" });
-        }
+        // Its end will never come, and the kernel begins no other one on this socket (EBUSY).
+        if (reader.failure !== undefined || reader.interrupted) throw brokenOff(Errno.ENOBUFS);
+        if (++waits > this.#waitsMax) throw brokenOff(Errno.ETIMEDOUT);
         await this.#wait();
       } else if (length < 0) {
         throw new SystemCallError("recv(AF_NETLINK)", -length);
@@ -338,6 +338,10 @@ export async function untilUnchanged(list: () => Promise<boolean>): Promise<void
   }
   const text = `the list changed ${DUMP_TRIES_MAX} times while it was read`;
   throw new NetlinkError(Errno.EAGAIN, { text });
+}
+
+function brokenOff(errno: number): SystemCallError {
+  return new SystemCallError("recv(AF_NETLINK) of a listing", errno);
 }
 
 const receiveFlags = MessageFlag.DONTWAIT | MessageFlag.TRUNC;

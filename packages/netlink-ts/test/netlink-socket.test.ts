@@ -161,6 +161,17 @@ test("a listing that changed, or lost a part, is asked for again", async () => {
   await assert.rejects(list(open()), { code: "EAGAIN" });
 });
 
+test("a listing that breaks off is no answer, and is not asked for again where it would be refused", async () => {
+  const { sys, open } = setUp();
+  sys.onSend = () => {
+    // As the kernel does for want of memory: it neither goes on nor begins another one.
+    const again = errorMessage(sys.sent.length, Errno.EBUSY);
+    sys.answers.push(...(sys.sent.length > 1 ? [again] : [message(REPLY, 2, 1), -Errno.ENOBUFS]));
+  };
+  await assert.rejects(list(open()), { name: "SystemCallError", code: "ENOBUFS" });
+  assert.deepEqual(sys.sent, [[1]]);
+});
+
 test("what is not kept is given as it is read, and given anew when the list changed", async () => {
   const { sys, open } = setUp();
   const routes = new Routes(open());
