@@ -96,6 +96,8 @@ export class OverlayController {
   #failed = 0;
   /** Keys of the items, and names of the devices, that the kernel is changing for us. */
   readonly #underWay = new Set<string>();
+  /** Which the routes were not told yet: a pass that fails in between keeps it. */
+  #devicesChanged = false;
   /** Somebody else changed something; the next operations put it right. */
   #meddled = false;
 
@@ -207,7 +209,6 @@ export class OverlayController {
   async #settle(
     wanted: OverlayWanted,
   ): Promise<{ readonly failed: boolean; readonly waiting: boolean }> {
-    let devicesChanged = false;
     const refused: OverlayProblem[] = [];
     for (let round = 1; ; round++) {
       const host = await this.#read();
@@ -222,7 +223,7 @@ export class OverlayController {
       let complete = idle;
       if (!last) {
         const devices = plan.operations.some(isAboutDevice);
-        devicesChanged ||= devices;
+        this.#devicesChanged ||= devices;
         refused.push(...(await this.#apply(plan.operations, host)));
         // Nothing follows from items: there is no need to look again.
         complete = !devices && refused.length === 0 && this.#host === host;
@@ -231,7 +232,8 @@ export class OverlayController {
         this.#finish(plan, [...desired.problems, ...plan.problems, ...refused]);
         this.#renewWays(desired.targets, (target) => isWhole(desired, target, host, this.#memo));
         this.#decided = wanted;
-        if (devicesChanged) this.#deps.onWays("all");
+        if (this.#devicesChanged) this.#deps.onWays("all");
+        this.#devicesChanged = false;
         return { failed: !complete, waiting: plan.waiting };
       }
     }

@@ -68,6 +68,8 @@ export class FakeOverlay implements OverlayKernel {
   kinds: ReadonlySet<DeviceKind> = new Set(["vxlan", "ipip", "ip6tnl"]);
   /** Operations that the kernel does not take. */
   refuses: (operation: OverlayOperation) => boolean = () => false;
+  /** In place of what would come of an operation. */
+  outcome: (operation: OverlayOperation) => OverlayOutcome | undefined = () => undefined;
   broken = false;
   #index = 100;
 
@@ -126,7 +128,9 @@ export class FakeOverlay implements OverlayKernel {
     this.#check();
     return operations.map((operation) => {
       this.log.push(operation);
-      return this.refuses(operation) ? REFUSED : this.#apply(operation);
+      return this.refuses(operation)
+        ? REFUSED
+        : (this.outcome(operation) ?? this.#apply(operation));
     });
   }
 
