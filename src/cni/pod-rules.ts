@@ -99,6 +99,8 @@ export class PodRules {
     | { readonly wanted: PodRulesWanted; readonly generation: number | undefined }
     | undefined;
   #checkedAt = 0;
+  /** When a family that is not used is seen to; not there = at the next check. */
+  readonly #unusedDue = new Map<IpFamily, number>();
   /** What the last listing of each family took, of those that the last check looked at. */
   readonly #listingMs = new Map<IpFamily, number>();
   #conditions: readonly CniCondition[] = [];
@@ -203,20 +205,23 @@ export class PodRules {
 
   /** Every family is seen to, even when another one fails. */
   async #check(filter: PacketFilter, wanted: PodRulesWanted): Promise<void> {
-    const before = this.#checked?.wanted;
+    const now = this.#deps.clock.now();
     const planned: string[] = [];
     let failure = await this.#clearOther();
     this.#listingMs.clear();
     for (const family of FAMILIES) {
       const used = wanted.families.includes(family);
       // What an earlier run left in a family that is not used goes once.
-      if (!used && before !== undefined && !before.families.includes(family)) continue;
+      if (used) this.#unusedDue.delete(family);
+      else if (now < (this.#unusedDue.get(family) ?? now)) continue;
+      else this.#unusedDue.set(family, Number.POSITIVE_INFINITY);
       try {
         planned.push(...(await this.#checkFamily(filter, family, wanted, used)));
       } catch (error) {
         if (!(error instanceof PacketFilterError)) throw error;
         // A machine without the other family may well be without its iptables.
         if (used) failure ??= error;
+        else this.#unusedDue.set(family, now + RULES_PERIOD_MS);
       }
     }
     if (failure !== undefined) throw failure;

@@ -2,85 +2,29 @@
 import assert from "node:assert/strict";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { conflistDisk } from "../../src/cni/conflist-disk.ts";
 import {
   ConflistFile,
   type ConflistFileOptions,
-  type ConflistFiles,
   type ConflistFileWanted,
 } from "../../src/cni/conflist-file.ts";
 import { CONFLIST_PERIOD_MS, CONFLIST_REST_MS } from "../../src/cni/limits.ts";
 import { prefix } from "../../src/ip/prefix.ts";
-import { FileError } from "../../src/runtime/files.ts";
 import { silentLog } from "../../src/runtime/log.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { recordingLog } from "../support/recording-log.ts";
 import { until } from "../support/shell.ts";
+import { BIN, MemoryFiles, PLUGINS } from "./memory-files.ts";
 
 const PATH = "/etc/cni/net.d/10-kuberouter.conflist";
-const BIN = "/opt/cni/bin";
-const PLUGINS = ["bridge", "host-local", "portmap", "loopback"];
 const READY: ConflistFileWanted = {
   podCidrs: [prefix("10.233.64.0/24")],
   mtu: 1500,
   notYet: undefined,
 };
-
-/** Files as a map; `failure` is thrown by the next writes. */
-class MemoryFiles implements ConflistFiles {
-  readonly texts = new Map<string, string>();
-  readonly programs = new Set(PLUGINS.map((name) => join(BIN, name)));
-  failure: string | undefined;
-  writes = 0;
-  reads = 0;
-  #watchers: (() => void)[] = [];
-
-  async read(path: string): Promise<string | undefined> {
-    this.reads++;
-    return this.texts.get(path);
-  }
-
-  async write(path: string, text: string): Promise<void> {
-    if (this.failure !== undefined) {
-      this.event();
-      throw new FileError(path, this.failure);
-    }
-    this.writes++;
-    this.put(path, text);
-  }
-
-  async list(folder: string): Promise<readonly string[] | undefined> {
-    return [...this.texts.keys()]
-      .filter((path) => dirname(path) === folder)
-      .map((path) => basename(path));
-  }
-
-  async isProgram(path: string): Promise<boolean> {
-    return this.programs.has(path);
-  }
-
-  watch(_path: string, onEvent: () => void): { close(): void } {
-    this.#watchers.push(onEvent);
-    return { close: () => (this.#watchers = []) };
-  }
-
-  put(path: string, text: string): void {
-    this.texts.set(path, text);
-    this.event();
-  }
-
-  remove(path: string): void {
-    this.texts.delete(path);
-    this.event();
-  }
-
-  event(): void {
-    for (const watcher of this.#watchers) watcher();
-  }
-}
 
 function setUp(t: TestContext, options: Partial<ConflistFileOptions> = {}) {
   const files = new MemoryFiles();

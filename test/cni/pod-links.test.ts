@@ -1,17 +1,13 @@
 /** The keeper of links and settings on a machine in memory, with a fake clock. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import type { HostLink, HostLinks, LinkOperation } from "../../src/cni/host-links.ts";
 import { LINKS_GAP_MS, LINKS_PERIOD_MS } from "../../src/cni/limits.ts";
-import { type LinkKernel, LinkKernelError, PodLinks } from "../../src/cni/pod-links.ts";
-import type { Sysctls, Unreadable } from "../../src/cni/sysctls.ts";
-import { parseAddress } from "../../src/ip/address.ts";
+import { LinkKernelError, PodLinks } from "../../src/cni/pod-links.ts";
 import { prefix } from "../../src/ip/prefix.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { recordingLog } from "../support/recording-log.ts";
+import { MemoryKernel, MemorySysctls, NODE_IP, NODE_IP6 } from "./memory-links.ts";
 
-const NODE_IP = parseAddress("192.168.50.50")!;
-const NODE_IP6 = parseAddress("2001:db8::50")!;
 const WANTED = {
   kind: "bridge" as const,
   nodeIps: [NODE_IP],
@@ -20,92 +16,6 @@ const WANTED = {
   overheadBytes: 0,
   taken: [],
 };
-
-class MemoryKernel implements LinkKernel {
-  links: HostLink[] = [
-    {
-      index: 2,
-      name: "enp1s0",
-      kind: undefined,
-      mtu: 1500,
-      up: true,
-      loopback: false,
-      masterIndex: 0,
-      hairpin: false,
-    },
-  ];
-  readonly done: string[] = [];
-  refusal: LinkKernelError | undefined;
-  opens = 0;
-  reads = 0;
-  onEvent = (): void => undefined;
-  onFailure = (): void => undefined;
-
-  async open(onEvent: () => void, onFailure: () => void): Promise<void> {
-    this.opens++;
-    this.onEvent = onEvent;
-    this.onFailure = onFailure;
-  }
-
-  async read(): Promise<HostLinks> {
-    this.reads++;
-    return {
-      links: [...this.links],
-      addresses: [
-        { linkIndex: 2, address: NODE_IP, length: 24 },
-        { linkIndex: 2, address: NODE_IP6, length: 64 },
-      ],
-    };
-  }
-
-  async apply(operation: LinkOperation): Promise<void> {
-    if (this.refusal !== undefined) throw this.refusal;
-    this.done.push(operation.kind);
-    if (operation.kind === "create-bridge") {
-      const { name } = operation;
-      const mtu = operation.mtu ?? 1500;
-      const made = { index: 9, name, kind: "bridge", mtu, up: true };
-      this.links.push({ ...made, loopback: false, masterIndex: 0, hairpin: false });
-    }
-    if (operation.kind === "set") {
-      this.links = this.links.map((link) =>
-        link.index === operation.index ? { ...link, ...operation.change } : link,
-      );
-    }
-  }
-
-  close(): void {
-    this.onEvent = () => undefined;
-  }
-}
-
-class MemorySysctls implements Sysctls {
-  readonly values = new Map<string, string>([
-    ["net.ipv4.ip_forward", "0"],
-    ["net.ipv6.conf.all.forwarding", "0"],
-    ["net.ipv6.conf.enp1s0.accept_ra", "1"],
-    ["net.ipv6.conf.kube-bridge.accept_dad", "1"],
-    ["net.bridge.bridge-nf-call-iptables", "1"],
-    ["net.bridge.bridge-nf-call-ip6tables", "0"],
-  ]);
-  readonly written: string[] = [];
-  refusal: string | undefined;
-  /** What this one says cannot be read, and not written. */
-  blocked: RegExp | undefined;
-
-  async read(name: string): Promise<string | Unreadable | undefined> {
-    if (this.blocked?.test(name)) return { unreadable: "too many open files" };
-    return this.values.get(name);
-  }
-
-  async write(name: string, value: string): Promise<string | undefined> {
-    if (this.refusal !== undefined) return this.refusal;
-    if (this.blocked?.test(`${name}=${value}`)) return "too many open files";
-    this.values.set(name, value);
-    this.written.push(`${name}=${value}`);
-    return undefined;
-  }
-}
 
 function setUp(t: TestContext, dryRun = false) {
   const kernel = new MemoryKernel();
