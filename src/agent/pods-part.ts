@@ -5,6 +5,7 @@
  */
 import type { OwnPluginPaths } from "../cni/conflist.ts";
 import { hostLocalLeases, leaseFile } from "../cni/plugin/lease-disk.ts";
+import { LEASES_RETRY_MS } from "../cni/plugin/limits.ts";
 import { NetlinkWiring } from "../cni/plugin/netlink-wiring.ts";
 import { PodPlugin } from "../cni/plugin/pod-plugin.ts";
 import {
@@ -18,6 +19,7 @@ import type { IpAddress } from "../ip/address.ts";
 import { type Prefix, prefixContains } from "../ip/prefix.ts";
 import type { SelfNode, Topology } from "../k8s/topology.ts";
 import type { Log } from "../runtime/log.ts";
+import { PassLoop } from "../runtime/pass-loop.ts";
 import { CniSocket } from "./cni-socket.ts";
 import type { AgentConfig } from "./config.ts";
 
@@ -106,6 +108,7 @@ class OwnPlugin {
   readonly #socket: CniSocket;
   readonly #path: string;
   readonly #log: Log;
+  readonly #loop: PassLoop;
 
   constructor(
     { socket, leases }: OwnPluginPaths,
@@ -118,18 +121,23 @@ class OwnPlugin {
     this.#socket = new CniSocket(this.plugin, { log, clock });
     this.#path = socket;
     this.#log = log;
+    this.#loop = new PassLoop(clock, async () => {
+      await this.plugin.tend();
+      return LEASES_RETRY_MS;
+    });
   }
 
-  /** What is known of pods is looked at before the first call, or at it when that fails now. */
+  /** What is known of pods is looked at before the first call; when that fails now, again. */
   async start(): Promise<void> {
     await this.plugin.start().catch((error: unknown) => {
       this.#log.error({ err: error }, "leases of pods cannot be found out yet");
     });
     await this.#socket.start(this.#path);
+    this.#loop.start();
   }
 
-  stop(): Promise<void> {
-    return this.#socket.stop();
+  async stop(): Promise<void> {
+    await Promise.all([this.#loop.stop(), this.#socket.stop()]);
   }
 }
 

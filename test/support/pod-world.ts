@@ -38,6 +38,8 @@ export class PodWorld {
   readonly #waiting: (() => void)[] = [];
   /** Effects happen at once. */
   immediate = true;
+  /** What calls of the ports go through: `wiring.connect`, `file.write`. */
+  calls: <T>(name: string, run: () => Promise<T>) => Promise<T> = (_, run) => run();
   #life = { over: false };
 
   /** Effects that wait. */
@@ -63,12 +65,12 @@ export class PodWorld {
     this.#waiting.length = 0;
     const life = this.#life;
     const plugin = new PodPlugin({
-      wiring: this.#wiring(life),
-      file: this.#file(life),
-      foreign: {
+      wiring: this.#counted("wiring", this.#wiring(life)),
+      file: this.#counted("file", this.#file(life)),
+      foreign: this.#counted("foreign", {
         taken: () => Promise.resolve(this.foreign),
         release: () => Promise.resolve(),
-      },
+      }),
       log: silentLog,
     });
     plugin.setRanges(cidrs.map(prefix));
@@ -91,6 +93,14 @@ export class PodWorld {
     if (life.over) return new Promise(() => {});
     if (this.immediate) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push(() => life.over || resolve()));
+  }
+
+  #counted<T extends object>(name: string, port: T): T {
+    const calls = Object.entries(port).map(([call, run]) => [
+      call,
+      async (...given: unknown[]) => this.calls(`${name}.${call}`, async () => run(...given)),
+    ]);
+    return Object.fromEntries(calls) as T;
   }
 
   #file(life: { readonly over: boolean }): LeaseFile {

@@ -30,6 +30,8 @@ export const RANGES_REMEMBERED_MAX = 64;
 export const ADDRESS_TRIES_MAX = 70_000;
 /** The file with the leases. Beyond: it counts as damaged, and is put aside. */
 export const LEASES_BYTES_MAX = 4 * 1024 * 1024;
+/** Leases that could not be read or written are tried again this often, where no call does. */
+export const LEASES_RETRY_MS = 10_000;
 /** Files in a lease folder of host-local that are looked at. Beyond: the rest is not known. */
 export const FOREIGN_LEASES_MAX = 65_536;
 /** For a request to come whole after a connection was made. Beyond: closed. */

@@ -86,6 +86,15 @@ export class PodPlugin {
     return this.#started;
   }
 
+  /** Tries again what failed, where no call does: to be called now and then. Never rejects. */
+  async tend(): Promise<void> {
+    const started = await this.start().then(
+      () => true,
+      () => false,
+    );
+    if (started && this.#unwritten !== undefined) await this.#saveOrSay();
+  }
+
   /** The node's pod CIDRs, in the order of the Node. */
   setRanges(podCidrs: readonly Prefix[]): void {
     this.#book.setRanges(podCidrs);
@@ -131,7 +140,8 @@ export class PodPlugin {
   }
 
   async #load(): Promise<void> {
-    this.#damaged = (await this.#store.load()) === "damaged";
+    // A try before this one may have put it aside.
+    if ((await this.#store.load()) === "damaged") this.#damaged = true;
     await this.#reconcile();
     this.#problem = undefined;
   }
