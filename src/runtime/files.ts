@@ -154,6 +154,8 @@ function regularFile<
 }
 
 function fileError(path: string, error: unknown): FileError {
+  // The file could not even be closed then: what came first is the reason.
+  if (error instanceof SuppressedError) return fileError(path, error.suppressed);
   if (error instanceof FileError) return error;
   const code = (error as NodeJS.ErrnoException).code;
   if (typeof code !== "string") throw error;

@@ -13,6 +13,8 @@ import type { ReadSecret } from "./build.ts";
 import { type ConfigNeeds, parseConfigFile } from "./parse.ts";
 import { CONFIG_BYTES_MAX, type ConfigFile } from "./schema.ts";
 
+/** Why a file cannot be read that only a change of it ends. */
+const OF_THE_FILE = new Set(["ENOENT", "ENOTDIR", "EISDIR", "ELOOP", "too-large", "not-a-file"]);
 /** A change that no file system event told of is seen after this. */
 const POLL_MS = 5000;
 /** Editors write in steps; what happens within this counts as one change. */
@@ -53,6 +55,8 @@ export class ConfigFileSource {
   #stirredAt: number | undefined;
   #loading: Promise<boolean> | undefined;
   #again = false;
+  /** One of the files was seen and could not be read, as without a file descriptor to spare. */
+  #unread = false;
   /** A good configuration is in force. */
   #taken = false;
   #stopped = false;
@@ -101,6 +105,7 @@ export class ConfigFileSource {
   }
 
   async #load(): Promise<boolean> {
+    this.#unread = false;
     try {
       const stamps = await this.#stampsNow();
       this.#stamps = stamps;
@@ -119,6 +124,7 @@ export class ConfigFileSource {
       // From before the reading, or a change meanwhile would count as read.
       this.#stamps = [stamps[0]!, ...(await stampsOf(this.#secretFiles))];
       const read = await readSecrets(this.#secretFiles);
+      this.#unread = [...read.values()].some((secret) => secret.unread === true);
       if (this.#stopped) return true;
       this.#taken = true;
       this.#events.onProblems([]);
@@ -126,6 +132,7 @@ export class ConfigFileSource {
       return true;
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
+      this.#unread = true;
       this.#events.onProblems([error.message]);
       return false;
     }
@@ -162,7 +169,7 @@ export class ConfigFileSource {
   async #look(): Promise<void> {
     this.#stirredAt = undefined;
     const stamps = await this.#stampsNow();
-    if (stamps.join() !== this.#stamps.join()) await this.reload();
+    if (this.#unread || stamps.join() !== this.#stamps.join()) await this.reload();
     // What happened in the folder meanwhile has a sooner look under way.
     if (this.#stirredAt === undefined) this.#schedule(POLL_MS);
   }
@@ -188,14 +195,16 @@ function stampsOf(paths: readonly string[]): Promise<string[]> {
   return Promise.all(stamps);
 }
 
-type Secrets = ReadonlyMap<string, ReturnType<ReadSecret>>;
+/** `unread`: there may be one, and another try may get it. */
+type SecretRead = ReturnType<ReadSecret> & { readonly unread?: boolean };
+type Secrets = ReadonlyMap<string, SecretRead>;
 
 async function readSecrets(files: readonly string[]): Promise<Secrets> {
   const read = files.map(async (file) => [file, await readSecretFile(file)] as const);
   return new Map(await Promise.all(read));
 }
 
-async function readSecretFile(path: string): Promise<ReturnType<ReadSecret>> {
+async function readSecretFile(path: string): Promise<SecretRead> {
   try {
     const secret = (await readText(path, SECRET_BYTES_MAX + 2)).replace(/\r?\n$/, "");
     const bytes = Buffer.byteLength(secret);
@@ -203,7 +212,7 @@ async function readSecretFile(path: string): Promise<ReturnType<ReadSecret>> {
     const problem = `${path}: a password has 1 to ${SECRET_BYTES_MAX} bytes, not ${bytes}`;
     return { ok: false, problem };
   } catch (error) {
-    if (error instanceof FileError) return { ok: false, problem: error.message };
-    throw error;
+    if (!(error instanceof FileError)) throw error;
+    return { ok: false, problem: error.message, unread: !OF_THE_FILE.has(error.code) };
   }
 }
