@@ -19,7 +19,7 @@ import { SetController } from "../ipset/controller.ts";
 import { NetlinkSets } from "../ipset/netlink-sets.ts";
 import type { NodeSource, Nodes } from "../k8s/node-source.ts";
 import type { Topology } from "../k8s/topology.ts";
-import { bothChanges, goneSubnets, NO_CHANGE, type TopologyChange } from "../k8s/topology-step.ts";
+import { goneSubnets, NO_CHANGE, type TopologyChange } from "../k8s/topology-step.ts";
 import { RouteController } from "../routes/controller.ts";
 import { NetlinkKernel } from "../routes/netlink-kernel.ts";
 import type { Clock, Random, Timer } from "../runtime/clock.ts";
@@ -41,6 +41,7 @@ import { checkNodeSource, nodeSourceOf, TopologyReader } from "./node-feed.ts";
 import type { NodePeers } from "./node-peers.ts";
 import { OverlayPart } from "./overlay-part.ts";
 import { PodsPart } from "./pods-part.ts";
+import { SetsFirst } from "./sets-first.ts";
 import { lookAround } from "./surroundings.ts";
 import { MachineUnderlay } from "./underlay.ts";
 import { VERSION } from "./version.ts";
@@ -81,9 +82,12 @@ export class Agent {
   readonly #checks: readonly ReadinessCheck[];
   readonly #startedAt: number;
   #topology: Topology | undefined;
-  /** The topology that routes and BGP were told last, and what changed since. */
+  /** The topology that the sets have, and all the rest was told. */
   #applied: Topology | undefined;
-  #news: TopologyChange | "all" = NO_CHANGE;
+  readonly #changes = new SetsFirst(
+    (topology, change) => this.#fillSets(topology, change),
+    (topology, change) => this.#goOn(topology, change),
+  );
   /** Undefined = the peers are planned as a whole. */
   #nodePeers: NodePeers | undefined;
   #adopted = 0;
@@ -221,37 +225,33 @@ export class Agent {
     this.#metrics.observeNodeEvent((this.#deps.clock.now() - began) / 1000);
   }
 
-  /** The order matters: the sets decide what is masqueraded, so they are filled first. */
   #apply(topology: Topology, change: TopologyChange | "all"): void {
-    const began = this.#deps.clock.now();
-    this.#news = bothChanges(this.#news, change);
-    const { podSubnets, nodeIps } = topology;
-    const filled = this.#sets.setDesired(
-      { podSubnets, nodeIps },
-      change === "all" ? undefined : change,
-    );
+    this.#changes.take(topology, change);
     this.#routes.setGuards(
-      { protectedAddresses: nodeIps, ownPodCidrs: topology.self?.podCidrs ?? [] },
+      { protectedAddresses: topology.nodeIps, ownPodCidrs: topology.self?.podCidrs ?? [] },
       change === "all" ? undefined : change.nodeIps,
     );
-    void filled.then(() => {
-      this.#metrics.observeSetsSync((this.#deps.clock.now() - began) / 1000);
-      this.#applyRoutes();
-    });
   }
 
-  /** Takes over the newest topology, whichever of several was waited for. */
-  #applyRoutes(): void {
+  async #fillSets(
+    { podSubnets, nodeIps }: Topology,
+    change: TopologyChange | "all",
+  ): Promise<void> {
+    const began = this.#deps.clock.now();
+    const changed = change === "all" ? undefined : change;
+    await this.#sets.setDesired({ podSubnets, nodeIps }, changed);
+    this.#metrics.observeSetsSync((this.#deps.clock.now() - began) / 1000);
+  }
+
+  /** Takes over what the sets have now. */
+  #goOn(topology: Topology, change: TopologyChange | "all"): void {
+    if (this.#stopped) return;
     const before = this.#applied;
-    const topology = this.#topology;
-    const news = this.#news;
-    if (this.#stopped || topology === undefined || news === NO_CHANGE) return;
     this.#applied = topology;
-    this.#news = NO_CHANGE;
     this.#overlay.update(topology);
-    this.#updatePeers(news);
+    this.#updatePeers(change);
     this.#pods?.update(topology, this.#overlay.overheadBytes(topology));
-    const gone = goneSubnets(news, before, topology);
+    const gone = goneSubnets(change, before, topology);
     if (gone.length > 0) this.#routes.markDirty(gone);
   }
 
@@ -267,9 +267,9 @@ export class Agent {
     this.#metrics.observePeersSync((this.#deps.clock.now() - began) / 1000);
   }
 
-  /** Tells the speaker what follows from Nodes, flags and files as they are now. */
+  /** Tells the speaker what follows from flags, files and the Nodes that the sets have. */
   #updateBgp(): void {
-    const topology = this.#topology;
+    const topology = this.#applied;
     const waiting = topology === undefined && this.#nodes !== undefined;
     if (this.#stopped || !this.#looked || waiting) return;
     const began = this.#deps.clock.now();

@@ -81,6 +81,8 @@ export class SetController {
   #retryAt: number | undefined;
   #busy: Promise<void> | undefined;
   #waiters: (() => void)[] = [];
+  /** How many of them had asked before the pass under way took the contents. */
+  #served = 0;
   #timer: Timer | undefined;
   #stopped = false;
 
@@ -98,8 +100,8 @@ export class SetController {
   /**
    * The whole contents from now on; the first call starts the controller. `change`: all that may be
    * otherwise than at the last call; left out, that is found out. Resolves when the kernel has
-   * them, or when that was tried in vain (a condition says so, and it is tried again); never
-   * rejects.
+   * them, or newer ones, or when that was tried in vain (a condition says so, and it is tried
+   * again); never rejects.
    */
   setDesired(contents: SetContents, change?: SetContentsChange): Promise<void> {
     if (this.#stopped) return Promise.resolve();
@@ -182,8 +184,10 @@ export class SetController {
 
   #release(): void {
     // Who asked for newer contents waits for the next pass.
-    if (this.#passDue && this.#retryAt === undefined && !this.#stopped) return;
-    for (const resolve of this.#waiters.splice(0)) resolve();
+    const more = this.#passDue && this.#retryAt === undefined && !this.#stopped;
+    const count = more ? this.#served : this.#waiters.length;
+    for (const resolve of this.#waiters.splice(0, count)) resolve();
+    this.#served = 0;
   }
 
   /** Compares headers only: cheap, and it sees a flush, a deletion and a lost member. */
@@ -200,6 +204,7 @@ export class SetController {
   async #pass(): Promise<void> {
     if (this.#contents === undefined) return;
     this.#passDue = false;
+    this.#served = this.#waiters.length;
     const readsAll = this.#left.size === 0;
     const { sets, leftOut } = this.#wanted ?? (await this.#wantAnew());
     const conditions = leftOut.map(leftOutCondition);

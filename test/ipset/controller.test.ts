@@ -111,6 +111,29 @@ test("contents that change while the kernel is written to follow at once", async
   assert.deepEqual(kernel.members(PODS), ["10.233.64.0/24", "10.233.65.0/24"]);
 });
 
+test("who asked goes on when that is there, however often contents change meanwhile", async () => {
+  const { kernel, controller } = setUp();
+  await controller.setDesired(THREE);
+  const header = kernel.header.bind(kernel);
+  let changes = 0;
+  const late: Promise<readonly string[] | undefined>[] = [];
+  kernel.header = async (name) => {
+    const next = contents([`10.233.${changes}.0/24`], TWO.nodeIps);
+    if (changes++ < 200) {
+      late.push(controller.setDesired(next).then(() => kernel.members(PODS)));
+    }
+    return header(name);
+  };
+  await controller.setDesired(TWO);
+  assert.ok(changes < 10, `${changes} changes came before`);
+  // And not before: each asked while a pass was under way, which need not have had it.
+  const found = await Promise.all(late);
+  found.forEach((members, asked) => {
+    const there = Number(members?.[0]?.split(".")[2]);
+    assert.ok(there >= asked, `change ${asked} went on when there was ${members}`);
+  });
+});
+
 test("members of an earlier run go, those that stay are not touched", async () => {
   const { kernel, controller } = setUp();
   kernel.put(PODS, { members: ["10.233.64.0/24", "10.233.99.0/24"], references: 2 });
