@@ -64,8 +64,8 @@ export class LeaseBook {
 
   /**
    * One address of each family of the ranges, all or none. An attachment that has a lease keeps it
-   * as long as its addresses are of the ranges. `wanted` are asked for by name; `isForeign` says
-   * what others have given out.
+   * as long as its addresses are of the ranges; where it gets another one, both are its own until
+   * {@link settle}. `wanted` are asked for by name; `isForeign` says what others have given out.
    */
   reserve(
     attachment: Attachment,
@@ -73,18 +73,14 @@ export class LeaseBook {
     isForeign: (address: IpAddress) => boolean = () => false,
   ): Reserved {
     const known = this.find(attachment);
-    if (known !== undefined) {
-      if (this.describe(known).every((one) => one !== undefined)) {
-        return { ok: true, lease: known, known: true };
-      }
-      this.release(known);
+    if (known !== undefined && this.describe(known).every((one) => one !== undefined)) {
+      return { ok: true, lease: known, known: true };
     }
-    const isTaken = (address: IpAddress) => this.#owners.has(address) || isForeign(address);
+    const key = attachmentKey(attachment);
+    const isTaken = (address: IpAddress) =>
+      (this.#owners.get(address) ?? key) !== key || isForeign(address);
     const picked = this.#pick(wanted, isTaken);
-    if (isRefusal(picked)) {
-      if (known !== undefined) this.adopt(known);
-      return { ok: false, refusal: picked };
-    }
+    if (isRefusal(picked)) return { ok: false, refusal: picked };
     const lease: Lease = {
       network: attachment.network,
       containerId: attachment.containerId,
@@ -94,6 +90,12 @@ export class LeaseBook {
     for (const { range, address } of picked) this.#remember(range.prefix, address);
     this.#put(lease);
     return { ok: true, lease, known: false };
+  }
+
+  /** Of two leases of one attachment it has `kept`; what is in `other` alone is free. */
+  settle(kept: Lease, other: Lease): void {
+    for (const address of other.addresses) this.#owners.delete(address);
+    this.#put(kept);
   }
 
   /** Why a further attachment would get no address; undefined when it would. */

@@ -179,13 +179,14 @@ export class PodPlugin {
         ...{ lease, addresses, gateways, netns, mtu, linkAddress, recorded },
       });
       this.#unwritten = undefined;
+      if (before !== undefined) this.#book.settle(lease, before);
       return resultOf({ cniVersion, netns, connected, addresses, previous });
     } catch (error) {
       if (error instanceof FileError) this.#unwritten = error;
       if (!known) {
-        this.#book.release(lease);
         // Of an earlier pod CIDR, and the pod may well run with it: an ADD without DEL.
-        if (before !== undefined) this.#book.adopt(before);
+        if (before !== undefined) this.#book.settle(before, lease);
+        else this.#book.release(lease);
         await this.#saveOrSay();
       }
       throw error;

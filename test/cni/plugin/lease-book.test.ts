@@ -98,7 +98,15 @@ test("who has a lease keeps it, unless its range is no more", () => {
   });
   book.setRanges([prefix("10.1.0.0/24")]);
   assert.deepEqual(take(book, 1), ["10.1.0.2"]);
+  // Until it is known which of the two it has, both are its own.
+  assert.equal(book.size, 2);
+  const [before, after] = ["10.0.0.2", "10.1.0.2"].map((text) => ({
+    ...pod(1),
+    addresses: [ip(text)],
+  }));
+  book.settle(after!, before!);
   assert.equal(book.size, 1);
+  assert.deepEqual(book.leases(), [after]);
 });
 
 test("before the Node's pod CIDR is known there is nothing to give", () => {

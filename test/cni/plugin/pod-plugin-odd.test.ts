@@ -47,6 +47,23 @@ test("an ADD without DEL after the pod CIDR changed: the lease of what runs stay
   assert.equal(new Set(world.inUse()).size, world.inUse().length);
 });
 
+test("an ADD without DEL after one family's pod CIDR changed gives no address of the pod away", async () => {
+  const world = new PodWorld();
+  const plugin = world.boot("10.0.0.0/24", "fd00::/126");
+  await plugin.handle(addOf("a"));
+  plugin.setRanges(["10.1.0.0/24", "fd00::/126"].map(prefix));
+  // While the ADD that will fail is on its way.
+  await Promise.allSettled([plugin.handle(addOf("a")), plugin.handle(addOf("b"))]);
+  const inUse = world.inUse();
+  assert.equal(new Set(inUse).size, inUse.length, inUse.join(" "));
+  assert.deepEqual(leasesIn(world).sort(), ["10.0.0.2", "10.1.0.3", "fd00::2", "fd00::3"]);
+  // Its interface is gone: it is made anew, and what it had before is free.
+  world.endNamespace("/run/netns/a");
+  assert.deepEqual(addressesOf(await plugin.handle(addOf("a"))), ["10.1.0.4", "fd00::2"]);
+  await plugin.handle(delOf("a"));
+  assert.deepEqual(addressesOf(await plugin.handle(addOf("c"))), ["10.1.0.5", "fd00::2"]);
+});
+
 test("GC goes on past what cannot be removed, says so, and forgets nothing of it", async () => {
   const world = new PodWorld();
   const plugin = world.boot("10.0.0.0/24");
