@@ -80,16 +80,26 @@ const REFUSALS: Readonly<Record<ConflistRefusal, string>> = {
   "no-known-plugin": "has no plugin bridge, ptp or podrouter-cni",
 };
 
+/** What a pass found, or brought about. */
+interface Outcome {
+  /** The file is there and as it should be. */
+  readonly inPlace: boolean;
+  /** There is no file, and it is too early for one. */
+  readonly waits: boolean;
+  /** What a dry run holds back. */
+  readonly planned: readonly string[];
+}
+
+const NOTHING_DONE: Outcome = { inPlace: false, waits: false, planned: [] };
+
 export class ConflistFile {
   readonly #options: ConflistFileOptions;
   readonly #deps: ConflistFileDeps;
   readonly #loop: PassLoop;
   #wanted: ConflistFileWanted = { podCidrs: [], mtu: undefined, notYet: "the agent starts" };
   #conditions: readonly CniCondition[] = [];
-  #planned: readonly string[] = [];
-  #inPlace = false;
-  /** There is no file, and it is too early for one. */
-  #waits = false;
+  /** Of the last pass that came to its end. */
+  #outcome = NOTHING_DONE;
   #failures = 0;
   #watch: { close(): void } | undefined;
 
@@ -117,72 +127,65 @@ export class ConflistFile {
   conditions(): readonly CniCondition[] {
     const { notYet } = this.#wanted;
     // With the reason of now: there may be none any more, and the file be written this moment.
-    if (!this.#waits || notYet === undefined) return this.#conditions;
+    if (!this.#outcome.waits || notYet === undefined) return this.#conditions;
     return [...this.#conditions, waiting(this.#options.path, notYet)];
   }
 
   /** What a dry run holds back. */
   planned(): readonly string[] {
-    return this.#planned;
+    return this.#outcome.planned;
   }
 
   /** Whether the file is there and as it should be. */
   get inPlace(): boolean {
-    return this.#inPlace;
+    return this.#outcome.inPlace;
   }
 
   async #pass(): Promise<number> {
     const found: CniCondition[] = [];
+    let outcome = NOTHING_DONE;
     let delayMs = CONFLIST_PERIOD_MS;
     try {
       const names = await this.#deps.files.list(dirname(this.#options.path));
       if (names !== undefined) this.#watchOnce();
       const first = shadowing(names ?? [], this.#options.path);
       if (first.length > 0) found.push(shadowed(first, this.#options.path));
-      await this.#keep(found);
+      outcome = await this.#keep(found);
       this.#failures = 0;
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
-      this.#inPlace = false;
-      this.#waits = false;
       found.push(failed(error));
       const options = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
       delayMs = backoffMs(options, this.#failures++, this.#deps.random);
     }
     this.#conditions = found;
+    this.#outcome = outcome;
     this.#deps.onChanged?.();
     return delayMs;
   }
 
-  async #keep(found: CniCondition[]): Promise<void> {
+  /** Adds to `found`. */
+  async #keep(found: CniCondition[]): Promise<Outcome> {
     const { path, kind, own, dryRun } = this.#options;
     const { podCidrs, mtu, notYet } = this.#wanted;
     const existing = await this.#deps.files.read(path);
-    this.#inPlace = false;
-    this.#waits = false;
-    this.#planned = [];
-    if (podCidrs.length === 0) return;
+    if (podCidrs.length === 0) return NOTHING_DONE;
     const plan = planConflist(existing, { kind, own, podCidrs, mtu });
     if (!plan.ok) {
       found.push(refused(path, plan.refusal));
-      return;
+      return NOTHING_DONE;
     }
     for (const note of plan.notes) found.push(noted(path, note));
     const missing = await this.#missing([...plan.programs, LOOPBACK]);
     if (missing.length > 0) found.push(pluginsMissing(missing, this.#options.binFolder));
-    if (plan.text === undefined) {
-      this.#inPlace = true;
-    } else if (dryRun === true) {
-      this.#planned = [`write ${path}`];
-    } else if (notYet !== undefined) {
-      this.#waits = existing === undefined;
-    } else {
-      await this.#deps.files.write(path, plan.text);
-      // Now at the latest there is a folder.
-      this.#watchOnce();
-      this.#inPlace = true;
-      this.#deps.log.info({ path, podCidrs: podCidrs.join(" "), mtu }, "CNI configuration written");
-    }
+    if (plan.text === undefined) return { ...NOTHING_DONE, inPlace: true };
+    if (dryRun === true) return { ...NOTHING_DONE, planned: [`write ${path}`] };
+    if (notYet !== undefined) return { ...NOTHING_DONE, waits: existing === undefined };
+    await this.#deps.files.write(path, plan.text);
+    // Now at the latest there is a folder.
+    this.#watchOnce();
+    this.#deps.log.info({ path, podCidrs: podCidrs.join(" "), mtu }, "CNI configuration written");
+    return { ...NOTHING_DONE, inPlace: true };
   }
 
   async #missing(programs: readonly string[]): Promise<readonly string[]> {

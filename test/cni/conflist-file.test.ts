@@ -59,6 +59,20 @@ test("a new file is written once the node routes, and not before", async (t) => 
   assert.equal(lines.length, 1);
 });
 
+test("what it waits for stands while the next pass looks", async (t) => {
+  const { files, clock, keeper, names } = setUp(t);
+  keeper.want({ ...READY, notYet: "BGP has not converged" });
+  keeper.start();
+  await clock.advanceAsync(0);
+  const meanwhile = new Set<string>();
+  files.isProgram = async () => {
+    meanwhile.add(names().join());
+    return true;
+  };
+  await clock.advanceAsync(CONFLIST_PERIOD_MS);
+  assert.deepEqual([...meanwhile], ["cni-conf-waits"]);
+});
+
 test("what is right is not written again", async (t) => {
   const { files, clock, keeper } = setUp(t);
   keeper.want(READY);
