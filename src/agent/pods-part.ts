@@ -41,7 +41,9 @@ export class PodsPart {
     const { pods, dryRun } = config;
     this.#network = new PodNetwork({ ...pods, dryRun }, { ...deps, ports: systemPorts() });
     const { own } = pods;
-    if (pods.cni && !dryRun && own !== undefined) this.#own = new OwnPlugin(own, deps);
+    if (pods.cni && !dryRun && own !== undefined) {
+      this.#own = new OwnPlugin(own, deps, () => this.#network.foreignBridge);
+    }
     this.#notYet = notYet;
   }
 
@@ -113,10 +115,11 @@ class OwnPlugin {
   constructor(
     { socket, leases }: OwnPluginPaths,
     { log, clock }: Pick<PodNetworkDeps, "log" | "clock">,
+    foreignBridge: () => string | undefined,
   ) {
     const file = leaseFile(leases);
     this.plugin = new PodPlugin({
-      ...{ wiring: new NetlinkWiring(), file, foreign: hostLocalLeases(), log },
+      ...{ wiring: new NetlinkWiring(), file, foreign: hostLocalLeases(), foreignBridge, log },
     });
     this.#socket = new CniSocket(this.plugin, { log, clock });
     this.#path = socket;

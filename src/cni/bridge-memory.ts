@@ -4,8 +4,9 @@
  *
  * - A bridge that was removed under them is made whole: its addresses, and the pods' ends that were
  *   its ports, with the hairpin mode that they had. One that is still there gets its gateways
- *   back: the kernel takes the IPv6 ones of a link that goes down. Where a pod CIDR has another
- *   gateway by then, that is what somebody wants.
+ *   back: the kernel takes the IPv6 ones of a link that goes down; which they were when nobody
+ *   looked, the CNI configuration says. Where a pod CIDR has another gateway by then, that is what
+ *   somebody wants.
  * - The gateway of an earlier pod CIDR stays as long as a pod runs that may use it. The bridge
  *   plugin takes it away with the first pod of the new CIDR, so it is put back, behind the new one:
  *   there the plugin does not see it. It goes with the last of these pods, or when another Node has
@@ -14,8 +15,9 @@
  * Pure. Which pods use a gateway is not known; all that were ports when it first was out of place
  * may.
  */
-import { type IpAddress, isLinkLocal } from "../ip/address.ts";
+import { familyOf, type IpAddress, isLinkLocal } from "../ip/address.ts";
 import { type Prefix, prefixContains } from "../ip/prefix.ts";
+import type { Gateway } from "./gateways.ts";
 import type { HostAddress, HostLink, HostLinks, LinkOperation } from "./host-links.ts";
 import { FORMER_ADDRESSES_MAX } from "./limits.ts";
 
@@ -37,6 +39,8 @@ export interface FormerAddress extends BridgeAddress {
 /** What this node has now. */
 export interface BridgeOwner {
   readonly podCidrs: readonly Prefix[];
+  /** What the bridge gets with pods. */
+  readonly gateways: readonly Gateway[];
   /** Addresses of the bridge that are in the pod CIDR of another Node. */
   readonly taken: readonly IpAddress[];
 }
@@ -45,22 +49,21 @@ export interface BridgeOwner {
 export function restore(
   bridge: HostLink,
   host: HostLinks,
-  { podCidrs }: BridgeOwner,
+  { podCidrs, gateways }: BridgeOwner,
   memory: BridgeMemory | undefined,
 ): readonly LinkOperation[] {
-  if (memory === undefined) return [];
-  const operations: LinkOperation[] = [];
-  if (memory.index !== bridge.index || portsOf(bridge, host).length > 0) {
-    const present = addressesOf(bridge, host);
-    for (const address of memory.addresses) {
-      const cidr = podCidrs.find((one) => prefixContains(one, address.address));
-      if (cidr === undefined || present.some((one) => prefixContains(cidr, one.address))) continue;
-      operations.push({ kind: "add-address", index: bridge.index, ...plain(address) });
-    }
-  }
-  for (const { index, hairpin } of memory.ports) {
+  const { index: before = bridge.index, addresses = [], ports = [] } = memory ?? {};
+  const pods = portsOf(bridge, host).length > 0;
+  const seen = before !== bridge.index || pods ? addresses : [];
+  // Not of IPv4: that one no link loses, and a second one would be in the bridge plugin's way.
+  const told = pods ? gateways.filter(({ address }) => familyOf(address) === 6) : [];
+  const operations: LinkOperation[] = [
+    ...missing(seen, podCidrs, addressesOf(bridge, host)),
+    ...missing(told, podCidrs, [...addressesOf(bridge, host), ...seen]),
+  ].map((one) => ({ kind: "add-address", index: bridge.index, ...plain(one) }));
+  for (const { index, hairpin } of ports) {
     const link = host.links.find((one) => one.index === index);
-    if (memory.index === bridge.index || link?.kind !== "veth") continue;
+    if (before === bridge.index || link?.kind !== "veth") continue;
     if (link.masterIndex === 0) {
       operations.push({ kind: "set", index, change: { masterIndex: bridge.index } });
     } else if (link.masterIndex === bridge.index && hairpin && !link.hairpin) {
@@ -68,6 +71,18 @@ export function restore(
     }
   }
   return operations;
+}
+
+/** Those of our pod CIDRs that have no address among `present`. */
+function missing(
+  addresses: readonly BridgeAddress[],
+  podCidrs: readonly Prefix[],
+  present: readonly BridgeAddress[],
+): readonly BridgeAddress[] {
+  return addresses.filter(({ address }) => {
+    const cidr = podCidrs.find((one) => prefixContains(one, address));
+    return cidr !== undefined && !present.some((one) => prefixContains(cidr, one.address));
+  });
 }
 
 /** The addresses of earlier pod CIDRs that are on the bridge, or should be. */

@@ -16,6 +16,7 @@ import { FileError } from "../runtime/files.ts";
 import type { Log } from "../runtime/log.ts";
 import { PassLoop } from "../runtime/pass-loop.ts";
 import { type ConflistRefusal, type OwnPluginPaths, planConflist } from "./conflist.ts";
+import type { Gateway } from "./gateways.ts";
 import {
   CONFLIST_PERIOD_MS,
   CONFLIST_REST_MS,
@@ -88,9 +89,11 @@ interface Outcome {
   readonly waits: boolean;
   /** What a dry run holds back. */
   readonly planned: readonly string[];
+  /** What kube-bridge gets from the file as it is. */
+  readonly gateways: readonly Gateway[];
 }
 
-const NOTHING_DONE: Outcome = { inPlace: false, waits: false, planned: [] };
+const NOTHING_DONE: Outcome = { inPlace: false, waits: false, planned: [], gateways: [] };
 
 export class ConflistFile {
   readonly #options: ConflistFileOptions;
@@ -141,6 +144,11 @@ export class ConflistFile {
     return this.#outcome.inPlace;
   }
 
+  /** What kube-bridge gets with pods; none while the file is not as it should be. */
+  get gateways(): readonly Gateway[] {
+    return this.#outcome.gateways;
+  }
+
   async #pass(): Promise<number> {
     const found: CniCondition[] = [];
     let outcome = NOTHING_DONE;
@@ -178,14 +186,15 @@ export class ConflistFile {
     for (const note of plan.notes) found.push(noted(path, note));
     const missing = await this.#missing([...plan.programs, LOOPBACK]);
     if (missing.length > 0) found.push(pluginsMissing(missing, this.#options.binFolder));
-    if (plan.text === undefined) return { ...NOTHING_DONE, inPlace: true };
+    const { gateways } = plan;
+    if (plan.text === undefined) return { ...NOTHING_DONE, inPlace: true, gateways };
     if (dryRun === true) return { ...NOTHING_DONE, planned: [`write ${path}`] };
     if (notYet !== undefined) return { ...NOTHING_DONE, waits: existing === undefined };
     await this.#deps.files.write(path, plan.text);
     // Now at the latest there is a folder.
     this.#watchOnce();
     this.#deps.log.info({ path, podCidrs: podCidrs.join(" "), mtu }, "CNI configuration written");
-    return { ...NOTHING_DONE, inPlace: true };
+    return { ...NOTHING_DONE, inPlace: true, gateways };
   }
 
   async #missing(programs: readonly string[]): Promise<readonly string[]> {

@@ -17,6 +17,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { IpFamily } from "../ip/address.ts";
 import { type Prefix, prefixFamily } from "../ip/prefix.ts";
+import { type Gateway, gatewaysOf } from "./gateways.ts";
 import { planIpam } from "./ipam.ts";
 import { isObject, type JsonObject } from "./json.ts";
 import { PLUGIN_TYPE } from "./plugin/wire.ts";
@@ -113,6 +114,8 @@ export type ConflistPlan =
       readonly programs: readonly string[];
       /** Why the pod CIDRs, or some of them, are not in it. */
       readonly notes: readonly string[];
+      /** What kube-bridge gets from it. */
+      readonly gateways: readonly Gateway[];
     }
   | { readonly ok: false; readonly refusal: ConflistRefusal };
 
@@ -120,14 +123,17 @@ export type ConflistPlan =
 export function planConflist(existing: string | undefined, wanted: ConflistWanted): ConflistPlan {
   const notes: string[] = [];
   if (existing === undefined || existing.trim() === "") {
-    const list = newList(wanted, notes);
-    return { ok: true, text: format(list), programs: programsOf(list), notes };
+    const main = mainPlugin({}, wanted, notes);
+    const list = newList(main, wanted.kind);
+    const gateways = gatewaysOf(main, wanted.podCidrs);
+    return { ok: true, text: format(list), programs: programsOf(list), notes, gateways };
   }
   const before = parseList(existing);
   if (typeof before === "string") return { ok: false, refusal: before };
   const index = mainPluginIndex(before.plugins, wanted.kind);
   if (index < 0) return { ok: false, refusal: "no-known-plugin" };
-  const plugins = before.plugins.with(index, mainPlugin(before.plugins[index]!, wanted, notes));
+  const main = mainPlugin(before.plugins[index]!, wanted, notes);
+  const plugins = before.plugins.with(index, main);
   const { name, cniVersion } = before.list;
   const list: JsonObject = {
     ...before.list,
@@ -137,7 +143,8 @@ export function planConflist(existing: string | undefined, wanted: ConflistWante
     plugins,
   };
   const text = isDeepStrictEqual(list, before.list) ? undefined : format(list);
-  return { ok: true, text, programs: programsOf(list), notes };
+  const gateways = gatewaysOf(main, wanted.podCidrs);
+  return { ok: true, text, programs: programsOf(list), notes, gateways };
 }
 
 /** Whether this text is a list that was made here, and not taken over from others. */
@@ -155,12 +162,12 @@ export function ownPluginPaths(text: string): OwnPluginPaths | undefined {
   return typeof socket === "string" && typeof leases === "string" ? { socket, leases } : undefined;
 }
 
-function newList(wanted: ConflistWanted, notes: string[]): JsonObject {
+function newList(main: JsonObject, kind: CniPluginChoice): JsonObject {
   return {
     cniVersion: VERSION_NEW,
-    name: NETWORK_NAMES[wanted.kind],
+    name: NETWORK_NAMES[kind],
     [CREATED_BY]: CREATOR,
-    plugins: [mainPlugin({}, wanted, notes), PORTMAP[wanted.kind]],
+    plugins: [main, PORTMAP[kind]],
   };
 }
 

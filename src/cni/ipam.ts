@@ -50,7 +50,7 @@ export function planIpam(
 }
 
 /** Every range that is there, in any set, and the one in the old form. */
-function knownRanges(ipam: JsonObject): readonly JsonObject[] {
+export function knownRanges(ipam: JsonObject): readonly JsonObject[] {
   const ranges: JsonObject[] = [];
   const sets = ipam["ranges"];
   for (const set of Array.isArray(sets) ? sets : []) {

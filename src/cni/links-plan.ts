@@ -17,6 +17,7 @@ import {
   remember,
   restore,
 } from "./bridge-memory.ts";
+import type { Gateway } from "./gateways.ts";
 import type { HostLink, HostLinks, LinkOperation } from "./host-links.ts";
 import { NAMED_MAX } from "./limits.ts";
 import { type CniCondition, type CniPluginKind, POD_BRIDGE } from "./types.ts";
@@ -30,6 +31,8 @@ export interface LinksWanted {
   readonly autoMtu: boolean;
   /** Bytes that tunnels take from each packet. */
   readonly overheadBytes: number;
+  /** What the bridge gets with pods, by the CNI configuration. */
+  readonly gateways: readonly Gateway[];
   /** Addresses of an earlier pod CIDR of this node that another Node has now. */
   readonly taken: readonly IpAddress[];
 }
@@ -43,6 +46,8 @@ export interface LinksPlan {
   readonly mtu: number | undefined;
   /** Whether pods can be connected as things are. */
   readonly ready: boolean;
+  /** Why the bridge is left alone, where it is one and somebody else's; undefined otherwise. */
+  readonly foreign: string | undefined;
   /** The bridge's addresses of earlier pod CIDRs, for `taken`. */
   readonly former: readonly IpAddress[];
   readonly memory: BridgeMemory | undefined;
@@ -60,7 +65,8 @@ export function planLinks(
 ): LinksPlan {
   const conditions: CniCondition[] = [];
   const node = nodeLinks(host, wanted, conditions);
-  const plain = { conditions, nodeLink: node.name, mtu: node.mtu, former: [] };
+  const { name: nodeLink, mtu } = node;
+  const plain = { conditions, nodeLink, mtu, foreign: undefined, former: [] };
   if (wanted.kind === "ptp") return { ...plain, operations: [], ready: true, memory: undefined };
   const bridge = host.links.find((link) => link.name === POD_BRIDGE);
   if (bridge === undefined) {
@@ -68,10 +74,11 @@ export function planLinks(
     const create = { kind: "create-bridge", name: POD_BRIDGE, mtu: node.mtu, linkAddress } as const;
     return { ...plain, operations: [create], ready: false, memory };
   }
-  const foreign = whyForeign(bridge, host);
-  if (foreign !== undefined) {
-    conditions.push(foreign);
-    return { ...plain, operations: [], ready: false, memory: undefined };
+  const unusable = whyNoBridge(bridge) ?? whyForeign(bridge, host);
+  if (unusable !== undefined) {
+    conditions.push(unusable);
+    const foreign = bridge.kind === "bridge" ? unusable.message : undefined;
+    return { ...plain, operations: [], ready: false, foreign, memory: undefined };
   }
   const former = formerAddresses(bridge, host, wanted, memory);
   const needed = former.filter((one) => isNeeded(one, host, wanted.taken));
@@ -123,18 +130,20 @@ function bridgeLinkAddress(nodeIps: readonly IpAddress[]): string | undefined {
   return ["0a", "58", ...tail.map((byte) => byte.toString(16).padStart(2, "0"))].join(":");
 }
 
-/** A link of that name that we keep our hands off. */
+/** A link of that name that no pod can be connected to. */
+function whyNoBridge({ kind }: HostLink): CniCondition | undefined {
+  if (kind === "bridge") return undefined;
+  return {
+    name: "pod-bridge-not-a-bridge",
+    severity: "error",
+    message:
+      `${POD_BRIDGE} is ${kind ?? "a device"}, not a bridge: it is left as it is, and no pod can ` +
+      "be connected to it; rename or remove it",
+  };
+}
+
+/** A bridge of that name that we keep our hands off. */
 function whyForeign(bridge: HostLink, host: HostLinks): CniCondition | undefined {
-  const left = "it is left as it is, and no pod can be connected to it";
-  if (bridge.kind !== "bridge") {
-    return {
-      name: "pod-bridge-not-a-bridge",
-      severity: "error",
-      message:
-        `${POD_BRIDGE} is ${bridge.kind ?? "a device"}, not a bridge: ${left}; ` +
-        "rename or remove it",
-    };
-  }
   // Pods come by veth pairs. Anything else says that somebody uses the bridge for something else.
   const others = portsOf(bridge, host).filter((port) => port.kind !== "veth");
   if (others.length === 0) return undefined;
@@ -144,7 +153,7 @@ function whyForeign(bridge: HostLink, host: HostLinks): CniCondition | undefined
     severity: "error",
     message:
       `${POD_BRIDGE} belongs to somebody else: its port ${names.join(", ")} is no pod's: ` +
-      `${left}; ` +
+      "it is left as it is, and podrouter connects no pod to it; " +
       "rename it, or use --cni-plugin=ptp",
   };
 }

@@ -56,7 +56,15 @@ export interface PodLinksDeps {
   readonly onChanged?: () => void;
 }
 
-export type PodLinksState = Pick<LinksPlan, "nodeLink" | "mtu" | "ready" | "former">;
+export type PodLinksState = Pick<LinksPlan, "nodeLink" | "mtu" | "ready" | "foreign" | "former">;
+
+const NOT_SEEN: PodLinksState = {
+  nodeLink: undefined,
+  mtu: undefined,
+  ready: false,
+  foreign: undefined,
+  former: [],
+};
 
 export class PodLinks {
   readonly #dryRun: boolean;
@@ -65,7 +73,7 @@ export class PodLinks {
   #wanted: LinksWanted | undefined;
   #opened = false;
   #memory: BridgeMemory | undefined;
-  #state: PodLinksState = { nodeLink: undefined, mtu: undefined, ready: false, former: [] };
+  #state = NOT_SEEN;
   #conditions: readonly CniCondition[] = [];
   #planned: readonly string[] = [];
   #failures = 0;
@@ -119,8 +127,8 @@ export class PodLinks {
         dryRun: this.#dryRun,
       });
       this.#planned = plan.operations.map(describeOperation);
-      const { nodeLink, mtu, ready, former } = plan;
-      this.#state = { nodeLink, mtu, ready, former };
+      const { nodeLink, mtu, ready, foreign, former } = plan;
+      this.#state = { nodeLink, mtu, ready, foreign, former };
       this.#conditions = [...plan.conditions, ...(sysctls === undefined ? [] : [sysctls])];
       this.#failures = 0;
     } catch (error) {

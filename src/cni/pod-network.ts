@@ -104,7 +104,7 @@ export class PodNetwork {
     this.#rules = new PodRules({ dryRun }, { ...deps, choose: ports.choosePacketFilter });
     this.#file = new ConflistFile(
       { path, binFolder, kind, own, dryRun },
-      { ...deps, files: ports.files },
+      { ...deps, files: ports.files, onChanged: () => this.#tell() },
     );
   }
 
@@ -145,6 +145,11 @@ export class PodNetwork {
     return this.conditions().find(({ severity }) => severity === "error")?.message;
   }
 
+  /** Why kube-bridge is left alone, where it is somebody else's bridge. */
+  get foreignBridge(): string | undefined {
+    return this.#links.state().foreign;
+  }
+
   /** How often foreign changes of packet rules were put right. */
   get ruleRepairs(): number {
     return this.#rules.repairs;
@@ -162,9 +167,10 @@ export class PodNetwork {
     const { cni, plugin, autoMtu, egress, exclude } = this.#options;
     const state = this.#links.state();
     const taken = state.former.filter(isOthers);
+    const { gateways } = this.#file;
     const families = [...new Set([...nodeIps.map(familyOf), ...podCidrs.map(prefixFamily)])];
     const orders = [
-      { kind: kindOf(plugin), nodeIps, podCidrs, autoMtu, overheadBytes, taken },
+      { kind: kindOf(plugin), nodeIps, podCidrs, autoMtu, overheadBytes, gateways, taken },
       {
         pods: cni ? kindOf(plugin) : undefined,
         nodeLink: state.nodeLink,

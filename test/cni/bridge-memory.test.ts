@@ -15,6 +15,7 @@ const wanted: LinksWanted = {
   podCidrs: [prefix("10.233.64.0/24")],
   autoMtu: false,
   overheadBytes: 0,
+  gateways: [],
   taken: [],
 };
 
@@ -94,6 +95,30 @@ test("a lost gateway is put back for the ports that there are, unless there is a
   const other = planLinks(host(ports, [at(5, "10.233.64.254")]), wanted, memory);
   assert.deepEqual(other.operations, []);
   assert.deepEqual(planLinks(host([bridge()]), wanted, memory).operations, []);
+});
+
+test("an IPv6 gateway that was lost while nobody looked is put back for running pods", () => {
+  const six = prefix("fd00:40::/64");
+  const gateways = [
+    { address: ip("10.233.64.1"), length: 24 },
+    { address: ip("fd00:40::1"), length: 64 },
+    { address: ip("fd00:99::1"), length: 64 },
+  ];
+  const dual = { ...wanted, podCidrs: [...wanted.podCidrs, six], gateways };
+  const ports = [bridge(), pod(6)];
+  const operations = (links: readonly HostLink[], addresses: readonly HostAddress[]) =>
+    planLinks(host(links, addresses), dual, undefined).operations;
+  const back = { ...change("add-address", "fd00:40::1"), length: 64 };
+  assert.deepEqual(operations(ports, [at(5, "10.233.64.1")]), [back]);
+  // Not that of IPv4, which is taken away by hand alone; a second one would stop the bridge plugin.
+  assert.deepEqual(operations(ports, []), [back]);
+  assert.deepEqual(operations(ports, [at(5, "fd00:40::fe", 64)]), []);
+  assert.deepEqual(operations([bridge()], []), [], "there is no pod");
+  // What was seen counts more than what the configuration says.
+  const seen = planLinks(host(ports, [at(5, "fd00:40::fe", 64)]), dual, undefined).memory;
+  assert.deepEqual(planLinks(host(ports), dual, seen).operations, [
+    { ...change("add-address", "fd00:40::fe"), length: 64 },
+  ]);
 });
 
 test("a pod that was taken off the bridge, or off hairpin, while it is there is left so", () => {

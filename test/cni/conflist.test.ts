@@ -190,6 +190,28 @@ test("unknown keys stay at every level, explicit choices too", () => {
   });
 });
 
+test("what kube-bridge gets with pods is what its plugin gives it", () => {
+  const plugin = (fields: object) =>
+    JSON.stringify({ ...kubeRouter(), plugins: [{ type: "bridge", ...fields }] });
+  const gateways = (existing: string | undefined, change: Partial<ConflistWanted> = {}) =>
+    good(planConflist(existing, { ...wanted, podCidrs: [V4, V6], ...change })).gateways.map(
+      ({ address, length }) => `${address}/${length}`,
+    );
+  const first = ["10.233.64.1/24", "fd00:10:233:40::1/64"];
+  assert.deepEqual(gateways(undefined), first);
+  assert.deepEqual(gateways(JSON.stringify(kubeRouter())), first);
+  const ranges = [[{ subnet: "fd00:10:233:40:8::/80", gateway: "fd00:10:233:40:8::fe" }]];
+  const odd = { isDefaultGateway: true, ipam: { type: "host-local", ranges } };
+  assert.deepEqual(gateways(plugin(odd)), ["10.233.64.1/24", "fd00:10:233:40:8::fe/80"]);
+  assert.deepEqual(gateways(plugin({ isDefaultGateway: false })), []);
+  assert.deepEqual(gateways(plugin({ isDefaultGateway: false, isGateway: true })), first);
+  assert.deepEqual(gateways(plugin({ vlan: 7 })), []);
+  assert.deepEqual(gateways(plugin({ ipam: { type: "dhcp" } })), []);
+  assert.deepEqual(gateways(undefined, { kind: "ptp" }), []);
+  const own = { socket: "/run/cni.sock", leases: "/var/lib/leases.json" };
+  assert.deepEqual(gateways(undefined, { kind: "podrouter", own }), first);
+});
+
 test("from bridge to ptp: the leases stay known, the bridge's keys go", () => {
   const bridge = written(undefined);
   const after = written(bridge, { kind: "ptp", podCidrs: [V4, V6] });

@@ -14,6 +14,7 @@ const wanted: LinksWanted = {
   podCidrs: [prefix("10.233.64.0/24")],
   autoMtu: true,
   overheadBytes: 0,
+  gateways: [],
   taken: [],
 };
 
@@ -124,7 +125,7 @@ test("something else of that name is left alone", () => {
   for (const kind of ["dummy", undefined]) {
     const taken = link(5, "kube-bridge", { kind, up: false, mtu: 9 });
     const plan = planLinks(host([taken]), wanted, undefined);
-    assert.deepEqual([plan.operations, plan.ready], [[], false]);
+    assert.deepEqual([plan.operations, plan.ready, plan.foreign], [[], false, undefined]);
     assert.deepEqual(
       plan.conditions.map((condition) => condition.name),
       ["pod-bridge-not-a-bridge"],
@@ -138,6 +139,8 @@ test("somebody's bridge with a port that is no pod's is left alone", () => {
   const plan = planLinks(host([bridge({ up: false, mtu: 9000 }), pod(6), port]), wanted, undefined);
   assert.deepEqual([plan.operations, plan.ready], [[], false]);
   assert.match(plan.conditions[0]!.message, /its port enp3s0 is no pod's/);
+  // For whoever connects pods, which has no other reason not to.
+  assert.equal(plan.foreign, plan.conditions[0]!.message);
 });
 
 test("an address of an earlier pod CIDR is named, a link-local one is not", () => {

@@ -14,6 +14,7 @@ const WANTED = {
   podCidrs: [prefix("10.233.64.0/24")],
   autoMtu: true,
   overheadBytes: 0,
+  gateways: [],
   taken: [],
 };
 
@@ -33,7 +34,13 @@ test("bridge and settings are made, and then left", async (t) => {
   links.start();
   await clock.advanceAsync(0);
   assert.deepEqual(kernel.done, ["create-bridge"]);
-  assert.deepEqual(links.state(), { nodeLink: "enp1s0", mtu: 1500, ready: true, former: [] });
+  assert.deepEqual(links.state(), {
+    nodeLink: "enp1s0",
+    mtu: 1500,
+    ready: true,
+    foreign: undefined,
+    former: [],
+  });
   assert.deepEqual(sysctls.written, ["net.ipv4.ip_forward=1"]);
   await clock.advanceAsync(LINKS_PERIOD_MS * 2);
   assert.deepEqual([kernel.done.length, links.conditions()], [1, []]);

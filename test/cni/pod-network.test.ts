@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { ConflistFiles } from "../../src/cni/conflist-file.ts";
-import type { HostLink } from "../../src/cni/host-links.ts";
+import type { HostAddress, HostLink } from "../../src/cni/host-links.ts";
 import {
   PodNetwork,
   type PodNetworkOptions,
@@ -38,6 +38,7 @@ function machine() {
       hairpin: false,
     },
   ];
+  const addresses: HostAddress[] = [{ linkIndex: 2, address: NODE_IP, length: 24 }];
   const done: string[] = [];
   const texts = new Map<string, string>();
   let closed = 0;
@@ -59,10 +60,14 @@ function machine() {
       },
       read: async () => ({
         links: [...links],
-        addresses: [{ linkIndex: 2, address: NODE_IP, length: 24 }],
+        addresses: [...addresses],
       }),
       async apply(operation) {
         done.push(operation.kind);
+        if (operation.kind === "add-address") {
+          const { index, address, length } = operation;
+          addresses.push({ linkIndex: index, address, length });
+        }
         if (operation.kind !== "create-bridge") return;
         const mtu = operation.mtu ?? 1500;
         const made = { index: 5, name: operation.name, kind: "bridge", mtu };
@@ -78,7 +83,7 @@ function machine() {
     },
     close: () => void closed++,
   };
-  return { ports, links, done, texts, event: () => onLink(), closed: () => closed };
+  return { ports, links, addresses, done, texts, event: () => onLink(), closed: () => closed };
 }
 
 function setUp(t: TestContext, options: Partial<PodNetworkOptions> = {}) {
@@ -144,6 +149,41 @@ test("a bridge that cannot be used holds a new file back", async (t) => {
   event();
   await clock.advanceAsync(1000);
   assert.equal(texts.size, 1);
+});
+
+test("pods that run have the IPv6 gateway that the file names", async (t) => {
+  const { clock, links, addresses, done, network } = setUp(t);
+  const both = [...READY.podCidrs, prefix("fd00:40::/64")];
+  network.want({ ...READY, podCidrs: both });
+  await clock.advanceAsync(10);
+  assert.equal(done.includes("add-address"), false, "there are no pods");
+  await network.stop();
+  // The agent starts again. Meanwhile there are pods, and the kernel took the address of IPv6.
+  const pod = { ...links[1]!, index: 6, name: "veth6", kind: "veth", masterIndex: 5 };
+  links.push({ ...pod, hairpin: true });
+  const later = setUp(t);
+  later.links.splice(0, later.links.length, ...links);
+  later.network.want({ ...READY, podCidrs: both });
+  await later.clock.advanceAsync(1000);
+  assert.deepEqual(
+    later.addresses.slice(addresses.length).map(({ linkIndex, address }) => [linkIndex, address]),
+    [[5, "fd00:40::1"]],
+  );
+  assert.deepEqual(
+    later.network.conditions().map(({ name }) => name),
+    ["iptables-missing"],
+  );
+});
+
+test("a bridge that is somebody else's is said to be", async (t) => {
+  const { clock, links, network, event } = setUp(t);
+  network.want(READY);
+  await clock.advanceAsync(10);
+  assert.equal(network.foreignBridge, undefined);
+  links.push({ ...links[0]!, index: 7, name: "enp2s0", masterIndex: 5 });
+  event();
+  await clock.advanceAsync(1000);
+  assert.match(network.foreignBridge!, /its port enp2s0 is no pod's/);
 });
 
 test("the same wish again does nothing", async (t) => {

@@ -19,6 +19,7 @@ const WANTED = {
   podCidrs: [prefix("10.233.64.0/24")],
   autoMtu: true,
   overheadBytes: 0,
+  gateways: [],
   taken: [],
 };
 
@@ -142,6 +143,30 @@ test("a bridge that was down, or emptied, has the gateways of running pods again
   namespace.ip("addr flush dev kube-bridge scope global");
   await until("whole again", isWhole);
   assert.doesNotMatch(namespace.ip("addr show kube-bridge"), /fd00:.* tentative/, "used at once");
+});
+
+test("pods that ran while nobody looked have their IPv6 gateway again", async (t) => {
+  const node = setUp(t);
+  if (node === undefined) return;
+  const { namespace, links } = node;
+  namespace.ip("link add kube-bridge type bridge");
+  namespace.ip("link set kube-bridge up");
+  namespace.ip("addr add 10.233.64.1/24 dev kube-bridge");
+  namespace.ip("addr add fd00:10:233:40::1/64 dev kube-bridge nodad");
+  addPort(namespace, "vetha");
+  namespace.ip("link set kube-bridge down");
+  namespace.ip("link set kube-bridge up");
+  assert.doesNotMatch(namespace.ip("addr show kube-bridge"), /fd00:/, "the kernel took it");
+  links.want({
+    ...WANTED,
+    podCidrs: [...WANTED.podCidrs, prefix("fd00:10:233:40::/64")],
+    gateways: [{ address: parseAddress("fd00:10:233:40::1")!, length: 64 }],
+  });
+  links.start();
+  await until("it is there", () =>
+    namespace.ip("addr show kube-bridge").includes(" fd00:10:233:40::1/64 "),
+  );
+  assert.match(namespace.ip("addr show kube-bridge"), / 10\.233\.64\.1\/24 /);
 });
 
 test("a foreign device of that name is left alone, and reported until it is gone", async (t) => {

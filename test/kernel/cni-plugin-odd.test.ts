@@ -30,6 +30,7 @@ function setUp(t: TestContext, bridgeMac: string, ...cidrs: string[]) {
     wiring: new NetlinkWiring({ around: (make) => node.enter(make) }),
     file: leaseFile(join(folder, "leases.json")),
     foreign: hostLocalLeases([join(folder, "host-local")]),
+    foreignBridge: () => undefined,
     log: silentLog,
   });
   plugin.setRanges(cidrs.map(prefix));

@@ -27,6 +27,7 @@ function setUp(t: TestContext) {
       wiring,
       file: leaseFile(join(folder, "leases.json")),
       foreign: hostLocalLeases([join(folder, "host-local")]),
+      foreignBridge: () => undefined,
       log: silentLog,
     });
     plugin.setRanges(CIDRS);

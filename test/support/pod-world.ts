@@ -30,6 +30,8 @@ export class PodWorld {
   /** Set: the next effects of that kind fail. */
   fileFails = false;
   bridge: string | undefined;
+  /** Whose the bridge is, if not ours. */
+  foreignBridge: string | undefined;
   /** What is wrong inside a pod's namespace, by its path. */
   readonly damage = new Map<string, string>();
   readonly gone = new Set<string>();
@@ -71,6 +73,7 @@ export class PodWorld {
         taken: () => Promise.resolve(this.foreign),
         release: () => Promise.resolve(),
       }),
+      foreignBridge: () => this.foreignBridge,
       log: silentLog,
     });
     plugin.setRanges(cidrs.map(prefix));

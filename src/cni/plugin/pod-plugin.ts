@@ -49,6 +49,8 @@ export interface PodPluginDeps {
   readonly wiring: PodWiring;
   readonly file: LeaseFile;
   readonly foreign: ForeignLeases;
+  /** Why kube-bridge is left alone, where it is somebody else's; undefined when it is not. */
+  readonly foreignBridge: () => string | undefined;
   readonly log: Log;
 }
 
@@ -166,6 +168,8 @@ export class PodPlugin {
 
   async #add(request: AddRequest): Promise<JsonObject> {
     const wanted = wantedAddresses(request);
+    const foreign = this.#deps.foreignBridge();
+    if (foreign !== undefined) throw new CniSpecError(Code.TRY_AGAIN_LATER, foreign);
     const before = this.#book.find(request);
     const { lease, known } = await this.#reserve(request, wanted);
     const addresses = this.#book.describe(lease) as readonly RangeAddress[];
@@ -277,6 +281,8 @@ export class PodPlugin {
       const { message, details } = refusalError(refusal);
       throw new CniSpecError(Code.NOT_AVAILABLE, message, details);
     }
+    const foreign = this.#deps.foreignBridge();
+    if (foreign !== undefined) throw new CniSpecError(Code.NOT_AVAILABLE, foreign);
     const problem = await this.#deps.wiring.bridgeProblem();
     if (problem !== undefined) throw new CniSpecError(Code.LIMITED_CONNECTIVITY, problem);
   }

@@ -92,6 +92,11 @@ test("each trouble has its code, and leaves no lease behind", async () => {
   assert.equal((await failure(ready.handle(addOf("b"))))[0], 11);
   assert.deepEqual(await failure(ready.handle(STATUS)), [51, "kube-bridge is down"]);
   world.bridge = undefined;
+  world.foreignBridge = "kube-bridge belongs to somebody else";
+  assert.deepEqual(await failure(ready.handle(addOf("b"))), [11, world.foreignBridge]);
+  assert.deepEqual(await failure(ready.handle(STATUS)), [50, world.foreignBridge]);
+  assert.equal(await ready.handle(delOf("b")), undefined);
+  world.foreignBridge = undefined;
   assert.equal(await ready.handle(STATUS), undefined);
   world.fileFails = true;
   const [code, message] = await failure(ready.handle(addOf("b")));
