@@ -162,23 +162,31 @@ export function routeOf(route: Route): HostItem[] {
   const metric = prefixFamily(prefix) === 4 ? 0 : IPV6_METRIC;
   if (route.tos !== 0 || (route.priority ?? 0) !== metric) return [];
   const { interfaceIndex: link = 0, gateway, protocol, type } = route;
+  const odd = type === RouteType.UNICAST ? {} : ({ odd: true } as const);
   const item: Item = {
     kind: "route",
     prefix,
     link,
     gateway: gateway === undefined ? undefined : parseAddress(gateway),
+    ...odd,
   };
-  return [{ item, foreign: protocol !== OVERLAY_PROTOCOL || type !== RouteType.UNICAST }];
+  return [{ item, foreign: protocol !== OVERLAY_PROTOCOL }];
 }
 
-/** None or one: a rule bears our mark, or it is not ours; others may lead to the table as well. */
+/**
+ * None or one: a rule bears our mark and says what ours say and no more, or it is not ours; others
+ * may lead to the table as well.
+ */
 export function ruleOf(rule: Rule): HostItem[] {
-  const { from, table, protocol, priority, action } = rule;
+  const { family, from, table, protocol, priority, action, tos, flags, ...more } = rule;
   const ours =
     table === OVERLAY_TABLE &&
     protocol === OVERLAY_PROTOCOL &&
     priority === RULE_PRIORITY &&
-    action === RuleAction.TO_TABLE;
+    action === RuleAction.TO_TABLE &&
+    tos === 0 &&
+    flags === 0 &&
+    Object.keys(more).length === 0;
   if (!ours || from === undefined) return [];
   return [{ item: { kind: "rule", from: from as Prefix }, foreign: false }];
 }

@@ -105,6 +105,8 @@ export type Item =
       readonly link: number;
       /** Undefined: the device leads to one node only. */
       readonly gateway: IpAddress | undefined;
+      /** A blackhole or the like, which none of ours is. */
+      readonly odd?: true;
     }
   | { readonly kind: "rule"; readonly from: Prefix };
 
@@ -159,7 +161,7 @@ export function sameContent(a: Item, b: Item): boolean {
     case "neighbour":
       return b.kind === "neighbour" && a.mac === b.mac;
     case "route":
-      return b.kind === "route" && a.link === b.link && a.gateway === b.gateway;
+      return b.kind === "route" && a.link === b.link && a.gateway === b.gateway && a.odd === b.odd;
     case "rule":
       return b.kind === "rule";
   }

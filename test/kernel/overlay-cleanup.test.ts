@@ -25,3 +25,24 @@ test("what went by itself after it was found is not said to be left", async (t) 
   }
   assert.deepEqual(await removeOwnOverlay(kernel, found), []);
 });
+
+test("a blackhole of ours goes, and a rule that is like ours but for one word stays", async (t) => {
+  const namespace = Namespace.make(t);
+  if (namespace === undefined) return;
+  namespace.veth("enp1s0", "192.168.50.50/24");
+  const kernel = new NetlinkOverlay({ around: (make) => namespace.enter(make) });
+  t.after(() => kernel.close());
+  namespace.ip("route add blackhole 10.9.9.9/32 table 77 proto 17");
+  namespace.ip("route add blackhole fd00:9::9/128 table 77 proto 17");
+  namespace.ip("route add blackhole 10.9.9.8/32 table 77 proto 98");
+  namespace.ip("rule add from 10.233.64.0/24 ipproto tcp lookup 77 priority 32000 protocol 17");
+  const found = await findOwnOverlay(kernel);
+  assert.deepEqual(found.lines, [
+    "route blackhole 10.9.9.9/32 table 77 proto 17",
+    "route blackhole fd00:9::9/128 table 77 proto 17",
+  ]);
+  assert.deepEqual(await removeOwnOverlay(kernel, found), []);
+  assert.equal(namespace.ip("route show table 77").trim(), "blackhole 10.9.9.8 proto 98");
+  assert.equal(namespace.ip("-6 route show table 77").trim(), "");
+  assert.match(namespace.ip("rule"), /ipproto tcp lookup 77/);
+});

@@ -193,6 +193,44 @@ test("whatever somebody removes is back", async (t) => {
   assert.deepEqual(overlay.conditions(), []);
 });
 
+test("a rule that is like ours but for one word is not ours, and ours stands beside it", async (t) => {
+  const on = await machine(t);
+  if (on === undefined) return;
+  const { namespace, kernel } = on;
+  const likes = ["iif enp1s0", "oif enp1s0", "fwmark 7", "ipproto tcp", "uidrange 1-2"];
+  const add = (words: string) => namespace.ip(`${words} lookup 77 priority 32000 protocol 17`);
+  for (const like of likes) add(`rule add from 10.233.64.0/24 ${like}`);
+  // Beside this one the kernel takes none without "to".
+  add("-6 rule add from fd00:10:64::/64 to fd00:1::/64");
+  const { overlay } = keeper(t, kernel, VXLAN);
+  overlay.want(wanted(3));
+  await until("all tunnels", () => overlay.status().tunnels[6] === 3);
+  assert.equal(count(namespace.ip("rule"), /from \S+ lookup 77 proto 17\s*$/), 1);
+  assert.equal(items(namespace).rules, likes.length + 2);
+  assert.deepEqual(
+    overlay.conditions().map(({ message }) => message.replace(/: E?EXIST.*|: File.*/i, "")),
+    ["the kernel refuses `rule add from fd00:10:64::/64 lookup 77`"],
+  );
+  namespace.ip("-6 rule delete priority 32000");
+  await until("ours is there", () => overlay.conditions().length === 0);
+  assert.equal(count(namespace.ip("-6 rule"), /from \S+ lookup 77 proto 17\s*$/), 1);
+});
+
+test("a blackhole of ours in table 77 gives way, to a route or to nothing", async (t) => {
+  const on = await machine(t);
+  if (on === undefined) return;
+  const { namespace, kernel } = on;
+  for (const to of ["10.1.0.1/32", "10.8.8.8/32", "fd00:1::1/128", "fd00:8::8/128"]) {
+    namespace.ip(`route add blackhole ${to} table 77 proto 17`);
+  }
+  const { overlay } = keeper(t, kernel, VXLAN);
+  overlay.want(wanted(3));
+  await until("all tunnels", () => overlay.status().tunnels[6] === 3);
+  assert.deepEqual([items(namespace), overlay.conditions()], [full(3), []]);
+  const all = namespace.ip("route show table 77") + namespace.ip("-6 route show table 77");
+  assert.doesNotMatch(all, /blackhole/);
+});
+
 test("what the kernel can make is found out without making it", async (t) => {
   const on = await machine(t);
   if (on === undefined) return;

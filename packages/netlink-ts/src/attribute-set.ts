@@ -50,6 +50,11 @@ export class AttributeSet<T extends object> {
     this.#byType = byType;
   }
 
+  /** Whether the table has a row for attributes of that number. */
+  knows(type: number): boolean {
+    return this.#byType[type] !== undefined;
+  }
+
   encode(writer: MessageWriter, value: Fields<T>): void {
     const fields = value as Record<string, unknown>;
     for (const row of this.#rows) {

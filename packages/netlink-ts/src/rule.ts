@@ -7,6 +7,7 @@
 import { addressFamily, addressFamilyOf, type IpFamily, parsePrefix } from "./address.ts";
 import { AttributeSet, address, row, text, u8, u32 } from "./attribute-set.ts";
 import { invalid, MalformedMessageError } from "./errors.ts";
+import { forEachAttribute } from "./message.ts";
 import type { MessageWriter } from "./message-writer.ts";
 import { AddressFamily } from "./sys.ts";
 
@@ -50,6 +51,8 @@ export interface Rule extends RuleFields {
   readonly action: number;
   /** {@link RuleFlag} bits. */
   readonly flags: number;
+  /** It has a selector or a setting beside these (a port, a user, …). Listed, never written. */
+  readonly others?: true;
 }
 
 /** Left out: action `TO_TABLE`, table 0 (needed for that action), flags 0. */
@@ -74,6 +77,8 @@ const attributes = new AttributeSet<Attributes>({
   protocol: row(21, u8),
   priority: row(6, u32),
 });
+/** Attributes that say nothing: FRA_PAD. */
+const PADDING = 18;
 /** What the kernel lists for "not suppressed": -1. */
 const NOT_SUPPRESSED = 0xffff_ffff;
 
@@ -90,7 +95,17 @@ export function encodeRule(writer: MessageWriter, rule: RuleSpec): void {
   writer.zeros(2);
   u8.encode(writer, rule.action ?? RuleAction.TO_TABLE);
   u32.encode(writer, rule.flags ?? 0);
-  const { family, to: _to, from: _from, tos, table: _table, action, flags, ...fields } = rule;
+  const {
+    family,
+    to: _to,
+    from: _from,
+    tos,
+    table: _table,
+    action,
+    flags,
+    others,
+    ...fields
+  } = rule;
   attributes.encode(writer, {
     ...fields,
     ...(to === undefined ? {} : { to: to.address }),
@@ -111,6 +126,10 @@ export function decodeRule(bytes: Buffer, start: number, end: number): Rule | un
   const family = bytes[start];
   if (family !== AddressFamily.INET && family !== AddressFamily.INET6) return undefined;
   const found = attributes.decode(bytes, start + HEADER_BYTES, end);
+  let others = false;
+  forEachAttribute(bytes, start + HEADER_BYTES, end, (type) => {
+    if (type !== PADDING && !attributes.knows(type)) others = true;
+  });
   const { to, from, table, suppressPrefixLength = NOT_SUPPRESSED, ...fields } = found;
   return {
     family: family === AddressFamily.INET ? 4 : 6,
@@ -122,6 +141,7 @@ export function decodeRule(bytes: Buffer, start: number, end: number): Rule | un
     table: table ?? bytes[start + 4]!,
     action: bytes[start + 7]!,
     flags: bytes.readUInt32LE(start + 8),
+    ...(others ? { others } : {}),
   };
 }
 

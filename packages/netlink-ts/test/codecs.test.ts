@@ -254,6 +254,14 @@ test("rule: a listed one says -1 for no suppression", () => {
   });
 });
 
+test("rule: what a listed one has beside its fields is told", () => {
+  const hex = "02000000fc0000010000000008000f002c01000008000e00ffffffff0500150011000000";
+  const ports = "08001700500050000500160006000000";
+  const rule = { family: 4, protocol: 17, table: 300, tos: 0, action: 1, flags: 0 };
+  assert.deepEqual(decoded(decodeRule, hex), rule);
+  assert.deepEqual(decoded(decodeRule, hex + ports), { ...rule, others: true });
+});
+
 both<Neighbour>("neighbour", decodeNeighbour, encodeNeighbour, [
   [
     "permanent",
