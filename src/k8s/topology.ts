@@ -281,17 +281,19 @@ export function ownProblems(facts: NodeFacts, selfName: string): NodeProblem[] {
   const { node, primary } = facts;
   const problems = [...node.problems];
   const severity = "info";
-  const own = node.name === selfName ? " (this agent's own)" : "";
+  const isOwn = node.name === selfName;
+  const own = isOwn ? " (this agent's own)" : "";
   if (primary === undefined) {
     const text = `has no usable InternalIP or ExternalIP yet${own}`;
     problems.push(nodeProblem({ severity, code: "address-missing", node: node.name, text }));
   }
-  if (node.podCidrs.length === 0) {
+  // Its own agent says it: in a cluster of such Nodes each would have as many to say as there are,
+  // and of every new Node all would say it until it has one.
+  if (isOwn && node.podCidrs.length === 0) {
     const text = `has no usable pod CIDR yet${own}`;
     problems.push(nodeProblem({ severity, code: "pod-cidr-missing", node: node.name, text }));
   }
-  // Its own agent says it: in a cluster of such Nodes each would have as many to say as there are.
-  if (node.name === selfName && primary !== undefined) problems.push(...unannounced(facts));
+  if (isOwn && primary !== undefined) problems.push(...unannounced(facts));
   return problems;
 }
 
