@@ -22,7 +22,7 @@ export function nodeConditions(
 
 function notSaved(reason: string | undefined): readonly Condition[] {
   if (reason === undefined) return [];
-  const message = `the Nodes cannot be saved for a start without their source: ${reason}`;
+  const message = `the Nodes cannot be saved for the next start: ${reason} (--state-dir)`;
   return [{ name: "not-saved", severity: "warning", message }];
 }
 

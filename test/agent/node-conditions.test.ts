@@ -27,7 +27,7 @@ test("Nodes that cannot be saved are a warning, the source goes on", () => {
     {
       name: "not-saved",
       severity: "warning",
-      message: `the Nodes cannot be saved for a start without their source: ${notSaved}`,
+      message: `the Nodes cannot be saved for the next start: ${notSaved} (--state-dir)`,
     },
   ]);
 });
