@@ -42,6 +42,8 @@ export interface LinksPlan {
   readonly conditions: readonly CniCondition[];
   /** The interface with the node's primary address. */
   readonly nodeLink: string | undefined;
+  /** Those with any address of the node, each once. */
+  readonly nodeLinks: readonly string[];
   /** For pods; undefined when it is left as it is, or no interface has an address of the node. */
   readonly mtu: number | undefined;
   /** Whether pods can be connected as things are. */
@@ -64,9 +66,9 @@ export function planLinks(
   memory: BridgeMemory | undefined,
 ): LinksPlan {
   const conditions: CniCondition[] = [];
-  const node = nodeLinks(host, wanted, conditions);
-  const { name: nodeLink, mtu } = node;
-  const plain = { conditions, nodeLink, mtu, foreign: undefined, former: [] };
+  const node = nodeLinksOf(host, wanted, conditions);
+  const { name: nodeLink, names: nodeLinks, mtu } = node;
+  const plain = { conditions, nodeLink, nodeLinks, mtu, foreign: undefined, former: [] };
   if (wanted.kind === "ptp") return { ...plain, operations: [], ready: true, memory: undefined };
   const bridge = host.links.find((link) => link.name === POD_BRIDGE);
   if (bridge === undefined) {
@@ -98,11 +100,15 @@ export function planLinks(
   };
 }
 
-function nodeLinks(
+function nodeLinksOf(
   host: HostLinks,
   { nodeIps, autoMtu, overheadBytes }: LinksWanted,
   conditions: CniCondition[],
-): { readonly name: string | undefined; readonly mtu: number | undefined } {
+): {
+  readonly name: string | undefined;
+  readonly names: readonly string[];
+  readonly mtu: number | undefined;
+} {
   const found = nodeIps.flatMap((ip) => {
     const address = host.addresses.find((one) => one.address === ip);
     const link = host.links.find((one) => one.index === address?.linkIndex);
@@ -110,12 +116,13 @@ function nodeLinks(
   });
   const missing = nodeIps.filter((ip) => !found.some((one) => one.ip === ip));
   if (missing.length > 0) conditions.push(nodeAddressMissing(missing));
-  if (found.length === 0) return { name: undefined, mtu: undefined };
+  if (found.length === 0) return { name: undefined, names: [], mtu: undefined };
   const widths = found.map(({ link }) => (link.loopback ? LOOPBACK_MTU : link.mtu));
   const needed = Math.max(...nodeIps.map((ip) => MTU_MIN[familyOf(ip)]));
   const mtu = Math.max(needed, Math.min(...widths) - overheadBytes);
   const primary = found.find(({ ip }) => ip === nodeIps[0]);
-  return { name: primary?.link.name, mtu: autoMtu ? mtu : undefined };
+  const names = [...new Set(found.map(({ link }) => link.name))];
+  return { name: primary?.link.name, names, mtu: autoMtu ? mtu : undefined };
 }
 
 /**

@@ -123,7 +123,7 @@ export class PodLinks {
       const sysctls = await keepSysctls(this.#deps.sysctls, {
         kind: wanted.kind,
         families: familiesOf(wanted),
-        nodeLink: plan.nodeLink,
+        nodeLinks: plan.nodeLinks,
         dryRun: this.#dryRun,
       });
       this.#planned = plan.operations.map(describeOperation);

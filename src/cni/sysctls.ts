@@ -33,8 +33,8 @@ interface Wanted {
 export interface SysctlsWanted {
   readonly kind: CniPluginKind;
   readonly families: readonly IpFamily[];
-  /** The interface of the node's addresses. */
-  readonly nodeLink: string | undefined;
+  /** The interfaces of the node's addresses. */
+  readonly nodeLinks: readonly string[];
   /** Look and report, set nothing. */
   readonly dryRun: boolean;
 }
@@ -66,14 +66,15 @@ export async function keepSysctls(
 
 async function needed(
   sysctls: Sysctls,
-  { kind, families, nodeLink }: SysctlsWanted,
+  { kind, families, nodeLinks }: SysctlsWanted,
 ): Promise<readonly Wanted[]> {
   const list: Wanted[] = [];
   if (families.includes(4)) list.push({ name: "net.ipv4.ip_forward", value: "1", weight: "vital" });
   if (families.includes(6)) {
-    if ((await sysctls.read(FORWARD_IPV6)) !== "1" && nodeLink !== undefined) {
+    const forwards = (await sysctls.read(FORWARD_IPV6)) === "1";
+    for (const link of forwards ? [] : nodeLinks) {
       // A forwarding node loses the default route it has from a router unless told otherwise.
-      const name = `net.ipv6.conf.${dotted(nodeLink)}.accept_ra`;
+      const name = `net.ipv6.conf.${dotted(link)}.accept_ra`;
       const present = await sysctls.read(name);
       if (present === "1" || isUnreadable(present)) {
         list.push({ name, value: "2", weight: "vital", before: FORWARD_IPV6 });

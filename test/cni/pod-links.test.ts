@@ -73,6 +73,28 @@ test("IPv6 forwarding: router advertisements are still accepted", async (t) => {
   ]);
 });
 
+test("the interface of the IPv6 address is looked after as well, where it is another one", async (t) => {
+  const { kernel, sysctls, clock, links } = setUp(t);
+  const uplink = { ...kernel.links[0]!, index: 3, name: "enp2s0" };
+  kernel.links.push(uplink);
+  kernel.read = async () => ({
+    links: [...kernel.links],
+    addresses: [
+      { linkIndex: 2, address: NODE_IP, length: 24 },
+      { linkIndex: 3, address: NODE_IP6, length: 64 },
+    ],
+  });
+  sysctls.values.set("net.ipv6.conf.enp1s0.accept_ra", "0");
+  sysctls.values.set("net.ipv6.conf.enp2s0.accept_ra", "1");
+  links.want({ ...WANTED, nodeIps: [NODE_IP, NODE_IP6] });
+  links.start();
+  await clock.advanceAsync(0);
+  assert.deepEqual(sysctls.written.slice(1, 3), [
+    "net.ipv6.conf.enp2s0.accept_ra=2",
+    "net.ipv6.conf.all.forwarding=1",
+  ]);
+});
+
 test("IPv6 is not forwarded while router advertisements would be lost by it", async (t) => {
   const accept = "net.ipv6.conf.enp1s0.accept_ra";
   const forwarding = "net.ipv6.conf.all.forwarding";
