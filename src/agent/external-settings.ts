@@ -48,6 +48,8 @@ export function withPasswords(
   text: string,
   file: string,
 ): readonly ExternalPeer[] | string {
+  // As a shell leaves it while what is to stand in it is still made: nobody has no password by it.
+  if (text.trim() === "") return `${file}: is empty`;
   const parts = text.trim().split(",");
   if (parts.length !== peers.length) {
     return `${file}: expected ${peers.length} passwords, one for each peer, not ${parts.length}`;

@@ -70,6 +70,8 @@ test("passwords of the flags' peers are base64, in step, and never repeated", ()
     withPasswords(peers, "c2VjcmV0", "file"),
     "file: expected 2 passwords, one for each peer, not 1",
   );
+  // Else an only peer would be without one from then on.
+  assert.equal(withPasswords(peers.slice(0, 1), "\n", "file"), "file: is empty");
   const wrong = withPasswords(peers, "hunter2!,x", "file");
   assert.ok(typeof wrong === "string" && !wrong.includes("hunter2"));
 });
