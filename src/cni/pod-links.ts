@@ -73,6 +73,8 @@ export class PodLinks {
   #wanted: LinksWanted | undefined;
   #opened = false;
   #memory: BridgeMemory | undefined;
+  /** What followed from the links when they were looked at last. */
+  #seen: LinksPlan | undefined;
   #state = NOT_SEEN;
   #conditions: readonly CniCondition[] = [];
   #planned: readonly string[] = [];
@@ -116,31 +118,43 @@ export class PodLinks {
   async #pass(): Promise<number> {
     const wanted = this.#wanted;
     if (wanted === undefined) return LINKS_PERIOD_MS;
-    let delayMs = LINKS_PERIOD_MS;
+    const failure = await this.#keepLinks(wanted);
+    const plan = this.#seen;
+    // What the bridge cannot have keeps nothing else from the pods.
+    const sysctls = plan === undefined ? undefined : await this.#keepSysctls(wanted, plan);
+    if (plan !== undefined) {
+      const { nodeLink, mtu, ready, foreign, former } = plan;
+      this.#state = { nodeLink, mtu, ready: ready && failure === undefined, foreign, former };
+    }
+    this.#conditions = [
+      ...(failure === undefined ? (plan?.conditions ?? []) : [failed(failure)]),
+      ...(sysctls === undefined ? [] : [sysctls]),
+    ];
+    this.#deps.onChanged?.();
+    if (failure === undefined) return LINKS_PERIOD_MS;
+    const options = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
+    return backoffMs(options, this.#failures++, this.#deps.random);
+  }
+
+  /** Why not, where it failed. */
+  async #keepLinks(wanted: LinksWanted): Promise<LinkKernelError | undefined> {
     try {
       await this.#open();
-      const plan = await this.#settle(wanted);
-      const sysctls = await keepSysctls(this.#deps.sysctls, {
-        kind: wanted.kind,
-        families: familiesOf(wanted),
-        nodeLinks: plan.nodeLinks,
-        dryRun: this.#dryRun,
-      });
-      this.#planned = plan.operations.map(describeOperation);
-      const { nodeLink, mtu, ready, foreign, former } = plan;
-      this.#state = { nodeLink, mtu, ready, foreign, former };
-      this.#conditions = [...plan.conditions, ...(sysctls === undefined ? [] : [sysctls])];
+      const { operations } = await this.#settle(wanted);
+      this.#planned = operations.map(describeOperation);
       this.#failures = 0;
+      return undefined;
     } catch (error) {
       if (!(error instanceof LinkKernelError)) throw error;
       this.#close();
-      this.#state = { ...this.#state, ready: false };
-      this.#conditions = [failed(error)];
-      const options = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
-      delayMs = backoffMs(options, this.#failures++, this.#deps.random);
+      return error;
     }
-    this.#deps.onChanged?.();
-    return delayMs;
+  }
+
+  #keepSysctls(wanted: LinksWanted, { nodeLinks }: LinksPlan): Promise<CniCondition | undefined> {
+    const { kind } = wanted;
+    const families = familiesOf(wanted);
+    return keepSysctls(this.#deps.sysctls, { kind, families, nodeLinks, dryRun: this.#dryRun });
   }
 
   async #open(): Promise<void> {
@@ -165,6 +179,7 @@ export class PodLinks {
     for (let round = 1; ; round++) {
       const plan = planLinks(await this.#deps.kernel.read(), wanted, this.#memory);
       this.#memory = plan.memory;
+      this.#seen = plan;
       if (plan.operations.length === 0) return plan;
       if (this.#dryRun) return plan;
       if (round > LINKS_ROUNDS_MAX) {

@@ -155,13 +155,15 @@ test("settings that cannot be made are said in one sentence", async (t) => {
 });
 
 test("a refusal by the kernel: a condition, more and more seldom tries, then done", async (t) => {
-  const { kernel, clock, links } = setUp(t);
+  const { kernel, sysctls, clock, links } = setUp(t);
   kernel.refusal = new LinkKernelError("EPERM", "Operation not permitted");
   links.want(WANTED);
   links.start();
   await clock.advanceAsync(60_000);
   assert.match(links.conditions()[0]!.message, /not permitted \(is CAP_NET_ADMIN missing\?\)/);
-  assert.equal(links.state().ready, false);
+  assert.deepEqual([links.state().ready, links.state().nodeLink], [false, "enp1s0"]);
+  // What else pods need does not wait for it.
+  assert.deepEqual(sysctls.written, ["net.ipv4.ip_forward=1"]);
   assert.ok(kernel.reads < 20, `${kernel.reads} tries in a minute`);
   kernel.refusal = undefined;
   await clock.advanceAsync(10_000);
