@@ -7,7 +7,8 @@
  *    └───────────────┘ a new list; what is missing in it was deleted
  *
  * Nothing that goes wrong withdraws a Node: only an event or a whole list does. Failures are tried
- * again after a jittered, growing delay; a watch that did some good starts over without one.
+ * again after a jittered, growing delay, and not before the server wants it (Retry-After); a watch
+ * that did some good starts over without one.
  * Events take effect in the tick in which they arrive, those of one piece of the stream together.
  */
 import type { IpAddress } from "../ip/address.ts";
@@ -22,6 +23,9 @@ import { NodeWatch } from "./node-watch.ts";
 
 /** A thousand agents that come back spread over the delay: jitter is half of it. */
 const RETRY: BackoffOptions = { firstMs: 200, maxMs: 15_000, jitter: 0.5 };
+
+/** Share of what a server asks for (Retry-After) that is waited in addition, at most. */
+const RETRY_AFTER_SPREAD = 0.5;
 
 /** A watch that lived so long did some good, even if it said nothing. */
 const WATCH_GOOD_MS = 5_000;
@@ -69,6 +73,8 @@ export class ApiNodeSource implements NodeSource {
   #version = "";
   /** What went wrong last. */
   #failure: ApiErrorKind | undefined;
+  /** What the server asked for with that, ms; until the next request. */
+  #retryAfterMs = 0;
   /** Since the last watch that did some good. */
   #failures = 0;
   #expiries = 0;
@@ -195,6 +201,7 @@ export class ApiNodeSource implements NodeSource {
     this.#begun = this.#clock.now();
     this.#answered = false;
     this.#from = undefined;
+    this.#retryAfterMs = 0;
   }
 
   #opened(): void {
@@ -271,7 +278,10 @@ export class ApiNodeSource implements NodeSource {
   }
 
   #later(step: () => void): void {
-    const delay = backoffMs(RETRY, Math.max(0, this.#failures - 1), this.#random);
+    const own = backoffMs(RETRY, Math.max(0, this.#failures - 1), this.#random);
+    // All that were refused together are asked for the same: what they add is their own.
+    const asked = this.#retryAfterMs * (1 + RETRY_AFTER_SPREAD * this.#random());
+    const delay = Math.max(own, asked);
     this.#retry?.timer.cancel();
     const timer = this.#clock.after(delay, () => {
       this.#retry = undefined;
@@ -298,6 +308,7 @@ export class ApiNodeSource implements NodeSource {
   #fail(error: ApiError, passing = false): void {
     this.#failures++;
     this.#failure = error.kind;
+    this.#retryAfterMs = error.retryAfterMs;
     if (error.kind === "gone") return;
     this.#lastError = { at: this.#clock.wall(), reason: error.message };
     const fields = { server: this.#transport.origin, reason: error.message, kind: error.kind };

@@ -19,13 +19,21 @@ export type ApiErrorKind =
   | "answer"
   | "credentials";
 
+export interface ApiErrorOptions extends ErrorOptions {
+  /** How long the server asks to be left alone (Retry-After), ms. */
+  readonly retryAfterMs?: number | undefined;
+}
+
 /** Why a request failed. The message is for people: bounded, printable, without secrets. */
 export class ApiError extends Error {
   readonly kind: ApiErrorKind;
+  /** No sooner than after this is it of any use to try again, ms; 0 where nobody said. */
+  readonly retryAfterMs: number;
 
-  constructor(kind: ApiErrorKind, message: string, options?: ErrorOptions) {
+  constructor(kind: ApiErrorKind, message: string, options: ApiErrorOptions = {}) {
     super(message, options);
     this.kind = kind;
+    this.retryAfterMs = options.retryAfterMs ?? 0;
   }
 }
 
@@ -63,10 +71,10 @@ function errorKind(status: number, message: string): ApiErrorKind {
 }
 
 /** The error that a `Status` object tells. */
-export function statusError(status: unknown): ApiError {
+export function statusError(status: unknown, options: ApiErrorOptions = {}): ApiError {
   const object = isJsonObject(status) ? status : {};
   const code = typeof object["code"] === "number" ? object["code"] : 500;
   const said = typeof object["message"] === "string" ? object["message"] : "no reason given";
   const message = printable(said.slice(0, 300));
-  return new ApiError(errorKind(code, message), `${code}: ${message}`);
+  return new ApiError(errorKind(code, message), `${code}: ${message}`, options);
 }

@@ -10,7 +10,7 @@ import {
   statusError,
 } from "./api-transport.ts";
 import { credentialProblem, type KubeAccess } from "./kube-config.ts";
-import { ERROR_BODY_BYTES_MAX } from "./limits.ts";
+import { ERROR_BODY_BYTES_MAX, RETRY_AFTER_MS_MAX } from "./limits.ts";
 import { networkWords } from "./network-words.ts";
 import { isJsonObject } from "./node-snapshot.ts";
 
@@ -97,7 +97,7 @@ class Exchange implements ApiRequest {
     const chunks: Buffer[] = [];
     let size = 0;
     const tell = () => {
-      this.#fail(refusalError(response.statusCode ?? 0, Buffer.concat(chunks).toString("utf8")));
+      this.#fail(refusalError(response, Buffer.concat(chunks).toString("utf8")));
     };
     response.on("data", (chunk: Buffer) => {
       size += chunk.length;
@@ -114,7 +114,7 @@ class Exchange implements ApiRequest {
   }
 }
 
-function refusalError(status: number, body: string): ApiError {
+function refusalError({ statusCode: code, headers }: IncomingMessage, body: string): ApiError {
   let value: unknown;
   try {
     value = JSON.parse(body);
@@ -122,7 +122,14 @@ function refusalError(status: number, body: string): ApiError {
     value = undefined;
   }
   const message = isJsonObject(value) ? value["message"] : undefined;
-  return statusError({ code: status, message: message ?? "without a reason" });
+  const retryAfterMs = retryAfter(headers["retry-after"]);
+  return statusError({ code, message: message ?? "without a reason" }, { retryAfterMs });
+}
+
+/** RFC 9110 §10.2.3 in ms, as API Priority and Fairness says it; a date is not looked at. */
+function retryAfter(seconds: string | undefined): number | undefined {
+  if (seconds === undefined || !/^\d{1,9}$/.test(seconds)) return undefined;
+  return Math.min(Number(seconds) * 1000, RETRY_AFTER_MS_MAX);
 }
 
 function networkError(error: Error): ApiError {

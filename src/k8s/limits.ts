@@ -37,6 +37,9 @@ export const ENVELOPE_BYTES_MAX = 64 * 1024;
 /** Bytes read of an answer that is not 200, to say why; the rest is not read. */
 export const ERROR_BODY_BYTES_MAX = 16 * 1024;
 
+/** For which the API server can ask to be left alone (Retry-After); more counts as this. */
+export const RETRY_AFTER_MS_MAX = 60_000;
+
 /** Nodes asked for in one page of a list. */
 export const LIST_PAGE_NODES = 500;
 

@@ -267,6 +267,31 @@ test("errors of the server: 500, 429, 403, garbage; known Nodes stay", async (t)
   assert.equal(recorder.changes.length, 1);
 });
 
+for (const [header, least] of [
+  ["7", 7_000],
+  ["1000000", 60_000],
+  ["Wed, 21 Oct 2026 07:28:00 GMT", 100],
+  ["-1", 100],
+] as const) {
+  test(`Retry-After: ${header} is waited for, in bounds`, async (t) => {
+    const { server, source, clock } = await synced(t);
+    const body = "Too many requests, please try again later.";
+    server.faults.answers.push({ code: 429, body, headers: { "retry-after": header } });
+    server.watches.drop();
+    await until("refused", () => source.status().lastError?.reason === "429: without a reason");
+    const asked = server.seen.length;
+    const begun = clock.now();
+    await until(
+      "asked again",
+      () => server.seen.length > asked,
+      () => clock.advance(20),
+    );
+    const waited = clock.now() - begun;
+    assert.ok(waited >= least, `${waited} ms`);
+    if (least === 100) assert.ok(waited < 7_000, `${waited} ms`);
+  });
+}
+
 test("1,000 Nodes in pages of 500, each with the ballast of a real Node", async (t) => {
   const nodes = Array.from({ length: 1000 }, (_, i) => {
     const third = `${Math.floor(i / 250)}.${i % 250}`;

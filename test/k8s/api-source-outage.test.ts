@@ -154,6 +154,50 @@ describe("the API is away", () => {
     });
   }
 
+  describe("a server that says how long to wait (Retry-After)", () => {
+    const busy = (retryAfterMs: number) => new ApiError("busy", "429", { retryAfterMs });
+
+    test("is not asked sooner, be it for a list or a watch", () => {
+      const bench = new Bench();
+      bench.transport.last.fail(busy(8_000));
+      assert.equal(bench.untilRequest(), 8_000);
+      bench.transport.last.list("100", seed);
+      bench.transport.last.fail(busy(9_000));
+      assert.equal(bench.untilRequest(), 9_000);
+      assert.equal(bench.watching, true);
+    });
+
+    test("is not asked more often than one that says nothing", () => {
+      const bench = new Bench();
+      for (let i = 0; i < 8; i++) {
+        bench.transport.last.fail(busy(1_000));
+        assert.ok(bench.untilRequest() >= 1_000);
+      }
+      bench.transport.last.fail(busy(1_000));
+      assert.equal(bench.untilRequest(), 15_000);
+    });
+
+    test("and then goes away without a word: it was for that time only", () => {
+      const bench = Bench.synced();
+      bench.transport.last.fail(busy(8_000));
+      bench.untilRequest();
+      bench.transport.last.fail(unreachable());
+      assert.equal(bench.untilRequest(), 400);
+    });
+
+    test("to a thousand agents at once: they come back one after another", () => {
+      const clock = new FakeClock();
+      const transport = new FakeTransport();
+      const source = new ApiNodeSource({ transport, clock, log: silentLog, random: () => 0.5 });
+      source.start(() => {});
+      transport.last.fail(busy(8_000));
+      clock.advance(9_999);
+      assert.equal(transport.requests.length, 1);
+      clock.advance(1);
+      assert.equal(transport.requests.length, 2);
+    });
+  });
+
   test("jitter: half of the delay is drawn", () => {
     const clock = new FakeClock();
     const transport = new FakeTransport();

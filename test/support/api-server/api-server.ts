@@ -29,6 +29,12 @@ export interface ApiServerOptions {
   readonly historyMax?: number;
 }
 
+export interface PlannedAnswer {
+  readonly code: number;
+  readonly body: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 /** What a test can make go wrong from now on. */
 export interface Faults {
   /** Delay of every answer. */
@@ -36,7 +42,7 @@ export interface Faults {
   /** Requests are taken and never answered. */
   silent: boolean;
   /** Answers of the next requests, one each, instead of the proper ones. */
-  readonly answers: { readonly code: number; readonly body: string }[];
+  readonly answers: PlannedAnswer[];
 }
 
 export interface SeenRequest {
@@ -133,7 +139,8 @@ export class ApiServer {
       if (this.faults.silent) return;
       const planned = this.faults.answers.shift();
       if (planned !== undefined) {
-        response.writeHead(planned.code, { "content-type": "application/json" });
+        const headers = { "content-type": "application/json", ...planned.headers };
+        response.writeHead(planned.code, headers);
         response.end(planned.body);
         return;
       }
