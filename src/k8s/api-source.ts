@@ -261,9 +261,11 @@ export class ApiNodeSource implements NodeSource {
         if (again) this.#watch();
         else this.#later(() => this.#watch());
         return;
+      case "throttled":
       case "unauthorized":
       case "forbidden":
       case "credentials":
+        // Never a list in its place: whoever is short of time has the least of it for that.
         this.#later(() => this.#watch());
         return;
     }

@@ -5,8 +5,9 @@ import { printable } from "./problem.ts";
 
 /**
  * `unreachable`: no answer. `unauthorized`, `forbidden`: 401, 403. `gone`: 410, the version is too
- * old. `version`: the version is not one of this server's. `busy`: 429 or 5xx, may pass.
- * `refused`: any other status. `answer`: a 200 with nonsense. `credentials`: ours cannot be read.
+ * old. `version`: the version is not one of this server's. `throttled`: 429, fewer requests are
+ * asked for. `busy`: 5xx, may pass. `refused`: any other status. `answer`: a 200 with nonsense.
+ * `credentials`: ours cannot be read.
  */
 export type ApiErrorKind =
   | "unreachable"
@@ -14,6 +15,7 @@ export type ApiErrorKind =
   | "forbidden"
   | "gone"
   | "version"
+  | "throttled"
   | "busy"
   | "refused"
   | "answer"
@@ -67,7 +69,8 @@ function errorKind(status: number, message: string): ApiErrorKind {
   if (status === 403) return "forbidden";
   if (status === 410) return "gone";
   if (/resource version/i.test(message) && (status === 400 || status === 504)) return "version";
-  return status === 429 || status >= 500 ? "busy" : "refused";
+  if (status === 429) return "throttled";
+  return status >= 500 ? "busy" : "refused";
 }
 
 /** The error that a `Status` object tells. */

@@ -138,6 +138,7 @@ describe("the API is away", () => {
     ["unauthorized", "watch"],
     ["forbidden", "watch"],
     ["credentials", "watch"],
+    ["throttled", "watch"],
     ["busy", "watch"],
     ["refused", "list"],
     ["version", "list"],
@@ -155,7 +156,7 @@ describe("the API is away", () => {
   }
 
   describe("a server that says how long to wait (Retry-After)", () => {
-    const busy = (retryAfterMs: number) => new ApiError("busy", "429", { retryAfterMs });
+    const busy = (retryAfterMs: number) => new ApiError("throttled", "429", { retryAfterMs });
 
     test("is not asked sooner, be it for a list or a watch", () => {
       const bench = new Bench();
@@ -196,6 +197,19 @@ describe("the API is away", () => {
       clock.advance(1);
       assert.equal(transport.requests.length, 2);
     });
+  });
+
+  test("a server that is back and asks for patience is not asked for a list of all", () => {
+    const bench = Bench.synced();
+    for (let i = 0; i < 9; i++) {
+      bench.transport.last.fail(unreachable());
+      bench.untilRequest();
+    }
+    for (let i = 0; i < 9; i++) {
+      bench.transport.last.fail(new ApiError("throttled", "429: storage is (re)initializing"));
+      bench.untilRequest();
+      assert.ok(bench.watching);
+    }
   });
 
   test("jitter: half of the delay is drawn", () => {
@@ -254,7 +268,7 @@ describe("interfaces or addresses are others", () => {
 
   test("a server that asked for patience gets it", () => {
     const bench = Bench.synced();
-    bench.transport.last.fail(new ApiError("busy", "429"));
+    bench.transport.last.fail(new ApiError("throttled", "429"));
     const before = bench.transport.requests.length;
     bench.source.underlayChanged();
     assert.equal(bench.transport.requests.length, before);
