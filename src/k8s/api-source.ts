@@ -140,8 +140,11 @@ export class ApiNodeSource implements NodeSource {
     const staged = this.#store.stage();
     this.#begins((error) => {
       this.#fail(error);
-      if (error.kind === "gone" || error.kind === "version") this.#relist(options.paged);
-      else this.#later(() => this.#list(options));
+      if (error.kind === "gone" || error.kind === "version") {
+        // Pages that expire for the second time are not tried again.
+        const paged = !options.paged || this.#expiries === 0;
+        this.#relist({ ...NEWEST_LIST, paged });
+      } else this.#later(() => this.#list(options));
     });
     this.#current = new NodeList(this.#transport, this.#clock, staged, options, {
       done: (version) => {
@@ -246,7 +249,7 @@ export class ApiNodeSource implements NodeSource {
     this.#fail(error, again);
     switch (error.kind) {
       case "gone":
-        this.#relist(true);
+        this.#relist(this.#expiries === 0 ? this.#catchUpList() : NEWEST_LIST);
         return;
       case "version":
       case "refused":
@@ -254,7 +257,7 @@ export class ApiNodeSource implements NodeSource {
         return;
       case "busy":
       case "answer":
-        if (this.#failures > WATCH_FAILURES_MAX) this.#later(() => this.#list(NEWEST_LIST));
+        if (this.#failures > WATCH_FAILURES_MAX) this.#later(() => this.#list(this.#catchUpList()));
         else this.#later(() => this.#watch());
         return;
       case "unreachable":
@@ -271,9 +274,16 @@ export class ApiNodeSource implements NodeSource {
     }
   }
 
+  /**
+   * What the server has in memory if that is not older than what is known here, and from etcd if it
+   * is: when a server starts, a thousand agents ask. In pages it would be etcd's each time.
+   */
+  #catchUpList(): ListOptions {
+    return { resourceVersion: this.#version, paged: false };
+  }
+
   /** The version is gone: at once for the first time, with a delay when it keeps happening. */
-  #relist(paged: boolean): void {
-    const options = paged && this.#expiries === 0 ? NEWEST_LIST : { ...NEWEST_LIST, paged: false };
+  #relist(options: ListOptions): void {
     this.#log.info({}, "the API server has forgotten our version: listing all Nodes again");
     if (this.#expiries++ === 0) this.#list(options);
     else this.#later(() => this.#list(options));

@@ -22,13 +22,27 @@ describe("410 Gone", () => {
       const bench = Bench.synced();
       happen(bench);
       assert.equal(bench.changes.length, 1, "nothing is withdrawn before the list is there");
-      assert.deepEqual(bench.transport.last.query, { limit: "500" });
+      assert.deepEqual(bench.transport.last.query, { resourceVersion: "100" });
       bench.transport.last.list("900", [...seed.slice(0, 2), nodeObject("node4")]);
       assert.deepEqual(bench.names, ["node1", "node2", "node4"]);
       assert.ok(bench.transport.last.url.search.includes("resourceVersion=900"));
       assert.deepEqual(bench.warnings, []);
     });
   }
+
+  test("the list is what the server has in memory, unless that cannot be", () => {
+    const bench = Bench.synced();
+    bench.transport.last.send(errorEvent(410, "too old"));
+    const tooLarge = "504: Timeout: Too large resource version: 100, current: 7";
+    bench.transport.last.fail(new ApiError("version", tooLarge));
+    bench.untilRequest();
+    assert.deepEqual(bench.transport.last.query, { limit: "500" });
+    bench.transport.last.list("7", seed);
+    bench.transport.last.open();
+    bench.transport.last.send(errorEvent(410, "too old"));
+    bench.untilRequest();
+    assert.deepEqual(bench.transport.last.query, { limit: "500" }, "not the same again and again");
+  });
 
   test("an equal list after it is no change at all", () => {
     const bench = Bench.synced();
