@@ -1,17 +1,17 @@
 /**
  * How to reach the API server and who we are there: a kubeconfig, or the service account of the
- * pod. The client library reads both and makes the credentials (tokens that rotate, client
- * certificates, exec plugins); this file is its only user. Its own error texts are not passed on,
- * since they quote the file, and with it tokens.
+ * pod. The client library reads both and makes the credentials (client certificates, exec plugins)
+ * but for tokens in files, which rotate; this file is its only user. Its own error texts are not
+ * passed on, since they quote the file, and with it tokens.
  */
 import type { RequestOptions } from "node:https";
 import { dirname, join, resolve } from "node:path";
 import { KubeConfig, type User } from "@kubernetes/client-node";
 import { parse } from "yaml";
 import type { Clock } from "../runtime/clock.ts";
-import { FileError, fileExists, readTextNow } from "../runtime/files.ts";
+import { FileError, fileExists, readText, readTextNow } from "../runtime/files.ts";
 import { systemClock } from "../runtime/system-clock.ts";
-import { KUBECONFIG_BYTES_MAX } from "./limits.ts";
+import { KUBECONFIG_BYTES_MAX, TOKEN_BYTES_MAX } from "./limits.ts";
 import { oneAtATime } from "./one-at-a-time.ts";
 import { printable, quoted } from "./problem.ts";
 
@@ -44,7 +44,8 @@ export function loadKubeAccess(options: KubeConfigOptions): KubeAccess {
   const where = options.kubeconfig ?? "the service account";
   const server = serverUrl(config, where, options.master);
   const clock = options.clock ?? systemClock;
-  return { server, requestOptions: oneAtATime(() => requestOptions(config), clock) };
+  const tokenFile = takeTokenFile(config);
+  return { server, requestOptions: oneAtATime(() => requestOptions(config, tokenFile), clock) };
 }
 
 function configOf(options: KubeConfigOptions): KubeConfig {
@@ -177,9 +178,33 @@ function serverUrl(config: KubeConfig, where: string, master: string | undefined
   return url;
 }
 
-async function requestOptions(config: KubeConfig): Promise<RequestOptions> {
+/**
+ * The file of the current user's token, which the library then no longer has: it would read it
+ * again only once the clock is a minute further, so after a 401 not at once, and not for as long
+ * as a clock is set back. A request that needs one comes every few minutes.
+ */
+function takeTokenFile(config: KubeConfig): string | undefined {
+  const user = config.getCurrentUser();
+  const tokenFile: unknown = user?.authProvider?.config?.tokenFile;
+  if (typeof tokenFile !== "string") return undefined;
+  config.users = config.users.map((each) => {
+    if (each !== user) return each;
+    const { authProvider: _, ...rest } = each;
+    return rest;
+  });
+  return tokenFile;
+}
+
+async function requestOptions(
+  config: KubeConfig,
+  tokenFile: string | undefined,
+): Promise<RequestOptions> {
   const options: RequestOptions = {};
   await config.applyToHTTPSOptions(options);
+  if (tokenFile !== undefined) {
+    const token = await readText(tokenFile, TOKEN_BYTES_MAX);
+    options.headers = { ...options.headers, Authorization: `Bearer ${token}` };
+  }
   trimToken(options);
   if (config.getCurrentCluster()?.proxyUrl === undefined) {
     // Its agent would hold on to the certificates of its first use: ours is given per request.
@@ -199,6 +224,8 @@ function trimToken({ headers }: RequestOptions): void {
 
 /** Why credentials could not be made, without what looks like one. */
 export function credentialProblem(error: unknown): string {
+  // Ours, with the path: it may well look like a token.
+  if (error instanceof FileError) return printable(error.message);
   const message = error instanceof Error ? error.message : String(error);
   const line = message.trim().split("\n")[0] ?? "";
   return printable(line.replaceAll(/[-\w+/=.]{32,}/g, "…").slice(0, 200)) || "no reason given";

@@ -62,6 +62,21 @@ test("a kubeconfig with a token file", async (t) => {
   assert.match(refusal({ kubeconfig: bad }), /its user "u": tokenFile is not a path$/);
 });
 
+test("a token that rotates is read for each request, and the last one is not used for ever", async (t) => {
+  const users = [{ name: "u", user: { tokenFile: "token" } }];
+  const path = await file(t, { ...GOOD, users });
+  const tokenFile = join(path, "..", "token");
+  const access = loadKubeAccess({ kubeconfig: path });
+  for (const token of ["first", "second"]) {
+    await writeFile(tokenFile, token);
+    const { headers } = await access.requestOptions();
+    assert.deepEqual(headers, { Authorization: `Bearer ${token}` });
+  }
+  await rm(tokenFile);
+  const error: unknown = await access.requestOptions().catch((e: unknown) => e);
+  assert.equal(credentialProblem(error), `${tokenFile}: no such file`);
+});
+
 test("CA and client certificate as files beside the kubeconfig", async (t) => {
   const cluster = { server: "https://h:1", "certificate-authority": "ca.pem" };
   const user = {
