@@ -82,6 +82,11 @@ async function realCluster(t: TestContext): Promise<Real | undefined> {
   return { cluster, api, token };
 }
 
+/** Ends the connections of the agent on a node to the server, as a load balancer does. */
+async function breakConnections(cluster: Cluster, node: string): Promise<void> {
+  await cluster.namespaces.exec(node, "ss", "-K", "dst", "192.168.50.1", "dport", "=", ":6443");
+}
+
 /** As `kubectl apply` would, with unknown and duplicate fields refused. */
 async function applyManifest(api: ControlPlane): Promise<void> {
   for (const document of parseAllDocuments(await readFile(MANIFEST, "utf8"))) {
@@ -132,10 +137,9 @@ test("agents on a real kube-apiserver, with the rights of the manifest", async (
     await routedEverywhere(cluster, SEED_NODES);
   });
 
-  await t.test("watches that the server ends are renewed without a flap", async () => {
+  await t.test("watches that break are taken up again without a flap", async () => {
     const before = await sessionCounts(cluster, "node1");
-    // The server ends each watch after 5 to 10 s; what a Node says must be followed after that.
-    await new Promise((resolve) => setTimeout(resolve, 12_000));
+    await breakConnections(cluster, "node1");
     const path = `${NODES}/node3`;
     const annotations = { "kube-router.io/pod-cidrs": "10.233.80.0/24" };
     await api.must("PATCH", path, { metadata: { annotations } });
@@ -145,6 +149,28 @@ test("agents on a real kube-apiserver, with the rights of the manifest", async (
     });
     await routeIs(cluster, "node1", routeLine(node3), true);
     assert.deepEqual(await sessionCounts(cluster, "node1"), before);
+  });
+
+  await t.test("a token that is good no more is named, and the new one is taken", async () => {
+    const secrets = "/api/v1/namespaces/kube-system/secrets";
+    const metadata = { name: "holds-the-token" };
+    await api.must("POST", secrets, { apiVersion: "v1", kind: "Secret", metadata });
+    const bound = await api.serviceAccountToken("kube-system", "podrouter", metadata.name);
+    const tokenFile = join(cluster.folder, "token");
+    const said = async () => (await cluster.podrouter("node1", "status")).stdout;
+    await writeFile(tokenFile, bound);
+    await breakConnections(cluster, "node1");
+    await until("the watch is there again", async () => /No conditions/.test(await said()));
+    // Its end is that of the token, as its time would be, or the pod's.
+    await api.must("DELETE", `${secrets}/${metadata.name}`);
+    const refused = async () => {
+      await breakConnections(cluster, "node1");
+      return /401: Unauthorized/.test(await said());
+    };
+    await until("the token is refused", refused, 30_000, 1000);
+    assert.ok((await cluster.routes("node1")).includes(routeLine(node2)));
+    await writeFile(tokenFile, token);
+    await until("the new one is taken", async () => /No conditions/.test(await said()), 30_000);
   });
 
   await t.test(

@@ -105,8 +105,6 @@ export class ControlPlane {
       `--token-auth-file=${join(this.#folder, "tokens.csv")}`,
       "--authorization-mode=Node,RBAC",
       "--kubelet-preferred-address-types=InternalIP",
-      // Watches end after 5 to 10 s, so that a test sees them renewed.
-      "--min-request-timeout=5",
     ]);
     this.#server = server;
     const ready = async () => {
@@ -195,10 +193,12 @@ export class ControlPlane {
     return answer.body;
   }
 
-  /** A token of a ServiceAccount, as kubelet gets it for a pod. */
-  async serviceAccountToken(namespace: string, name: string): Promise<string> {
+  /** A token of a ServiceAccount, as kubelet gets it for a pod; good for as long as `secret` is. */
+  async serviceAccountToken(namespace: string, name: string, secret?: string): Promise<string> {
     const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`;
-    const request = { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: {} };
+    const bound = { kind: "Secret", apiVersion: "v1", name: secret };
+    const spec = secret === undefined ? {} : { boundObjectRef: bound };
+    const request = { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec };
     const answer = (await this.must("POST", path, request)) as { status: { token: string } };
     return answer.status.token;
   }
