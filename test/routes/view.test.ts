@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { type Prefix, prefix, prefixFamily } from "../../src/ip/prefix.ts";
+import type { RouteEvent } from "../../src/routes/ports.ts";
 import { PrefixIndex } from "../../src/routes/prefix-index.ts";
 import {
   hasOurKey,
@@ -30,15 +31,24 @@ const someRoute: fc.Arbitrary<KernelRoute> = fc
     return route(of, { via, ...same, ...(metric === undefined ? {} : { metric }) });
   });
 
+type RouteChange = "new" | "replace" | "delete";
+
 type Step =
   | { readonly kind: "add" | "create" | "replace" | "delete"; readonly route: KernelRoute }
-  | { readonly kind: "event"; readonly route: KernelRoute; readonly change: "new" | "delete" }
+  | {
+      readonly kind: "event";
+      readonly route: KernelRoute;
+      readonly change: RouteChange;
+      /** The event is of a route that is there, if there are so many. */
+      readonly pick: number;
+    }
   | { readonly kind: "make" | "unmake"; readonly route: KernelRoute };
 
 const step: fc.Arbitrary<Step> = fc.record({
   kind: fc.constantFrom("add", "create", "replace", "delete", "event", "make", "unmake"),
   route: someRoute,
-  change: fc.constantFrom("new", "delete"),
+  change: fc.constantFrom<RouteChange>("new", "replace", "delete"),
+  pick: fc.nat(3),
 });
 
 /** The same with a list of objects for each prefix. */
@@ -65,11 +75,25 @@ class PlainView {
     this.lists.set(of, replaces ? routes.with(at, made) : [...routes, made]);
   }
 
-  observed(change: "new" | "delete", one: KernelRoute): void {
-    const routes = this.at(one.prefix);
+  /** False: only the kernel's table can tell what is there now. */
+  observed({ change, route: one, replaced }: RouteEvent): boolean {
+    const { prefix: of } = one;
+    const routes = this.at(of);
     const known = routes.findIndex((other) => sameRoute(other, one));
-    if (change === "delete" && known >= 0) this.lists.set(one.prefix, routes.toSpliced(known, 1));
-    else if (change === "new" && known < 0) this.lists.set(one.prefix, [...routes, one]);
+    const atKey = routes.filter(({ tos, metric }) => tos === one.tos && metric === one.metric);
+    if (change === "delete") {
+      if (known >= 0) this.lists.set(of, routes.toSpliced(known, 1));
+      // Else what went is not as it was known: perhaps one of its next hops.
+      return known >= 0 || atKey.every(({ protocol }) => protocol !== one.protocol);
+    }
+    if (replaced && atKey.length > 1) return false;
+    if (replaced && atKey.length === 1) {
+      this.lists.set(of, routes.with(routes.indexOf(atKey[0]!), one));
+      return true;
+    }
+    if (known >= 0) return true;
+    this.lists.set(of, [...routes, one]);
+    return atKey.length === 0 || prefixFamily(of) === 4;
   }
 }
 
@@ -102,6 +126,7 @@ test("the view agrees with lists of routes after any history", () => {
       }
       assert.deepEqual([view.installed, view.countOurs()], [installed, ours]);
     }),
+    { numRuns: 300 },
   );
 });
 
@@ -118,10 +143,13 @@ function run(one: Step, index: PrefixIndex, view: RouteView, plain: PlainView): 
         plain.lists.set(of, [...known, subject]);
       }
       return;
-    case "event":
-      view.observe(id, { change: one.change, route: subject, replaced: false });
-      plain.observed(one.change, subject);
+    case "event": {
+      const change = one.change === "delete" ? "delete" : "new";
+      const replaced = one.change === "replace";
+      const event = { change, route: known[one.pick] ?? subject, replaced } as const;
+      assert.equal(view.observe(id, event), plain.observed(event), "whether the event tells all");
       return;
+    }
     case "delete":
     case "create":
     case "replace": {

@@ -1,0 +1,144 @@
+/** What is known of the kernel, from a dump and from the events around it. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Prefix, prefix } from "../../src/ip/prefix.ts";
+import { EVENT_AGE_MS, EVENTS_HELD_MAX } from "../../src/routes/limits.ts";
+import { KernelObserver } from "../../src/routes/observer.ts";
+import { KernelUnavailableError } from "../../src/routes/ports.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { address, FakeKernel, line, route, STATIC } from "./fake-kernel.ts";
+
+const P1 = prefix("10.233.65.0/24");
+const P2 = prefix("10.233.66.0/24");
+const A = "192.168.50.51";
+const OURS = route(P1, { via: A });
+const OWN = { link: 2, address: address("10.99.0.1"), subnet: prefix("10.99.0.0/24") };
+
+/** An observer that is listening, and what it told since it was last asked. */
+async function setUp() {
+  const clock = new FakeClock();
+  const kernel = new FakeKernel(clock);
+  const wanted = new Set<Prefix>();
+  const told = { doubts: [] as number[], touched: [] as Prefix[], news: [] as boolean[] };
+  const observer: KernelObserver = new KernelObserver(kernel, clock, 7, {
+    isWanted: (to) => wanted.has(to),
+    onTouched: (id) => told.touched.push(observer.index.prefix(id)),
+    onDoubt: (delayMs) => told.doubts.push(delayMs),
+    onTopology: (_, news) => told.news.push(news),
+    onOverrun: () => undefined,
+    onFailure: () => undefined,
+  });
+  const known = (to: Prefix) => observer.view.at(observer.index.findText(to)).map(line);
+  const dump = async () => {
+    const done = observer.dump();
+    await clock.advanceAsync(kernel.dumpMs);
+    return done;
+  };
+  await kernel.open(observer);
+  return { clock, kernel, wanted, told, observer, known, dump };
+}
+
+test("routes of others are known beside ours and where one is wanted, and nowhere else", async () => {
+  const { kernel, wanted, observer, known, dump } = await setUp();
+  const others = (to: string, metric: number) => route(to, { via: A, protocol: STATIC, metric });
+  const beside = [others(P1, 1), others(P1, 2), OURS, others(P1, 3)];
+  const inTheWay = [others(P2, 1), others(P2, 2)];
+  const elsewhere = ["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"].map((to) => others(to, 0));
+  const [first, second, third] = elsewhere;
+  kernel.routes.push(first!, ...beside, second!, ...inTheWay, third!);
+  wanted.add(P2);
+  await dump();
+  assert.deepEqual(known(P1), beside.map(line), "in the kernel's order");
+  assert.deepEqual(known(P2), inTheWay.map(line));
+  for (const { prefix: to } of elsewhere) assert.equal(observer.index.findText(to), 0, to);
+});
+
+test("a prefix that a dump has shown keeps its number, whoever lets go of it meanwhile", async () => {
+  const { kernel, observer, known, dump } = await setUp();
+  kernel.routes.push(OURS, route(P2, { via: A }));
+  kernel.duringDump = () => observer.index.release(id);
+  const id = observer.index.insertText(P1);
+  observer.index.hold(id);
+  await dump();
+  assert.equal(observer.index.findText(P1), id);
+  assert.deepEqual(known(P1), [line(OURS)]);
+});
+
+test("what changes while the kernel is listed is taken in after it, and once", async () => {
+  const { clock, kernel, told, known, dump } = await setUp();
+  await dump();
+  kernel.dumpMs = 10;
+  for (const change of [
+    () => kernel.addAddress(OWN),
+    () => kernel.setLink(2, false),
+    () => kernel.add(OURS),
+  ]) {
+    Object.assign(told, { doubts: [], touched: [], news: [] });
+    kernel.duringDump = change;
+    const listed = dump();
+    await clock.advanceAsync(1);
+    assert.deepEqual([...told.touched, ...told.doubts], [], "not yet");
+    await listed;
+    assert.equal(told.touched.length + told.doubts.length, 1, String(change));
+  }
+  assert.deepEqual(known(P1), [line(OURS)]);
+});
+
+test("more events than are kept while the kernel is listed: it is listed again", async () => {
+  for (const more of [0, 1]) {
+    const { kernel, told, observer, dump } = await setUp();
+    kernel.duringDump = () => {
+      for (let i = 0; i < EVENTS_HELD_MAX + more; i++) {
+        observer.onRoute({ change: i % 2 === 0 ? "new" : "delete", route: OURS, replaced: false });
+      }
+    };
+    await dump();
+    assert.equal(told.touched.length, EVENTS_HELD_MAX);
+    assert.deepEqual(told.doubts, Array(more).fill(0));
+  }
+});
+
+test("a dump that fails leaves what was known, and events are heard again", async () => {
+  const { clock, kernel, told, observer, known, dump } = await setUp();
+  kernel.routes.push(OURS);
+  await dump();
+  kernel.duringDump = () => {
+    throw new KernelUnavailableError("ENOBUFS", "ENOBUFS: no memory");
+  };
+  await assert.rejects(observer.dump(), /ENOBUFS/);
+  assert.deepEqual(known(P1), [line(OURS)]);
+  kernel.delete(() => true);
+  await clock.advanceAsync(0);
+  assert.deepEqual(told.touched, [P1]);
+  assert.deepEqual(known(P1), []);
+});
+
+test("an event near operations of ours may be the older: it is doubted, later ones are not", async () => {
+  const { clock, told, observer, dump } = await setUp();
+  await dump();
+  const doubts = () => {
+    observer.onRoute({ change: "new", route: OURS, replaced: false });
+    return told.doubts.splice(0);
+  };
+  assert.deepEqual(doubts(), []);
+  observer.operating(true);
+  await clock.advanceAsync(5 * EVENT_AGE_MS);
+  assert.deepEqual(doubts(), [EVENT_AGE_MS], "under way");
+  observer.operating(false);
+  await clock.advanceAsync(EVENT_AGE_MS - 1);
+  assert.deepEqual(doubts(), [EVENT_AGE_MS], "just answered");
+  await clock.advanceAsync(1);
+  assert.deepEqual(doubts(), []);
+});
+
+test("a link that was down in between is news, though all looks as before", async () => {
+  const { clock, kernel, told, dump } = await setUp();
+  await dump();
+  kernel.setLink(2, false);
+  kernel.setLink(2, true);
+  await clock.advanceAsync(0);
+  assert.deepEqual(told.doubts, [0]);
+  await dump();
+  await dump();
+  assert.deepEqual(told.news, [false, true, false]);
+});
