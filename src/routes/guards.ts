@@ -66,11 +66,9 @@ function changedAddresses(before: GuardSettings, after: GuardSettings): Iterable
 
 /** The prefixes of each length that hold the address. */
 function prefixesAround(address: IpAddress): Prefix[] {
-  const bytes = addressBytes(address).slice();
+  const bytes = addressBytes(address);
   const prefixes: Prefix[] = [];
   for (let length = bytes.length * 8; length >= 0; length--) {
-    if (length % 8 !== 0) bytes[length >> 3]! &= 0xff << (8 - (length % 8));
-    else if (length < bytes.length * 8) bytes[length >> 3] = 0;
     prefixes.push(prefixFromBytes(bytes, length));
   }
   return prefixes;
