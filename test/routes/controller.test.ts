@@ -29,11 +29,13 @@ test("what is wanted is installed, changed in place and removed", async () => {
   h.change(P1);
   await h.rest();
   assert.deepEqual(h.tried(), [`delete ${P1}`]);
+  h.change("fd00:65::/64");
+  await h.rest();
   const { installed, counters, pending } = h.controller.status();
-  assert.deepEqual([installed, pending], [1, 0]);
+  assert.deepEqual([installed, pending], [0, 0]);
   assert.deepEqual(
     [counters.created, counters.replaced, counters.deleted, counters.failed, counters.resyncs],
-    [2, 1, 1, 0, 1],
+    [2, 1, 2, 0, 1],
   );
 });
 
@@ -213,6 +215,17 @@ test("even without any event the period repairs", async () => {
   assert.deepEqual(h.kernel.ours(), []);
   await h.rest(1_100);
   assert.deepEqual(h.kernel.ours(), lines(viaA));
+});
+
+test("an event long after operations of ours needs no listing", async () => {
+  const h = new Harness();
+  h.want(P1, A);
+  await h.started();
+  await h.rest(5000);
+  h.kernel.delete((entry) => entry.prefix === P1);
+  await h.rest(5000);
+  assert.deepEqual(h.kernel.ours(), lines(viaA));
+  assert.equal(h.kernel.dumps, 1);
 });
 
 test("a deletion older than our own operation does not fool it for long", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { KernelUnavailableError } from "../../src/routes/ports.ts";
-import { route } from "./fake-kernel.ts";
+import { line, route, STATIC } from "./fake-kernel.ts";
 import { Harness } from "./harness.ts";
 
 const P1 = "10.233.65.0/24";
@@ -163,6 +163,71 @@ test("a delete of what is gone is done", async () => {
   assert.equal(h.controller.status().counters.failed, 0);
   assert.deepEqual(h.codes(), []);
   assert.equal(h.controller.status().installed, 0);
+});
+
+for (const [code, ...said] of [
+  // What is said after a create, a replace and a delete that the kernel answers so.
+  ["EINVAL", "kernel-error", "kernel-error", "kernel-error"],
+  ["EEXIST", "foreign-route", "kernel-error", "kernel-error"],
+  ["ENOENT", "kernel-error", undefined, undefined],
+  ["ESRCH", "kernel-error", undefined, undefined],
+  ["ENOBUFS", undefined, undefined, undefined],
+  ["ETIMEDOUT", undefined, undefined, undefined],
+  ["ECANCELED", undefined, undefined, undefined],
+  ["EPERM", "kernel-unavailable", "kernel-unavailable", "kernel-unavailable"],
+  ["EACCES", "kernel-unavailable", "kernel-unavailable", "kernel-unavailable"],
+] as const) {
+  test(`what ${code} means for each operation`, async () => {
+    for (const [i, kind] of (["create", "replace", "delete"] as const).entries()) {
+      const h = new Harness();
+      if (kind !== "create") h.want(P1, A);
+      await h.started();
+      h.kernel.refuse = () => ({ code, message: code });
+      h.change(P1, ...(kind === "delete" ? [] : [B]));
+      await h.rest();
+      assert.equal(h.kernel.tried.at(-1)?.kind, kind);
+      assert.deepEqual(h.codes(), said[i] === undefined ? [] : [said[i]], kind);
+      h.kernel.refuse = () => undefined;
+      await h.rest(5000);
+      assert.deepEqual(h.codes(), [], `${kind}, later`);
+      const left = kind === "delete" ? [] : [line(route(P1, { via: B }))];
+      assert.deepEqual(h.kernel.ours(), left);
+    }
+  });
+}
+
+test("of several answers for one prefix the worst is said", async () => {
+  for (const codes of [
+    ["ENOBUFS", "EINVAL"],
+    ["EINVAL", "ENOBUFS"],
+  ]) {
+    const h = new Harness();
+    h.kernel.routes.push(route(P1, { via: A, metric: 5 }), route(P1, { via: A, metric: 6 }));
+    h.controller.converged();
+    h.kernel.refuse = (operation) => {
+      if (operation.kind !== "delete") return undefined;
+      const code = codes[operation.route.metric - 5]!;
+      return { code, message: code };
+    };
+    await h.started();
+    assert.deepEqual(h.codes(), ["kernel-error"]);
+    assert.match(h.messages(), /EINVAL/);
+  }
+});
+
+test("what somebody adds while the kernel is at work on the prefix is known beside ours", async () => {
+  const h = new Harness();
+  await h.started();
+  h.kernel.answerMs = 10;
+  h.change(P1, A);
+  await h.rest(2);
+  h.kernel.add(route(P1, { via: B, protocol: STATIC, metric: 7 }));
+  await h.rest(20);
+  assert.equal(h.controller.status().installed, 1);
+  h.change(P1);
+  await h.rest(20);
+  assert.equal(h.controller.status().installed, 0);
+  assert.deepEqual(h.tried(), [`create ${P1}`, `delete ${P1}`]);
 });
 
 test("conditions are listed up to a bound and counted beyond it", async () => {

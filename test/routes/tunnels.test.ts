@@ -143,4 +143,18 @@ test("settled: only after convergence, and with nothing left to do", async () =>
   assert.equal(h.controller.settled(), false);
   await h.rest();
   assert.equal(h.controller.settled(), true);
+  h.kernel.answerMs = 50;
+  h.kernel.dumpMs = 50;
+  for (const [what, unsettle, ms] of [
+    ["the kernel is at work", () => h.change(P1), 20],
+    ["all is to be compared", () => h.controller.wantedChanged(), undefined],
+    ["events were lost, the kernel is listed", () => h.kernel.overrun(), 20],
+    ["the kernel cannot be talked to", () => h.kernel.fail(), 20],
+  ] as const) {
+    unsettle();
+    if (ms !== undefined) await h.rest(ms);
+    assert.equal(h.controller.settled(), false, what);
+    await h.rest(5000);
+    assert.equal(h.controller.settled(), true, what);
+  }
 });
