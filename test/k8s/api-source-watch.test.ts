@@ -116,18 +116,21 @@ describe("watch", () => {
   });
 
   test("an event without a usable Node is named and changes nothing", () => {
-    const bench = Bench.synced();
-    bench.transport.last.send({ type: "MODIFIED", object: { metadata: { name: 5 } } });
-    assert.equal(bench.changes.length, 1);
-    assert.equal(bench.source.status().problems.length, 1);
-    assert.ok(bench.watching);
+    for (const metadata of [{ name: 5 }, {}, null, undefined]) {
+      const bench = Bench.synced();
+      bench.transport.last.send({ type: "MODIFIED", object: { metadata } });
+      assert.equal(bench.changes.length, 1);
+      assert.equal(bench.source.status().problems.length, 1);
+      assert.ok(bench.watching);
+    }
   });
 
   for (const garbage of [
     "no json\n",
     "5\n",
     '{"type":"ADDED"}\n',
-    '{"type":"WHAT","object":{}}\n',
+    "null\n",
+    '{"type":"WHAT","object":{"metadata":{"name":"node9","resourceVersion":"150"}}}\n',
   ]) {
     test(`garbage ends the watch and withdraws nothing: ${JSON.stringify(garbage)}`, () => {
       const bench = Bench.synced();
@@ -145,6 +148,17 @@ describe("watch", () => {
     const line = `${JSON.stringify(event("DELETED", node3, "101"))}\n`;
     bench.transport.last.raw(`${line}garbage\n${line.replace("node3", "node2")}`);
     assert.deepEqual(bench.names, ["node1", "node2"]);
+  });
+
+  test("what is no version is not taken for one", () => {
+    for (const version of [150, "", "1 0", "1&watch=false", "1".repeat(65)]) {
+      const bench = Bench.synced();
+      bench.transport.last.send(event("ADDED", nodeObject("n4"), version as string));
+      assert.equal(bench.names.length, 4);
+      bench.transport.last.end();
+      bench.untilRequest();
+      assert.equal(bench.transport.last.query["resourceVersion"], "100");
+    }
   });
 
   test("garbage for ever: a list is tried instead", () => {

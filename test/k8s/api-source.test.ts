@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ApiNodeSource } from "../../src/k8s/api-source.ts";
 import { ApiError } from "../../src/k8s/api-transport.ts";
+import { nameInBeginning } from "../../src/k8s/node-list.ts";
 import { silentLog } from "../../src/runtime/log.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { Bench, seed, unreachable } from "./api-source-bench.ts";
@@ -34,8 +35,9 @@ describe("list", () => {
     bench.transport.last.list("100", seed.slice(0, 2), { continue: "abc" });
     assert.equal(bench.changes.length, 0);
     assert.deepEqual(bench.transport.last.query, { limit: "500", continue: "abc" });
-    bench.transport.last.list("100", seed.slice(2));
+    bench.transport.last.list("100", seed.slice(2), { continue: "" });
     assert.deepEqual(bench.names, ["node1", "node2", "node3"]);
+    assert.equal(bench.transport.last.query["resourceVersion"], "100");
   });
 
   test("pages that expire on the way: the newest list, then one without pages", () => {
@@ -71,12 +73,34 @@ describe("list", () => {
     assert.equal(bench.transport.requests.length, 2);
   });
 
+  test("a list that comes slowly is waited for as long as something comes", () => {
+    const bench = new Bench();
+    const first = bench.transport.last;
+    bench.clock.advance(29_000);
+    first.open();
+    bench.clock.advance(29_000);
+    first.raw('{"kind":"NodeList","items":[');
+    bench.clock.advance(29_000);
+    first.raw('],"metadata":{"resourceVersion":"100","continue":"abc"}}');
+    first.end();
+    const second = bench.transport.last;
+    bench.clock.advance(29_000);
+    second.open();
+    bench.clock.advance(29_999);
+    assert.equal(second.aborted, false);
+    bench.clock.advance(1);
+    assert.equal(second.aborted, true);
+  });
+
   test("something that is no list, and a list without end", () => {
     const bench = new Bench();
     bench.transport.last.open();
     bench.transport.last.raw(`<html>${"x".repeat(100_000)}`);
     assert.match(bench.source.status().lastError!.reason, /no list of Nodes/);
     bench.clock.advance(1000);
+    bench.transport.last.list("100", seed, { resourceVersion: 100 });
+    assert.match(bench.source.status().lastError!.reason, /cut off or no list of Nodes/);
+    bench.clock.advance(15_000);
     for (let page = 0; page < 1100; page++) {
       if (bench.source.status().lastError!.reason.includes("pages")) break;
       bench.transport.last.list("100", [], { continue: "again" });
@@ -103,6 +127,18 @@ describe("list", () => {
     assert.deepEqual(bench.names, ["node9"]);
     assert.equal(bench.changes[0]!.get("node9")!.podCidrs[0], "10.233.66.0/24");
   });
+});
+
+test("the name in the first bytes of an object is that of its metadata", () => {
+  const names = [
+    '{"metadata":{"name":"node1","labels":{"name":"x"}},"status":{"images":[',
+    '{"kind":"Node","name":"other","metadata":{"uid":"1","name": "node2","ann',
+    '{"spec":{"name":"node3"},"status":{"images":[',
+    '{"metadata":{"name":"no name"},"status":{',
+    '{"metadata":{"name":"node',
+    "",
+  ].map(nameInBeginning);
+  assert.deepEqual(names, ["node1", "node2", undefined, undefined, undefined, undefined]);
 });
 
 describe("known Nodes of an earlier run", () => {
