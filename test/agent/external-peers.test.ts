@@ -63,6 +63,56 @@ test("a peer of the annotation, with prepending and communities on what goes out
   );
 });
 
+test("what an external session is where nothing else is said", () => {
+  const both = { ...self, nodeIps: { 4: address("192.168.50.50"), 6: address("2001:db8::50") } };
+  const values = annotations({
+    peers: "- remoteip: 2001:db8::1\n  remoteasn: 65001\n",
+  });
+  const [peer] = externalPeers(both, values, NONE, settings);
+  assert.deepEqual(peer, {
+    name: "2001:db8::1",
+    address: "2001:db8::1",
+    port: 179,
+    remoteAs: 65001,
+    localAs: undefined,
+    localAddress: "2001:db8::50",
+    nextHops: ["192.168.50.50", "2001:db8::50"],
+    nextHopsByLink: false,
+    passive: false,
+    holdSeconds: 90,
+    families: [4, 6],
+    gracefulRestart: { restartSeconds: 90, notification: true, longLivedSeconds: undefined },
+    enhancedRouteRefresh: true,
+    extendedMessage: false,
+    addPath: "none",
+    password: undefined,
+    ttlSecurity: false,
+    multihopTtl: 1,
+    bindInterface: undefined,
+    routeReflectorClient: false,
+    nextHopSelf: false,
+    importPolicy: nodeImport([]),
+    exportPolicy: {
+      name: "to external peers",
+      statements: [
+        { name: "own pod CIDRs", match: { originated: true }, set: {}, result: "accept" },
+      ],
+      defaultResult: "reject",
+    },
+    maximumPrefixes: undefined,
+    shutdown: undefined,
+  });
+  const own = annotations({
+    peers: "- remoteip: 192.168.50.1\n  remoteasn: 65001\n  localip: 192.168.50.60\n",
+  });
+  const off = { ...settings, restartSeconds: undefined, holdSeconds: 30 };
+  const [other] = externalPeers(self, own, NONE, off);
+  assert.equal(other?.localAddress, "192.168.50.60");
+  assert.equal(other?.gracefulRestart, undefined);
+  assert.equal(other?.holdSeconds, 30);
+  assert.deepEqual([other?.nextHops, other?.families], [["192.168.50.50"], [4]]);
+});
+
 test("peers of the flags hold for all nodes, and silence the annotation", () => {
   const values = annotations({ peers: "- remoteip: 192.168.50.1\n  remoteasn: 65001\n" });
   const flags = {
