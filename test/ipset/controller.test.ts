@@ -213,6 +213,7 @@ test("a set with other options is exchanged for a right one while rules refer to
     `swap podrouter-temporary ${PODS}`,
     "destroy podrouter-temporary",
   ]);
+  assert.equal(controller.status().counters.rebuilt, 1);
   assert.equal(kernel.sets.get(PODS)?.references, 2);
   assert.equal(kernel.sets.get(PODS)?.plain, true);
   assert.deepEqual([...kernel.sets.keys()], [PODS, IPS]);
@@ -346,11 +347,38 @@ test("stop leaves the sets and ends everything", async () => {
   const { clock, kernel, controller } = setUp();
   await controller.setDesired(TWO);
   await controller.stop();
+  assert.equal(clock.pendingCount, 0);
   kernel.sets.get(PODS)!.members.clear();
   await clock.advanceAsync(200_000);
   await controller.setDesired(THREE);
   assert.deepEqual(kernel.members(PODS), []);
   assert.equal(clock.pendingCount, 0);
+});
+
+test("stop waits for what is under way", async () => {
+  const { clock, kernel, controller } = setUp();
+  const asked = controller.setDesired(THREE);
+  await controller.stop();
+  assert.equal(kernel.members(IPS).length, 3);
+  await asked;
+  kernel.taken();
+  await clock.advanceAsync(1000);
+  assert.deepEqual(kernel.taken(), []);
+});
+
+test("whoever asks to be told is told of each pass, and of checks that find nothing wrong not", async () => {
+  let told = 0;
+  const { clock, kernel, controller } = setUp({ checkPeriodMs: 1000 }, () => told++);
+  await controller.setDesired(THREE);
+  await controller.setDesired(TWO);
+  assert.equal(told, 2);
+  assert.equal(clock.pendingCount, 1, "one check, however often contents came");
+  assert.equal(controller.status().lastSync, clock.wall());
+  await clock.advanceAsync(5500);
+  assert.equal(told, 2);
+  kernel.unavailable = "EPERM";
+  await clock.advanceAsync(1000);
+  assert.ok(told > 2);
 });
 
 test("cleanup removes our sets, but none that is referred to or not ours", async () => {

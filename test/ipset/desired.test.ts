@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { type IpAddress, parseAddress } from "../../src/ip/address.ts";
 import { prefix } from "../../src/ip/prefix.ts";
 import { desiredSets, hasIpv6, sizeFor } from "../../src/ipset/desired.ts";
 import { MEMBERS_MAX } from "../../src/ipset/limits.ts";
+import { type SetContentsChange, WantedSets } from "../../src/ipset/wanted.ts";
 
 const address = (text: string): IpAddress => parseAddress(text)!;
 
@@ -72,4 +74,56 @@ test("more members than a set usually holds get a larger one", () => {
   assert.deepEqual(sizeFor(65_537), { hashSize: 32_768, maxElements: 131_072 });
   assert.deepEqual(sizeFor(110_000), { hashSize: 65_536, maxElements: 262_144 });
   assert.deepEqual(sizeFor(MEMBERS_MAX), { hashSize: MEMBERS_MAX / 4, maxElements: MEMBERS_MAX });
+});
+
+const SUBNETS = ["10.1.0.0/24", "10.2.0.0/24", "10.9.9.9/32", "fd00:64::/64", "0.0.0.0/0"];
+const IPS = ["192.168.50.50", "192.168.50.51", "2001:db8::50", "::"];
+
+function told<T>(before: readonly T[], after: readonly T[]): Map<T, boolean> {
+  const either = new Set([...before, ...after]);
+  return new Map([...either].map((one) => [one, after.includes(one)]));
+}
+
+test("what is told change by change is what the whole says, or is to be made anew", () => {
+  const some = fc.record({
+    podSubnets: fc.subarray(SUBNETS).map((texts) => texts.map(prefix)),
+    nodeIps: fc.subarray(IPS).map((texts) => texts.map(address)),
+  });
+  fc.assert(
+    fc.property(some, some, fc.boolean(), fc.boolean(), (before, after, ipv6, lists) => {
+      const wanted = new WantedSets(before, ipv6);
+      const fresh = new WantedSets(after, ipv6);
+      for (const set of wanted.sets) if (lists) set.touched = new Set();
+      const change: SetContentsChange = {
+        podSubnets: told(before.podSubnets, after.podSubnets),
+        nodeIps: told(before.nodeIps, after.nodeIps),
+      };
+      const members = ({ sets }: WantedSets) => sets.map((set) => [...set.members].sort());
+      const old = members(wanted);
+      const all = [...change.podSubnets.keys(), ...change.nodeIps.keys()];
+      const refused = all.some((one) => one === "0.0.0.0/0" || one === "::");
+      const strange = !ipv6 && all.some((one) => one.includes(":"));
+      assert.equal(wanted.change(change), !refused && !strange);
+      if (refused || strange) return;
+      assert.deepEqual(members(wanted), members(fresh));
+      for (const [i, { touched }] of wanted.sets.entries()) {
+        const differ = [...old[i]!, ...members(fresh)[i]!].filter(
+          (one, _, both) => both.indexOf(one) === both.lastIndexOf(one),
+        );
+        if (lists) for (const one of differ) assert.ok(touched?.has(one), one);
+        else assert.equal(touched, undefined);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("a member too many for the size of its set: all is to be made anew", () => {
+  const many = Array.from({ length: 65_536 }, (_, i) => prefix(`10.${i >> 8}.${i & 255}.0/24`));
+  const wanted = new WantedSets({ podSubnets: many, nodeIps: [] }, false);
+  const change = (text: string, there: boolean) =>
+    wanted.change({ podSubnets: new Map([[prefix(text), there]]), nodeIps: new Map() });
+  assert.equal(change("10.0.0.0/24", false), true);
+  assert.equal(change("11.0.0.0/24", true), true);
+  assert.equal(change("11.0.1.0/24", true), false);
 });
