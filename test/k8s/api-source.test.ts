@@ -37,7 +37,7 @@ describe("list", () => {
     assert.deepEqual(bench.transport.last.query, { limit: "500", continue: "abc" });
     bench.transport.last.list("100", seed.slice(2), { continue: "" });
     assert.deepEqual(bench.names, ["node1", "node2", "node3"]);
-    assert.equal(bench.transport.last.query["resourceVersion"], "100");
+    assert.equal(bench.transport.last.url.searchParams.get("resourceVersion"), "100");
   });
 
   test("pages that expire on the way: the newest list, then one without pages", () => {

@@ -180,13 +180,62 @@ test("a file that is none is not taken in, not even in part", () => {
     '{"format":2,"leases":[]}',
     '{"format":1}',
     JSON.stringify({ format: 1, leases: [lease, { ...lease, addresses: ["nowhere"] }] }),
-    JSON.stringify({ format: 1, leases: [{ ...lease, containerId: 7 }] }),
+    JSON.stringify({ format: 1, leases: [{ ...lease, addresses: ["10.0.0.2", "nowhere"] }] }),
+    JSON.stringify({ format: 1, leases: [{ ...lease, addresses: [] }] }),
+    ...["network", "containerId", "interfaceName", "addresses"].flatMap((key) =>
+      [7, null, "", [7], {}].flatMap((value) =>
+        typeof value === typeof lease[key as keyof typeof lease] && !Array.isArray(value)
+          ? []
+          : JSON.stringify({ format: 1, leases: [{ ...lease, [key]: value }] }),
+      ),
+    ),
+    JSON.stringify({ format: 1, leases: [lease, null] }),
+    JSON.stringify({ format: 1, leases: [7] }),
   ]) {
     const book = bookOf("10.0.0.0/24");
     assert.equal(book.load(text), false, text);
     assert.equal(book.size, 0);
   }
   fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), (text) => void bookOf().load(text)));
+});
+
+test("a place to go on from that is none is left out of account", () => {
+  assert.equal(bookOf().load('{"format":1,"leases":[]}'), true);
+  const book = bookOf("10.0.0.0/24");
+  const last = { "10.0.0.0/24": 5, "fd00::/64": "nowhere", "10.9.0.0/24": "10.9.0.7" };
+  assert.ok(book.load(JSON.stringify({ format: 1, last, leases: [] })));
+  assert.deepEqual(take(book, 1), ["10.0.0.2"]);
+  const kept = JSON.parse(book.encode()).last;
+  assert.deepEqual(kept, { "10.9.0.0/24": "10.9.0.7", "10.0.0.0/24": "10.0.0.2" });
+});
+
+test("a lease of which one family's range is another is given up, unless there is no other", () => {
+  const book = bookOf("10.0.0.0/29", "fd00::/64");
+  assert.deepEqual(take(book, 1), ["10.0.0.2", "fd00::2"]);
+  book.setRanges(["10.0.1.0/29", "fd00::/64"].map(prefix));
+  for (const id of [2, 3, 4, 5, 6]) take(book, id);
+  assert.equal(take(book, 1), "full");
+  assert.deepEqual(book.find(pod(1))?.addresses, ["10.0.0.2", "fd00::2"], "as before");
+  book.release(pod(2));
+  assert.deepEqual(take(book, 1), ["10.0.1.2", "fd00::8"]);
+  assert.equal(book.find(pod(1))?.addresses.length, 2);
+});
+
+test("a lease of which somebody has one address, or whose pod has one, is not taken over", () => {
+  const book = bookOf("10.0.0.0/24", "fd00::/64");
+  const lease = (id: number, ...addresses: string[]) => ({
+    ...pod(id),
+    addresses: addresses.map(ip),
+  });
+  assert.equal(book.adopt(lease(1, "10.0.0.9", "fd00::9")), true);
+  assert.equal(book.adopt(lease(2, "10.0.0.9", "fd00::8")), false);
+  assert.equal(book.adopt(lease(2, "10.0.0.8", "fd00::9")), false);
+  assert.equal(book.adopt(lease(1, "10.0.0.8", "fd00::8")), false);
+  assert.deepEqual(
+    book.leases().map(({ addresses }) => addresses),
+    [["10.0.0.9", "fd00::9"]],
+  );
+  assert.equal(book.adopt(lease(2, "10.0.0.8", "fd00::8")), true, "nothing was kept of it");
 });
 
 test("of a node that has had any number of pod CIDRs the latest are remembered", () => {
