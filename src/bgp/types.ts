@@ -195,7 +195,7 @@ export interface PeerStatus {
   readonly errors: Readonly<Record<string, number>>;
   readonly outputQueueBytes: number;
   readonly families: readonly FamilyCounters[];
-  /** Our role for this peer under graceful restart. */
+  /** We restarted, as our OPEN tells this peer, RFC 4724 §4.1. Of the peer's: `stale` routes. */
   readonly restarting: boolean;
 }
 

@@ -41,7 +41,7 @@ function session(peer: PeerStatus, now: number): readonly string[] {
   }
   lines.push(`  Configured hold time is ${timers.configuredHoldSeconds} seconds`);
   if (peer.passwordSet) lines.push(`  TCP MD5 password is set${passwordHint(peer)}`);
-  if (peer.restarting) lines.push("  Peer is restarting: its routes are kept as stale");
+  if (peer.restarting) lines.push("  We restarted, as our OPEN tells the peer (R bit)");
   if (peer.lastError !== undefined) {
     const age = formatAge(now - peer.lastError.at);
     lines.push(`  Last error, ${age} ago: ${peer.lastError.reason}`);
