@@ -21,7 +21,7 @@ speaker.onBestChange((routes) => {
 });
 speaker.onPeerChange(() => {
   const { state, lastError } = speaker.peer(address)!;
-  say(`${peer} is ${state} ${lastError === undefined ? "" : `(${lastError.reason})`}`);
+  say(`${peer} is ${state}${lastError === undefined ? "" : ` (${lastError.reason})`}`);
 });
 speaker.setPeers([
   bgp.peerConfig({ address, remoteAs: Number(peerAs), importPolicy: bgp.ACCEPT_ALL }),

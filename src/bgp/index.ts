@@ -6,7 +6,7 @@
  * `systemClock` are the machine's; a program that brings others runs the speaker in a simulation.
  */
 export { compareAddresses, familyOf, type IpAddress, parseAddress } from "../ip/address.ts";
-export { type Prefix, parsePrefix } from "../ip/prefix.ts";
+export { isPrefix, type Prefix, type PrefixProblem, parsePrefix } from "../ip/prefix.ts";
 export type { Clock, Random, Timer } from "../runtime/clock.ts";
 export { type Log, type LogFields, silentLog } from "../runtime/log.ts";
 export { systemClock } from "../runtime/system-clock.ts";

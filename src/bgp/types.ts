@@ -57,7 +57,7 @@ export interface PeerConfig {
   readonly localAs: number | undefined;
   /** Source address of the session, and next hop that we announce; undefined = by route. */
   readonly localAddress: IpAddress | undefined;
-  /** Our address of the other family, for next hops of that family; undefined = none known. */
+  /** Our addresses for next hops of families that the session is not of, best first. */
   readonly nextHops: readonly IpAddress[];
   /** Addresses of the interface that the session runs over go before those of `nextHops`. */
   readonly nextHopsByLink: boolean;
@@ -77,9 +77,11 @@ export interface PeerConfig {
   readonly ttlSecurity: boolean;
   /** TTL of an eBGP session; 1 = direct. Not for internal peers, nor with ttlSecurity. */
   readonly multihopTtl: number;
+  /** Interface that the session is bound to (SO_BINDTODEVICE). */
   readonly bindInterface: string | undefined;
   /** This peer is our route reflector client, RFC 4456. */
   readonly routeReflectorClient: boolean;
+  /** Announce ourselves as next hop of what was learned, unless it is reflected. */
   readonly nextHopSelf: boolean;
   /** Undefined: internal = accept all; external = nothing passes, RFC 8212. */
   readonly importPolicy: Policy | undefined;
@@ -102,6 +104,7 @@ export interface OriginatedRoute {
   readonly prefix: Prefix;
   /** Undefined = our own address towards each peer, RFC 4271 §5.1.3. */
   readonly nextHop: IpAddress | undefined;
+  /** Standard communities as u32. */
   readonly communities: readonly number[];
   readonly med: number | undefined;
 }
@@ -126,13 +129,16 @@ export interface MessageCounters {
   readonly bytes: number;
 }
 
+/** Routes of one family that a peer and we have told each other. */
 export interface FamilyCounters {
   readonly family: RouteFamily;
   readonly received: number;
+  /** Of those received: no loop, and let in by the import policy. */
   readonly accepted: number;
   readonly advertised: number;
   /** Would be advertised, but no message of the session has room for their attributes. */
   readonly oversized: number;
+  /** Kept from before the peer's restart, and not told again yet. */
   readonly stale: number;
   readonly endOfRibReceived: boolean;
   readonly endOfRibSent: boolean;
@@ -175,6 +181,7 @@ export interface PeerStatus {
   readonly adminState: "up" | "down" | "prefix-limit";
   /** When it entered or left Established last; undefined = never established. */
   readonly since: number | undefined;
+  /** Sessions that came up, and of these the ones that ended. */
   readonly established: number;
   readonly flaps: number;
   /** Why the last session ended or the last try failed; sanitised. */
@@ -193,6 +200,7 @@ export interface PeerStatus {
   readonly received: MessageCounters;
   /** Messages that we refused or treated as withdraw, by our words for why. */
   readonly errors: Readonly<Record<string, number>>;
+  /** Bytes that wait for the peer to read them. */
   readonly outputQueueBytes: number;
   readonly families: readonly FamilyCounters[];
   /** We restarted, as our OPEN tells this peer, RFC 4724 §4.1. Of the peer's: `stale` routes. */
@@ -223,10 +231,13 @@ export type LostReason =
 export interface RibPath {
   readonly prefix: Prefix;
   readonly family: RouteFamily;
-  /** Chosen, or used beside the chosen one (multipath). */
+  /** The chosen one. */
   readonly best: boolean;
+  /** Used beside the chosen one. */
   readonly multipath: boolean;
+  /** It could be chosen: no policy, loop or next hop keeps it out. */
   readonly valid: boolean;
+  /** Kept from a peer that restarts. */
   readonly stale: boolean;
   /** Undefined for the best path. */
   readonly lost: LostReason | undefined;
