@@ -1,6 +1,7 @@
 /** How long routes of a peer that is away stay: RFC 4724 §4.2, RFC 9494 §4.2. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { STALE_ROUTES_MS } from "../../../src/bgp/speaker/limits.ts";
 import { StaleRoutes } from "../../../src/bgp/speaker/stale-routes.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
@@ -134,4 +135,77 @@ test("in the long-lived time its own F bit counts, before it that of graceful re
     assert.equal(kept.log.includes(`${after} sweep 4`), swept, `${after} s`);
     assert.deepEqual(kept.stale.families, swept ? [] : [4]);
   }
+});
+
+/** Routes of one family that came together: when they were lost first, and what became of them. */
+interface Batch {
+  lostAt: number | undefined;
+  markedAt: number | undefined;
+  goneAt: number | undefined;
+}
+
+const RESTART_MS = 30_000;
+const LONG_MS = 50_000;
+
+const move = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ what: fc.constant("wait" as const), s: fc.nat(25) }) },
+  fc.record({ what: fc.constantFrom("lost", "back", "told" as const), s: fc.constant(0) }),
+);
+
+test("any history: no route is kept beyond its times, nor goes within its restart time", () => {
+  fc.assert(
+    fc.property(fc.array(move, { maxLength: 40 }), (moves) => {
+      const clock = new FakeClock();
+      const batches: Batch[] = [{ lostAt: undefined, markedAt: undefined, goneAt: undefined }];
+      const stale = () => batches.filter((b) => b.lostAt !== undefined && b.goneAt === undefined);
+      const end = (gone: readonly Batch[]) => {
+        for (const batch of gone) batch.goneAt = clock.now();
+      };
+      let emptied = 0;
+      const routes = new StaleRoutes(clock, {
+        markLongLived: () => {
+          for (const batch of stale()) batch.markedAt ??= clock.now();
+        },
+        sweepLongLived: () => end(stale().filter(({ markedAt }) => markedAt !== undefined)),
+        sweep: () => end(stale()),
+        emptied: () => emptied++,
+      });
+      let up = true;
+      const replaced = new Set<Batch>();
+      for (const { what, s } of [...moves, { what: "wait", s: 1_000 } as const]) {
+        if (what === "wait") clock.advance(s * 1000);
+        else if (what === "lost" && up) {
+          up = false;
+          // RFC 4724 §4.2: what was stale before goes, by the RIB, but for what is long-lived stale.
+          const old = stale().filter(({ markedAt }) => markedAt === undefined);
+          end(old);
+          for (const batch of old) replaced.add(batch);
+          for (const batch of batches) batch.lostAt ??= clock.now();
+          routes.peerLeft([{ family: 4, restartSeconds: 30, longLivedSeconds: 50 }]);
+        } else if (what === "back" && !up) {
+          up = true;
+          routes.peerReturned(BACK);
+          batches.push({ lostAt: undefined, markedAt: undefined, goneAt: undefined });
+        } else if (what === "told" && up) {
+          for (const batch of stale()) replaced.add(batch);
+          end(stale());
+          routes.done(4);
+        }
+        for (const { lostAt, markedAt } of stale()) {
+          const since = clock.now() - lostAt!;
+          const most = up ? RESTART_MS + LONG_MS + STALE_ROUTES_MS : RESTART_MS + LONG_MS;
+          assert.ok(since <= most || markedAt === undefined, `kept for ${since} ms`);
+          assert.ok(markedAt === undefined || clock.now() - markedAt <= LONG_MS);
+        }
+      }
+      for (const batch of batches) {
+        if (batch.goneAt === undefined || replaced.has(batch)) continue;
+        assert.ok(batch.goneAt - batch.lostAt! >= RESTART_MS, "gone within the restart time");
+      }
+      assert.equal(stale().length, 0);
+      if (!up) assert.ok(emptied > 0);
+      assert.deepEqual(routes.families, []);
+    }),
+    { numRuns: 2000 },
+  );
 });
