@@ -108,8 +108,8 @@ export class Rib {
       // What route refreshes under way had not confirmed yet is no staler than the rest.
       const kept = 1 + into.openRefreshes;
       into.age("restart");
-      // A long-lived stale path has its own timer (RFC 9494 §4.2); it outlives as many losses as can
-      // be told apart.
+      // A long-lived stale path has its own timer (RFC 9494 §4.2), and outlives as many losses as
+      // can be told apart.
       if (options.retainStale.includes(family)) this.ribs[family].sweep(into, kept, EPOCHS_MAX);
       else this.ribs[family].sweepStale(into);
       if (into.isWorn) this.ribs[family].finishWalk(into);
