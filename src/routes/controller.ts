@@ -219,7 +219,6 @@ export class RouteController {
     this.#timer?.cancel();
     await this.#busy;
     if (this.#opened) this.#kernel.close();
-    this.#opened = false;
   }
 
   #touch(id: PrefixId): void {
@@ -242,7 +241,6 @@ export class RouteController {
         this.#log.info({}, "kernel events were lost, comparing all routes");
       },
       onFailure: (error) => {
-        this.#opened = false;
         this.#block(error);
         this.#schedule();
       },
