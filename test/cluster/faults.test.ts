@@ -46,8 +46,10 @@ async function isRight(cluster: Cluster): Promise<void> {
       async () => (await inside(cluster, "iptables -t nat -S POSTROUTING")).includes(POD_SUBNETS),
       40_000,
     );
-    await until("the CNI configuration", async () =>
-      (await readFile(cluster.cniConfFile("node1"), "utf8")).includes(node1.podCidr),
+    await until(
+      "the CNI configuration",
+      async () => (await readFile(cluster.cniConfFile("node1"), "utf8")).includes(node1.podCidr),
+      30_000,
     );
     await until(
       "no condition is left",
@@ -109,6 +111,24 @@ async function said(cluster: Cluster, words: string): Promise<void> {
   );
 }
 
+/** Waits until that part says of nothing that it is wrong. */
+async function nothingSaid(cluster: Cluster, part: string): Promise<void> {
+  let shown = "";
+  await until(
+    () => shown,
+    async () => {
+      const status = await cluster.podrouterJson<{ conditions: { source: string }[] }>(
+        "node1",
+        "status",
+      );
+      const said = status.conditions.filter(({ source }) => source === part);
+      shown = JSON.stringify(said);
+      return said.length === 0;
+    },
+    5000,
+  );
+}
+
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 test("no file descriptor to spare", async (t) => {
@@ -139,8 +159,13 @@ test("a disk that is full, or read-only", async (t) => {
       await mkdir(folder, { recursive: true });
       await must("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]);
     }
-    cluster.startAgent("node1");
+    const stateFolder = join(folders[0]!, "own");
+    await writeFile(stateFolder, "in the way");
+    cluster.startAgent("node1", [`--state-dir=${stateFolder}`]);
+    await said(cluster, "not a directory");
+    await rm(stateFolder);
     await isRight(cluster);
+    await nothingSaid(cluster, "agent");
     for (const folder of folders) await run("dd", ["if=/dev/zero", `of=${join(folder, "other")}`]);
     await damage(cluster);
     await routeIs(cluster, "node1", routeLine(node2), true);
