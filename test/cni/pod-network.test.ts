@@ -126,6 +126,20 @@ test("bridge first, then the file with its MTU; the rules do not wait for either
   assert.match(network.notReady()!, /iptables is not installed/);
 });
 
+test("without a pod CIDR no pod can be made, unless somebody else makes them", async (t) => {
+  const { clock, network } = setUp(t);
+  network.want({ ...READY, podCidrs: [] });
+  await clock.advanceAsync(10);
+  assert.equal(network.notReady(), "this Node has no pod CIDR yet");
+  network.want(READY);
+  await clock.advanceAsync(10);
+  assert.match(network.notReady()!, /iptables is not installed/);
+  const other = setUp(t, { cni: false });
+  other.network.want({ ...READY, podCidrs: [] });
+  await other.clock.advanceAsync(10);
+  assert.match(other.network.notReady()!, /iptables is not installed/);
+});
+
 test("the file waits for the routes, the bridge does not", async (t) => {
   const { clock, done, texts, network } = setUp(t);
   network.want({ ...READY, notYet: "BGP has not converged" });
