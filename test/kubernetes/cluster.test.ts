@@ -329,6 +329,26 @@ async function tried(t: TestContext, components: readonly string[]): Promise<voi
     assert.doesNotMatch(monitor.output, /^Deleted 10\.233\..* proto 17/m);
   });
 
+  await t.test("a Node that is registered anew is followed to its other pod CIDR", async () => {
+    const agents = ["get", "pods", ...SYSTEM, "-o=name"];
+    const before = await api.kubectl(...agents);
+    const [node1, node2] = [...machines.values()] as [Machine, Machine];
+    const routes = () => node1.exec("ip", "route", "show", "proto", "17");
+    const former = await routes();
+    await api.kubectl("delete", "node", "node2");
+    await until("its route is gone", async () => (await routes()) === "", SLOW, 200);
+    await node2.restartKubelet();
+    const routed = async () => / via 192\.168\.50\.51 /.test(await routes());
+    await until("there is a route to it", routed, SLOW, 200);
+    assert.notEqual(await routes(), former, "the controller gave the former pod CIDR again");
+    await bothReady(api);
+    const [d, e] = [await startPod(api, "d", "node1"), await startPod(api, "e", "node2")];
+    const ping = ["exec", "d", "--", "ping", "-c", "1", "-W", "5"];
+    assert.match(await api.kubectl(...ping, e), /1 packets received/, `${d} to ${e}`);
+    assert.equal(await api.kubectl(...agents), before, "without a restart of an agent");
+    await api.kubectl("delete", "pod", "d", "e", "--wait=true", "--timeout=60s");
+  });
+
   await t.test("cleanup leaves nothing on the nodes, and all of it comes again", async () => {
     await api.kubectl("delete", "-k", copy, "--cascade=foreground", "--timeout=60s");
     await api.kubectl("apply", "-k", join(copy, "cleanup"));
