@@ -290,6 +290,18 @@ test("an event that leaves open what is there now has the kernel listed at once"
   assert.deepEqual(h.kernel.ours(), lines(route(to, { via: ["2001:db8::51", "2001:db8::52"] })));
 });
 
+test("of marks that come together, however many, each is looked at", async () => {
+  const h = new Harness();
+  const marked = Array.from({ length: 200 }, (_, i) => `10.9.${i}.0/24`);
+  marked.push(...Array.from({ length: 100 }, (_, i) => `fd00:${i + 1}::/64`));
+  for (const to of marked) h.kernel.routes.push(route(to, { via: A, link: 2 }));
+  await h.started();
+  h.controller.markDirty(marked.map(prefix));
+  await h.rest();
+  assert.deepEqual(h.kernel.ours(), []);
+  assert.equal(h.tried().length, marked.length);
+});
+
 test("marks in quick succession do not put the work off", async () => {
   const h = new Harness();
   await h.started();

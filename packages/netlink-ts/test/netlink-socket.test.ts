@@ -5,7 +5,7 @@ import { applyInBatches } from "../src/batch.ts";
 import { Errno } from "../src/errors.ts";
 import { REQUESTS_WAITING_MAX } from "../src/limits.ts";
 import { Flag, type Message } from "../src/message.ts";
-import type { MessageWriter } from "../src/message-writer.ts";
+import { MessageWriter } from "../src/message-writer.ts";
 import { NetlinkSocket } from "../src/netlink-socket.ts";
 import { Routes } from "../src/routes.ts";
 import { Rtm } from "../src/rtm.ts";
@@ -261,6 +261,48 @@ test("closing ends what waits, and the fd is closed once, after the send under w
   await assert.rejects(second, { code: "ECANCELED" });
   await assert.rejects(codes(socket, 1), { code: "ECANCELED" });
   assert.deepEqual(sys.closed, [7]);
+});
+
+test("a socket that cannot be read any more says why, and is closed once", async () => {
+  const { sys, open } = setUp();
+  const socket = open();
+  sys.onSend = () => sys.answers.push(-Errno.EINVAL);
+  const broken = { name: "SystemCallError", code: "EINVAL", call: "recv(AF_NETLINK)" };
+  await assert.rejects(codes(socket, 1), broken);
+  await assert.rejects(list(socket), broken);
+  assert.deepEqual(sys.closed, []);
+  socket.close();
+  assert.deepEqual(sys.closed, [7]);
+});
+
+test("a listing of which the end is lost is asked for again", async () => {
+  const { sys, open } = setUp();
+  const rounds: (Buffer | number)[][] = [
+    [message(REPLY, 2, 1, "01"), -Errno.ENOBUFS],
+    [message(REPLY, 2, 2, "07"), -Errno.EAGAIN, doneMessage(2)],
+  ];
+  sys.onSend = () => sys.answers.push(...(rounds.shift() ?? []));
+  assert.deepEqual(await list(open()), [7]);
+});
+
+test("a batch of more messages than can be answered is not sent", async () => {
+  const { sys, open } = setUp();
+  const socket = open();
+  const writer = new MessageWriter();
+  for (let i = 0; i <= socket.batchMessagesMax; i++) request(writer);
+  assert.ok(writer.length < socket.batchBytesMax);
+  await assert.rejects(socket.exchange(writer), { code: "EMSGSIZE" });
+  assert.deepEqual(sys.sent, []);
+});
+
+test("errors come with their text and without the request; lists of routes are cut by filters", () => {
+  const { sys, open } = setUp();
+  open();
+  const [EXT_ACK, CAP_ACK, STRICT] = ["270/11", "270/10", "270/12"];
+  for (const option of [EXT_ACK, CAP_ACK, STRICT]) assert.ok(sys.options.includes(option!));
+  const other = new ScriptedSys();
+  NetlinkSocket.open(12, { sys: other });
+  assert.equal(other.options.includes(STRICT!), false, "nfnetlink has no such option");
 });
 
 test("a socket that cannot be set up is closed again", () => {

@@ -49,6 +49,8 @@ export class ScriptedSys implements Sys {
   asyncResult: number | undefined;
   /** What a send on the loop returns in place of its length. */
   syncResult: number | undefined;
+  /** Options that were set, as level/option. */
+  readonly options: string[] = [];
   receiveBufferBytes = 8 * 1024 * 1024;
   onReadable: () => void = () => undefined;
   watching = false;
@@ -75,7 +77,8 @@ export class ScriptedSys implements Sys {
     bytes.set(answer.subarray(0, bytes.length));
     return answer.length;
   }
-  setsockopt(): number {
+  setsockopt(_fd: number, level: number, option: number): number {
+    this.options.push(`${level}/${option}`);
     return 0;
   }
   getsockopt(_fd: number, _level: number, option: number, value: Uint8Array): number {
