@@ -37,6 +37,8 @@ export class PodWorld {
   readonly gone = new Set<string>();
   /** Links that the kernel does not remove. */
   readonly stuck = new Set<string>();
+  /** What was done about pods that are not ours. */
+  readonly calls: string[] = [];
   readonly #waiting: (() => void)[] = [];
   /** Effects happen at once. */
   immediate = true;
@@ -71,7 +73,9 @@ export class PodWorld {
       file: this.#counted("file", this.#file(life)),
       foreign: this.#counted("foreign", {
         taken: () => Promise.resolve(this.foreign),
-        release: () => Promise.resolve(),
+        release: async ({ containerId }) => {
+          this.calls.push(`host-local forgets ${containerId}`);
+        },
       }),
       foreignBridge: () => this.foreignBridge,
       log: silentLog,
@@ -142,7 +146,9 @@ export class PodWorld {
         if (this.stuck.has(name)) throw new WiringError("kernel", `EBUSY: ${name}`);
         return this.links.delete(name);
       },
-      removeInside: () => Promise.resolve(),
+      removeInside: async (netns, name) => {
+        this.calls.push(`${name} removed in ${netns}`);
+      },
       inspect: async ({ lease, netns }) => {
         const found = this.damage.get(netns);
         const missing = this.links.has(hostLinkName(lease)) ? [] : ["its link is gone"];

@@ -92,3 +92,36 @@ test("two addresses of one family are asked for: none is left out in silence", a
   const one = { ...addOf("a"), addresses: ["fd00::9", "10.0.0.9"] };
   assert.deepEqual(addressesOf(await plugin.handle(one)), ["10.0.0.9", "fd00::9"]);
 });
+
+test("DEL of a pod of ours ends its link alone, of one that is not ours what others made of it", async () => {
+  const world = new PodWorld();
+  const plugin = world.boot("10.0.0.0/24");
+  await plugin.handle(addOf("a"));
+  await plugin.handle(delOf("a", "/run/netns/a"));
+  // The lease was lost, the link is there.
+  await plugin.handle(addOf("b"));
+  for (const link of world.links.values()) link.marked = false;
+  world.file = undefined;
+  const again = world.boot("10.0.0.0/24");
+  await again.handle(delOf("b", "/run/netns/b"));
+  assert.deepEqual([world.links.size, world.calls], [0, []]);
+  await again.handle(delOf("c", "/run/netns/c"));
+  await again.handle(delOf("d"));
+  assert.deepEqual(world.calls, [
+    "eth0 removed in /run/netns/c",
+    "host-local forgets c",
+    "host-local forgets d",
+  ]);
+});
+
+test("a link that says nothing of whose it is keeps its pod's lease", async () => {
+  const world = new PodWorld();
+  const plugin = world.boot("10.0.0.0/30");
+  await plugin.handle(addOf("a"));
+  // As where the name of the network is too long for the alias.
+  for (const link of world.links.values()) link.marked = false;
+  await assert.rejects(plugin.handle(addOf("b")), /no IPv4 address is left/);
+  assert.deepEqual(world.inUse(), ["10.0.0.2"]);
+  world.endNamespace("/run/netns/a");
+  assert.deepEqual(addressesOf(await plugin.handle(addOf("b"))), ["10.0.0.2"]);
+});
