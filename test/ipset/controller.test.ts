@@ -119,9 +119,8 @@ test("who asked goes on when that is there, however often contents change meanwh
   const late: Promise<readonly string[] | undefined>[] = [];
   kernel.header = async (name) => {
     const next = contents([`10.233.${changes}.0/24`], TWO.nodeIps);
-    if (changes++ < 200) {
-      late.push(controller.setDesired(next).then(() => kernel.members(PODS)));
-    }
+    const asks = changes++ < 200;
+    if (asks) late.push(controller.setDesired(next).then(() => kernel.members(PODS)));
     return header(name);
   };
   await controller.setDesired(TWO);

@@ -125,7 +125,7 @@ function podLinks(namespace: Namespace): Keeper {
     kind: "bridge",
     nodeIps: [ip("192.168.50.50")],
     podCidrs: [prefix("10.233.64.0/24")],
-    ...{ autoMtu: true, overheadBytes: 0, taken: [] },
+    ...{ autoMtu: true, overheadBytes: 0, gateways: [], taken: [] },
   });
   links.start();
   return {

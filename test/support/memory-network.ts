@@ -53,7 +53,7 @@ export class MemoryNetwork {
   /** Connections that were asked for. */
   dials = 0;
   readonly #cut = new Set<string>();
-  #held: (() => void)[] = [];
+  readonly #held: (() => void)[] = [];
   #port = 40_000;
 
   constructor(clock: Clock, options: MemoryNetworkOptions = {}) {
@@ -78,10 +78,8 @@ export class MemoryNetwork {
   heal(a: IpAddress, b: IpAddress): void {
     this.#cut.delete(`${a} ${b}`);
     this.#cut.delete(`${b} ${a}`);
-    const held = this.#held;
-    this.#held = [];
     // At once: what is on its way now was sent later, and must not overtake.
-    for (const arrive of held) arrive();
+    for (const arrive of this.#held.splice(0)) arrive();
   }
 
   /** Runs `deliver` at the other end after the latency, or after `heal`. */

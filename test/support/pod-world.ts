@@ -43,7 +43,7 @@ export class PodWorld {
   /** Effects happen at once. */
   immediate = true;
   /** What calls of the ports go through: `wiring.connect`, `file.write`. */
-  calls: <T>(name: string, run: () => Promise<T>) => Promise<T> = (_, run) => run();
+  through: <T>(name: string, run: () => Promise<T>) => Promise<T> = (_, run) => run();
   #life = { over: false };
 
   /** Effects that wait. */
@@ -105,7 +105,7 @@ export class PodWorld {
   #counted<T extends object>(name: string, port: T): T {
     const calls = Object.entries(port).map(([call, run]) => [
       call,
-      async (...given: unknown[]) => this.calls(`${name}.${call}`, async () => run(...given)),
+      async (...given: unknown[]) => this.through(`${name}.${call}`, async () => run(...given)),
     ]);
     return Object.fromEntries(calls) as T;
   }

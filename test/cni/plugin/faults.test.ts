@@ -23,7 +23,7 @@ async function scenario(faults: readonly Fault[]): Promise<number> {
       ? new FileError("/leases", code === "kernel" ? "EIO" : code)
       : new WiringError("kernel", `${call}: EBUSY`),
   );
-  world.calls = (name, run) => faulty.call(name, run);
+  world.through = (name, run) => faulty.call(name, run);
   let plugin = world.boot("10.0.0.0/29");
   const done = async (request: PluginRequest) => {
     for (let tries = 0; tries < 6; tries++) {
@@ -75,7 +75,7 @@ test("two of them", async () => {
 test("nothing is known at the start, and nobody calls: it is found out all the same", async () => {
   const world = new PodWorld();
   let fails = true;
-  world.calls = (name, run) => {
+  world.through = (name, run) => {
     if (name === "wiring.hostEnds" && fails) throw new WiringError("kernel", "ENOBUFS");
     return run();
   };
@@ -115,7 +115,7 @@ test("a damaged file stays said when the first start fails over something else",
   const world = new PodWorld();
   world.file = "{";
   let fails = true;
-  world.calls = (name, run) => {
+  world.through = (name, run) => {
     if (name === "wiring.hostEnds" && fails) throw new WiringError("kernel", "ENOBUFS");
     return run();
   };
