@@ -106,29 +106,32 @@ export class Iptables implements PacketFilter {
 /**
  * The back end that the machine uses: where kubelet has left its mark, otherwise where more rules
  * are, otherwise nft. With one back end only there is no choice. `other` is the one not chosen,
- * when it holds rules of ours.
+ * when it holds rules of ours; `unsure`: there is another one, and it would not say what it holds.
  */
-export async function chooseIptables(
-  deps: IptablesDeps,
-): Promise<{ readonly used: Iptables; readonly other: HoldingFilter | undefined }> {
-  const nft = await candidate("-nft", deps);
-  const legacy = await candidate("-legacy", deps);
+export async function chooseIptables(deps: IptablesDeps): Promise<{
+  readonly used: Iptables;
+  readonly other: HoldingFilter | undefined;
+  readonly unsure: boolean;
+}> {
+  const found = [await candidate("-nft", deps), await candidate("-legacy", deps)] as const;
+  const [nft, legacy] = found.map((one) => (one === "mute" ? undefined : one));
+  const unsure = found.includes("mute");
   if (nft !== undefined && legacy !== undefined) {
     const [used, other] = prefersLegacy(nft, legacy) ? [legacy, nft] : [nft, legacy];
-    return { used: used.iptables, other: holding(other) };
+    return { used: used.iptables, other: holding(other), unsure };
   }
   const only = nft ?? legacy ?? (await candidate("", deps));
-  if (only === undefined) throw await whyNone(deps);
-  return { used: only.iptables, other: undefined };
+  if (only === undefined || only === "mute") throw await whyNone(deps);
+  return { used: only.iptables, other: undefined, unsure };
 }
 
 /** Every back end that may hold rules of ours. May reject: {@link PacketFilterError}. */
 export async function iptablesHolding(deps: IptablesDeps): Promise<readonly HoldingFilter[]> {
-  const found = [await candidate("-nft", deps), await candidate("-legacy", deps)].filter(
-    (one) => one !== undefined,
-  );
-  const plain = found.length > 0 ? undefined : await candidate("", deps);
-  return [...found, ...(plain === undefined ? [] : [plain])].flatMap((one) => holding(one) ?? []);
+  const isThere = (one: Awaited<ReturnType<typeof candidate>>) =>
+    one !== undefined && one !== "mute";
+  const found = [await candidate("-nft", deps), await candidate("-legacy", deps)].filter(isThere);
+  const plain = found.length > 0 ? [] : [await candidate("", deps)].filter(isThere);
+  return [...found, ...plain].flatMap((one) => holding(one) ?? []);
 }
 
 function holding({ iptables: filter, families }: Candidate): HoldingFilter | undefined {
@@ -153,8 +156,11 @@ interface Candidate {
   readonly kubelet: boolean;
 }
 
-/** Undefined when the program is missing, or the kernel cannot do what it wants. */
-async function candidate(suffix: string, deps: IptablesDeps): Promise<Candidate | undefined> {
+/** Undefined when the program is missing; `mute`: the kernel does not do what it wants, or not now. */
+async function candidate(
+  suffix: string,
+  deps: IptablesDeps,
+): Promise<Candidate | "mute" | undefined> {
   const version = heard(await deps.run(`iptables${suffix}`, ["--version"]), `iptables${suffix}`);
   if (version.status !== 0) return undefined;
   const iptables = new Iptables(suffix, version.stdout.trim(), deps);
@@ -167,7 +173,7 @@ async function candidate(suffix: string, deps: IptablesDeps): Promise<Candidate 
   ] as const) {
     const program = `${tool}${suffix}-save`;
     const saved = heard(await deps.run(program, []), program);
-    if (saved.status !== 0 && family === 4) return undefined;
+    if (saved.status !== 0 && family === 4) return "mute";
     rules += saved.stdout.match(RULE)?.length ?? 0;
     if (mayHoldOurs(saved.stdout)) families.push(family);
     kubelet ||= KUBELET_CHAINS.test(saved.stdout);

@@ -64,6 +64,8 @@ export type ChoosePacketFilter = () => Promise<{
   readonly used: PacketFilter;
   /** The one that is not used; undefined where it holds nothing of ours. */
   readonly other: HoldingFilter | undefined;
+  /** One of them would not say what it holds: it may do so later, and be the one to use. */
+  readonly unsure?: boolean;
 }>;
 
 export type PodRulesWanted = Omit<RulesWanted, "randomFully"> & {
@@ -92,6 +94,8 @@ export class PodRules {
   readonly #loop: PassLoop;
   #wanted: PodRulesWanted | undefined;
   #filter: PacketFilter | undefined;
+  /** From when on the choice is made anew. */
+  #unsureUntil = Number.POSITIVE_INFINITY;
   /** Until it was seen to. */
   #other: HoldingFilter | undefined;
   /** Wanted, as of the last complete check, and the generation before it. */
@@ -148,7 +152,8 @@ export class PodRules {
     const wanted = this.#wanted;
     if (wanted === undefined) return RULES_PERIOD_MS;
     try {
-      this.#filter ??= await this.#choose();
+      const anew = this.#deps.clock.now() >= this.#unsureUntil;
+      if (this.#filter === undefined || anew) this.#filter = await this.#choose();
       const generation = await this.#filter.generation();
       if (this.#isCurrent(wanted, generation)) return RULES_CHECK_MS;
       await this.#check(this.#filter, wanted);
@@ -181,8 +186,12 @@ export class PodRules {
   }
 
   async #choose(): Promise<PacketFilter> {
-    const { used, other } = await this.#deps.choose();
+    const { used, other, unsure } = await this.#deps.choose();
+    const now = this.#deps.clock.now();
+    this.#unsureUntil = unsure === true ? now + RULES_PERIOD_MS : Number.POSITIVE_INFINITY;
+    if (used.version === this.#filter?.version) return this.#filter;
     this.#deps.log.info({ iptables: used.version }, "packet filter chosen");
+    this.#checked = undefined;
     this.#other = this.#dryRun ? undefined : other;
     return used;
   }

@@ -192,6 +192,22 @@ test("a back end that is not used keeps nobody from the rules, whatever it refus
   assert.deepEqual(rules.conditions(), []);
 });
 
+test("a back end that would not say at first what it holds is asked again", async (t) => {
+  const { clock, filter, other, chosen, lines, rules } = setUp(t);
+  Object.assign(other, { version: "iptables v1.8.9 (legacy)" });
+  Object.assign(chosen, { used: other, unsure: true });
+  rules.want(WANTED);
+  rules.start();
+  await clock.advanceAsync(RULES_PERIOD_MS * 3);
+  assert.equal(other.chain(4, "FORWARD").length, 3);
+  const chosenNow = () => lines.filter((line) => line.includes("packet filter chosen")).length;
+  assert.equal(chosenNow(), 1, "said once");
+  Object.assign(chosen, { used: filter, other: { filter: other, families: [4] }, unsure: false });
+  await clock.advanceAsync(RULES_PERIOD_MS);
+  assert.deepEqual([filter.chain(4, "FORWARD").length, other.chain(4, "FORWARD").length], [3, 0]);
+  assert.deepEqual([chosenNow(), rules.repairs, rules.conditions()], [2, 0, []]);
+});
+
 test("missing iptables, refused rules: one condition each, and done as soon as it can be", async (t) => {
   const cases = [
     [new PacketFilterError("missing", "iptables is not installed"), "iptables-missing"],
@@ -313,6 +329,26 @@ test("the back end that the machine uses is chosen", async () => {
     code: "failed",
     message: /^iptables-save: .*Permission denied \(you must be root\)$/,
   });
+});
+
+test("a back end that cannot be asked now is not taken for one that is not there", async () => {
+  const choose = (broken: string) => {
+    const run = machine({ ...both, "iptables-nft-save": hint });
+    return chooseIptables({
+      run: async (program, ...given) =>
+        program === broken
+          ? { status: 4, stdout: "", stderr: "Could not fetch rule set generation id" }
+          : run(program, ...given),
+      nftGeneration: async () => undefined,
+    });
+  };
+  const told = async (broken: string) => {
+    const { used, unsure } = await choose(broken);
+    return [used.version, unsure];
+  };
+  assert.deepEqual(await told("iptables-nft-save"), [LEGACY.trim(), true]);
+  assert.deepEqual(await told("iptables-legacy-save"), [NFT.trim(), true]);
+  assert.deepEqual(await told("ip6tables-legacy-save"), [NFT.trim(), false]);
 });
 
 test("--random-fully is used from iptables 1.6.2 on", async () => {
