@@ -47,8 +47,8 @@ const ORIGIN_NAMES = { [Origin.igp]: "igp", [Origin.egp]: "egp" } as const;
 /**
  * Paths in listing order, the best of a prefix first. To be read before the RIB changes again: a
  * prefix that goes in between is left out, and so is one that comes in its place. What is read of
- * one prefix is of one moment all the same, for somebody may look at a page for minutes, and numbers
- * of paths serve others meanwhile.
+ * one prefix is of one moment all the same, for somebody may look at a page for minutes, and
+ * numbers of paths serve others meanwhile.
  */
 export function* listPaths(inputs: ViewInputs, query: PathQuery): Generator<RibPath> {
   const peer = query.peer === undefined ? undefined : inputs.findPeer(query.peer);

@@ -281,14 +281,11 @@ export class Peer implements SessionHooks, Task {
   }
 
   #obey(id: PeerId, limit: PrefixLimitState): void {
+    const { record, log } = this.session;
+    const most = this.#config.maximumPrefixes?.limit;
     if (limit === "exceeded") this.#holdDown(id);
-    const { errors } = this.session.record;
-    if (limit === "crowded") errors.add("paths beyond what is kept of a prefix, or of all");
-    if (limit !== "warning") return;
-    this.session.log.warn(
-      { limit: this.#config.maximumPrefixes?.limit },
-      "prefix limit nearly reached",
-    );
+    if (limit === "crowded") record.errors.add("paths beyond what is kept of a prefix, or of all");
+    if (limit === "warning") log.warn({ limit: most }, "prefix limit nearly reached");
   }
 
   routeRefresh({ family, subtype }: RouteRefreshMessage): void {
