@@ -156,7 +156,7 @@ interface Candidate {
   readonly kubelet: boolean;
 }
 
-/** Undefined when the program is missing; `mute`: the kernel does not do what it wants, or not now. */
+/** Undefined: the program is missing; `mute`: the kernel does not do what it wants, or not now. */
 async function candidate(
   suffix: string,
   deps: IptablesDeps,
