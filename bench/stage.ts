@@ -18,7 +18,7 @@ import { Generator } from "./generator/client.ts";
 import { type GeneratorSetup, now, type PeerSpec } from "./generator/peers.ts";
 import { listens } from "./measure/processes.ts";
 
-export const DAEMON_ADDRESS = "198.19.0.1";
+const DAEMON_ADDRESS = "198.19.0.1";
 export const DAEMON_AS = 64_512;
 export const BGP_PORT = 179;
 const START_MS_MAX = 30_000;

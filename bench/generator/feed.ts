@@ -40,7 +40,7 @@ const STRIDE = 1_000_003;
 const MARKER_BASE = addressWord("19.0.0.0");
 
 /** A small generator with a seed, so that every run has the same feed. */
-export class Chance {
+class Chance {
   #state: number;
 
   constructor(seed: number) {
@@ -119,7 +119,7 @@ class Writer {
 /** Room of one UPDATE with at most this many prefixes. */
 const UPDATE_BYTES = 4096;
 const ATTRIBUTE_BYTES = 256;
-export const PREFIXES_PER_UPDATE_MAX = Math.floor((UPDATE_BYTES - ATTRIBUTE_BYTES) / 5);
+const PREFIXES_PER_UPDATE_MAX = Math.floor((UPDATE_BYTES - ATTRIBUTE_BYTES) / 5);
 
 /** Makes both streams: all announcements, and the withdrawal of all with the same cuts. */
 export function makeFeed(order: FeedOrder): Feed {

@@ -3,7 +3,7 @@ import { type DaemonResult, type ScenarioResult, type Statistic, statisticOf } f
 import type { Measure, Scenario } from "../scenarios/scenario.ts";
 
 /** Daemons that others are compared with, where they were measured: the first that is there. */
-export const REFERENCES = [
+const REFERENCES = [
   { key: "bird", label: "BIRD" },
   { key: "gobgp", label: "GoBGP" },
 ] as const;

@@ -101,7 +101,7 @@ export async function metricsPage(): Promise<string> {
 }
 
 /** The agent's own metrics on a page, in its order. */
-export function ownMetrics(body: string): readonly Metric[] {
+function ownMetrics(body: string): readonly Metric[] {
   const metrics: Metric[] = [];
   for (const [, name, help, type] of body.matchAll(/^# HELP (\S+) (.*)\n# TYPE \S+ (\S+)$/gm)) {
     if (!/^(kube_router|podrouter)_/.test(name!)) continue;

@@ -63,7 +63,7 @@ function liveSource(
 }
 
 /** A source that may not be makeable yet: tried again until it is. */
-export class RetriedNodeSource implements NodeSource {
+class RetriedNodeSource implements NodeSource {
   readonly #origin: string;
   readonly #deps: NodeFeedDeps;
   readonly #make: () => NodeSource;

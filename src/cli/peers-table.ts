@@ -64,7 +64,7 @@ export function asText(as: number | undefined): string {
 }
 
 /** Time since the state changed last, or `never`. */
-export function upDown(peer: PeerStatus, now: number): string {
+function upDown(peer: PeerStatus, now: number): string {
   return peer.since === undefined ? "never" : formatAge(now - peer.since);
 }
 
@@ -78,7 +78,7 @@ const SHORT_STATES = {
 } as const satisfies Record<PeerStatus["state"], string>;
 
 /** gobgp's state names. */
-export function shortState(peer: PeerStatus): string {
+function shortState(peer: PeerStatus): string {
   if (peer.adminState === "down") return "Idle(Admin)";
   if (peer.adminState === "prefix-limit") return "Idle(PfxCt)";
   return SHORT_STATES[peer.state];

@@ -7,7 +7,7 @@ import type { IpFamily } from "../ip/address.ts";
 
 export const POD_SUBNETS = "kube-router-pod-subnets";
 export const NODE_IPS = "kube-router-node-ips";
-export const IPV6_PREFIX = "inet6:";
+const IPV6_PREFIX = "inet6:";
 /** Where a set is made anew before it is exchanged; never referred to by anybody. */
 export const TEMPORARY = "podrouter-temporary";
 

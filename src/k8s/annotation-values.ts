@@ -8,7 +8,7 @@ export type ReportAnnotation = (name: string, text: string, value?: string) => v
  * IANA "BGP Well-known Communities", by the names that people and other daemons write.
  * https://www.iana.org/assignments/bgp-well-known-communities
  */
-export const WELL_KNOWN_COMMUNITIES: Readonly<Record<string, number>> = {
+const WELL_KNOWN_COMMUNITIES: Readonly<Record<string, number>> = {
   internet: 0x0000_0000,
   "planned-shut": 0xffff_0000,
   "graceful-shutdown": 0xffff_0000,

@@ -24,7 +24,7 @@ export const ANNOTATION_PREFIX = "kube-router.io/";
  * A pod CIDR shorter than this is refused: one such route would take in foreign networks. A whole
  * cluster fits in an IPv4 /8 and an IPv6 /16 many times over.
  */
-export const POD_CIDR_LENGTH_MIN = { 4: 8, 6: 16 } as const;
+const POD_CIDR_LENGTH_MIN = { 4: 8, 6: 16 } as const;
 
 export interface NodeAddress {
   readonly type: "InternalIP" | "ExternalIP";

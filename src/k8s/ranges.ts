@@ -54,7 +54,7 @@ export interface ReservedBlock {
  * Blocks that cannot be routed to a Node. 240.0.0.0/4 is not among them: some sites use it for
  * pods and Linux forwards it.
  */
-export const RESERVED_BLOCKS: readonly ReservedBlock[] = [
+const RESERVED_BLOCKS: readonly ReservedBlock[] = [
   reserved("0.0.0.0/8", "unspecified"),
   reserved("127.0.0.0/8", "loopback"),
   reserved("169.254.0.0/16", "link-local"),

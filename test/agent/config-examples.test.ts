@@ -46,7 +46,7 @@ function isConfigFile(text: string): boolean {
 
 function parsed({ name, text }: Example): ConfigFile {
   const result = parseConfigFile(text, name);
-  assert.ok(result.ok, result.ok ? "" : result.problems.map(({ message }) => message).join("\n"));
+  assert.ok(result.ok, result.ok ? "" : result.problems.join("\n"));
   return result.file;
 }
 

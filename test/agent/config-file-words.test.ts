@@ -6,7 +6,7 @@ import { parseConfigFile } from "../../src/agent/config-file/parse.ts";
 
 function refusals(text: string): readonly string[] {
   const result = parseConfigFile(text, "f");
-  return result.ok ? [] : result.problems.map(({ message }) => message.replace(/^f:\d+: /, ""));
+  return result.ok ? [] : result.problems.map((message) => message.replace(/^f:\d+: /, ""));
 }
 
 const listen = (port: string) => `global: { listen: [{ address: 192.0.2.1, port: ${port} }] }`;

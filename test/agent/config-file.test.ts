@@ -61,13 +61,13 @@ const DEFAULTS: PeerDefaults = {
 
 function parsed(text: string): ConfigFile {
   const result = parseConfigFile(text, "peers.yaml");
-  assert.ok(result.ok, result.ok ? "" : result.problems.map((p) => p.message).join("\n"));
+  assert.ok(result.ok, result.ok ? "" : result.problems.join("\n"));
   return result.file;
 }
 
 function refusals(text: string): readonly string[] {
   const result = parseConfigFile(text, "peers.yaml");
-  return result.ok ? [] : result.problems.map((problem) => problem.message);
+  return result.ok ? [] : result.problems;
 }
 
 test("a full file becomes peers, policies and networks", () => {

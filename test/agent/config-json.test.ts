@@ -44,7 +44,7 @@ test("a key that stands twice, at any depth, is not taken for JSON", () => {
   });
   const twice = parseConfigFile(`{"global": {"as": 64512,\n "as": 64513}}`, "c.json");
   assert.ok(!twice.ok);
-  assert.match(twice.problems[0]!.message, /^c\.json:2: .*unique/);
+  assert.match(twice.problems[0]!, /^c\.json:2: .*unique/);
 });
 
 test("what is no JSON, and what is nested without end, is left to YAML", () => {
@@ -60,7 +60,7 @@ test("problems in JSON are told with their lines, as in YAML", () => {
   const text = `{\n "peers": [\n  {"name": "a", "address": "192.0.2.1", "remoteAs": 0}\n ]\n}`;
   const parsed = parseConfigFile(text, "c.json");
   assert.ok(!parsed.ok);
-  assert.match(parsed.problems[0]!.message, /^c\.json:3: peers\[0\]\.remoteAs: expected an AS/);
+  assert.match(parsed.problems[0]!, /^c\.json:3: peers\[0\]\.remoteAs: expected an AS/);
   const good = parseConfigFile(text.replace("0}", "65001}"), "c.json");
   assert.ok(good.ok && good.file.peers[0]!.remoteAs === 65001);
 });

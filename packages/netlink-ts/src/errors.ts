@@ -41,7 +41,7 @@ export function errnoName(errno: number): string {
 }
 
 /** The C library's words for an errno, e.g. `network is unreachable`. */
-export function errnoText(errno: number): string {
+function errnoText(errno: number): string {
   return ERRNO_NAMES.has(errno) ? getSystemErrorMessage(-errno) : `error ${errno}`;
 }
 

@@ -68,14 +68,6 @@ export class MessageWriter {
     this.#begun = -1;
   }
 
-  /** Adds a whole message that was made before; gives the offset at which it now stands. */
-  message(bytes: Uint8Array): number {
-    const start = this.#length;
-    this.raw(bytes);
-    this.#starts.push(start);
-    return start;
-  }
-
   /** Takes back everything after the first `count` messages, also one begun and not ended. */
   keep(count: number): void {
     const length = count < this.#starts.length ? this.#starts[count] : undefined;
@@ -109,11 +101,6 @@ export class MessageWriter {
   u32(value: number): void {
     this.#reserve(4);
     this.#length = put32(this.#bytes, this.#length, value);
-  }
-
-  i32(value: number): void {
-    this.#reserve(4);
-    this.#length = this.#bytes.writeInt32LE(value, this.#length);
   }
 
   be16(value: number): void {
@@ -171,16 +158,6 @@ export class MessageWriter {
   /** A host-order u16 written over at `offset` (structures that carry their own length). */
   patchU16(offset: number, value: number): void {
     this.#bytes.writeUInt16LE(value, offset);
-  }
-
-  /** A byte written over at `offset`. */
-  patchU8(offset: number, value: number): void {
-    this.#bytes[offset] = value;
-  }
-
-  /** Bytes written over from `offset` on. */
-  patch(offset: number, bytes: Uint8Array): void {
-    for (let i = 0; i < bytes.length; i++) this.#bytes[offset + i] = bytes[i]!;
   }
 
   #pad(): void {

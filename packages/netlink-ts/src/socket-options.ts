@@ -151,7 +151,7 @@ function md5Option(fd: number, peer: string, key: Uint8Array, sys: Sys): void {
 }
 
 /** The `tcp_md5sig` for a peer; a key of no bytes removes the peer's key. */
-export function encodeMd5Signature(peer: string, key: Uint8Array): Buffer {
+function encodeMd5Signature(peer: string, key: Uint8Array): Buffer {
   const slash = peer.indexOf("/");
   const signature = Buffer.alloc(MD5SIG_BYTES);
   signature.set(socketAddress(slash < 0 ? peer : peer.slice(0, slash), 0, 0));

@@ -156,7 +156,7 @@ function nextHopsByFamily(addresses: readonly IpAddress[]): readonly IpAddress[]
 }
 
 /** Policy of the file in the RIB's form. */
-export function buildPolicy(section: PolicySection): Policy {
+function buildPolicy(section: PolicySection): Policy {
   return {
     name: section.name,
     defaultResult: section.default,

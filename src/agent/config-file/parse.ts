@@ -19,17 +19,10 @@ const FIELD_LENGTH_MAX = 200;
 /** How often an alias may be expanded: YAML's own amplification is bounded. */
 const ALIASES_MAX = 100;
 
-/** One thing that is wrong. `message` is the whole sentence: `peers.yaml:12: peers[3].port: …`. */
-export interface ConfigProblem {
-  readonly line: number;
-  /** `peers[3].port`; empty for the file as a whole. */
-  readonly field: string;
-  readonly message: string;
-}
-
+/** Each problem is a whole sentence: `peers.yaml:12: peers[3].port: …`. */
 export type ParsedConfigFile =
   | { readonly ok: true; readonly file: ConfigFile }
-  | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
+  | { readonly ok: false; readonly problems: readonly string[] };
 
 /** What the file must say, because nothing else does. */
 export interface ConfigNeeds {
@@ -111,20 +104,18 @@ function plainValue(
 
 interface Found {
   readonly line: number;
+  /** `peers[3].port`; empty for the file as a whole. */
   readonly field: string;
   readonly text: string;
 }
 
 function refused(name: string, found: readonly Found[]): ParsedConfigFile {
   const sorted = [...found].sort((a, b) => a.line - b.line);
-  const problems = sorted.slice(0, PROBLEMS_MAX).map(({ line, field, text }) => ({
-    line,
-    field,
-    message: `${name}:${line}: ${field === "" ? "" : `${field}: `}${text}`,
-  }));
+  const problems = sorted
+    .slice(0, PROBLEMS_MAX)
+    .map(({ line, field, text }) => `${name}:${line}: ${field === "" ? "" : `${field}: `}${text}`);
   const more = sorted.length - problems.length;
-  if (more > 0)
-    problems.push({ line: 0, field: "", message: `${name}: and ${more} more problems` });
+  if (more > 0) problems.push(`${name}: and ${more} more problems`);
   return { ok: false, problems };
 }
 

@@ -117,7 +117,7 @@ export class ConfigFileSource {
       }
       const parsed = parseConfigFile(text, this.#path, this.#needs);
       if (!parsed.ok) {
-        this.#events.onProblems(parsed.problems.map((problem) => problem.message));
+        this.#events.onProblems(parsed.problems);
         return false;
       }
       this.#secretFiles = passwordFiles(parsed.file);

@@ -13,7 +13,7 @@ export interface LocalIdentity {
  * The side whose connection stays: that of the higher BGP Identifier, and among equal ones (two
  * ASes may use the same, RFC 6286) that of the higher AS. Both speakers come to the same answer.
  */
-export function survivingOrigin(local: LocalIdentity, remote: NegotiatedSession): Origin {
+function survivingOrigin(local: LocalIdentity, remote: NegotiatedSession): Origin {
   const byId = local.routerId - remote.remoteRouterId;
   const order = byId !== 0 ? byId : local.as - remote.remoteAs;
   return order > 0 ? "dialled" : "accepted";

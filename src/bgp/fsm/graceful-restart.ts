@@ -59,7 +59,7 @@ function isOf(family: RouteFamily): (entry: { readonly family: RouteFamily }) =>
 }
 
 /** Both sides announced the N bit, RFC 8538 §4. */
-export function notificationsAreGraceful(session: NegotiatedSession): boolean {
+function notificationsAreGraceful(session: NegotiatedSession): boolean {
   if (session.gracefulRestart?.notification !== true) return false;
   return session.localCapabilities.some(
     (capability) => capability.kind === "gracefulRestart" && capability.notification,

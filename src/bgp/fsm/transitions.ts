@@ -174,7 +174,7 @@ export function collisionError(): BgpError {
 }
 
 /** OPEN error "unsupported version": event 24, which is not held against the peer. */
-export function isVersionError(notification: NotificationMessage): boolean {
+function isVersionError(notification: NotificationMessage): boolean {
   return notification.code === ErrorCode.open && notification.subcode === 1;
 }
 

@@ -12,7 +12,7 @@ import { readU16 } from "./bytes.ts";
 import { bgpError, HeaderSubcode } from "./errors.ts";
 import { type BgpError, ErrorCode, MessageType } from "./types.ts";
 
-export const MARKER_BYTES = 16;
+const MARKER_BYTES = 16;
 export const HEADER_BYTES = 19;
 /** Largest message without RFC 8654, RFC 4271 §4.1. */
 export const MESSAGE_BYTES_MAX = 4096;

@@ -10,7 +10,7 @@
 import { readU16 } from "./bytes.ts";
 import { bgpError, RouteRefreshSubcode } from "./errors.ts";
 import { afiOf, routeFamilyOf, SAFI_UNICAST } from "./family.ts";
-import { HEADER_BYTES, withHeader } from "./header.ts";
+import { withHeader } from "./header.ts";
 import {
   type BgpError,
   ErrorCode,
@@ -57,6 +57,3 @@ export function encodeRouteRefresh(
   const body = Uint8Array.of(0, afiOf(family), subtype, SAFI_UNICAST);
   return withHeader(MessageType.routeRefresh, body);
 }
-
-/** Octets of every ROUTE-REFRESH that we send. */
-export const ROUTE_REFRESH_BYTES = HEADER_BYTES + BODY_BYTES;

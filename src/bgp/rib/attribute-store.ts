@@ -70,11 +70,6 @@ export class AttributeStore {
     return this.used;
   }
 
-  /** One more than the largest id in use: what a scratch column by id must hold. */
-  get idLimit(): number {
-    return this.limit;
-  }
-
   /** The id of this content, with one more use, which the caller releases. */
   intern(attributes: PathAttributes): AttributeId {
     if (this.lastValue === attributes) {

@@ -16,7 +16,7 @@ export type NextHopMetric = (nextHop: IpAddress) => number | undefined;
 export const LAST_RESORT = Number.MAX_SAFE_INTEGER;
 
 /** Id of "no next hop": reachable at no cost. Ids of next hops begin at 1. */
-export const NO_NEXT_HOP = 0;
+const NO_NEXT_HOP = 0;
 
 export class NextHopTable {
   private readonly ids = new Map<IpAddress, number>();

@@ -18,7 +18,7 @@ export const LEASES_FILE = "pod-leases.json";
 export const PLUGIN_TYPE = "podrouter-cni";
 
 /** All that the agent is told of the environment. */
-export const VARIABLES = [
+const VARIABLES = [
   "CNI_COMMAND",
   "CNI_CONTAINERID",
   "CNI_NETNS",

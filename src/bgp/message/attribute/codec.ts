@@ -47,7 +47,6 @@ export const AttributeType = {
 
 /** What decoding depends on beside the octets. */
 export interface DecodeContext {
-  readonly internal: boolean;
   readonly fourOctetAs: boolean;
 }
 
