@@ -61,7 +61,7 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #peersSync: Histogram;
   readonly #setsSync: Histogram;
-  readonly #converged: Histogram;
+  readonly #nodeEvents: Histogram;
   readonly #source: MetricsSource;
   /** As they were when the page that is being made was asked for. */
   #peers: readonly PeerStatus[] | undefined;
@@ -83,7 +83,7 @@ export class Metrics {
       buckets: SECONDS_BUCKETS,
       registers,
     });
-    this.#converged = new Histogram({
+    this.#nodeEvents = new Histogram({
       name: "podrouter_node_event_seconds",
       help: "Seconds from the arrival of a Node event until every part was told of it",
       buckets: SECONDS_BUCKETS,
@@ -103,7 +103,7 @@ export class Metrics {
   }
 
   observeNodeEvent(seconds: number): void {
-    this.#converged.observe(seconds);
+    this.#nodeEvents.observe(seconds);
   }
 
   /** The page in Prometheus's text format. */

@@ -61,7 +61,7 @@ function bgpText({ as, routerId, peers, peersUp }: BgpSummary, status: AgentStat
   return `AS ${as}, router id ${routerId}: ${up}, ${routes}\n`;
 }
 
-/** `Overlay vxlan, subnet: 3 nodes by tunnel (podrouter-vx4), 1 not yet`. */
+/** `Overlay vxlan, subnet: 3 by IPv4, 1 not yet (podrouter-vx4)`. */
 export function overlayText(overlay: NonNullable<AgentStatus["overlay"]>): string {
   const { encap, type, tunnels, missing, devices } = overlay;
   const perFamily = [4, 6].flatMap((family) => {

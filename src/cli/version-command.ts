@@ -8,7 +8,11 @@ export function versionCommand(io: CliIo): Command {
   return new Command("version")
     .summary("version of this program")
     .description("Shows the version of this program and of the Node.js that runs it.")
-    .addOption(new Option("-o, --output <format>").choices(["table", "json"]).default("table"))
+    .addOption(
+      new Option("-o, --output <format>", "how to write the answer")
+        .choices(["table", "json"])
+        .default("table"),
+    )
     .action(async (options: { output: "table" | "json" }) => {
       const { arch, platform, version } = process;
       if (options.output === "json") {
