@@ -37,7 +37,8 @@ export const MORE_BOUNDS: readonly BoundsOfFile[] = [
   {
     path: "src/k8s/api-source.ts",
     bounds: {
-      WATCH_FAILURES_MAX: "Watches that fail in a row. Beyond: a new list is asked for.",
+      WATCH_FAILURES_MAX:
+        "Watches in a row that fail by something else than 429. Beyond: a list is asked for.",
     },
   },
   {
