@@ -275,16 +275,6 @@ test("a socket that cannot be read any more says why, and is closed once", async
   assert.deepEqual(sys.closed, [7]);
 });
 
-test("a listing of which the end is lost is asked for again", async () => {
-  const { sys, open } = setUp();
-  const rounds: (Buffer | number)[][] = [
-    [message(REPLY, 2, 1, "01"), -Errno.ENOBUFS],
-    [message(REPLY, 2, 2, "07"), -Errno.EAGAIN, doneMessage(2)],
-  ];
-  sys.onSend = () => sys.answers.push(...(rounds.shift() ?? []));
-  assert.deepEqual(await list(open()), [7]);
-});
-
 test("a batch of more messages than can be answered is not sent", async () => {
   const { sys, open } = setUp();
   const socket = open();
