@@ -5,16 +5,15 @@
  */
 
 import type { PathAttributes, RouteFamily } from "../../src/bgp/message/types.ts";
-import { LAST_RESORT } from "../../src/bgp/rib/next-hop-table.ts";
 import type { RibPeer } from "../../src/bgp/rib/rib-peer.ts";
 import type { OriginatedRoute } from "../../src/bgp/types.ts";
-import { compareAddresses, familyOf, type IpAddress } from "../../src/ip/address.ts";
+import { familyOf, type IpAddress } from "../../src/ip/address.ts";
 import { type Prefix, prefix, prefixFamily } from "../../src/ip/prefix.ts";
-import { applyPolicy, firstAs, hops, put } from "./naive-policy.ts";
+import { type Candidate, decide, LLGR_STALE } from "./naive-decision.ts";
+import { applyPolicy, put } from "./naive-policy.ts";
 import { fits } from "./naive-size.ts";
 
 const GRACEFUL_SHUTDOWN = 0xffff0000;
-const LLGR_STALE = 0xffff0006;
 const NO_LLGR = 0xffff0007;
 const NO_EXPORT = 0xffffff01;
 const NO_ADVERTISE = 0xffffff02;
@@ -24,6 +23,7 @@ export interface NaiveGlobals {
   readonly localAs: number;
   readonly routerId: number;
   readonly clusterId: number;
+  readonly maximumPaths: number;
 }
 
 interface NaivePath {
@@ -45,12 +45,10 @@ interface NaivePeer {
   readonly paths: Map<string, NaivePath>;
 }
 
-/** A path as the decision sees it. */
-export interface Candidate {
-  readonly from: RibPeer | undefined;
-  readonly pathId: number;
-  readonly attributes: PathAttributes;
-  readonly longLived: boolean;
+export interface NaiveCounts {
+  readonly received: number;
+  readonly accepted: number;
+  readonly stale: number;
 }
 
 export class NaiveRib {
@@ -150,6 +148,15 @@ export class NaiveRib {
     if (!peer.up && peer.paths.size === 0) this.peers.delete(address);
   }
 
+  /** Paths of a peer: those received, those that import let through, those of a session before. */
+  counts(address: IpAddress, family: RouteFamily): NaiveCounts {
+    const { config, paths, restarted } = this.peers.get(address)!;
+    const own = [...paths.values()].filter((path) => prefixFamily(path.prefix) === family);
+    const accepted = own.filter((path) => this.imported(config, path) !== undefined);
+    const stale = restarted.has(family) ? own.filter(({ age }) => age > 0) : [];
+    return { received: own.length, accepted: accepted.length, stale: stale.length };
+  }
+
   /** All prefixes that anybody has a path of. */
   prefixes(): Set<Prefix> {
     const all = new Set<Prefix>(this.originated.map((r) => r.prefix));
@@ -206,43 +213,19 @@ export class NaiveRib {
     return a;
   }
 
-  /** RFC 4271 §9.1.2.2, elimination step by step. */
   best(of: Prefix): Candidate | undefined {
-    let left = this.candidates(of);
-    const keep = (key: (c: Candidate) => number) => {
-      const lowest = Math.min(...left.map(key));
-      left = left.filter((c) => key(c) === lowest);
-    };
-    if (left.length === 0) return undefined;
-    keep((c) => (this.underlying(c) === LAST_RESORT ? 1 : 0));
-    keep((c) => (c.longLived || c.attributes.communities.includes(LLGR_STALE) ? 1 : 0));
-    keep((c) => -(c.attributes.localPref ?? 100));
-    keep((c) => (c.from === undefined ? 0 : 1));
-    keep((c) => hops(c.attributes.asPath));
-    keep((c) => c.attributes.origin);
-    left = left.filter(
-      (c) =>
-        !left.some(
-          (other) =>
-            firstAs(other.attributes.asPath) === firstAs(c.attributes.asPath) &&
-            (other.attributes.med ?? 0) < (c.attributes.med ?? 0),
-        ),
-    );
-    keep((c) => (c.from?.internal === true ? 1 : 0));
-    keep((c) => this.underlying(c));
-    keep((c) => c.attributes.originatorId ?? c.from?.remoteRouterId ?? 0);
-    keep((c) => c.attributes.clusterList.length);
-    left.sort(
-      (a, b) =>
-        (a.from === undefined || b.from === undefined
-          ? 0
-          : compareAddresses(a.from.address, b.from.address)) || a.pathId - b.pathId,
-    );
-    return left[0];
+    return this.decided(of)[0];
   }
 
-  private underlying({ from, attributes: { nextHop } }: Candidate): number {
-    return from === undefined || nextHop === undefined ? 0 : this.cost(nextHop)!;
+  /** Where traffic goes: the next hops of the best path and of those equal to it. */
+  ways(of: Prefix): IpAddress[] {
+    const used = this.decided(of).slice(0, this.globals.maximumPaths);
+    if (used[0]?.from === undefined) return [];
+    return [...new Set(used.map(({ attributes }) => attributes.nextHop!))];
+  }
+
+  private decided(of: Prefix): Candidate[] {
+    return decide(this.candidates(of), (nextHop) => this.cost(nextHop)!);
   }
 
   /** Best path of each prefix. */
@@ -317,7 +300,10 @@ export class NaiveRib {
     if (nextHop === undefined) return undefined;
     a = { ...a, nextHop, linkLocalNextHop: undefined };
     if (!target.internal) {
+      // RFC 4360 §6: bit 0x40 of the type, for those that stay within the AS.
+      const extendedCommunities = a.extendedCommunities.filter((text) => !/^[4-7c-f]/.test(text));
       a = { ...a, localPref: undefined, originatorId: undefined, clusterList: [] };
+      a = { ...a, extendedCommunities };
       return { ...a, med: medSet ? a.med : undefined, asPath: put(a.asPath, target.localAs, 1) };
     }
     a = { ...a, localPref: a.localPref ?? 100 };

@@ -32,6 +32,8 @@ function attributeBytes(a: PathAttributes, family: RouteFamily): number {
     number(a.med) +
     number(a.localPref) +
     number(a.originatorId) +
+    (a.atomicAggregate ? headed(0) : 0) +
+    (a.aggregator === undefined ? 0 : headed(8)) +
     list(a.communities.length, 4) +
     list(a.clusterList.length, 4) +
     list(a.extendedCommunities.length, 8) +

@@ -203,6 +203,7 @@ export class LabPeer {
     const result: Received[] = [];
     if (!this.lab.rib.hasOutput(this.id)) return result;
     for (const bytes of this.lab.rib.drainOutput(this.id, bytesMax)) this.read(bytes, result);
+    if (!this.lab.rib.hasOutput(this.id)) this.readyCount = 0;
     return result;
   }
 
@@ -286,7 +287,8 @@ export class RibLab {
       hashSeed: 12345,
       onOutputReady: (id) => {
         const peer = this.byId.get(id);
-        if (peer === undefined) this.readyEarly.add(id);
+        // The number may have been another's, and the peer not know yet that it has it.
+        if (peer?.isUp !== true || peer.id !== id) this.readyEarly.add(id);
         else peer.readyCount++;
       },
       onWork: () => this.workCount++,

@@ -7,6 +7,8 @@ import assert from "node:assert/strict";
 import type { AdjRibIn } from "../../src/bgp/rib/adj-rib-in.ts";
 import type { Advertised } from "../../src/bgp/rib/adj-rib-out.ts";
 import type { FamilyRib } from "../../src/bgp/rib/family-rib.ts";
+import type { GroupLimits } from "../../src/bgp/rib/limits.ts";
+import { LAST_RESORT } from "../../src/bgp/rib/next-hop-table.ts";
 import { NO_PATH, Verdict } from "../../src/bgp/rib/path-store.ts";
 import { LOCAL_PEER } from "../../src/bgp/rib/peer-table.ts";
 import type { Rib } from "../../src/bgp/rib/rib.ts";
@@ -56,9 +58,18 @@ export function recount(rib: Rib): void {
     assert.equal(counted[id], count, `uses of attribute set ${id}`);
     nextHops.add(store.nextHop(id));
   }
+  let lastResorts = 0;
   inner<number[]>(state.nextHops, "uses").forEach((count, id) => {
     assert.equal(count, nextHops.of(id), `uses of next hop ${id}`);
+    if (state.nextHops.cost(id) === LAST_RESORT) lastResorts++;
   });
+  assert.equal(inner(state.nextHops, "lastResorts"), lastResorts, "next hops of the last resort");
+  const families = [state.ribs[4], state.ribs[6]];
+  const isWork = families.some((own) => own.hasWork);
+  assert.equal(inner(state, "workAnnounced"), isWork, "work that nobody is told of");
+  if (state.ribs[4].changes === undefined) return;
+  const areChanges = families.some(({ changes }) => changes!.length > 0);
+  assert.equal(rib.bestAreDirty, areChanges, "changed best routes that nobody is told of");
 }
 
 function countPaths(state: RibState, rib: FamilyRib, uses: Tally): void {
@@ -78,7 +89,7 @@ function countPaths(state: RibState, rib: FamilyRib, uses: Tally): void {
     const what = [received, accepted, stale];
     assert.deepEqual([into.received, into.accepted, into.stale], what, `peer ${into.peer}`);
     const isKnown = into.peer === LOCAL_PEER || state.peers.find(into.peer) !== undefined;
-    assert.ok(received === 0 || isKnown, "paths of a peer that is forgotten");
+    assert.ok(isKnown, "an Adj-RIB-In of a peer that is forgotten");
     total += received;
   }
   assert.equal(paths.size, total, "paths");
@@ -127,11 +138,17 @@ function countGroup(
   const inStep = members.filter((member) => member.inStep);
   assert.equal(inner(group, "inStepCount"), inStep.length, "members in step");
   const stream = inner<SharedStream>(group, "stream");
+  let kept = 0;
   for (let at = stream.begin; at < stream.end; at++) {
-    const { withdrawn, readers } = stream.at(at);
+    const { withdrawn, readers, segments } = stream.at(at);
+    for (const { bytes } of segments) kept += bytes.length;
+    assert.ok(readers > 0, "a block that nobody will read");
     for (const row of withdrawn) holds.add(row);
     assert.equal(readers, inStep.filter(({ block }) => block <= at).length, "readers of a block");
   }
+  assert.equal(stream.bytes, kept, "octets kept for members in step");
+  const { sharedBytesMax } = inner<{ limits: GroupLimits }>(group, "parts").limits;
+  assert.ok(kept <= sharedBytesMax || stream.end - stream.begin === 1, "a member holds up a group");
 }
 
 /** A path of an Adj-RIB-Out, by the number that it has there. */

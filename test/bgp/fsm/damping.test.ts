@@ -100,6 +100,22 @@ test("refused OPENs count too", () => {
   assert.equal(state.timers.idleHold, NOW + 2000);
 });
 
+test("whatever a peer ends the session for counts, also when it says why", () => {
+  // Each shares one number with what does not count: an unsupported version, a collision.
+  for (const [code, subcode] of [
+    [2, 7],
+    [3, 1],
+    [3, 7],
+    [4, 0],
+    [6, 2],
+  ] as const) {
+    const notification = { code, subcode, data: new Uint8Array(0) };
+    const event = { ...events.notificationReceived, notification };
+    const { state } = step(stateOf("Established", { flaps: 5 }), event, context);
+    assert.deepEqual([state.name, state.flaps], ["Idle", 6], `${code}/${subcode}`);
+  }
+});
+
 test("what is no fault of the peer is not held against it", () => {
   const flapping = stateOf("Established", { flaps: 5 });
   const collided = {

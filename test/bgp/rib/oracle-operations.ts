@@ -120,31 +120,48 @@ const peerIndex = fc.nat(PEERS.length - 1);
 const family = pick<RouteFamily>([4, 6]);
 const keys = fc.uniqueArray(pick(KEYS), { minLength: 1, maxLength: 5 });
 
-const drawn: fc.Arbitrary<PathAttributes> = fc
-  .record({
-    path: fc.array(pick([65001, 65002, 65005, LOCAL_AS]), { maxLength: 3 }),
-    origin: pick([0, 1, 2] as const),
-    nextHop: pick(NEXT_HOPS),
-    med: pick([undefined, 0, 10, 20]),
-    localPref: pick([undefined, 50, 200]),
-    communities: fc.uniqueArray(
-      pick([
-        0x1_0001, 0x2_0002, 0xffff0000, 0xffff0006, 0xffff0007, 0xffffff01, 0xffffff02, 0xffffff03,
-      ]),
-      { maxLength: 2 },
-    ),
-    largeCommunities: pick([[], ["1:2:3"]]),
-    originatorId: pick([undefined, 7, ROUTER_ID]),
-    clusterList: pick([[], [1], [1, 2], [ROUTER_ID]]),
-  })
-  .map(({ path, nextHop, ...rest }) => {
-    // The own AS and reflection loops come seldom enough to leave something to decide.
-    const asns = path.length > 2 ? path : path.filter((as) => as !== LOCAL_AS);
-    return route({ ...rest, path: asns, nextHop: address(nextHop) });
-  });
+const parts = {
+  path: fc.array(pick([65001, 65002, 65005, LOCAL_AS]), { maxLength: 3 }),
+  origin: pick([0, 1, 2] as const),
+  nextHop: pick(NEXT_HOPS),
+  med: pick([undefined, 0, 10, 20]),
+  localPref: pick([undefined, 50, 200]),
+  atomicAggregate: fc.boolean(),
+  aggregator: pick([undefined, { as: 65005, address: 7 }]),
+  communities: fc.uniqueArray(
+    pick([
+      0x1_0001, 0x2_0002, 0xffff0000, 0xffff0006, 0xffff0007, 0xffffff01, 0xffffff02, 0xffffff03,
+    ]),
+    { maxLength: 2 },
+  ),
+  // One that stays within the AS, and one that does not.
+  extendedCommunities: fc.subarray(["0002fde800000001", "4004fde800000001"]),
+  largeCommunities: pick([[], ["1:2:3"]]),
+  originatorId: pick([undefined, 7, ROUTER_ID]),
+  clusterList: pick([[], [1], [1, 2], [ROUTER_ID]]),
+};
 
-/** Half of them alike, so that paths of different sessions and peers are often told apart by less. */
-const attributes = fc.oneof(drawn, pick([route({ nextHop: address(NEXT_HOPS[0]) })]));
+type Parts = {
+  [K in keyof typeof parts]?: (typeof parts)[K] extends fc.Arbitrary<infer T> ? T : 0;
+};
+
+function attributesOf({ path = [], nextHop = NEXT_HOPS[0], ...rest }: Parts): PathAttributes {
+  // The own AS and reflection loops come seldom enough to leave something to decide.
+  const asns = path.length > 2 ? path : path.filter((as) => as !== LOCAL_AS);
+  return route({ ...rest, path: asns, nextHop: address(nextHop) });
+}
+
+/** Some alike, some nearly: so that paths are often told apart by less, and by the last steps. */
+const attributes = fc.oneof(
+  fc.record(parts).map(attributesOf),
+  fc.constant(attributesOf({})),
+  fc
+    .record(
+      { nextHop: parts.nextHop, originatorId: pick([7]), clusterList: parts.clusterList },
+      { requiredKeys: [] },
+    )
+    .map(attributesOf),
+);
 
 const originated: fc.Arbitrary<OriginatedRoute[]> = fc
   .uniqueArray(pick(PREFIXES), { maxLength: 3 })
@@ -178,7 +195,12 @@ export type Operation =
       readonly keys: readonly string[];
       readonly attributes: PathAttributes;
     }
-  | { readonly kind: "withdraw"; readonly peer: number; readonly keys: readonly string[] }
+  | {
+      readonly kind: "withdraw";
+      readonly peer: number;
+      readonly keys: readonly string[];
+      readonly malformed: boolean;
+    }
   | { readonly kind: "drain"; readonly peer: number; readonly bytes: number }
   | { readonly kind: "hold"; readonly peer: number; readonly held: boolean }
   | { readonly kind: "refreshOut"; readonly peer: number; readonly family: RouteFamily }
@@ -203,6 +225,7 @@ export type Operation =
       readonly localAs: number;
       readonly routerId: number;
       readonly clusterId: number;
+      readonly maximumPaths: number;
     }
   | { readonly kind: "work" | "take"; readonly budget: number };
 
@@ -230,7 +253,7 @@ const OWN = [address("10.0.0.1"), address("2001:db8::1")];
 
 const COSTS = [undefined, 0, 1, 2, LAST_RESORT];
 
-export const operation: fc.Arbitrary<Operation> = fc.oneof(
+const operation: fc.Arbitrary<Operation> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({
@@ -261,7 +284,13 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
   },
   {
     weight: 4,
-    arbitrary: fc.record({ kind: fc.constant("withdraw" as const), peer: peerIndex, keys }),
+    arbitrary: fc.record({
+      kind: fc.constant("withdraw" as const),
+      peer: peerIndex,
+      keys,
+      /** Announced, with attributes that nobody can use (RFC 7606 §2). */
+      malformed: pick([false, false, false, true]),
+    }),
   },
   {
     weight: 8,
@@ -300,6 +329,20 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
     localAs: pick([LOCAL_AS, LOCAL_AS, 65005]),
     routerId: pick([ROUTER_ID, ROUTER_ID, 7]),
     clusterId: pick([ROUTER_ID, 1, 2]),
+    maximumPaths: pick([1, 2, 3]),
   }),
   fc.record({ kind: pick(["work", "take"] as const), budget: fc.nat(3) }),
 );
+
+const AS_BEFORE = { routerId: undefined, session: {}, nextHops: undefined } as const;
+
+/** Who is up at first: a history in which few ever are tells little. */
+const peersUp: fc.Arbitrary<Operation[]> = fc
+  .subarray([...PEERS.keys()])
+  .map((peers) => peers.map((peer) => ({ kind: "up", peer, ...AS_BEFORE })));
+
+/** What happens to a RIB from its beginning. */
+export function history(maxLength: number): fc.Arbitrary<readonly Operation[]> {
+  const rest = fc.array(operation, { maxLength, size: "max" });
+  return fc.tuple(peersUp, rest).map(([first, then]) => [...first, ...then]);
+}
