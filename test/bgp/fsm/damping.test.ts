@@ -67,6 +67,14 @@ test("a peer in a crash loop whose routes are kept is held off for seconds, not 
   assert.ok(IDLE_HOLD_GRACEFUL_MAX_MS + 2 * CONNECT_RETRY_FIRST_MS < CONVERGED_ABSENT_MS / 2);
 });
 
+test("… but not one that says malformed things, though its routes are kept (RFC 8538)", () => {
+  const both = { ...gracefulRestart, notification: true } as const;
+  const session = sampleSession({ gracefulRestart: both, localCapabilities: [both] });
+  const flapping = stateOf("Established", { flaps: 7, session });
+  const { state } = step(flapping, events.updateError, context);
+  assert.equal(state.timers.idleHold, NOW + 64_000);
+});
+
 test("staying up forgives one flap a minute", () => {
   let state = stateOf("Active");
   for (let i = 0; i < 5; i++) state = flap(state, NOW, 100);
@@ -159,6 +167,18 @@ test("dialling backs off to half a minute and starts anew after a session", () =
   }
   assert.deepEqual(delays, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
   assert.equal(flap(state, now, 100).timers.connectRetry! - now - 100, 1000);
+});
+
+test("dialling backs off also from a peer that answers, and is not damped", () => {
+  const notification = { code: 2, subcode: 1, data: new Uint8Array(0) };
+  const wrongVersion = { ...events.notificationReceived, notification };
+  let state = stateOf("OpenSent");
+  const delays: number[] = [];
+  for (let i = 0; i < 4; i++) {
+    state = step({ ...state, name: "OpenSent" }, wrongVersion, context).state;
+    delays.push(state.timers.connectRetry! - NOW);
+  }
+  assert.deepEqual(delays, [1000, 2000, 4000, 8000]);
 });
 
 test("an unanswered dial is given up after five seconds, later ones after the back-off", () => {

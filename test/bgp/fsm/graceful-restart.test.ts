@@ -100,9 +100,19 @@ test("a family of the long-lived capability alone has a restart time of zero (RF
   assert.deepEqual(familiesToRetain({ ...session, families: [6] }, transport), []);
 });
 
-test("a restart time of zero keeps nothing", () => {
+test("a restart time of zero keeps nothing but what is long-lived (RFC 9494 §4.2)", () => {
   const session = sampleSession({ gracefulRestart: { ...gracefulRestart, restartSeconds: 0 } });
   assert.deepEqual(familiesToRetain(session, transport), []);
+  const families = [{ family: 4, forwardingPreserved: false, staleSeconds: 1 }] as const;
+  const longLivedGracefulRestart = { kind: "longLivedGracefulRestart", families } as const;
+  assert.deepEqual(familiesToRetain({ ...session, longLivedGracefulRestart }, transport), [
+    { family: 4, restartSeconds: 0, longLivedSeconds: 1 },
+  ]);
+});
+
+test("a restart time of one second keeps", () => {
+  const session = sampleSession({ gracefulRestart: { ...gracefulRestart, restartSeconds: 1 } });
+  assert.equal(familiesToRetain(session, transport).length, 1);
 });
 
 test("after the return only families with the F bit stay", () => {

@@ -212,6 +212,12 @@ test("a stop ends both connections; an automatic one begins again", () => {
   );
   assert.equal(peer.states, "Idle#-");
   assert.equal(peerDeadline(peer.machine), undefined);
+  const both = new Peer("OpenSent");
+  both.do(accepted);
+  assert.equal(both.do({ type: "order", event: events.manualStart }), "");
+  assert.equal(both.states, "OpenSent#1 OpenSent#2", "a start ends nothing");
+  both.do({ type: "order", event: events.automaticStop });
+  assert.equal(both.states, "Active#-");
   const again = new Peer("Established");
   again.do({ type: "order", event: events.automaticStop });
   assert.equal(again.states, "Active#-");

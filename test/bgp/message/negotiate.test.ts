@@ -168,6 +168,11 @@ test("IPv6 next hops for IPv4 need both sides (RFC 8950 §4)", () => {
   assert.equal(agreed([nextHop6], [nextHop6]).extendedNextHop, true);
   assert.equal(agreed([nextHop6], []).extendedNextHop, false);
   assert.equal(agreed([], [nextHop6]).extendedNextHop, false);
+  const forIpv6: Capability = {
+    kind: "extendedNextHop",
+    entries: [{ family: 6, nextHopFamily: 6 }],
+  };
+  assert.equal(agreed([nextHop6], [forIpv6]).extendedNextHop, false);
 });
 
 test("route refresh, plain and enhanced", () => {
@@ -175,4 +180,5 @@ test("route refresh, plain and enhanced", () => {
   const session = agreed([REFRESH, enhanced], [REFRESH, enhanced]);
   assert.deepEqual([session.routeRefresh, session.enhancedRouteRefresh], [true, true]);
   assert.equal(agreed([REFRESH], [enhanced]).routeRefresh, false);
+  assert.equal(agreed([enhanced], [REFRESH]).routeRefresh, false);
 });

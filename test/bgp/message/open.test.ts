@@ -265,6 +265,24 @@ test("families that we do not carry and modes that do not exist drop out of list
   ]);
 });
 
+test("a list ends with its capability, whatever stands behind it", () => {
+  // An unknown capability whose octets are AFI 1, SAFI 1.
+  const behind = "00 01 01 fd 00";
+  for (const [list, count] of [
+    ["40 06 0078 0002 01 80", 1],
+    ["40 02 0078", 0],
+    ["45 04 0002 01 03", 1],
+    ["47 07 0002 01 80 000e10", 1],
+    ["47 00", 0],
+  ] as const) {
+    const result = withCapabilities(`${list} ${behind}`);
+    assert.ok(!isBgpError(result));
+    const [first] = result.capabilities;
+    assert.ok(first !== undefined && "families" in first, list);
+    assert.equal(first.families.length, count, list);
+  }
+});
+
 test("long names are cut between two characters", () => {
   const capabilities: Capability[] = [
     { kind: "fqdn", hostName: "€".repeat(30), domainName: "d".repeat(300) },

@@ -81,6 +81,42 @@ test("a family that is not forwarded any more goes at once, and with it its time
   ]);
 });
 
+test("times end with what they were for: each later loss has its own", () => {
+  const longLived = () => {
+    const kept = new Kept();
+    kept.left(10, 100);
+    kept.seconds(50).stale.peerReturned(BACK);
+    return kept;
+  };
+  const again = (kept: Kept, log: readonly string[]) => {
+    assert.deepEqual(kept.log.splice(0), log);
+    kept.left(10, 100);
+    kept.seconds(1_000);
+    const waits = kept.log.map((line) => line.split(" ")).map(([at, what]) => [Number(at), what]);
+    const [[marked] = [], [swept] = []] = waits;
+    assert.deepEqual([Number(swept) - Number(marked), kept.log.length], [100, 3]);
+  };
+  // Lost for good, with nothing kept.
+  const final = longLived();
+  final.stale.peerLeft([]);
+  again(final, ["10 mark 4"]);
+  // The time was over before its table was told.
+  const late = longLived();
+  late.seconds(100);
+  again(late, ["10 mark 4", "110 sweep long-lived 4"]);
+  // The family is not forwarded, and nothing waits for its table.
+  const cold = longLived();
+  cold.stale.peerReturned({ restart: [], longLived: [] });
+  assert.deepEqual(cold.stale.families, []);
+  cold.seconds(1_000);
+  again(cold, ["10 mark 4", "50 sweep 4"]);
+  const forgotten = longLived();
+  forgotten.stale.cancel();
+  assert.deepEqual(forgotten.stale.families, []);
+  forgotten.seconds(1_000);
+  again(forgotten, ["10 mark 4"]);
+});
+
 test("the peer's return does not stop the long-lived time (RFC 9494 §4.2)", () => {
   const kept = new Kept();
   kept.left(30, 100);
