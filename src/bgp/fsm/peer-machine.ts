@@ -122,13 +122,9 @@ function order(
   actions: PeerAction[],
 ): PeerMachine {
   const stopping = event.type === "manualStop" || event.type === "automaticStop";
+  // It ends the tracked connection in every state that this can be in.
   const alone = stopping ? stepSecond(machine, event, context, actions) : machine;
-  return stepMain(
-    { ...alone, second: stopping ? undefined : alone.second },
-    event,
-    context,
-    actions,
-  );
+  return stepMain(alone, event, context, actions);
 }
 
 function onConnection(

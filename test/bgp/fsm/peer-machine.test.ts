@@ -130,11 +130,42 @@ test("two connections that the peer opened: the newer one is the live one", () =
   assert.equal(peer.states, "OpenConfirm#3");
 });
 
+test("a dial after a connection of the peer is ours again when it collides", () => {
+  const peer = new Peer("Active");
+  peer.do(accepted);
+  peer.on(2, events.tcpFails);
+  peer.now += 1_000;
+  assert.equal(peer.do({ type: "tick" }), "dial#3");
+  peer.on(3, events.tcpConnected);
+  peer.do(accepted);
+  peer.on(3, open(lower));
+  assert.equal(peer.on(4, open(lower)), "notify#4 6/7, close#4, ended#4 collision");
+  assert.equal(peer.states, "OpenConfirm#3");
+});
+
+test("two connections that wait for OPENs both have four minutes (RFC 4271 §8.2.2)", () => {
+  const peer = new Peer("OpenSent");
+  peer.now += 1;
+  peer.do(accepted);
+  peer.now = NOW + 239_999;
+  assert.equal(peer.do({ type: "tick" }), "");
+  assert.equal(peer.states, "OpenSent#1 OpenSent#2");
+});
+
 test("a third connection takes the place of the tracked one", () => {
   const peer = new Peer("OpenSent");
   peer.do(accepted);
   assert.equal(peer.do(accepted), "notify#2 6/7, close#2, ended#2 collision, adopt#3, OPEN#3");
   assert.equal(peer.states, "OpenSent#1 OpenSent#3");
+});
+
+test("what is sent on the tracked connection ends nothing", () => {
+  const peer = new Peer("OpenSent");
+  peer.do(accepted);
+  for (const event of [events.messagesSent, events.sendProgress]) {
+    assert.equal(peer.on(2, event), "");
+    assert.equal(peer.states, "OpenSent#1 OpenSent#2");
+  }
 });
 
 test("a dial under way is dropped when the peer's own connection is confirmed", () => {

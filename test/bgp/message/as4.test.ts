@@ -50,6 +50,12 @@ const MERGES: readonly (readonly [string, string, string, readonly AsPathSegment
     [sequence(65_001, 65_002, 4_200_000_000, 4_200_000_000)],
   ],
   [
+    "what stands before the sequence that is joined stays",
+    `02 01 fde9 01 01 fdea 02 02 fdeb ${TRANS}`,
+    `02 01 ${LONG}`,
+    [sequence(65_001), set(65_002), sequence(65_003, 4_200_000_000)],
+  ],
+  [
     "what stands behind the sequence that is joined stays",
     `02 02 fde9 ${TRANS} 01 01 fdea 02 01 fdeb`,
     `02 01 ${LONG} 01 01 0000fdea 02 01 0000fdeb`,
@@ -58,7 +64,7 @@ const MERGES: readonly (readonly [string, string, string, readonly AsPathSegment
   [
     "confederation segments are dropped (RFC 6793 §6)",
     `02 02 fde9 ${TRANS}`,
-    `03 01 0000ff00 02 01 ${LONG}`,
+    `03 01 0000ff00 04 01 0000ff01 02 01 ${LONG}`,
     [sequence(65_001, 4_200_000_000)],
   ],
 ];

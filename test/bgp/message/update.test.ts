@@ -346,9 +346,10 @@ test("decoders that share memory read in turn what each would read alone", () =>
     update([AS_PATH, NEXT_HOP], "08 0b"),
     update([ORIGIN, ORIGIN, AS_PATH, NEXT_HOP], "08 0c"),
     update([med], "08 0d", "08 0e"),
+    update([attribute(0x80, 14, "000101 04 c0000202 00 08 0a"), ORIGIN, AS_PATH]),
   ];
   const [old, only6] = [session({ fourOctetAs: false }), session({ families: [6] })];
-  const sessions = [session(), session(external), old, only6];
+  const sessions = [session(), only6, session(external), old];
   const sharing = sessions.map((each) => new UpdateDecoder(each, { memory }));
   for (const wire of [...wires, ...wires.toReversed()]) {
     for (const [index, decoder] of sharing.entries()) {
@@ -387,6 +388,9 @@ test("prefixes of IPv4 are not read where IPv4 was not negotiated", () => {
     treatment: "discard",
     errors: ["discard 0: IPv4 prefixes, which were not negotiated"],
   });
+  const reach = attribute(0x80, 14, `000201 10 20010db8${"0".repeat(24)} 00 20 20010db8`);
+  const ofIpv6 = decoded(only6, update([reach, ORIGIN, AS_PATH]));
+  assert.deepEqual([ofIpv6.mpReach, ofIpv6.errors], [["2001:db8::/32"], []]);
 });
 
 test("prefixes of other families are left alone", () => {

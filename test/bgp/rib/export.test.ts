@@ -149,6 +149,8 @@ test("opaque attributes: transitive ones are passed on, others are not", () => {
       [99],
     );
     assert.deepEqual([...told.opaque[0]!.value], [1, 2, 3]);
+    const alone = pass(EXTERNAL, to, learned({ opaque: opaque.slice(1) }))!;
+    assert.deepEqual(alone.opaque, []);
   }
 });
 

@@ -138,9 +138,8 @@ class Pair {
     const { address: of } = peer.config;
     if (operation.kind === "longLived") {
       if (peer.isUp) this.runOnPeer({ ...operation, kind: "down", retain: BOTH }, peer);
-      // Tasks of a long table come in slices, each with what has changed until then.
-      this.lab.settle();
       this.lab.rib.markLongLived(peer.id, operation.family);
+      // It comes in slices, each with what has changed until then.
       this.lab.settle();
       this.naive.markLongLived(of, operation.family);
     } else if (operation.kind === "sweepLongLived") {
