@@ -212,6 +212,7 @@ test("a session that has just come up takes no late dial for a restart", () => {
 test("a new connection that shows no OPEN leaves the session as it is", () => {
   const peer = new Peer("Established", { session: graceful });
   peer.do(accepted);
+  assert.equal(peerDeadline(peer.machine), NOW + TRACK_MS);
   peer.now += TRACK_MS;
   assert.equal(peer.do({ type: "tick" }), "notify#2 6/7, close#2, ended#2 collision");
   assert.equal(peer.states, "Established#1");

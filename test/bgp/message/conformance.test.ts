@@ -258,6 +258,8 @@ eachPeer("the strongest treatment wins (RFC 7606 §3 h)", (peer, decoder) => {
   const list = [...good(peer), discard, withdraw];
   assert.equal(decoded(decoder, update(list, "08 0a")).treatment, "withdraw");
   assert.equal(decoded(decoder, update(list, "08 0a")).errors.length, 2);
+  const turned = [...good(peer), withdraw, discard];
+  assert.equal(decoded(decoder, update(turned, "08 0a")).treatment, "withdraw");
   assert.equal(errorOf(decoder, update([...list, reset], "08 0a")), "3/2 406300");
   assert.equal(errorOf(decoder, update(list)), "3/5 80040100");
 });

@@ -204,13 +204,18 @@ test("a small table goes at once, and its peer's number serves again", () => {
 
 test("a peer that comes back as another kind of peer brings nothing along", () => {
   const lab = new RibLab();
-  const a = lab.peer("10.0.0.2", { remoteAs: 65001 }).up();
-  a.announce(["10.1.0.0/16"], route({ path: [65001] }));
-  a.down([4]);
-  const again = lab.peer("10.0.0.2").up();
-  lab.settle();
-  assert.equal(lab.rib.sizes().paths, 0);
-  assert.equal(again.id, a.id);
+  const kinds = [{ remoteAs: 65001 }, {}, { routeReflectorClient: true }, { remoteAs: 65002 }, {}];
+  let before = -1;
+  for (const kind of kinds) {
+    const peer = lab.peer("10.0.0.2", kind).up();
+    lab.settle();
+    assert.equal(lab.rib.sizes().paths, 0);
+    if (before >= 0) assert.equal(peer.id, before);
+    before = peer.id;
+    peer.announce(["10.1.0.0/16"], route({ path: [65001] }));
+    peer.down([4]);
+    assert.equal(lab.rib.sizes().paths, 1);
+  }
 });
 
 test("orders about a peer that is long gone do nothing", () => {
