@@ -24,8 +24,11 @@ export class FakeClock implements Clock {
   readonly #heap: Pending[] = [];
   #waiting = 0;
 
-  /** Starts at `now` ms; `wall` is the epoch time of that moment. */
-  constructor(now = 0, wall = 1_700_000_000_000) {
+  /**
+   * Starts at `now` ms; `wall` is the epoch time of that moment. Not at zero unless told: no
+   * machine's clock does, and a moment that is taken for a duration would go unnoticed.
+   */
+  constructor(now = 40_000_000, wall = 1_700_000_000_000) {
     this.#now = now;
     this.#wallOrigin = wall - now;
   }

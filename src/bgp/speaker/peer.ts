@@ -208,12 +208,9 @@ export class Peer implements SessionHooks, Task {
     this.#host.services.work.schedule(this);
   }
 
-  /** Routes are no longer held back. */
+  /** Routes are no longer held back; the RIB says if there are some. */
   releaseOutput(): void {
-    const { rib } = this.#host;
-    if (!this.isUp || this.#id === undefined) return;
-    rib.holdOutput(this.#id, false);
-    if (rib.hasOutput(this.#id)) this.outputReady();
+    if (this.isUp) this.#withId((id) => this.#host.rib.holdOutput(id, false));
   }
 
   /** One slice of output. */

@@ -126,13 +126,14 @@ test("timers of idle sessions fall together", () => {
 
 test("what is left of a long interval is put on the grid too", () => {
   const { clock, owner, runner } = established();
+  const start = clock.now();
   // The timer of the first KEEPALIVE runs at 26.5 s and finds that another is due soon.
   clock.advance(5_130);
   runner.sent(1);
   clock.advance(26_369);
   assert.deepEqual(owner.log, []);
   clock.advance(1);
-  assert.deepEqual([clock.now(), owner.log.join()], [31_500, "sendKeepalive"]);
+  assert.deepEqual([clock.now() - start, owner.log.join()], [31_500, "sendKeepalive"]);
 });
 
 test("short intervals are not put on the grid", () => {

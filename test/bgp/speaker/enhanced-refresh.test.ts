@@ -103,6 +103,19 @@ test("a refresh that is never ended ends by itself", () => {
   assert.deepEqual(prefixes(), ["10.0.1.0/24"]);
 });
 
+test("a refresh has its whole time, whatever became of one before it", () => {
+  for (const last of [[], [end]]) {
+    const { world, raw, address, prefixes } = withPeer();
+    raw.send(begin, announce(address, 1, 2), ...last);
+    world.advance(STALE_ROUTES_MS - 1_000);
+    raw.send(begin);
+    world.advance(STALE_ROUTES_MS - 1_000);
+    assert.deepEqual(prefixes(), BOTH, `${last.length} ended`);
+    world.advance(2_000);
+    assert.deepEqual(prefixes(), []);
+  }
+});
+
 test("our answer stands between BoRR and EoRR; without the capability it is the routes alone", () => {
   const { world, raw } = withPeer();
   raw.send(request);
