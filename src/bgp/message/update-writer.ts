@@ -51,9 +51,8 @@ export class UpdateWriter {
   readonly #out: Uint8Array;
   readonly #block: ByteWriter;
   readonly #stop: NlriEnd;
-  /** Attributes that `#block` holds, and in which form. */
+  /** Attributes that `#block` holds; their next hop says in which form. */
   #blockOf: PathAttributes | undefined;
-  #blockClassic: boolean;
 
   /** `capacity`: octets of the buffer, at least one message of the largest size. */
   constructor(encoding: UpdateEncoding, capacity = EXTENDED_MESSAGE_BYTES_MAX + 1) {
@@ -66,7 +65,6 @@ export class UpdateWriter {
     this.#block = new ByteWriter(512);
     this.#stop = { row: 0, at: 0 };
     this.#blockOf = undefined;
-    this.#blockClassic = false;
   }
 
   /** Copies the messages out and empties the buffer. */
@@ -100,7 +98,7 @@ export class UpdateWriter {
     if (this.oversized.length > 0) this.oversized.length = 0;
     assert(nextHop !== undefined, "announced routes have a next hop");
     assert(this.carries(batch.family, nextHop), "the session carries the next hop");
-    const classic = batch.family === 4 && familyOf(nextHop) === 4;
+    const classic = familyOf(nextHop) === 4;
     this.#encodeBlock(attributes, classic);
     const fixed =
       EMPTY_UPDATE_BYTES + this.#block.length + (classic ? 0 : reachHeadBytes(attributes));
@@ -208,12 +206,11 @@ export class UpdateWriter {
   }
 
   #encodeBlock(attributes: PathAttributes, classic: boolean): void {
-    if (this.#blockOf === attributes && this.#blockClassic === classic) return;
+    if (this.#blockOf === attributes) return;
     const { internal, fourOctetAs } = this.encoding;
     this.#block.reset();
     encodeAttributes(attributes, { internal, fourOctetAs, withNextHop: classic }, this.#block);
     this.#blockOf = attributes;
-    this.#blockClassic = classic;
   }
 
   #copyBlock(at: number): number {
