@@ -273,6 +273,34 @@ eachPeer("withdrawals of a message that is treated as withdrawn count too", (_, 
   assert.deepEqual(result.mpUnreach, ["2001:db8::/32"]);
 });
 
+const ORIGIN = attribute(0x40, 1, "00");
+const AS_PATH = attribute(0x40, 2, "");
+
+test("MP_REACH_NLRI: the reserved octet says nothing, and ends the next hop (RFC 4760 §3)", () => {
+  // With the prefix behind it, it looks like a link-local address.
+  const mp = attribute(0x80, 14, `000201 10 20010db8${"0".repeat(24)} fe 80 ${"00".repeat(16)}`);
+  const result = decoded(new UpdateDecoder(session()), update([mp, ORIGIN, AS_PATH]));
+  assert.deepEqual(result.mpReach, ["::/128"]);
+  assert.equal(result.mpAttributes?.linkLocalNextHop, undefined);
+});
+
+test("prefixes in MP_REACH_NLRI need ORIGIN and AS_PATH too, one as many (RFC 7606 §3 d)", () => {
+  const [one, two] = ["20 20010db8", "20 20010db9"];
+  for (const nlri of [one, `${one} ${two}`]) {
+    const mp = attribute(0x80, 14, `000201 10 20010db8${"0".repeat(24)} 00 ${nlri}`);
+    const decoder = new UpdateDecoder(session());
+    assert.equal(decoded(decoder, update([mp, AS_PATH])).treatment, "withdraw");
+    assert.equal(decoded(decoder, update([mp, ORIGIN])).treatment, "withdraw");
+  }
+});
+
+test("a fault beside prefixes of a family that is not carried leaves the session up", () => {
+  const only4 = new UpdateDecoder(session({ families: [4] }));
+  const mp = attribute(0x80, 14, `000201 10 20010db8${"0".repeat(24)} 00 20 20010db8`);
+  const origin = attribute(0x40, 1, "07");
+  assert.equal(decoded(only4, update([mp, origin, AS_PATH])).treatment, "withdraw");
+});
+
 eachPeer("errors kept of one message are bounded", (peer, decoder) => {
   const many = Array.from({ length: 500 }, () => attribute(0x80, 4, "00000001"));
   const result = decoded(decoder, update([...good(peer), ...many], "08 0a"));

@@ -209,31 +209,6 @@ test("IPv6: MP_REACH_NLRI first, next hop global and link-local (RFC 4760, RFC 2
   });
 });
 
-test("MP_REACH_NLRI: the reserved octet says nothing, and ends the next hop (RFC 4760 §3)", () => {
-  // With the prefix behind it, it looks like a link-local address.
-  const reach = attribute(0x80, 14, `000201 10 20010db8${"0".repeat(24)} fe 80 ${"00".repeat(16)}`);
-  const seen = decoded(new UpdateDecoder(session()), update([reach, ORIGIN, AS_PATH]));
-  assert.deepEqual(seen.mpReach, ["::/128"]);
-  assert.equal(seen.mpAttributes?.linkLocalNextHop, undefined);
-});
-
-test("prefixes in MP_REACH_NLRI need ORIGIN and AS_PATH too, one as many (RFC 7606 §3 d)", () => {
-  const [one, two] = ["20 20010db8", "20 20010db9"];
-  for (const nlri of [one, `${one} ${two}`]) {
-    const reach = attribute(0x80, 14, `000201 10 20010db8${"0".repeat(24)} 00 ${nlri}`);
-    const decoder = new UpdateDecoder(session());
-    assert.equal(decoded(decoder, update([reach, AS_PATH])).treatment, "withdraw");
-    assert.equal(decoded(decoder, update([reach, ORIGIN])).treatment, "withdraw");
-  }
-});
-
-test("a fault beside prefixes of a family that is not carried leaves the session up", () => {
-  const only4 = new UpdateDecoder(session({ families: [4] }));
-  const reach = attribute(0x80, 14, `000201 10 20010db8${"0".repeat(24)} 00 20 20010db8`);
-  const origin = attribute(0x40, 1, "07");
-  assert.equal(decoded(only4, update([reach, origin, AS_PATH])).treatment, "withdraw");
-});
-
 test("IPv4 in MP_REACH_NLRI: 4-octet next hop always, IPv6 next hop with RFC 8950", () => {
   const plain = update([attribute(0x80, 14, "000101 04 c0000202 00 08 0a"), ORIGIN, AS_PATH]);
   const seen = decoded(new UpdateDecoder(session()), plain);

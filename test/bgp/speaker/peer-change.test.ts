@@ -3,9 +3,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { peerConfig } from "../../../src/bgp/defaults.ts";
 import type { Policy } from "../../../src/bgp/rib/policy-types.ts";
+import { PEERS_MAX } from "../../../src/bgp/speaker/limits.ts";
 import { peerChange } from "../../../src/bgp/speaker/peer-change.ts";
 import { type Log, type LogFields, silentLog } from "../../../src/runtime/log.ts";
 import { RawPeer } from "../../support/raw-peer.ts";
+import { recordingLog } from "../../support/recording-log.ts";
 import { ip, World } from "../../support/speakers.ts";
 
 /** A policy that counts how often its statements are looked at. */
@@ -67,4 +69,22 @@ test("a connection to the port of before, where nobody says a word, is not waite
   world.until(() => a.isUp(b), "session at the right port", 1_000);
   a.peers([b], { port: 1790 });
   assert.ok(a.isUp(b), "what stands is not dialled");
+});
+
+test("peers beyond the bound are left out with an error, and those that are known stay", () => {
+  const { log, lines } = recordingLog();
+  const world = new World({ log });
+  const node = world.node("192.0.2.1");
+  const peers = Array.from({ length: PEERS_MAX + 2 }, (_, i) => {
+    const address = ip(`10.1.${i >>> 8}.${i & 255}`);
+    return { ...node.peerTo(node), address, name: `peer ${i}` };
+  });
+  node.speaker.setPeers(peers.slice(0, PEERS_MAX));
+  assert.deepEqual(lines, []);
+  node.speaker.setPeers(peers);
+  assert.equal(node.speaker.peers().length, PEERS_MAX);
+  assert.deepEqual(lines, [
+    `error peer left out peer ${PEERS_MAX}`,
+    `error peer left out peer ${PEERS_MAX + 1}`,
+  ]);
 });
