@@ -3,7 +3,7 @@
  * (reflection), RFC 1997 and RFC 9494 (communities), RFC 8212 (no policy), RFC 8950 (next hops).
  */
 import { familyOf, type IpAddress, isLinkLocal } from "../../ip/address.ts";
-import type { OpaqueAttribute, PathAttributes, RouteFamily } from "../message/types.ts";
+import type { PathAttributes, RouteFamily } from "../message/types.ts";
 import { CommunityBit, DEFAULT_LOCAL_PREF } from "./attribute-content.ts";
 import { PeerKind } from "./peer-table.ts";
 import type { PolicyOutcome, PolicyProgram } from "./policy.ts";
@@ -32,9 +32,6 @@ export interface ExportSource {
   readonly kind: PeerKind;
   readonly routerId: number;
 }
-
-const FLAG_OPTIONAL = 0x80;
-const FLAG_TRANSITIVE = 0x40;
 
 /** Whether paths of this source and these well-known communities may go to the group at all. */
 export function mayExport(
@@ -96,7 +93,10 @@ export function exportedNextHop(
   return family === 6 && options.extendedNextHop ? chosen : undefined;
 }
 
-/** The attributes as the group is told them; undefined when no next hop can be told. */
+/**
+ * The attributes as the group is told them; undefined when no next hop can be told. Opaque ones
+ * are all transitive: the decoder keeps no others (RFC 4271 §5).
+ */
 export function exportedAttributes(
   options: ExportOptions,
   source: ExportSource,
@@ -113,7 +113,6 @@ export function exportedAttributes(
     nextHop,
     // RFC 2545 §3: a link-local next hop is for the subnet that it was told on.
     linkLocalNextHop: undefined,
-    opaque: passedOn(changed.opaque),
   };
   if (options.kind === PeerKind.external) {
     const medSet = source.kind === PeerKind.local || (policy?.setsMed(outcome) ?? false);
@@ -157,19 +156,6 @@ export function fillTelling(
   telling.med = !external || source === PeerKind.local;
   telling.originator = reflected ? routerId : undefined;
   telling.clusterId = options.clusterId;
-}
-
-/** RFC 4271 §5: optional non-transitive attributes that we do not know are not passed along. */
-function passedOn(opaque: readonly OpaqueAttribute[]): readonly OpaqueAttribute[] {
-  for (const attribute of opaque) {
-    if (!isPassedOn(attribute)) return opaque.filter(isPassedOn);
-  }
-  return opaque;
-}
-
-function isPassedOn(attribute: OpaqueAttribute): boolean {
-  const flags = attribute.flags & (FLAG_OPTIONAL | FLAG_TRANSITIVE);
-  return flags !== FLAG_OPTIONAL;
 }
 
 /** RFC 4360 §6: what is not transitive stays within the AS; bit 0x40 of the type says so. */
