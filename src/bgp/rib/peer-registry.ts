@@ -62,10 +62,15 @@ export class PeerRegistry {
     return peer;
   }
 
-  /** Brings what is derived from the peer's configuration and our identity up to date. */
-  describe(peer: PeerState, own: OwnIdentity): void {
+  /**
+   * Brings what is derived from the peer's configuration and our identity up to date. True: paths
+   * of the peer may be imported otherwise than before.
+   */
+  describe(peer: PeerState, own: OwnIdentity): boolean {
     this.identify(peer);
+    const { imports: before } = peer;
     peer.imports = this.importsOf(peer.config, own);
+    return importsDiffer(before[4], peer.imports[4]) || importsDiffer(before[6], peer.imports[6]);
   }
 
   forget(peer: PeerState): void {
@@ -92,4 +97,15 @@ export class PeerRegistry {
       policy: this.policies.get(config.importPolicy),
     };
   }
+}
+
+/** Internal peers of both kinds are imported alike; of another kind of peer nothing is kept. */
+function importsDiffer(a: ImportOptions, b: ImportOptions): boolean {
+  return (
+    a.localAsns.join() !== b.localAsns.join() ||
+    a.routerId !== b.routerId ||
+    a.clusterId !== b.clusterId ||
+    a.policy !== b.policy ||
+    (b.policy !== undefined && a.ownNextHop !== b.ownNextHop)
+  );
 }

@@ -53,8 +53,9 @@ export class Rib {
       globals.clusterId !== before.clusterId;
     if (identity) {
       for (const peer of this.state.peers.all()) {
-        this.state.registry.describe(peer, globals);
-        this.state.walkPaths(peer, PathTask.reimport);
+        if (this.state.registry.describe(peer, globals)) {
+          this.state.walkPaths(peer, PathTask.reimport);
+        }
         this.state.reseat(peer);
       }
     }
@@ -74,7 +75,8 @@ export class Rib {
     if (peer.config !== config) {
       const renamed = peer.config.remoteRouterId !== config.remoteRouterId;
       peer.config = config;
-      state.registry.describe(peer, state.globals);
+      // Towards another address or AS of ours what is kept may be another path.
+      if (state.registry.describe(peer, state.globals)) state.walkPaths(peer, PathTask.reimport);
       // The identifier breaks ties, and stands in what is reflected.
       if (renamed) state.walkPaths(peer, PathTask.reexport);
     }
@@ -191,8 +193,9 @@ export class Rib {
     const before = peer.config;
     const config = { ...before, ...changes };
     peer.config = config;
-    this.state.registry.describe(peer, this.state.globals);
-    if (config.importPolicy !== before.importPolicy) this.state.walkPaths(peer, PathTask.reimport);
+    if (this.state.registry.describe(peer, this.state.globals)) {
+      this.state.walkPaths(peer, PathTask.reimport);
+    }
     if (kindOf(config) !== kindOf(before)) this.state.walkPaths(peer, PathTask.reexport);
     this.state.reseat(peer);
     this.state.flush();

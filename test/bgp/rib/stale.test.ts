@@ -218,6 +218,29 @@ test("a peer that comes back as another kind of peer brings nothing along", () =
   }
 });
 
+test("a peer that comes back to another address or AS of ours: what is kept is imported by that", () => {
+  const lab = new RibLab();
+  const statements = [
+    { name: "s", match: {}, set: { nextHopSelf: true }, result: "accept" },
+  ] as const;
+  const importPolicy = { name: "self", statements, defaultResult: "reject" } as const;
+  const nextHops = [address("10.0.0.1")];
+  const a = lab.peer("10.0.0.2", { remoteAs: 65001, importPolicy, nextHops }).up();
+  a.announce(["10.1.0.0/16"], route({ path: [65001, 65010] }));
+  const ways = () => lab.rib.lookupBest(prefix("10.1.0.0/16"))?.nextHops;
+  assert.deepEqual(ways(), ["10.0.0.1"]);
+  const back = (changes: Partial<typeof a.config>) => {
+    a.down([4]);
+    a.config = { ...a.config, ...changes };
+    a.up();
+    lab.settle();
+  };
+  back({ nextHops: [address("10.0.0.9")] });
+  assert.deepEqual(ways(), ["10.0.0.9"]);
+  back({ localAs: 65010 });
+  assert.equal(ways(), undefined);
+});
+
 test("orders about a peer that is long gone do nothing", () => {
   const lab = new RibLab();
   const a = lab.peer("10.0.0.2").up();
