@@ -181,6 +181,7 @@ export class PodRules {
       generation !== undefined &&
       this.#checked?.generation === generation &&
       this.#checked.wanted === wanted &&
+      this.#other === undefined &&
       this.#deps.clock.now() - this.#checkedAt < RULES_PERIOD_MS
     );
   }
@@ -189,10 +190,13 @@ export class PodRules {
     const { used, other, unsure } = await this.#deps.choose();
     const now = this.#deps.clock.now();
     this.#unsureUntil = unsure === true ? now + RULES_PERIOD_MS : Number.POSITIVE_INFINITY;
+    // Also of one that would not say at first what it holds.
+    if (other !== undefined && !this.#dryRun) this.#other = other;
     if (used.version === this.#filter?.version) return this.#filter;
     this.#deps.log.info({ iptables: used.version }, "packet filter chosen");
+    if (other === undefined) this.#other = undefined;
     this.#checked = undefined;
-    this.#other = this.#dryRun ? undefined : other;
+    this.#unusedDue.clear();
     return used;
   }
 

@@ -14,7 +14,9 @@ import {
   PodRules,
   type PodRulesWanted,
 } from "../../src/cni/pod-rules.ts";
+import { planRules } from "../../src/cni/rules.ts";
 import type { ProgramResult, RunProgram } from "../../src/cni/run-program.ts";
+import type { IpFamily } from "../../src/ip/address.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { recordingLog } from "../support/recording-log.ts";
 import { MemoryFilter } from "./memory-filter.ts";
@@ -39,6 +41,13 @@ function setUp(t: TestContext, dryRun = false) {
   );
   t.after(() => rules.stop());
   return { clock, filter, other, chosen, lines, rules };
+}
+
+/** As an earlier run did. */
+async function leaveRules(filter: MemoryFilter, family: IpFamily): Promise<void> {
+  const wanted = { ...WANTED, randomFully: true };
+  const changes = planRules(family, wanted, await filter.read(family));
+  await filter.change(family, "filter", changes.filter);
 }
 
 test("rules are set, and looked at no more while nobody changes any", async (t) => {
@@ -206,6 +215,34 @@ test("a back end that would not say at first what it holds is asked again", asyn
   await clock.advanceAsync(RULES_PERIOD_MS);
   assert.deepEqual([filter.chain(4, "FORWARD").length, other.chain(4, "FORWARD").length], [3, 0]);
   assert.deepEqual([chosenNow(), rules.repairs, rules.conditions()], [2, 0, []]);
+});
+
+test("what a back end that is not used says later, that it holds rules of ours, is seen to", async (t) => {
+  const { clock, other, chosen, lines, rules } = setUp(t);
+  await leaveRules(other, 4);
+  Object.assign(chosen, { unsure: true });
+  rules.want(WANTED);
+  rules.start();
+  await clock.advanceAsync(RULES_PERIOD_MS / 2);
+  assert.ok(other.chain(4, "FORWARD").length > 0);
+  Object.assign(chosen, { other: { filter: other, families: [4] }, unsure: false });
+  await clock.advanceAsync(RULES_PERIOD_MS * 2);
+  assert.equal(other.chain(4, "FORWARD").length, 0);
+  assert.equal(lines.filter((line) => line.includes("packet filter chosen")).length, 1);
+  assert.equal(rules.repairs, 0);
+});
+
+test("rules that move leave nothing in the unused family of where they move to", async (t) => {
+  const { clock, filter, other, chosen, rules } = setUp(t);
+  Object.assign(other, { version: "iptables v1.8.9 (legacy)" });
+  Object.assign(chosen, { used: other, unsure: true });
+  await leaveRules(filter, 6);
+  rules.want(WANTED);
+  rules.start();
+  await clock.advanceAsync(RULES_PERIOD_MS / 2);
+  Object.assign(chosen, { used: filter, other: { filter: other, families: [4] }, unsure: false });
+  await clock.advanceAsync(RULES_PERIOD_MS * 2);
+  assert.deepEqual([filter.chain(4, "FORWARD").length, filter.chain(6, "FORWARD").length], [3, 0]);
 });
 
 test("missing iptables, refused rules: one condition each, and done as soon as it can be", async (t) => {
