@@ -30,7 +30,7 @@ const RETRY_AFTER_SPREAD = 0.5;
 /** A watch that lived so long did some good, even if it said nothing. */
 const WATCH_GOOD_MS = 5_000;
 
-/** After so many failed watches in a row a new list is tried instead. */
+/** After so many failures in a row a list is tried instead of a watch, or in pages. */
 const WATCH_FAILURES_MAX = 3;
 
 /**
@@ -144,7 +144,12 @@ export class ApiNodeSource implements NodeSource {
         // Pages that expire for the second time are not tried again.
         const paged = !options.paged || this.#expiries === 0;
         this.#relist({ ...NEWEST_LIST, paged });
-      } else this.#later(() => this.#list(options));
+        return;
+      }
+      // What is begun and never ends in one piece may in pages.
+      const useless = this.#answered || error.kind === "refused";
+      const tried = !options.paged && useless && this.#failures > WATCH_FAILURES_MAX;
+      this.#later(() => this.#list(tried ? NEWEST_LIST : options));
     });
     this.#current = new NodeList(this.#transport, this.#clock, staged, options, {
       done: (version) => {

@@ -44,6 +44,25 @@ describe("410 Gone", () => {
     assert.deepEqual(bench.transport.last.query, { limit: "500" }, "not the same again and again");
   });
 
+  test("a list that never comes to its end in one piece is tried in pages at last", () => {
+    const lastOf = (error: ApiError, begins: boolean) => {
+      const bench = Bench.synced();
+      bench.transport.last.send(errorEvent(410, "too old"));
+      for (let i = 0; i < 6; i++) {
+        if (i < 2) assert.deepEqual(bench.transport.last.query, { resourceVersion: "100" });
+        if (begins) bench.transport.last.open();
+        bench.transport.last.fail(error);
+        bench.untilRequest();
+      }
+      return bench.transport.last.query;
+    };
+    assert.deepEqual(lastOf(unreachable(), true), { limit: "500" }, "cut off");
+    assert.deepEqual(lastOf(new ApiError("refused", "400"), false), { limit: "500" });
+    // While the server is away or short of time it is not asked for what costs it more.
+    assert.deepEqual(lastOf(unreachable(), false), { resourceVersion: "100" });
+    assert.deepEqual(lastOf(new ApiError("throttled", "429"), false), { resourceVersion: "100" });
+  });
+
   test("an equal list after it is no change at all", () => {
     const bench = Bench.synced();
     bench.transport.last.send(errorEvent(410, "too old"));
