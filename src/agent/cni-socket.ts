@@ -39,8 +39,12 @@ export class CniSocket {
     this.#server.maxConnections = PLUGIN_CONNECTIONS_MAX;
   }
 
-  /** @throws {Error} one sentence, when the socket cannot be made. */
+  /**
+   * After `stop`, as where the end comes in the middle of a start, it does nothing.
+   * @throws {Error} one sentence, when the socket cannot be made.
+   */
   async start(path: string): Promise<void> {
+    if (this.#stopping !== undefined) return;
     await listenPrivately(this.#server, path, { socket: "CNI socket", flag: "--cni-socket" });
     this.#server.on("error", (error) => this.#log.error({ err: error }, "CNI socket failed"));
   }

@@ -18,7 +18,9 @@ export class PassLoop {
     this.#pass = pass;
   }
 
+  /** After `stop`, as where the end comes in the middle of a start, it does nothing. */
   start(): void {
+    if (this.#state === "stopped") return;
     if (this.#state !== "new") throw new Error("bug: a pass loop was started twice");
     this.#state = "running";
     this.request();
