@@ -21,8 +21,8 @@ import {
   linkOf,
   routeOf,
   routeSpec,
-  ruleOf,
   ruleSpec,
+  rulesOf,
 } from "./netlink-words.ts";
 import {
   type OverlayKernel,
@@ -75,7 +75,7 @@ export class NetlinkOverlay implements OverlayKernel {
       }
       const routes = await netlink.routes.list({ table: OVERLAY_TABLE });
       items.push(...routes.flatMap(routeOf));
-      items.push(...(await netlink.rules.list({})).flatMap(ruleOf));
+      items.push(...rulesOf(await netlink.rules.list({})));
       return { links, addresses, items };
     });
   }

@@ -174,19 +174,23 @@ export function routeOf(route: Route): HostItem[] {
 }
 
 /**
- * None or one: a rule bears our mark and says what ours say and no more, or it is not ours; others
- * may lead to the table as well.
+ * The rules that bear our mark and say what ours say and no more, of a listing in the kernel's
+ * order; others may lead to the table as well. To take one away hits the first that says what is
+ * named, whatever else that says: behind such a one ours cannot go, and counts as somebody else's.
  */
-export function ruleOf(rule: Rule): HostItem[] {
-  const { family, from, table, protocol, priority, action, tos, flags, ...more } = rule;
-  const ours =
-    table === OVERLAY_TABLE &&
-    protocol === OVERLAY_PROTOCOL &&
-    priority === RULE_PRIORITY &&
-    action === RuleAction.TO_TABLE &&
-    tos === 0 &&
-    flags === 0 &&
-    Object.keys(more).length === 0;
-  if (!ours || from === undefined) return [];
-  return [{ item: { kind: "rule", from: from as Prefix }, foreign: false }];
+export function rulesOf(rules: readonly Rule[]): HostItem[] {
+  const before = new Set<string>();
+  const items: HostItem[] = [];
+  for (const rule of rules) {
+    const { family, from, table, protocol, priority, action, tos, flags, ...more } = rule;
+    const marked =
+      table === OVERLAY_TABLE &&
+      protocol === OVERLAY_PROTOCOL &&
+      priority === RULE_PRIORITY &&
+      action === RuleAction.TO_TABLE;
+    if (!marked || from === undefined) continue;
+    if (tos !== 0 || flags !== 0 || Object.keys(more).length > 0) before.add(from);
+    else items.push({ item: { kind: "rule", from: from as Prefix }, foreign: before.has(from) });
+  }
+  return items;
 }

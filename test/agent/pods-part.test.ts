@@ -13,9 +13,14 @@ test("an end in the middle of the start: it comes to its end, and nothing begins
   t.after(() => rmSync(folder, { recursive: true }));
   const socket = join(folder, "cni.sock");
   const pods = {
-    ...{ cni: true, plugin: "podrouter", autoMtu: true, egress: true, exclude: [] },
-    ...{ own: { socket, leases: join(folder, "leases.json") } },
-    ...{ confFile: join(folder, "net.d", "10-pods.conflist"), binFolder: join(folder, "bin") },
+    cni: true,
+    plugin: "podrouter",
+    own: { socket, leases: join(folder, "leases.json") },
+    confFile: join(folder, "net.d", "10-pods.conflist"),
+    binFolder: join(folder, "bin"),
+    autoMtu: true,
+    egress: true,
+    exclude: [],
   } as const;
   const deps = { clock: new FakeClock(), random: () => 0, log: recordingLog().log };
   const part = new PodsPart({ pods, dryRun: false }, deps, () => undefined);

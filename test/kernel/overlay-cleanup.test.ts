@@ -36,6 +36,8 @@ test("a blackhole of ours goes, and a rule that is like ours but for one word st
   namespace.ip("route add blackhole fd00:9::9/128 table 77 proto 17");
   namespace.ip("route add blackhole 10.9.9.8/32 table 77 proto 98");
   namespace.ip("rule add from 10.233.64.0/24 ipproto tcp lookup 77 priority 32000 protocol 17");
+  // Which the kernel would take away in place of ours, that comes after it.
+  namespace.ip("rule add from 10.233.64.0/24 lookup 77 priority 32000 protocol 17");
   const found = await findOwnOverlay(kernel);
   assert.deepEqual(found.lines, [
     "route blackhole 10.9.9.9/32 table 77 proto 17",
