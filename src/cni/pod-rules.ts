@@ -220,7 +220,7 @@ export class PodRules {
   async #check(filter: PacketFilter, wanted: PodRulesWanted): Promise<void> {
     const now = this.#deps.clock.now();
     const planned: string[] = [];
-    let failure = await this.#clearOther();
+    let failure: PacketFilterError | undefined;
     this.#listingMs.clear();
     for (const family of FAMILIES) {
       const used = wanted.families.includes(family);
@@ -237,6 +237,8 @@ export class PodRules {
         else this.#unusedDue.set(family, now + RULES_PERIOD_MS);
       }
     }
+    // What begins while there are no rules goes on without them.
+    failure ??= await this.#clearOther();
     if (failure !== undefined) throw failure;
     this.#planned = planned;
     this.#conditions = [];
@@ -253,7 +255,8 @@ export class PodRules {
     if (this.#dryRun) {
       return allLines(planRules(family, rules, await this.#list(filter, family, true)));
     }
-    const repaired = this.#checked?.wanted === wanted;
+    // What is left in an unused family was never right.
+    const repaired = used && this.#checked?.wanted === wanted;
     const message = repaired ? "packet rules repaired" : "packet rules set";
     const changed = await this.#settle(filter, family, { rules, message }, !repaired);
     if (changed && repaired) this.#noteRepair();
@@ -275,7 +278,7 @@ export class PodRules {
   async #list(filter: PacketFilter, family: IpFamily, thorough: boolean): Promise<PresentRules> {
     const begun = this.#deps.clock.now();
     const present = await filter.read(family, thorough);
-    this.#listingMs.set(family, this.#deps.clock.now() - begun);
+    if (filter === this.#filter) this.#listingMs.set(family, this.#deps.clock.now() - begun);
     return present;
   }
 
