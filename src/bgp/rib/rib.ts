@@ -25,7 +25,7 @@ import { type RibGlobals, type RibOptions, RibState } from "./rib-state.ts";
 import { bestRoute, listOversized, listPaths, type Oversized, type PathQuery } from "./rib-view.ts";
 
 /** What an UPDATE did to the prefix limit of its peer; "crowded": paths were refused otherwise. */
-export type PrefixLimitState = "ok" | "crowded" | "warning" | "exceeded";
+export type PrefixLimitState = "ok" | "crowded" | "warning" | "crowded, warning" | "exceeded";
 
 export class Rib {
   /** Best routes in columns. */
@@ -89,6 +89,7 @@ export class Rib {
       const into = this.ribs[family].adjRibIn(peer.id);
       into.endOfRibReceived = false;
       into.refused = false;
+      into.crowded = false;
       if (other || !families.includes(family)) this.ribs[family].sweepStale(into);
     }
     this.state.seat(peer);
@@ -382,18 +383,20 @@ export class Rib {
   }
 
   private limitState(peer: PeerState): PrefixLimitState {
-    let state: PrefixLimitState = "ok";
+    let crowded = false;
+    let warning = false;
     for (const family of FAMILIES) {
       const into = this.ribs[family].adjRibIn(peer.id);
       if (into.refused) return "exceeded";
       const limits = peer.config.maximumPrefixes;
       const warn =
         limits !== undefined && into.counted * 100 > limits.limit * limits.warningPercent;
-      if (into.crowded && state === "ok") state = "crowded";
-      if (warn && !into.warned) state = "warning";
+      if (into.crowded) crowded = true;
+      if (warn && !into.warned) warning = true;
       into.crowded = false;
       into.warned = warn;
     }
-    return state;
+    if (crowded) return warning ? "crowded, warning" : "crowded";
+    return warning ? "warning" : "ok";
   }
 }

@@ -281,8 +281,9 @@ export class Peer implements SessionHooks, Task {
     const { record, log } = this.session;
     const most = this.#config.maximumPrefixes?.limit;
     if (limit === "exceeded") this.#holdDown(id);
-    if (limit === "crowded") record.errors.add("paths beyond what is kept of a prefix, or of all");
-    if (limit === "warning") log.warn({ limit: most }, "prefix limit nearly reached");
+    const [crowded, near] = [limit.startsWith("crowded"), limit.endsWith("warning")];
+    if (crowded) record.errors.add("paths beyond what is kept of a prefix, or of all");
+    if (near) log.warn({ limit: most }, "prefix limit nearly reached");
   }
 
   routeRefresh({ family, subtype }: RouteRefreshMessage): void {

@@ -120,6 +120,18 @@ test("the prefix limit: warning once, then no more than the limit is kept", () =
   assert.equal(a.announce(many(2)), "ok");
 });
 
+test("what was refused in an earlier session is not said of a later one", () => {
+  const lab = new RibLab();
+  const session = { addPathReceive: [4 as const] };
+  const maximumPrefixes = { limit: 65, warningPercent: 100 };
+  const a = lab.peer("10.0.0.2", { session, maximumPrefixes }).up();
+  const crowd = Array.from({ length: 65 }, (_, i) => `10.1.0.0/16#${i + 1}`);
+  assert.equal(a.announce([...crowd, "10.2.0.0/16#1", "10.3.0.0/16#1"]), "exceeded");
+  a.down([4]);
+  a.up();
+  assert.equal(a.announce(["10.2.0.0/16#1"]), "ok");
+});
+
 test("a policy that tells own routes from learned ones does so for equal attributes", () => {
   const lab = new RibLab();
   const exportPolicy: Policy = {
