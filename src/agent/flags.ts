@@ -183,7 +183,8 @@ export const RUN_FLAGS = {
     outside,
     textValue("path"),
     "",
-    "file with their TCP MD5 passwords, base64, comma separated, in step; an empty one = none",
+    "file with their TCP MD5 passwords, base64, comma separated, in step; an empty entry = none, " +
+      "an empty file is refused",
   ),
   peerRouterMultihopTtl: flag(
     "peer-router-multihop-ttl",
