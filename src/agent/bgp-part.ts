@@ -12,7 +12,7 @@ import type {
   RibPath,
   WithoutNextHop,
 } from "../bgp/types.ts";
-import type { IpAddress } from "../ip/address.ts";
+import { FAMILIES, type IpAddress, type IpFamily } from "../ip/address.ts";
 import { type NextHopBatch, NO_NEXT_HOPS } from "../ip/next-hop-batch.ts";
 import { hostPrefix, type Prefix } from "../ip/prefix.ts";
 import type { DesiredRoutes } from "../routes/ports.ts";
@@ -205,7 +205,8 @@ export class BgpPart implements DesiredRoutes {
       this.#downSince.set(peer.address, since);
       if (now - since >= DOWN_MS || peer.adminState === "prefix-limit") found.push(down(peer));
     }
-    found.push(...withoutNextHop.map(lacksNextHop), ...oversizedRoutes(oversized));
+    found.push(...FAMILIES.flatMap((family) => lackingNextHop(family, withoutNextHop)));
+    found.push(...oversizedRoutes(oversized));
     return found;
   }
 
@@ -221,14 +222,22 @@ function named(peers: readonly string[]): string {
   return peers.slice(0, NAMED_MAX).join(", ") + more;
 }
 
-function lacksNextHop({ name, address, family }: WithoutNextHop): Condition {
-  return {
-    name: `next hop IPv${family} ${address}`,
+/** One for each peer; one for all where a whole mesh is concerned, for one address mends all. */
+function lackingNextHop(family: IpFamily, all: readonly WithoutNextHop[]): Condition[] {
+  const peers = all.filter((peer) => peer.family === family);
+  const condition = (name: string, to: string): Condition => ({
+    name,
     severity: "warning",
     message:
-      `IPv${family} routes are not announced to ${name} (${address}): no IPv${family} address of ` +
+      `IPv${family} routes are not announced to ${to}: no IPv${family} address of ` +
       "ours is known for next hops, neither on the session's interface nor from the configuration",
-  };
+  });
+  if (peers.length > NAMED_MAX) {
+    return [condition(`next hop IPv${family}`, named(peers.map(({ name }) => name)))];
+  }
+  return peers.map(({ name, address }) =>
+    condition(`next hop IPv${family} ${address}`, `${name} (${address})`),
+  );
 }
 
 /** One for each peer; one for all where a route is too large for a whole mesh. */

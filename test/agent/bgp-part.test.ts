@@ -79,14 +79,25 @@ function withRouters(
 
 test("a peer that routes of a family cannot be announced to is a warning that names both", () => {
   const own = { nextHop: undefined, communities: [], med: undefined };
-  const bgp = withRouters({ families: [4, 6] }, [{ prefix: prefix("2001:db8:99::/64"), ...own }]);
-  assert.deepEqual(bgp.conditions(), [
+  const of = (count: number) =>
+    withRouters({ families: [4, 6] }, [{ prefix: prefix("2001:db8:99::/64"), ...own }], count);
+  const why =
+    "no IPv6 address of ours is known for next hops, " +
+    "neither on the session's interface nor from the configuration";
+  assert.deepEqual(of(1).conditions(), [
     {
       name: "next hop IPv6 192.0.2.2",
       severity: "warning",
-      message:
-        "IPv6 routes are not announced to tor (192.0.2.2): no IPv6 address of ours is known for " +
-        "next hops, neither on the session's interface nor from the configuration",
+      message: `IPv6 routes are not announced to tor (192.0.2.2): ${why}`,
+    },
+  ]);
+  // Of a mesh of a thousand the warnings would leave no room for others.
+  const some = "tor, tor2, tor3, tor4, tor5";
+  assert.deepEqual(of(7).conditions(), [
+    {
+      name: "next hop IPv6",
+      severity: "warning",
+      message: `IPv6 routes are not announced to ${some} and 2 more: ${why}`,
     },
   ]);
 });
