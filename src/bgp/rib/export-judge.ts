@@ -5,9 +5,10 @@
  */
 import { PrefixBatch } from "../../ip/prefix-batch.ts";
 import type { AttributeStore } from "./attribute-store.ts";
+import type { Decision } from "./decision.ts";
 import { type ExportOptions, exportedNextHop, goesWithOwn, mayExport } from "./export-rules.ts";
 import type { NextHopTable } from "./next-hop-table.ts";
-import { NO_PATH, type PathId, type PathStore, Verdict } from "./path-store.ts";
+import { NO_PATH, type PathId, type PathStore } from "./path-store.ts";
 import { type PeerId, PeerKind } from "./peer-table.ts";
 import { type PolicyOutcome, type PolicyProgram, REJECTED, UNCHANGED } from "./policy.ts";
 import { NO_ROW, type PrefixTable, type RowId } from "./prefix-table.ts";
@@ -16,6 +17,13 @@ import { RowSet } from "./row-set.ts";
 /** Kinds by peer number. */
 export interface PeerKinds {
   kind(peer: number): PeerKind;
+}
+
+/** What there is to tell. */
+export interface JudgedRib {
+  readonly table: PrefixTable;
+  readonly paths: PathStore;
+  readonly decision: Decision;
 }
 
 export class ExportJudge {
@@ -27,6 +35,7 @@ export class ExportJudge {
   private readonly options: ExportOptions;
   private readonly table: PrefixTable;
   private readonly paths: PathStore;
+  private readonly decision: Decision;
   private readonly store: AttributeStore;
   private readonly nextHops: NextHopTable;
   private readonly peers: PeerKinds;
@@ -38,15 +47,15 @@ export class ExportJudge {
 
   constructor(
     options: ExportOptions,
-    table: PrefixTable,
-    paths: PathStore,
+    rib: JudgedRib,
     store: AttributeStore,
     nextHops: NextHopTable,
     peers: PeerKinds,
   ) {
     this.options = options;
-    this.table = table;
-    this.paths = paths;
+    this.table = rib.table;
+    this.paths = rib.paths;
+    this.decision = rib.decision;
     this.store = store;
     this.nextHops = nextHops;
     this.peers = peers;
@@ -103,7 +112,7 @@ export class ExportJudge {
   }
 
   private isLeftOut(path: PathId, row: RowId): boolean {
-    if (this.paths.verdict(path) !== Verdict.accepted || !this.mayTell(path)) return false;
+    if (!this.decision.isEligible(path) || !this.mayTell(path)) return false;
     this.judge(path, row);
     return this.lastLacks;
   }

@@ -125,7 +125,7 @@ export class GroupRegistry {
     const options = exportOptionsOf(peer, rib.family, clusterId, policy);
     const { store, nextHops, peers } = this.core;
     const { table, paths, decision } = rib;
-    const judge = new ExportJudge(options, table, paths, store, nextHops, peers);
+    const judge = new ExportJudge(options, rib, store, nextHops, peers);
     const addPath = peer.negotiated.addPathSend.includes(rib.family);
     const isMember = (id: number) => group.members.has(id);
     const out: AdjRibOut = addPath

@@ -166,11 +166,17 @@ test("a peer that alone has routes lacks no next hop for them: they are not told
       for (const peer of [a, b]) if (peer.isUp) peer.receive();
       return lab.rib.withoutNextHop().map(({ id }) => id);
     };
-    const route6 = (as: number) => route({ path: [as], nextHop: address("2001:db8::9") });
+    const route6 = (as: number) =>
+      route({ path: [as], nextHop: address(`2001:db8::${as - 65000}`) });
     a.announce(["2001:db8::/32"], route6(65001));
     assert.deepEqual(read(), [b.id]);
     b.announce(["2001:db8::/32"], route6(65002));
     assert.deepEqual(read(), addPath.length === 0 ? [b.id] : [a.id, b.id], "of all paths");
+    lab.rib.setNextHopMetric((to) => (to === "2001:db8::2" ? undefined : 0));
+    lab.settle();
+    assert.deepEqual(read(), [b.id], "which can be reached");
+    lab.rib.setNextHopMetric(() => 0);
+    lab.settle();
     b.down();
     assert.deepEqual(read(), []);
     a.withdraw(["2001:db8::/32"]);
