@@ -42,8 +42,9 @@ export class Rib {
 
   /** Changes settings while running; what they decide is decided again. */
   setGlobals(globals: RibGlobals): void {
-    const before = this.state.globals;
-    this.state.globals = globals;
+    const { state } = this;
+    const before = state.globals;
+    state.globals = globals;
     if (globals.maximumPaths !== before.maximumPaths) {
       for (const family of FAMILIES) this.ribs[family].bestMayDiffer();
     }
@@ -52,14 +53,12 @@ export class Rib {
       globals.routerId !== before.routerId ||
       globals.clusterId !== before.clusterId;
     if (identity) {
-      for (const peer of this.state.peers.all()) {
-        if (this.state.registry.describe(peer, globals)) {
-          this.state.walkPaths(peer, PathTask.reimport);
-        }
-        this.state.reseat(peer);
+      for (const peer of state.peers.all()) {
+        if (state.registry.describe(peer, globals)) state.walkPaths(peer, PathTask.reimport);
+        state.reseat(peer);
       }
     }
-    this.state.flush();
+    state.flush();
   }
 
   /**
@@ -190,16 +189,15 @@ export class Rib {
    * exported anew. "exceeded": it has sent more already than a limit that is lower now.
    */
   setPeerPolicies(id: PeerId, changes: Partial<RibPeerPolicies>): PrefixLimitState {
-    const peer = this.state.peers.get(id);
+    const { state } = this;
+    const peer = state.peers.get(id);
     const before = peer.config;
     const config = { ...before, ...changes };
     peer.config = config;
-    if (this.state.registry.describe(peer, this.state.globals)) {
-      this.state.walkPaths(peer, PathTask.reimport);
-    }
-    if (kindOf(config) !== kindOf(before)) this.state.walkPaths(peer, PathTask.reexport);
-    this.state.reseat(peer);
-    this.state.flush();
+    if (state.registry.describe(peer, state.globals)) state.walkPaths(peer, PathTask.reimport);
+    if (kindOf(config) !== kindOf(before)) state.walkPaths(peer, PathTask.reexport);
+    state.reseat(peer);
+    state.flush();
     const limit = config.maximumPrefixes?.limit ?? Number.POSITIVE_INFINITY;
     const isOver = FAMILIES.some((family) => this.ribs[family].adjRibIn(id).counted > limit);
     return isOver ? "exceeded" : this.limitState(peer);
