@@ -25,6 +25,8 @@ import type { PeersChange } from "./node-peers.ts";
 const DOWN_MS = 20_000;
 /** Peers named in one sentence. Beyond: counted. */
 const NAMED_MAX = 5;
+/** Sessions that are not up and have a condition each. Beyond: one condition counts them. */
+const DOWN_NAMED_MAX = 20;
 
 export interface BgpPartEvents {
   /**
@@ -200,11 +202,14 @@ export class BgpPart implements DesiredRoutes {
     for (const address of this.#downSince.keys()) {
       if (!addresses.has(address)) this.#downSince.delete(address);
     }
+    const late: MissingPeer[] = [];
     for (const peer of missing) {
       const since = this.#downSince.get(peer.address) ?? now;
       this.#downSince.set(peer.address, since);
-      if (now - since >= DOWN_MS || peer.adminState === "prefix-limit") found.push(down(peer));
+      if (peer.adminState === "prefix-limit") found.push(down(peer));
+      else if (now - since >= DOWN_MS) late.push(peer);
     }
+    found.push(...sessionsDown(late));
     found.push(...FAMILIES.flatMap((family) => lackingNextHop(family, withoutNextHop)));
     found.push(...oversizedRoutes(oversized));
     return found;
@@ -259,6 +264,14 @@ function oversizedCondition(name: string, to: string, routes: OversizedRoutes): 
   const which = count === 1 ? `the route ${example} is` : `${count} routes, as ${example}, are`;
   const why = `no message of ${messageBytesMax} octets has room for the attributes`;
   return { name, severity: "warning", message: `${which} not announced to ${to}: ${why}` };
+}
+
+/** One for each peer; one for all where a node is cut off from a mesh, which is one trouble. */
+function sessionsDown(peers: readonly MissingPeer[]): Condition[] {
+  if (peers.length <= DOWN_NAMED_MAX) return peers.map(down);
+  const to = named(peers.map(({ name }) => name));
+  const message = `${peers.length} sessions are not up: with ${to}`;
+  return [{ name: "sessions", severity: "warning", message }];
 }
 
 function down(peer: MissingPeer): Condition {

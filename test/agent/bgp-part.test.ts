@@ -135,18 +135,54 @@ test("routes that no message to a peer has room for are a warning that names one
   ]);
 });
 
+/** This many peers of a mesh, none of which is there. */
+function absent(count: number): readonly PeerConfig[] {
+  return Array.from({ length: count }, (_, i) =>
+    peerConfig({
+      name: `node${i + 2}`,
+      address: parseAddress(`192.0.2.${i + 2}`)!,
+      remoteAs: 64512,
+      localAddress: US,
+    }),
+  );
+}
+
+test("a session that is not up is a warning, many of them are one", () => {
+  const clock = new FakeClock();
+  const bgp = part(clock);
+  const down = (count: number) => {
+    const speaker = speakerConfig({ as: 64512, routerId: US, listen: [] });
+    const nothing = { routes: [], problems: [], warnings: [], nodePeers: undefined };
+    bgp.update({ ok: true, plan: { speaker, peers: absent(count), ...nothing } });
+    bgp.conditions();
+    clock.advance(20_000);
+    return bgp.conditions();
+  };
+  assert.deepEqual(down(1), [
+    {
+      name: "session 192.0.2.2",
+      severity: "warning",
+      message: "the session with node2 (192.0.2.2) is not up",
+    },
+  ]);
+  assert.equal(down(20).length, 20);
+  // Of a node that is cut off from a mesh of a thousand they would leave no room for others.
+  const some = "node2, node3, node4, node5, node6";
+  assert.deepEqual(down(200), [
+    {
+      name: "sessions",
+      severity: "warning",
+      message: `200 sessions are not up: with ${some} and 195 more`,
+    },
+  ]);
+});
+
 test("who is waited for is named, of many the first ones, and nobody who is meant to be down", () => {
   const clock = new FakeClock();
   const bgp = part(clock);
   const waitsFor = (count: number) => {
-    const peers = Array.from({ length: count }, (_, i) =>
-      peerConfig({
-        name: `node${i + 2}`,
-        address: parseAddress(`192.0.2.${i + 2}`)!,
-        remoteAs: 64512,
-        localAddress: US,
-        ...(i === 1 ? { shutdown: { message: "" } } : {}),
-      }),
+    const peers = absent(count).map((peer, i) =>
+      i === 1 ? { ...peer, shutdown: { message: "" } } : peer,
     );
     const speaker = speakerConfig({ as: 64512, routerId: US, listen: [] });
     const nothing = { routes: [], problems: [], warnings: [], nodePeers: undefined };
