@@ -12,12 +12,16 @@ import { type Prefix, prefix, prefixFamily } from "../../src/ip/prefix.ts";
 import { type Candidate, decide, LLGR_STALE } from "./naive-decision.ts";
 import { applyPolicy, put } from "./naive-policy.ts";
 import { fits } from "./naive-size.ts";
+import { address } from "./rib-lab.ts";
 
 const GRACEFUL_SHUTDOWN = 0xffff0000;
 const NO_LLGR = 0xffff0007;
 const NO_EXPORT = 0xffffff01;
 const NO_ADVERTISE = 0xffffff02;
 const NO_EXPORT_SUBCONFED = 0xffffff03;
+
+/** One of each family. */
+const ADDRESSES = [address("192.0.2.99"), address("2001:db8::99")];
 
 export interface NaiveGlobals {
   readonly localAs: number;
@@ -246,8 +250,14 @@ export class NaiveRib {
   /** How many routes of the family it would hold too, had its messages room for them. */
   oversized(target: RibPeer, family: RouteFamily): number {
     const kept = this.exports(target, (of, attributes) => !fits(target, of, attributes));
-    const counts = [...kept].map(([of, all]) => (prefixFamily(of) === family ? all.length : 0));
-    return counts.reduce((sum, count) => sum + count, 0);
+    return countOf(kept, family);
+  }
+
+  /** Families that it would hold more routes of, had we an address of each family towards it. */
+  withoutNextHop(target: RibPeer): RouteFamily[] {
+    const now = this.exports(target, () => true);
+    const then = this.exports({ ...target, nextHops: ADDRESSES }, () => true);
+    return target.negotiated.families.filter((of) => countOf(then, of) > countOf(now, of));
   }
 
   private exports(
@@ -338,6 +348,11 @@ export class NaiveRib {
     if (familyOf(nextHop) === prefixFamily(of)) return nextHop;
     return familyOf(nextHop) === 6 && target.negotiated.extendedNextHop ? nextHop : undefined;
   }
+}
+
+function countOf(routes: Map<Prefix, PathAttributes[]>, family: RouteFamily): number {
+  const counts = [...routes].map(([of, all]) => (prefixFamily(of) === family ? all.length : 0));
+  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 /** What is left of an earlier session does not count, and counts as new when it comes again. */

@@ -217,6 +217,12 @@ class Pair {
       said.map(({ example, count }) => [prefixFamily(example), count]).sort(),
       families.map(({ family, oversized }) => [family, oversized]).sort(),
     );
+    const lacking = rib.withoutNextHop().filter((lack) => lack.id === id);
+    assert.deepEqual(
+      lacking.map(({ family }) => family).sort(),
+      this.naive.withoutNextHop(config).sort(),
+      `without a next hop: ${config.name}`,
+    );
     const listed = [...rib.paths({ view: "out", peer: config.address })];
     assert.equal(listed.length, told(4) + told(6), "listed as told");
   }
