@@ -43,6 +43,8 @@ function removeAllOn(signal: NodeJS.Signals): void {
 }
 
 const FOLDER = "podrouter-interop-";
+/** A capture has so long to be written when it is to end. */
+const WRITE_MS = 2000;
 
 /** Removes what runs left behind that were killed with -9: namespaces and folders. */
 export async function sweepDeadLabs(): Promise<void> {
@@ -135,7 +137,9 @@ export class Lab {
     return {
       file,
       stop: async () => {
-        if (tcpdump.running) await until("tcpdump has written all", () => hasWrittenAll(tcpdump));
+        // Its counts need not meet: packets that came before its filter are in one of them only.
+        const written = until("tcpdump has written all", () => hasWrittenAll(tcpdump), WRITE_MS);
+        await written.catch(() => undefined);
         await tcpdump.stop();
       },
     };
@@ -158,17 +162,20 @@ export class Lab {
 
 export interface Capture {
   readonly file: string;
-  /** Ends it when all that was said until now stands in the file. */
+  /** Ends it, when all that was said until now stands in the file if it can be waited for. */
   stop(): Promise<void>;
 }
 
 /** A signal ends tcpdump behind the packet at hand: on a busy disk most are still to be written. */
 async function hasWrittenAll(tcpdump: NamespaceProcess): Promise<boolean> {
+  if (!tcpdump.running) return true;
   tcpdump.daemon.child.kill("SIGUSR1");
-  const counts = [...tcpdump.output.matchAll(/(\d+) packets? (captured|received by filter)/g)];
-  const last = (what: string) => counts.findLast((count) => count[2] === what)?.[1];
-  const received = last("received by filter");
-  return received !== undefined && last("captured") === received;
+  const counts = /(\d+) packets? captured, (\d+) .* by filter, (\d+) .* dropped by kernel/g;
+  const last = [...tcpdump.output.matchAll(counts)].at(-1);
+  if (last === undefined) return false;
+  // Those that were dropped count as received.
+  const [captured = 0, received = 0, dropped = 0] = last.slice(1).map(Number);
+  return captured + dropped >= received;
 }
 
 /** How one side sees the other; the plain case unless told otherwise. */
