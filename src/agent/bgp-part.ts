@@ -227,43 +227,40 @@ function named(peers: readonly string[]): string {
   return peers.slice(0, NAMED_MAX).join(", ") + more;
 }
 
-/** One for each peer; one for all where a whole mesh is concerned, for one address mends all. */
 function lackingNextHop(family: IpFamily, all: readonly WithoutNextHop[]): Condition[] {
   const peers = all.filter((peer) => peer.family === family);
-  const condition = (name: string, to: string): Condition => ({
-    name,
-    severity: "warning",
-    message:
-      `IPv${family} routes are not announced to ${to}: no IPv${family} address of ` +
-      "ours is known for next hops, neither on the session's interface nor from the configuration",
+  const why =
+    `no IPv${family} address of ours is known for next hops, neither on the session's interface ` +
+    "nor from the configuration";
+  return ofPeers(`next hop IPv${family}`, peers, (to) => {
+    return `IPv${family} routes are not announced to ${to}: ${why}`;
   });
-  if (peers.length > NAMED_MAX) {
-    return [condition(`next hop IPv${family}`, named(peers.map(({ name }) => name)))];
-  }
-  return peers.map(({ name, address }) =>
-    condition(`next hop IPv${family} ${address}`, `${name} (${address})`),
-  );
 }
 
-/** One for each peer; one for all where a route is too large for a whole mesh. */
 function oversizedRoutes(peers: readonly OversizedRoutes[]): Condition[] {
-  const [first] = peers;
-  if (first === undefined) return [];
-  if (peers.length > NAMED_MAX) {
-    const to = named(peers.map(({ name }) => name));
-    return [oversizedCondition("oversized routes", to, first)];
-  }
-  return peers.map((peer) => {
-    const to = `${peer.name} (${peer.address})`;
-    return oversizedCondition(`oversized routes ${peer.address}`, to, peer);
+  return ofPeers("oversized routes", peers, (to, { count, example, messageBytesMax }) => {
+    const which = count === 1 ? `the route ${example} is` : `${count} routes, as ${example}, are`;
+    const why = `no message of ${messageBytesMax} octets has room for the attributes`;
+    return `${which} not announced to ${to}: ${why}`;
   });
 }
 
-function oversizedCondition(name: string, to: string, routes: OversizedRoutes): Condition {
-  const { count, example, messageBytesMax } = routes;
-  const which = count === 1 ? `the route ${example} is` : `${count} routes, as ${example}, are`;
-  const why = `no message of ${messageBytesMax} octets has room for the attributes`;
-  return { name, severity: "warning", message: `${which} not announced to ${to}: ${why}` };
+/** A warning for each peer; one for all where a mesh is concerned, with the first as an example. */
+function ofPeers<P extends { readonly name: string; readonly address: IpAddress }>(
+  name: string,
+  peers: readonly P[],
+  message: (to: string, peer: P) => string,
+): Condition[] {
+  const [first] = peers;
+  if (first !== undefined && peers.length > NAMED_MAX) {
+    const to = named(peers.map((peer) => peer.name));
+    return [{ name, severity: "warning", message: message(to, first) }];
+  }
+  return peers.map((peer) => ({
+    name: `${name} ${peer.address}`,
+    severity: "warning",
+    message: message(`${peer.name} (${peer.address})`, peer),
+  }));
 }
 
 /** One for each peer; one for all where a node is cut off from a mesh, which is one trouble. */
