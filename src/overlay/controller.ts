@@ -229,7 +229,8 @@ export class OverlayController {
         complete = !devices && refused.length === 0 && this.#host === host;
       }
       if (last || complete) {
-        this.#finish(plan, [...desired.problems, ...plan.problems, ...refused]);
+        // With nothing left to do, what was refused is done: only its answer was lost.
+        this.#finish(plan, [...desired.problems, ...plan.problems, ...(idle ? [] : refused)]);
         this.#renewWays(desired.targets, (target) => isWhole(desired, target, host, this.#memo));
         this.#decided = wanted;
         if (this.#devicesChanged) this.#deps.onWays("all");

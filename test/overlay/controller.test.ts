@@ -245,6 +245,26 @@ test("what the kernel refuses is one condition, tried again, and no way", async 
   assert.equal(one.overlay.way(FAR)?.ready, true);
 });
 
+test("what was done, though its answer was lost, is no condition", async (t) => {
+  const one = lab(t);
+  const lost = { ok: false, code: "ENOBUFS", message: "the answer was lost" } as const;
+  let times = 1;
+  one.kernel.answer = ({ kind }) => (kind === "create-device" && times-- > 0 ? lost : undefined);
+  await want(one, "192.168.51.50");
+  assert.equal(one.overlay.status().failed, 1);
+  await one.clock.advanceAsync(RETRY_MAX_MS);
+  assert.equal(one.overlay.way(FAR)?.ready, true);
+  assert.deepEqual(one.overlay.conditions(), []);
+  // The last of all that there is to do.
+  times = 1;
+  one.kernel.answer = ({ kind }) => (kind === "delete-device" && times-- > 0 ? lost : undefined);
+  await want(one);
+  await one.clock.advanceAsync(1);
+  assert.equal(one.overlay.status().failed, 2);
+  assert.deepEqual([...one.kernel.links.keys()], [NIC.index]);
+  assert.deepEqual(one.overlay.conditions(), []);
+});
+
 test("without the right to change anything: one condition, and again later", async (t) => {
   const one = lab(t);
   one.kernel.broken = true;

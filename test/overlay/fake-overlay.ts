@@ -70,6 +70,8 @@ export class FakeOverlay implements OverlayKernel {
   refuses: (operation: OverlayOperation) => boolean = () => false;
   /** In place of what would come of an operation. */
   outcome: (operation: OverlayOperation) => OverlayOutcome | undefined = () => undefined;
+  /** What is told of an operation that was done, in place of what came of it. */
+  answer: (operation: OverlayOperation) => OverlayOutcome | undefined = () => undefined;
   broken = false;
   #index = 100;
 
@@ -128,9 +130,9 @@ export class FakeOverlay implements OverlayKernel {
     this.#check();
     return operations.map((operation) => {
       this.log.push(operation);
-      return this.refuses(operation)
-        ? REFUSED
-        : (this.outcome(operation) ?? this.#apply(operation));
+      if (this.refuses(operation)) return REFUSED;
+      const outcome = this.outcome(operation) ?? this.#apply(operation);
+      return this.answer(operation) ?? outcome;
     });
   }
 

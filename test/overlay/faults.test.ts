@@ -30,6 +30,8 @@ function wanted(...remotes: readonly string[]) {
   };
 }
 
+const failure = ({ code }: Fault) => ({ ok: false, code, message: `${code}: no` }) as const;
+
 interface Faults {
   readonly calls?: readonly Fault[];
   readonly operations?: readonly Fault[];
@@ -43,8 +45,12 @@ async function scenario(settings: OverlaySettings, { calls = [], operations = []
   let tried = 0;
   kernel.outcome = () => {
     tried++;
-    const code = operations.find(({ at }) => at === tried)?.code;
-    return code === undefined ? undefined : { ok: false, code, message: `${code}: no` };
+    const fault = operations.find(({ at }) => at === tried);
+    return fault?.kind === "refused" ? failure(fault) : undefined;
+  };
+  kernel.answer = () => {
+    const fault = operations.find(({ at }) => at === tried);
+    return fault?.kind === "lost" ? failure(fault) : undefined;
   };
   const faulty = new FaultyPort(calls, clock, (code, call) => {
     return new OverlayKernelError(code, `${call}: ${code}`);
@@ -71,6 +77,8 @@ async function scenario(settings: OverlaySettings, { calls = [], operations = []
     kernel.listener?.onEvent({ kind: "link", change: "delete", link: { ...NIC, index, name } });
   }
   await clock.advanceAsync(35_000);
+  // Not only after the next reading of everything.
+  assert.deepEqual(overlay.conditions(), []);
   assert.ok(told.includes("all"), "the routes are to be looked at");
   await clock.advanceAsync(100_000);
   const { tunnels, missing } = overlay.status();
@@ -102,11 +110,11 @@ for (const [name, settings] of Object.entries(SETTINGS)) {
     await withPairsOfFaults(withCalls, CODES);
   });
 
-  test(`${name}: one operation that the kernel refuses, for whatever reason`, async () => {
-    await withEachFault(withOperations, OPERATION_CODES, ["refused"]);
+  test(`${name}: one operation that is refused, or done and said to be refused`, async () => {
+    await withEachFault(withOperations, OPERATION_CODES, ["refused", "lost"]);
   });
 
   test(`${name}: two of them`, async () => {
-    await withPairsOfFaults(withOperations, OPERATION_CODES, ["refused"]);
+    await withPairsOfFaults(withOperations, OPERATION_CODES, ["refused", "lost"]);
   });
 }
