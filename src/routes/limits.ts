@@ -3,7 +3,7 @@
 /** Prefixes planned in one go; the time is looked at after each. */
 export const PORTION_PREFIXES = 64;
 /** Planning ends after so long for the event loop to have its turn; the rest comes in the next. */
-export const TURN_MS = 3;
+export const TURN_MS = 2;
 /** Operations in one send. Beyond: the next one. */
 export const BATCH_OPERATIONS_MAX = 5000;
 /** Sends under way at once; planning goes on when the first of them has been answered. */

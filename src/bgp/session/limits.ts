@@ -1,7 +1,7 @@
 /** Bounds of the sessions. What happens beyond each stands beside it. */
 
 /** One turn of work on input and output; then sockets and timers have theirs. */
-export const TURN_MS = 3;
+export const TURN_MS = 2;
 
 /** Messages of one peer in a row, whatever the clock says; then the next peer's. */
 export const SLICE_MESSAGES_MAX = 512;
