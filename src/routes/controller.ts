@@ -105,13 +105,13 @@ export class RouteController {
 
   /**
    * Looks at the kernel and begins to keep it right. Never rejects: when the kernel cannot be
-   * talked to, a condition says so and it is tried again; `adopted` is 0 then.
+   * talked to, a condition says so and it is tried again; `adopted` is 0 then. After `stop`, 0 too.
    *
    * @returns how many routes of ours were there already.
    */
   async start(): Promise<{ readonly adopted: number }> {
-    if (this.#state !== "new") throw new Error("bug: the route controller was started twice");
-    this.#state = "running";
+    if (this.#state === "running") throw new Error("bug: the route controller was started twice");
+    if (this.#state === "new") this.#state = "running";
     this.#resyncAt = this.#clock.now();
     await this.#exclusively(async () => {
       await this.#dumpIfDue();

@@ -215,3 +215,11 @@ test("a dry run waits until changes cease, yet not for ever, and keeps nothing o
   }
   assert.equal(h.controller.status().plannedTotal, 102, "seen though it never came to rest");
 });
+
+test("an end in the middle of the agent's start: nothing begins after it", async () => {
+  const h = withLeftovers();
+  await h.controller.stop();
+  assert.deepEqual(await h.controller.start(), { adopted: 0 });
+  await h.rest(120_000);
+  assert.deepEqual([h.kernel.opens, h.kernel.dumps, h.clock.pendingCount], [0, 0, 0]);
+});
