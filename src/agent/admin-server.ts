@@ -54,6 +54,8 @@ export class AdminServer {
   readonly #source: AdminSource;
   readonly #log: Log;
   readonly #server: Server;
+  #starting: Promise<void> | undefined;
+  #stopped = false;
 
   constructor(source: AdminSource, deps: { readonly log: Log }) {
     this.#source = source;
@@ -66,13 +68,21 @@ export class AdminServer {
     this.#server.setTimeout(IDLE_MS_MAX);
   }
 
-  /** @throws {Error} one sentence, when the socket cannot be made. */
+  /**
+   * After `stop`, as where the end comes in the middle of a start, it does nothing.
+   * @throws {Error} one sentence, when the socket cannot be made.
+   */
   async start(path: string): Promise<void> {
-    await listenPrivately(this.#server, path);
+    if (this.#stopped) return;
+    this.#starting = listenPrivately(this.#server, path);
+    await this.#starting;
     this.#server.on("error", (error) => this.#log.error({ err: error }, "admin socket failed"));
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true;
+    // A server that is closed before it has said that it listens never says so.
+    await this.#starting?.catch(() => undefined);
     if (!this.#server.listening) return;
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());

@@ -26,6 +26,7 @@ export class CniSocket {
   readonly #server: Server;
   readonly #connections = new Set<Socket>();
   readonly #answering = new Set<Promise<void>>();
+  #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
   constructor(
@@ -45,7 +46,10 @@ export class CniSocket {
    */
   async start(path: string): Promise<void> {
     if (this.#stopping !== undefined) return;
-    await listenPrivately(this.#server, path, { socket: "CNI socket", flag: "--cni-socket" });
+    const name = { socket: "CNI socket", flag: "--cni-socket" };
+    this.#starting = listenPrivately(this.#server, path, name);
+    await this.#starting;
+    this.#starting = undefined;
     this.#server.on("error", (error) => this.#log.error({ err: error }, "CNI socket failed"));
   }
 
@@ -56,6 +60,8 @@ export class CniSocket {
   }
 
   async #drain(): Promise<void> {
+    // A server that is closed before it has said that it listens never says so.
+    if (this.#starting !== undefined) await this.#starting.catch(() => undefined);
     this.#server.close();
     let cancel = (): void => {};
     const late = new Promise<void>((resolve) => {

@@ -220,6 +220,17 @@ test("a server of another kind on the path is not mistaken for a dead agent", as
   await assert.rejects(server.start(socket), /^Error: another agent runs here already/);
 });
 
+test("an end in the middle of the start: nobody is answered after it", async (t) => {
+  const socket = join(temporary(t), "podrouter.sock");
+  const server = new AdminServer(source, { log: silentLog });
+  const starting = server.start(socket);
+  await server.stop();
+  await starting;
+  await assert.rejects(ask(socket, "/v1/peers"), { code: "ENOENT" });
+  await server.start(socket);
+  await assert.rejects(ask(socket, "/v1/peers"), { code: "ENOENT" });
+});
+
 /** Waits for I/O of this process, turn by turn of the event loop. */
 async function until(condition: () => boolean): Promise<void> {
   for (let turns = 0; !condition(); turns++) {

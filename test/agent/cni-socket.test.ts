@@ -1,6 +1,6 @@
 /** The plugin's socket: what it takes, what it does not, and how it ends. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -133,6 +133,16 @@ test("at the end calls under way come to theirs, and no further one is taken", a
   finish();
   await stopping;
   assert.equal(decodeAnswer(await asked)?.output, '{"done":true}');
+});
+
+test("an end in the middle of the start: both come to their end, and nobody is answered", async () => {
+  const deps = { log: silentLog, clock: new FakeClock() };
+  const server = new CniSocket({ handle: async () => undefined }, deps);
+  const path = join(folder, `${++count}`, "cni.sock");
+  const starting = server.start(path);
+  await server.stop();
+  await starting;
+  assert.equal(existsSync(path), false);
 });
 
 test("a call that does not end holds the agent for a bounded time only", async (t) => {
