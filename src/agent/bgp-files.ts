@@ -34,6 +34,7 @@ export class BgpFiles {
   /** The passwords of the flags' peers could be read once. */
   #passwordsKnown = false;
   #passwordsRetry: Timer | undefined;
+  #stopped = false;
 
   /** `onChange` follows each change of what the files say. */
   constructor(config: AgentConfig, deps: BgpFilesDeps, onChange: () => void) {
@@ -44,7 +45,8 @@ export class BgpFiles {
   }
 
   /**
-   * Reads everything for the first time.
+   * Reads everything for the first time. After `stop`, as where the end comes in the middle of a
+   * start, it does nothing.
    * @throws {Error} what is wrong with the configuration file, a line for each mistake: there is no
    * last good one yet.
    */
@@ -54,6 +56,7 @@ export class BgpFiles {
     if (configFile === undefined) return;
     // What checks the file is a tenth of the program's memory: loaded only where there is one.
     const { ConfigFileSource } = await import("./config-file/source.ts");
+    if (this.#stopped) return;
     const events = {
       onConfig: (loaded: LoadedConfig) => {
         this.#loaded = loaded;
@@ -71,6 +74,7 @@ export class BgpFiles {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#source?.stop();
     this.#passwordsRetry?.cancel();
   }
@@ -135,7 +139,7 @@ export class BgpFiles {
 
   #readPasswords(): void {
     const { external } = this.#config.bgp;
-    if (external.passwordsFile === undefined) return;
+    if (external.passwordsFile === undefined || this.#stopped) return;
     const peers = this.#peersWithPasswords(external, external.passwordsFile);
     this.#passwordsRetry?.cancel();
     if (typeof peers === "string") {

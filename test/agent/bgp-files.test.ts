@@ -168,3 +168,19 @@ test("without Kubernetes a file without router id is wrong: the last good one st
     await other.files.start();
   }
 });
+
+test("an end in the middle of the start: nothing is followed after it", async (t) => {
+  const it = await files(t, (folder) => ({
+    config: join(folder, "bgp.yaml"),
+    "peer-router-ips": "192.0.2.1",
+    "peer-router-asns": "1",
+    "peer-router-passwords-file": join(folder, "passwords"),
+  }));
+  await writeFile(join(it.folder, "bgp.yaml"), "{}\n");
+  const starting = it.files.start();
+  it.files.stop();
+  await starting;
+  assert.equal(it.clock.pendingCount, 0);
+  await it.files.start();
+  assert.equal(it.clock.pendingCount, 0);
+});

@@ -1,6 +1,6 @@
 /** The configuration file is followed, and a wrong one leaves the last good one in force. */
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -188,3 +188,22 @@ test("a password that cannot be had any more stays in force, for the file that i
     assert.deepEqual(it.configs.at(-1)!.stalePasswords, []);
   }
 });
+
+test("an end in the middle of the first reading: nobody looks any more", async (t) => {
+  const clock = new FakeClock();
+  const it = await followed(t, peers("a"), clock);
+  const watchesBefore = watches();
+  const starting = it.source.start();
+  it.source.stop();
+  assert.equal(await starting, true);
+  assert.deepEqual([it.configs, clock.pendingCount, watches()], [[], 0, watchesBefore]);
+});
+
+/** How many files and folders this process watches. */
+function watches(): number {
+  const fds = readdirSync("/proc/self/fdinfo").flatMap((fd) => {
+    const path = `/proc/self/fdinfo/${fd}`;
+    return existsSync(path) ? readFileSync(path, "utf8").match(/^inotify /gm) : [];
+  });
+  return fds.filter((line) => line !== null).length;
+}

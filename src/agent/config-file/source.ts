@@ -71,6 +71,7 @@ export class ConfigFileSource {
   /** Reads the file for the first time and follows it from then on; false when it is refused. */
   async start(): Promise<boolean> {
     const good = await this.reload();
+    if (this.#stopped) return good;
     this.#watch = watchFolderOf(this.#path, () => this.#stirred());
     this.#schedule(POLL_MS);
     return good;
