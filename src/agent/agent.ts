@@ -183,8 +183,7 @@ export class Agent {
     lookAround(this.#config, this.#conditions);
     await this.#pages.start();
     if (dryRun) this.#deps.log.info({}, "dry run: nothing is changed in the kernel");
-    const { adopted } = await this.#routes.start();
-    this.#adopted = adopted;
+    this.#adopted = (await this.#routes.start()).adopted;
     this.#looked = true;
     await this.#files.start();
     if (this.#stopped) return;
@@ -205,11 +204,13 @@ export class Agent {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#refresh?.cancel();
-    await Promise.all([this.#routes.stop(), this.#sets.stop(), this.#pods?.stop()]);
+    // It may wait for a program that hangs, and peers are not to learn of the end by that.
+    const pods = this.#pods?.stop();
+    await Promise.all([this.#routes.stop(), this.#sets.stop()]);
     await this.#overlay.stop();
     this.#bgp.stop({ notify: this.#config.bgp.restartSeconds === undefined });
     this.#files.stop();
-    await Promise.all([this.#nodes?.stop(), this.#admin.stop(), this.#pages.stop()]);
+    await Promise.all([pods, this.#nodes?.stop(), this.#admin.stop(), this.#pages.stop()]);
   }
 
   /** `changed`: names of the Nodes that may have; undefined = any. */
@@ -273,9 +274,8 @@ export class Agent {
     const waiting = topology === undefined && this.#nodes !== undefined;
     if (this.#stopped || !this.#looked || waiting) return;
     const began = this.#deps.clock.now();
-    const bgp = { ...this.#config.bgp, external: this.#files.external };
-    const config = { ...this.#config, bgp };
-    const { loaded } = this.#files;
+    const { external, loaded } = this.#files;
+    const config = { ...this.#config, bgp: { ...this.#config.bgp, external } };
     const restarted = this.#adopted > 0;
     const planned = planBgp({ topology, config, loaded, restarted, mesh: this.#mesh });
     this.#nodePeers = planned.ok ? planned.plan.nodePeers : undefined;
@@ -286,7 +286,7 @@ export class Agent {
   /** Routes that nobody wants are removed only once it is known what everybody wants. */
   #convergeIfKnown(): void {
     const synced = this.#nodes?.status().synced ?? true;
-    if (!this.#bgp.converged || !synced) return;
+    if (!this.#bgp.converged || !synced || this.#stopped) return;
     this.#routes.converged();
     this.#refreshConditionsSoon();
   }

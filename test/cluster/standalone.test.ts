@@ -4,7 +4,7 @@
  * server, to see that the bundle can talk to one.
  */
 import assert from "node:assert/strict";
-import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -29,6 +29,8 @@ class Pair {
   readonly ns = new Namespaces();
   readonly agents: Daemon[] = [];
   folder = "";
+  /** Of the agents that are started from now on. */
+  env: Record<string, string> = {};
 
   get nodesFile(): string {
     return `--nodes-file=${join(this.folder, "nodes.yaml")}`;
@@ -57,7 +59,7 @@ class Pair {
   }
 
   start(node: ClusterNode, ...extra: string[]): Daemon {
-    const agent = new Daemon(node.name, "ip", [
+    const args = [
       ...["netns", "exec", this.ns.name(node.name)],
       ...[process.execPath, join(this.folder, "dist", "podrouter.cjs"), "run"],
       ...(extra.some((flag) => flag.startsWith("--kubeconfig")) ? [] : [this.nodesFile]),
@@ -66,7 +68,8 @@ class Pair {
       `--state-dir=${join(this.folder, node.name)}`,
       this.#socket(node),
       ...extra,
-    ]);
+    ];
+    const agent = new Daemon(node.name, "ip", args, { env: this.env });
     this.agents.push(agent);
     return agent;
   }
@@ -208,6 +211,24 @@ test("a signal to stop that comes again and again does not cut the end short", a
   }
   assert.equal(await two.exited, 0);
   assert.match(two.output, /"msg":"agent stopped"/);
+});
+
+test("a program that hangs holds up no good-bye to the peers", async (t) => {
+  const made = await pair(t);
+  if (made === undefined) return;
+  const one = made.start(ONE);
+  const programs = join(made.folder, "bin");
+  await mkdir(programs);
+  // As where somebody else has the lock of iptables for long.
+  for (const name of ["iptables", "iptables-nft", "iptables-legacy"]) {
+    await writeFile(join(programs, name), "#!/bin/sh\nexec sleep 14\n", { mode: 0o755 });
+  }
+  made.env = { PATH: `${programs}:${process.env["PATH"]}` };
+  const two = made.start(TWO, "--enable-pod-egress=true", "--bgp-graceful-restart=false");
+  await routed(made);
+  two.child.kill("SIGTERM");
+  await endedFor(one, /"reason":"[^"]*administrative shutdown[^}]*"msg":"session ended"/i);
+  assert.equal(await two.exited, 0);
 });
 
 test("a killed agent's socket is taken over, a living one's is not", async (t) => {
