@@ -118,8 +118,9 @@ export class ConflistFile {
 
   /** The file itself stays. */
   async stop(): Promise<void> {
-    this.#watch?.close();
     await this.#loop.stop();
+    // A pass that was under way may have begun it.
+    this.#watch?.close();
   }
 
   want(wanted: ConflistFileWanted): void {

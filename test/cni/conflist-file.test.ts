@@ -73,6 +73,19 @@ test("what it waits for stands while the next pass looks", async (t) => {
   assert.deepEqual([...meanwhile], ["cni-conf-waits"]);
 });
 
+test("an end in the middle of a pass leaves nobody watching the folder", async (t) => {
+  const { files, clock, keeper } = setUp(t);
+  const listed = Promise.withResolvers<readonly string[]>();
+  files.list = () => listed.promise;
+  keeper.want(READY);
+  keeper.start();
+  await clock.advanceAsync(0);
+  const ended = keeper.stop();
+  listed.resolve([]);
+  await ended;
+  assert.deepEqual([files.watching, clock.pendingCount], [0, 0]);
+});
+
 test("what is right is not written again", async (t) => {
   const { files, clock, keeper } = setUp(t);
   keeper.want(READY);

@@ -39,6 +39,11 @@ export class MemoryFiles implements ConflistFiles {
     return this.programs.has(path);
   }
 
+  /** How many watch a folder. */
+  get watching(): number {
+    return this.#watchers.length;
+  }
+
   watch(_path: string, onEvent: () => void): { close(): void } {
     this.#watchers.push(onEvent);
     return { close: () => (this.#watchers = []) };
