@@ -35,6 +35,8 @@ export const runProgram: RunProgram = (program, args, input = "") =>
     const cutOff = (why: string): void => {
       reason ??= `ended after ${why}`;
       child.kill("SIGKILL");
+      // A program that it has started may hold these open for as long as that one hangs.
+      for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe?.destroy();
     };
     const deadline = setTimeout(() => cutOff("taking too long"), IPTABLES_MS_MAX);
     child.on("error", (error) => {

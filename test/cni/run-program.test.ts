@@ -24,6 +24,15 @@ test("a program that somebody kills has not taken too long", async () => {
   assert.deepEqual(killed, { status: CUT_OFF, stdout: "half\n", stderr: "ended by SIGKILL" });
 });
 
+test("a program that is ended is waited for no longer than it lives, whatever it has started", async () => {
+  const begun = performance.now();
+  // As iptables starts modprobe, which may hang: it has the same standard output.
+  const script = "sleep 20 & exec head -c 200000000 /dev/zero";
+  const { status, stderr } = await runProgram("sh", ["-c", script]);
+  assert.deepEqual([status, stderr], [CUT_OFF, "ended after printing too much"]);
+  assert.ok(performance.now() - begun < 15_000);
+});
+
 test("without a file descriptor to spare it says so, and works again with some", () => {
   const script = `
     import { closeSync, openSync } from "node:fs";
