@@ -147,7 +147,7 @@ export class Speaker {
     this.#waitingTimer?.cancel();
     this.#listeners.close();
     const order = options.notify ? administrativeShutdown("") : closeSilently;
-    for (const peer of this.#peers.values()) peer.end(order, false);
+    for (const peer of this.#peers.values()) peer.end(order);
   }
 
   /**
@@ -355,7 +355,7 @@ export class Speaker {
 
   #remove(peer: Peer): void {
     this.#peers.delete(peer.address);
-    peer.end(peerDeconfigured, true);
+    peer.end(peerDeconfigured);
     this.updates.leave(peer);
     this.#noteChange(peer);
   }

@@ -52,7 +52,6 @@ export class Peer implements SessionHooks, Task {
   #id: PeerId | undefined;
   #decoder: UpdateDecoder | undefined;
   #everUp = false;
-  #removed = false;
   #holdTimer: Timer | undefined;
   readonly #refreshRounds: RefreshRounds;
   readonly #link: PeerLink;
@@ -135,12 +134,13 @@ export class Peer implements SessionHooks, Task {
     this.#startLater(Math.max(RESET_DELAY_MS, waitMs));
   }
 
-  /** Ends the session for good; with `removed` its routes go at once. */
-  end(order: EndOrder, removed: boolean): void {
-    this.#removed = removed;
+  /** Ends the session until `start`. What was kept of it goes at once, with all timers. */
+  end(order: EndOrder): void {
     this.#release();
+    this.#dialTimer?.cancel();
+    this.#dialTimer = undefined;
     this.session.stop(order);
-    if (removed) this.#forgetStale();
+    this.#forgetStale();
   }
 
   /** Takes equal settings in another object, so that they are told to be the same at a glance. */
@@ -304,7 +304,7 @@ export class Peer implements SessionHooks, Task {
 
   ended(session: NegotiatedSession, cause: EndCause): void {
     const { rib, services } = this.#host;
-    const retained = this.#removed ? [] : familiesToRetain(session, cause);
+    const retained = familiesToRetain(session, cause);
     this.upAt = undefined;
     this.#link.ended();
     this.#decoder = undefined;

@@ -1,0 +1,37 @@
+/** What a speaker leaves behind when it is stopped: nothing that keeps a program from its end. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { PeerConfig } from "../../../src/bgp/types.ts";
+import { World } from "../../support/speakers.ts";
+
+const longLived: PeerConfig["gracefulRestart"] = {
+  restartSeconds: 90,
+  notification: false,
+  longLivedSeconds: 86_400,
+};
+
+for (const notify of [true, false]) {
+  test(`no timer waits for a peer whose stale routes were kept, told or not (${notify})`, () => {
+    const world = new World();
+    const a = world.node("192.0.2.1");
+    const b = world.node("192.0.2.2");
+    a.peers([b], { gracefulRestart: longLived });
+    b.peers([a], { gracefulRestart: longLived }).originate("10.0.2.0/24");
+    a.speaker.start();
+    b.speaker.start();
+    world.until(() => a.routes().length === 1, "the route");
+    b.speaker.stop({ notify: false });
+    world.advance(1_000);
+    assert.deepEqual(a.routes(), ["10.0.2.0/24 via 192.0.2.2 stale"]);
+    a.speaker.stop({ notify });
+    world.advance(10_000);
+    assert.equal(world.clock.pendingCount, 0);
+    // And begins as a new one.
+    a.speaker.start();
+    world.advance(1_000);
+    assert.deepEqual(a.routes(), []);
+    b.speaker.start();
+    world.until(() => a.routes().length === 1, "the route again");
+    assert.deepEqual(a.routes(), ["10.0.2.0/24 via 192.0.2.2"]);
+  });
+}
