@@ -132,24 +132,28 @@ export class NaiveRib {
     if (!peer.up && peer.paths.size === 0) this.peers.delete(address);
   }
 
-  sweepLongLived(address: IpAddress, family: RouteFamily): void {
-    const peer = this.peers.get(address);
-    if (peer === undefined) return;
-    for (const [key, path] of peer.paths) {
-      if (path.longLived && prefixFamily(path.prefix) === family) peer.paths.delete(key);
+  markLongLived(address: IpAddress, family: RouteFamily): void {
+    for (const path of this.peers.get(address)?.paths.values() ?? []) {
+      if (path.age > 0 && prefixFamily(path.prefix) === family) path.longLived = true;
     }
-    if (!peer.up && peer.paths.size === 0) this.peers.delete(address);
+    this.dropUnkept();
   }
 
-  markLongLived(address: IpAddress, family: RouteFamily): void {
-    const peer = this.peers.get(address);
-    if (peer === undefined) return;
-    for (const [key, path] of peer.paths) {
-      if (path.age === 0 || prefixFamily(path.prefix) !== family) continue;
-      if (path.received.communities.includes(NO_LLGR)) peer.paths.delete(key);
-      else path.longLived = true;
+  get hasLongLived(): boolean {
+    const paths = [...this.peers.values()].flatMap((peer) => [...peer.paths.values()]);
+    return paths.some(({ longLived }) => longLived);
+  }
+
+  /** RFC 9494 §4.2: NO_LLGR as the peer sent it, or as the import policy has it. */
+  dropUnkept(): void {
+    for (const [address, { config, paths, up }] of this.peers) {
+      for (const [key, path] of paths) {
+        const imported = this.imported(config, path)?.communities ?? [];
+        const all = [...path.received.communities, ...imported];
+        if (path.longLived && all.includes(NO_LLGR)) paths.delete(key);
+      }
+      if (!up && paths.size === 0) this.peers.delete(address);
     }
-    if (!peer.up && peer.paths.size === 0) this.peers.delete(address);
   }
 
   /** Paths of a peer: those received, those that import let through, those of a session before. */

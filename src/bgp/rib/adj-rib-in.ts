@@ -22,7 +22,7 @@ export const PathTask = {
 } as const;
 
 /** More epochs than can lie between any two: they have 8 bits, and begin anew at 256. */
-export const NEVER = 256;
+const NEVER = 256;
 
 /** Epochs that leave time to remove the oldest paths before they would look fresh. */
 const EPOCHS_SCARCE = 250;

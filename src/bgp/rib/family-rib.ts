@@ -327,13 +327,14 @@ export class FamilyRib {
       this.removePath(path, into);
       return;
     }
-    if ((tasks & PathTask.reimport) !== 0) this.reimport(path, into);
+    if ((tasks & PathTask.reimport) !== 0 && this.reimport(path, into)) return;
     const stale = epoch !== into.epoch;
     if ((tasks & PathTask.longLive) !== 0 && stale && this.makeLongLived(path, into)) return;
     if ((tasks & PathTask.reexport) !== 0) this.decide(this.paths.row(path), true);
   }
 
-  private reimport(path: PathId, into: AdjRibIn): void {
+  /** Judges the path anew; true when it went instead, see {@link makeLongLived}. */
+  private reimport(path: PathId, into: AdjRibIn): boolean {
     const { paths, importer } = this;
     const received = paths.receivedAttributes(path);
     const longLived = paths.isLongLived(path);
@@ -347,7 +348,7 @@ export class FamilyRib {
       this.setAttributes(path, into, received, effective, verdict);
     }
     importer.end();
-    if (longLived) this.makeLongLived(path, into);
+    return longLived && this.makeLongLived(path, into);
   }
 
   /** Marks the path, RFC 9494 §4.2; true when it went instead, as NO_LLGR demands. */
@@ -356,11 +357,14 @@ export class FamilyRib {
     const { store } = this.core;
     if (paths.isLongLived(path)) return false;
     const received = paths.receivedAttributes(path);
-    if ((store.communityBits(received) & CommunityBit.noLongLived) !== 0) {
+    const imported = paths.attributesOf(path);
+    // As the peer sent it, or as the import policy has it.
+    const bits = store.communityBits(received) | store.communityBits(imported);
+    if ((bits & CommunityBit.noLongLived) !== 0) {
       this.removePath(path, into);
       return true;
     }
-    const values = store.get(paths.attributesOf(path));
+    const values = store.get(imported);
     const marked = values.communities.includes(Community.longLivedStale)
       ? values
       : { ...values, communities: [...values.communities, Community.longLivedStale] };

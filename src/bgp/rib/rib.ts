@@ -13,7 +13,7 @@ import { assert } from "../../runtime/assert.ts";
 import type { PathAttributes, RouteFamily } from "../message/types.ts";
 import type { DecodedUpdate } from "../message/update.ts";
 import type { BestRoute, FamilyCounters, OriginatedRoute, RibPath } from "../types.ts";
-import { NEVER, PathTask } from "./adj-rib-in.ts";
+import { PathTask } from "./adj-rib-in.ts";
 import { EPOCHS_MAX } from "./limits.ts";
 import { NextHopReader } from "./next-hop-reader.ts";
 import type { NextHopMetric } from "./next-hop-table.ts";
@@ -157,13 +157,6 @@ export class Rib {
     this.state.flush();
   }
 
-  /** The long-lived stale time is over: what is marked so goes, other stale paths stay. */
-  sweepLongLived(id: PeerId, family: RouteFamily): void {
-    if (this.state.peers.find(id) === undefined) return;
-    this.ribs[family].sweep(this.ribs[family].adjRibIn(id), NEVER, 0);
-    this.state.flush();
-  }
-
   /** The peer begins to send everything again, RFC 7313 §4. */
   beginRefresh(id: PeerId, family: RouteFamily): void {
     this.ribs[family].adjRibIn(id).age("refresh");
@@ -198,6 +191,8 @@ export class Rib {
     if (kindOf(config) !== kindOf(before)) state.walkPaths(peer, PathTask.reexport);
     state.reseat(peer);
     state.flush();
+    // With the last path of a peer that is away, which the policy may have ended, it is forgotten.
+    if (state.peers.find(id) === undefined) return "ok";
     const limit = config.maximumPrefixes?.limit ?? Number.POSITIVE_INFINITY;
     const isOver = FAMILIES.some((family) => this.ribs[family].adjRibIn(id).counted > limit);
     return isOver ? "exceeded" : this.limitState(peer);

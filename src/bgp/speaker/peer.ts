@@ -65,7 +65,6 @@ export class Peer implements SessionHooks, Task {
     this.#link = new PeerLink(config.address, host.underlay, host.services);
     this.#stale = new StaleRoutes(host.services.clock, {
       markLongLived: (family) => this.#withId((id) => host.rib.markLongLived(id, family)),
-      sweepLongLived: (family) => this.#withId((id) => host.rib.sweepLongLived(id, family)),
       sweep: (family) => this.#withId((id) => host.rib.sweepStale(id, family)),
       emptied: () => this.bind(undefined),
     });
@@ -304,7 +303,7 @@ export class Peer implements SessionHooks, Task {
 
   ended(session: NegotiatedSession, cause: EndCause): void {
     const { rib, services } = this.#host;
-    const retained = familiesToRetain(session, cause);
+    const retained = this.#stale.keepable(familiesToRetain(session, cause));
     this.upAt = undefined;
     this.#link.ended();
     this.#decoder = undefined;

@@ -4,8 +4,8 @@
  * bound on how long it may take to send its table again.
  *
  * The long-lived stale time goes on whatever the peer does, until its End-of-RIB: so it may end
- * while the peer is back, or in the restart time of a further loss. Then only what is long-lived
- * stale goes; what the peer had told again has its own restart time.
+ * while the peer is back, or in the restart time of a further loss. All that is stale goes then;
+ * and if the peer that was back is lost before its End-of-RIB, nothing is kept for it.
  */
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { RetainedFamily, StillForwarded } from "../fsm/graceful-restart.ts";
@@ -15,8 +15,6 @@ import { STALE_ROUTES_MS } from "./limits.ts";
 export interface StaleRoutesActions {
   /** The restart time of a family is over and its long-lived time begins. */
   markLongLived(family: RouteFamily): void;
-  /** What is long-lived stale goes, other stale routes stay. */
-  sweepLongLived(family: RouteFamily): void;
   sweep(family: RouteFamily): void;
   /** Nothing is kept any more. */
   emptied(): void;
@@ -32,6 +30,9 @@ export class StaleRoutes {
    * its End-of-RIB does; nor does a further loss.
    */
   readonly #longLived = new Map<RouteFamily, Timer>();
+  /** Its end came while the peer was back, and its End-of-RIB has not come since. */
+  readonly #overdue = new Set<RouteFamily>();
+  #isBack = false;
 
   constructor(clock: Clock, actions: StaleRoutesActions) {
     this.#clock = clock;
@@ -43,8 +44,15 @@ export class StaleRoutes {
     return [...new Set([...this.#timers.keys(), ...this.#longLived.keys()])];
   }
 
+  /** Of the families that the session's end leaves those that may be kept, RFC 9494 §4.2. */
+  keepable(retained: readonly RetainedFamily[]): readonly RetainedFamily[] {
+    return retained.filter(({ family }) => !this.#overdue.has(family));
+  }
+
   /** The session ended; these families are kept. */
   peerLeft(retained: readonly RetainedFamily[]): void {
+    this.#isBack = false;
+    this.#overdue.clear();
     const kept = new Set(retained.map(({ family }) => family));
     for (const family of this.families) {
       stop(this.#timers, family);
@@ -61,6 +69,7 @@ export class StaleRoutes {
 
   /** The session is up again; routes of `forwarded` families may stay until they are replaced. */
   peerReturned(forwarded: StillForwarded): void {
+    this.#isBack = true;
     for (const family of this.families) {
       const restarts = !this.#timers.has(family) || forwarded.restart.includes(family);
       const longLives = !this.#longLived.has(family) || forwarded.longLived.includes(family);
@@ -76,6 +85,7 @@ export class StaleRoutes {
 
   /** The peer sent its End-of-RIB, or all of the family is gone otherwise. */
   done(family: RouteFamily): void {
+    this.#overdue.delete(family);
     stop(this.#timers, family);
     stop(this.#longLived, family);
   }
@@ -98,9 +108,13 @@ export class StaleRoutes {
   }
 
   #longLivedOver(family: RouteFamily): void {
-    this.#longLived.delete(family);
-    if (this.#timers.has(family)) this.#actions.sweepLongLived(family);
-    else this.#expire(family);
+    if (!this.#isBack) {
+      this.#expire(family);
+      return;
+    }
+    this.done(family);
+    this.#overdue.add(family);
+    this.#actions.sweep(family);
   }
 
   #expire(family: RouteFamily): void {

@@ -107,7 +107,7 @@ const POLICIES: readonly (Policy | undefined)[] = [
       {
         name: "large",
         match: { largeCommunities: ["1:2:3"] },
-        set: { nextHopSelf: true, addLargeCommunities: ["4:5:6"] },
+        set: { nextHopSelf: true, addLargeCommunities: ["4:5:6"], addCommunities: [0xffff0007] },
         result: "accept",
       },
       { name: "rest", match: {}, set: { localPref: 50 }, result: "accept" },
@@ -204,11 +204,7 @@ export type Operation =
   | { readonly kind: "drain"; readonly peer: number; readonly bytes: number }
   | { readonly kind: "hold"; readonly peer: number; readonly held: boolean }
   | { readonly kind: "refreshOut"; readonly peer: number; readonly family: RouteFamily }
-  | {
-      readonly kind: "longLived" | "sweepLongLived";
-      readonly peer: number;
-      readonly family: RouteFamily;
-    }
+  | { readonly kind: "longLived"; readonly peer: number; readonly family: RouteFamily }
   | {
       readonly kind: "policies";
       readonly peer: number;
@@ -302,7 +298,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   },
   fc.record({ kind: fc.constant("hold" as const), peer: peerIndex, held: fc.boolean() }),
   fc.record({ kind: fc.constant("refreshOut" as const), peer: peerIndex, family }),
-  fc.record({ kind: pick(["longLived", "sweepLongLived"] as const), peer: peerIndex, family }),
+  fc.record({ kind: fc.constant("longLived" as const), peer: peerIndex, family }),
   fc.record({
     kind: pick(["endOfRib", "beginRefresh", "endRefresh"] as const),
     peer: peerIndex,

@@ -32,6 +32,14 @@ class Pair {
   }
 
   run(operation: Operation): void {
+    this.runOne(operation);
+    if (!this.naive.hasLongLived) return;
+    // An import policy that comes to mark them ends them, in slices.
+    this.lab.settle();
+    this.naive.dropUnkept();
+  }
+
+  private runOne(operation: Operation): void {
     if (!("peer" in operation)) this.runGlobal(operation);
     else {
       const peer = this.peers[operation.peer]!;
@@ -125,10 +133,6 @@ class Pair {
         rib.endOfRib(peer.id, 4);
         this.naive.sweep(of, 4);
         return;
-      case "sweepLongLived":
-        rib.sweepLongLived(peer.id, operation.family);
-        this.naive.sweepLongLived(of, operation.family);
-        return;
       case "policies":
         this.changePolicies(operation, peer);
     }
@@ -142,9 +146,6 @@ class Pair {
       // It comes in slices, each with what has changed until then.
       this.lab.settle();
       this.naive.markLongLived(of, operation.family);
-    } else if (operation.kind === "sweepLongLived") {
-      this.lab.rib.sweepLongLived(peer.id, operation.family);
-      this.naive.sweepLongLived(of, operation.family);
     } else if (operation.kind === "endOfRib") {
       this.lab.rib.sweepStale(peer.id, 4);
       this.naive.sweep(of, 4);

@@ -1,10 +1,8 @@
-/** Graceful restart, long-lived stale routes, enhanced refresh, peers that go and come. */
+/** Graceful restart, enhanced refresh, peers that go and come. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { prefix } from "../../../src/ip/prefix.ts";
 import { address, RibLab, route } from "../../support/rib-lab.ts";
-
-const LLGR = { kind: "longLivedGracefulRestart", families: [] } as const;
 
 function many(count: number): string[] {
   return Array.from({ length: count }, (_, i) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}/32`);
@@ -68,77 +66,6 @@ test("a second restart before End-of-RIB: what was stale before goes, RFC 4724 Â
   lab.rib.sweepStale(a.id, 4);
   lab.settle();
   assert.deepEqual(lab.rib.sizes(), { prefixes: 0, paths: 0, attributeSets: 0 });
-});
-
-test("long-lived stale: last choice, marked, told only to peers that know, RFC 9494", () => {
-  const lab = new RibLab();
-  const a = lab.peer("10.0.0.2", { routeReflectorClient: true }).up();
-  const b = lab.peer("10.0.0.3", { routeReflectorClient: true }).up();
-  const knows = lab.peer("10.0.0.4", { session: { longLivedGracefulRestart: LLGR } }).up();
-  const ignorant = lab.peer("10.0.0.5").up();
-  a.announce(["10.1.0.0/16", "10.2.0.0/16"], route({ localPref: 500 }));
-  a.announce(["10.3.0.0/16"], route({ communities: [0xffff0007] }));
-  b.announce(["10.2.0.0/16"], route());
-  for (const peer of [knows, ignorant]) peer.receive();
-  assert.equal(knows.view.size, 3);
-  a.down([4]);
-  lab.rib.markLongLived(a.id, 4);
-  lab.settle();
-  for (const peer of [knows, ignorant]) peer.receive();
-  assert.deepEqual([...knows.view.keys()].sort(), ["10.1.0.0/16", "10.2.0.0/16"]);
-  assert.deepEqual([...knows.view.get("10.1.0.0/16")!.communities], [0xffff0006]);
-  assert.deepEqual([...ignorant.view.keys()], ["10.2.0.0/16"]);
-  assert.equal(ignorant.view.get("10.2.0.0/16")!.localPref, 100);
-  const listed = [...lab.rib.paths({ view: "loc", prefix: prefix("10.2.0.0/16") })];
-  assert.equal(listed[1]!.lost, "long-lived stale");
-  assert.equal(listed[1]!.stale, true);
-  // A second restart does not end the long-lived time; only a sweep does.
-  a.up();
-  a.down([4]);
-  assert.equal(lab.rib.counters(a.id).find((c) => c.family === 4)!.received, 2);
-  a.up();
-  a.announce(["10.1.0.0/16"], route({ localPref: 500 }));
-  lab.rib.setPeerPolicies(a.id, { importPolicy: undefined });
-  lab.rib.endOfRib(a.id, 4);
-  for (const peer of [knows, ignorant]) peer.receive();
-  assert.deepEqual([...knows.view.get("10.1.0.0/16")!.communities], []);
-  assert.deepEqual(knows.held(), ignorant.held());
-});
-
-test("the long-lived time takes what is marked, not what a later loss made stale", () => {
-  const lab = new RibLab();
-  const a = lab.peer("10.0.0.2").up();
-  a.announce(["10.1.0.0/16", "10.2.0.0/16"]);
-  a.down([4]);
-  lab.rib.markLongLived(a.id, 4);
-  lab.settle();
-  a.up();
-  a.announce(["10.2.0.0/16"]);
-  a.down([4]);
-  lab.rib.sweepLongLived(a.id, 4);
-  lab.settle();
-  const left = [...lab.rib.paths({ view: "loc" })].map((p) => [p.prefix, p.communities.length]);
-  assert.deepEqual(left, [["10.2.0.0/16", 0]]);
-});
-
-test("an import policy that changes leaves long-lived stale paths marked", () => {
-  const lab = new RibLab();
-  const a = lab.peer("10.0.0.2").up();
-  a.announce(["10.1.0.0/16"]);
-  a.down([4]);
-  lab.rib.markLongLived(a.id, 4);
-  lab.settle();
-  a.up();
-  const set = { localPref: 70 };
-  const statements = [{ name: "s", match: {}, set, result: "accept" as const }];
-  lab.rib.setPeerPolicies(a.id, {
-    importPolicy: { name: "p", statements, defaultResult: "reject" },
-  });
-  lab.settle();
-  const [path] = [...lab.rib.paths({ view: "loc" })];
-  assert.deepEqual(path!.communities, ["65535:6"]);
-  assert.equal(path!.localPref, 70);
-  assert.equal(path!.stale, true);
 });
 
 test("an enhanced refresh: what is not sent again goes at its end, and nothing shows as stale", () => {

@@ -92,61 +92,6 @@ test("the restart time bounds the wait", () => {
   assert.deepEqual(a.status(b).families, []);
 });
 
-test("long-lived: after the restart time the routes stay on as a last resort (RFC 9494)", () => {
-  const { world, a, b } = pair(withTimes({ restartSeconds: 30, longLivedSeconds: 600 }));
-  b.speaker.stop({ notify: false });
-  world.advance(31_000);
-  assert.deepEqual(a.routes(), [`${PREFIX_B} via 192.0.2.2 stale`]);
-  const [path] = a.speaker.ribPaths({ view: "loc", peer: b.address });
-  // LLGR_STALE, RFC 9494 §4.2.
-  assert.deepEqual(path?.communities, ["65535:6"]);
-  world.advance(600_000);
-  assert.deepEqual(a.routes(), []);
-});
-
-test("long-lived stale routes go at their time, in the restart time of a further loss too", () => {
-  const world = new World();
-  const a = world.node("192.0.2.1");
-  const address = ip("192.0.2.9");
-  const raw = new RawPeer(world.network.host(address), address).listen();
-  const family = { family: 4, forwardingPreserved: true, staleSeconds: 120 } as const;
-  raw.autoOpen = openOf(address, {
-    capabilities: [
-      { kind: "fourOctetAs", as: 64512 },
-      restartCapability({ restartSeconds: 20 }),
-      { kind: "longLivedGracefulRestart", families: [family] },
-    ],
-  });
-  raw.keepalives = true;
-  a.speaker.setPeers([{ ...a.peerTo(a), ...withTimes({ longLivedSeconds: 1 }), address }]);
-  a.speaker.start();
-  world.until(() => raw.names.includes("KEEPALIVE"), "session");
-  raw.send(announce(address, 1, 2), endOfRib);
-  world.until(() => a.routes().length === 2, "routes");
-  raw.stop();
-  const lostAt = world.clock.now();
-  const at = (seconds: number) => world.advance(lostAt + seconds * 1000 - world.clock.now());
-  at(60);
-  raw.listen();
-  world.until(() => raw.connections === 2, "session");
-  world.advance(100);
-  // It has told a part of its table when it is lost again.
-  raw.send(announce(address, 2));
-  at(130);
-  raw.connection!.reset();
-  raw.stop();
-  const marked = "10.0.1.0/24 via 192.0.2.9 stale";
-  const retold = "10.0.2.0/24 via 192.0.2.9 stale";
-  at(139);
-  assert.deepEqual(a.routes(), [marked, retold]);
-  at(141);
-  assert.deepEqual(a.routes(), [retold], "20 s and 120 s after the first loss");
-  at(130 + 20 + 119);
-  assert.deepEqual(a.routes(), [retold]);
-  at(130 + 20 + 121);
-  assert.deepEqual(a.routes(), []);
-});
-
 test("without graceful restart the routes go with the session", () => {
   const { world, a, b } = pair({ gracefulRestart: undefined });
   b.speaker.stop({ notify: false });

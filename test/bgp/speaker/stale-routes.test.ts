@@ -21,14 +21,16 @@ class Kept {
     };
     this.stale = new StaleRoutes(this.clock, {
       markLongLived: (family) => say(`mark ${family}`),
-      sweepLongLived: (family) => say(`sweep long-lived ${family}`),
       sweep: (family) => say(`sweep ${family}`),
       emptied: () => say("emptied"),
     });
   }
 
-  left(restartSeconds: number, longLivedSeconds: number): void {
-    this.stale.peerLeft([{ family: 4, restartSeconds, longLivedSeconds }]);
+  left(restartSeconds: number, longLivedSeconds: number): this {
+    const kept = this.stale.keepable([{ family: 4, restartSeconds, longLivedSeconds }]);
+    if (kept.length === 0) this.log.push("nothing kept");
+    this.stale.peerLeft(kept);
+    return this;
   }
 
   seconds(count: number): this {
@@ -100,10 +102,6 @@ test("times end with what they were for: each later loss has its own", () => {
   const final = longLived();
   final.stale.peerLeft([]);
   again(final, ["10 mark 4"]);
-  // The time was over before its table was told.
-  const late = longLived();
-  late.seconds(100);
-  again(late, ["10 mark 4", "110 sweep long-lived 4"]);
   // The family is not forwarded, and nothing waits for its table.
   const cold = longLived();
   cold.stale.peerReturned({ restart: [], longLived: [] });
@@ -122,8 +120,26 @@ test("the peer's return does not stop the long-lived time (RFC 9494 §4.2)", () 
   kept.left(30, 100);
   kept.seconds(120).stale.peerReturned(BACK);
   kept.seconds(1_000);
-  const bound = 120 + STALE_ROUTES_MS / 1000;
-  assert.deepEqual(kept.log, ["30 mark 4", "130 sweep long-lived 4", `${bound} sweep 4`]);
+  assert.deepEqual(kept.log, ["30 mark 4", "130 sweep 4"]);
+});
+
+test("lost again between the end of that time and its End-of-RIB nothing is kept (RFC 9494 §4.2)", () => {
+  const late = () => {
+    const kept = new Kept();
+    kept.left(10, 100).seconds(50).stale.peerReturned(BACK);
+    return kept.seconds(100);
+  };
+  const lost = late();
+  lost.left(10, 100).seconds(1_000);
+  assert.deepEqual(lost.log, ["10 mark 4", "110 sweep 4", "nothing kept"]);
+  // What it tells after that is kept again.
+  lost.stale.peerReturned(BACK);
+  lost.left(10, 100).seconds(1_000);
+  assert.deepEqual(lost.log.slice(3), ["1160 mark 4", "1260 sweep 4", "1260 emptied"]);
+  const told = late();
+  told.stale.done(4);
+  told.left(10, 100).seconds(1_000);
+  assert.deepEqual(told.log.slice(2), ["160 mark 4", "260 sweep 4", "260 emptied"]);
 });
 
 test("nor does a further loss renew it, before the peer has told its table (RFC 9494 §4.2)", () => {
@@ -148,14 +164,8 @@ test("nor do long-lived stale routes stay for the restart time of a further loss
   kept.seconds(100).stale.peerReturned(BACK);
   kept.seconds(5).left(30, 100);
   kept.seconds(1_000);
-  // What the peer had told again in between has its own restart time, and a time behind it.
-  assert.deepEqual(kept.log, [
-    "10 mark 4",
-    "110 sweep long-lived 4",
-    "135 mark 4",
-    "235 sweep 4",
-    "235 emptied",
-  ]);
+  // Nor does what the peer had told again in between: it has not told its table.
+  assert.deepEqual(kept.log, ["10 mark 4", "110 sweep 4", "110 emptied"]);
 });
 
 test("in the long-lived time its own F bit counts, before it that of graceful restart", () => {
@@ -188,7 +198,7 @@ const move = fc.oneof(
   fc.record({ what: fc.constantFrom("lost", "back", "told" as const), s: fc.constant(0) }),
 );
 
-test("any history: no route is kept beyond its times, nor goes within its restart time", () => {
+test("any history: no route is kept beyond its times, nor goes before they end", () => {
   fc.assert(
     fc.property(fc.array(move, { maxLength: 40 }), (moves) => {
       const clock = new FakeClock();
@@ -198,15 +208,22 @@ test("any history: no route is kept beyond its times, nor goes within its restar
         for (const batch of gone) batch.goneAt = clock.now();
       };
       let emptied = 0;
+      let [up, keeps] = [true, false];
+      /** When the long-lived time ends that runs, or ran out with the peer's table untold. */
+      let longLivedEnd: number | undefined;
+      const ends = new Set<number>();
       const routes = new StaleRoutes(clock, {
         markLongLived: () => {
           for (const batch of stale()) batch.markedAt ??= clock.now();
+          longLivedEnd ??= clock.now() + LONG_MS;
+          ends.add(longLivedEnd);
         },
-        sweepLongLived: () => end(stale().filter(({ markedAt }) => markedAt !== undefined)),
-        sweep: () => end(stale()),
+        sweep: () => {
+          end(stale());
+          if (!up) longLivedEnd = undefined;
+        },
         emptied: () => emptied++,
       });
-      let up = true;
       const replaced = new Set<Batch>();
       for (const { what, s } of [...moves, { what: "wait", s: 1_000 } as const]) {
         if (what === "wait") clock.advance(s * 1000);
@@ -217,7 +234,16 @@ test("any history: no route is kept beyond its times, nor goes within its restar
           end(old);
           for (const batch of old) replaced.add(batch);
           for (const batch of batches) batch.lostAt ??= clock.now();
-          routes.peerLeft([{ family: 4, restartSeconds: 30, longLivedSeconds: 50 }]);
+          const kept = routes.keepable([{ family: 4, restartSeconds: 30, longLivedSeconds: 50 }]);
+          const isOver = longLivedEnd !== undefined && clock.now() >= longLivedEnd;
+          assert.equal(kept.length, isOver ? 0 : 1);
+          keeps = !isOver;
+          if (isOver) {
+            for (const batch of stale()) replaced.add(batch);
+            end(stale());
+            longLivedEnd = undefined;
+          }
+          routes.peerLeft(kept);
         } else if (what === "back" && !up) {
           up = true;
           routes.peerReturned(BACK);
@@ -225,6 +251,7 @@ test("any history: no route is kept beyond its times, nor goes within its restar
         } else if (what === "told" && up) {
           for (const batch of stale()) replaced.add(batch);
           end(stale());
+          longLivedEnd = undefined;
           routes.done(4);
         }
         for (const { lostAt, markedAt } of stale()) {
@@ -232,14 +259,16 @@ test("any history: no route is kept beyond its times, nor goes within its restar
           const most = up ? RESTART_MS + LONG_MS + STALE_ROUTES_MS : RESTART_MS + LONG_MS;
           assert.ok(since <= most || markedAt === undefined, `kept for ${since} ms`);
           assert.ok(markedAt === undefined || clock.now() - markedAt <= LONG_MS);
+          assert.ok(longLivedEnd === undefined || clock.now() < longLivedEnd, "beyond its end");
         }
       }
       for (const batch of batches) {
         if (batch.goneAt === undefined || replaced.has(batch)) continue;
-        assert.ok(batch.goneAt - batch.lostAt! >= RESTART_MS, "gone within the restart time");
+        const early = batch.goneAt - batch.lostAt! < RESTART_MS;
+        assert.ok(!early || ends.has(batch.goneAt), "gone within the restart time");
       }
       assert.equal(stale().length, 0);
-      if (!up) assert.ok(emptied > 0);
+      if (!up && keeps) assert.ok(emptied > 0);
       assert.deepEqual(routes.families, []);
     }),
     { numRuns: 2000 },
