@@ -100,11 +100,11 @@ export class Peer implements SessionHooks, Task {
     return this.session.session;
   }
 
-  /** Our OPEN says now that we restarted. */
+  /** Our OPEN says now that we restarted; it is not over while routes are held back. */
   get restarting(): boolean {
     const restart = this.#config.gracefulRestart;
-    if (restart === undefined || this.#everUp) return false;
-    return this.#host.restartedWithin(restart.restartSeconds * 1000);
+    if (restart === undefined || this.#host.deferring()) return restart !== undefined;
+    return !this.#everUp && this.#host.restartedWithin(restart.restartSeconds * 1000);
   }
 
   /** Brings the session up as the configuration wants it; the first dial after `delayMs`. */

@@ -265,6 +265,42 @@ test("R and F bits: in the first session after a restart alone, and only in the 
   assert.deepEqual(bits(a, b), [false, false], "the restart time is over");
 });
 
+test("R and F bits: in each session while routes are held back, whatever the restart time", () => {
+  const world = new World();
+  const a = world.node("192.0.2.1", { restarted: true, deferralSeconds: 200 });
+  const [told, silent] = [8, 9].map((n) => {
+    const address = ip(`192.0.2.${n}`);
+    const raw = new RawPeer(world.network.host(address), address).listen();
+    raw.autoOpen = openOf(address, {
+      capabilities: [{ kind: "fourOctetAs", as: 64512 }, restartCapability()],
+    });
+    raw.keepalives = true;
+    return raw;
+  }) as [RawPeer, RawPeer];
+  const client = { ...a.peerTo(a), routeReflectorClient: true };
+  a.speaker.setPeers([told, silent].map(({ address }) => ({ ...client, address })));
+  a.originate(PREFIX_A);
+  a.speaker.start();
+  const restarting = () => {
+    world.until(() => a.speaker.peer(told.address)?.state === "Established", "session");
+    return a.speaker.peer(told.address)!.restarting;
+  };
+  assert.equal(restarting(), true);
+  told.send(endOfRib);
+  world.advance(100_000);
+  // It keeps what it had of us before; we have told it nothing that could take its place.
+  told.connection!.reset();
+  world.advance(10);
+  assert.equal(restarting(), true);
+  told.send(endOfRib);
+  silent.send(endOfRib);
+  world.advance(5);
+  assert.match(told.names, /UPDATE UPDATE$/, "its route and the End-of-RIB");
+  told.connection!.reset();
+  world.advance(10);
+  assert.equal(restarting(), false);
+});
+
 test("stale routes that are never replaced go in the end, though the session is up", () => {
   const world = new World();
   const a = world.node("192.0.2.1");
