@@ -111,7 +111,7 @@ export class Agent {
         // A dry run looks at the whole table when it has come to rest.
         onChangesWait: config.dryRun ? undefined : () => this.#routes.changesWait(),
         onTableChange: () => this.#routes.wantedChanged(),
-        onConverged: () => this.#convergeIfKnown(),
+        onConverged: () => this.#refreshConditionsSoon(),
       },
     );
     this.#overlay = new OverlayPart(config, {
@@ -285,18 +285,15 @@ export class Agent {
 
   /** Routes that nobody wants are removed only once it is known what everybody wants. */
   #convergeIfKnown(): void {
-    const synced = this.#nodes?.status().synced ?? true;
-    if (!this.#bgp.converged || !synced || this.#stopped) return;
-    this.#routes.converged();
-    this.#refreshConditionsSoon();
+    if (this.#bgp.complete && this.#nodes?.status().synced !== false) this.#routes.converged();
   }
 
   /** Why pods of this node may not be reached yet; undefined when every route is in. */
   #doesNotRoute(): string | undefined {
-    const { converged, pending, conditionsTotal } = this.#routes.status();
+    const { pending, conditionsTotal } = this.#routes.status();
     const bgp = this.#bgp.notReady();
     if (bgp !== undefined) return bgp;
-    if (!converged) return "the Nodes are not known completely";
+    if (this.#nodes?.status().synced === false) return "the Nodes are not known completely";
     return pending > 0 && conditionsTotal === 0 ? "routes are being installed" : undefined;
   }
 
@@ -316,6 +313,7 @@ export class Agent {
   #refreshConditions(): void {
     this.#refreshSoon = false;
     if (this.#deps.clock.now() >= this.#wholeAt) this.#lookAtAll();
+    this.#convergeIfKnown();
     this.#pods?.refresh();
     this.#lookAtConditions();
     this.#refresh = this.#deps.clock.after(REFRESH_MS, () => this.#refreshConditions());
@@ -323,7 +321,7 @@ export class Agent {
 
   /** Once the kernel has what changed: who is to be told of troubles can wait for that. */
   #refreshConditionsSoon(): void {
-    if (this.#refreshSoon || this.#refresh === undefined) return;
+    if (this.#refreshSoon || this.#stopped || this.#refresh === undefined) return;
     this.#refreshSoon = true;
     this.#refresh.cancel();
     this.#refresh = this.#deps.clock.after(REFRESH_SOON_MS, () => this.#refreshConditions());

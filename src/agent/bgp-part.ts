@@ -169,9 +169,9 @@ export class BgpPart implements DesiredRoutes {
     return this.#speaker?.refusedConnections ?? 0;
   }
 
-  /** Whether every peer has told its table, or had its time to. */
-  get converged(): boolean {
-    return this.#speaker?.converged() ?? false;
+  /** Whether routes of an earlier run that no peer has told of are nobody's. */
+  get complete(): boolean {
+    return this.#speaker?.complete() ?? false;
   }
 
   /** Why this node is not, or not wholly, part of BGP yet; undefined when it is. */
@@ -179,7 +179,7 @@ export class BgpPart implements DesiredRoutes {
     if (this.#idle !== undefined) return this.#idle;
     const deaf = this.#speaker?.listening().find((listener) => !listener.listening);
     if (deaf !== undefined) return deaf.problem ?? "not listening yet";
-    if (this.converged) return undefined;
+    if (this.#speaker?.converged() === true) return undefined;
     // Asked for each second, and the statuses of a thousand peers are 10 ms.
     return `no complete table yet from ${named(this.#speaker?.untold() ?? [])}`;
   }

@@ -45,7 +45,7 @@ import { peerStatus, peerStatuses, peerTroubles } from "./speaker/peer-status.ts
 import { BestChanges, RibWork, taskOf } from "./speaker/rib-tasks.ts";
 import { NO_UNDERLAY, type Underlay } from "./speaker/underlay.ts";
 import { UpdateTotals } from "./speaker/update-totals.ts";
-import { hasConverged, hasTold, mustDefer } from "./speaker/waiting.ts";
+import { hasConverged, mustDefer, untold } from "./speaker/waiting.ts";
 import type {
   BestRoute,
   OriginatedRoute,
@@ -254,10 +254,16 @@ export class Speaker {
     return this.#converged;
   }
 
+  /** Whether what an earlier run has left behind, and no peer has told of, is nobody's. */
+  complete(): boolean {
+    if (!this.#converged || !this.#config.restarted) return this.#converged;
+    const now = this.#services.clock.now();
+    return hasConverged(this.#peers.values(), now, this.#startedAt, this.#config);
+  }
+
   /** Names of the peers that have not told their whole table. */
   untold(): readonly string[] {
-    const untold = [...this.#peers.values()].filter((peer) => !hasTold(peer));
-    return untold.map(({ config }) => config.name);
+    return untold(this.#peers.values());
   }
 
   /** Best routes that changed; gives what removes the listener. */
@@ -296,12 +302,9 @@ export class Speaker {
   resetPeer(address: IpAddress, kind: "soft" | "hard"): boolean {
     const peer = this.#peers.get(address);
     if (peer === undefined) return false;
-    if (kind === "hard") {
-      peer.reset(administrativeReset, RESET_DELAY_MS);
-      return true;
-    }
-    peer.requestRefresh();
-    return peer.refreshOut();
+    if (kind === "soft") peer.requestRefresh();
+    else peer.reset(administrativeReset, RESET_DELAY_MS);
+    return kind === "hard" || peer.refreshOut();
   }
 
   /** Dials those who wait for their next dial, spread as at the start: they may be reached now. */
@@ -383,13 +386,12 @@ export class Speaker {
   #look(): void {
     if (!this.#running || !this.#peersKnown) return;
     const now = this.#services.clock.now();
-    const { as, deferralSeconds } = this.#config;
-    const [elapsed, capMs] = [now - this.#startedAt, deferralSeconds * 1000];
-    if (this.#deferring && !mustDefer(this.#peers.values(), as, elapsed, capMs)) {
+    const peers = () => this.#peers.values();
+    if (this.#deferring && !mustDefer(peers(), this.#config, now - this.#startedAt)) {
       this.#deferring = false;
       for (const peer of this.#byRibId.values()) peer.releaseOutput();
     }
-    if (this.#converged || !hasConverged(this.#peers.values(), now, this.#startedAt)) return;
+    if (this.#converged || !hasConverged(peers(), now, this.#startedAt)) return;
     this.#converged = true;
     this.#best.flush();
     for (const listener of this.#convergedListeners) listener();

@@ -172,3 +172,25 @@ test("an agent starts with the API server away, from what it knew", async (t) =>
   await meshUp(cluster, SEED_NODES);
   await routedEverywhere(cluster, SEED_NODES);
 });
+
+test("agents that are replaced together, one of them late: no route goes", async (t) => {
+  const cluster = await startedCluster(t, { nodes: [node1, node2] });
+  if (cluster === undefined) return;
+  await Promise.all([...cluster.agents.values()].map((agent) => agent.stop()));
+  const monitor = new Daemon("ip monitor", "ip", [
+    ...["-n", cluster.namespaces.name("node1"), "-o", "monitor", "route"],
+  ]);
+  t.after(() => monitor.stop());
+  cluster.startAgent("node1");
+  await until(
+    "node1 waits for node2 no longer",
+    async () => (await cluster.podrouterJson<AgentStatus>("node1", "status")).ready,
+    30_000,
+  );
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  await routeIs(cluster, "node1", routeLine(node2), true);
+  cluster.startAgent("node2");
+  await meshUp(cluster, [node1, node2]);
+  await routedEverywhere(cluster, [node1, node2]);
+  assert.ok(!monitor.output.includes(node2.podCidr), monitor.output);
+});

@@ -1,9 +1,10 @@
 /**
- * For whom the speaker waits: before it advertises after a restart (RFC 4724 §4.1), and before it
- * calls itself converged. Pure functions over what is known of each peer.
+ * For whom the speaker waits: before it advertises after a restart (RFC 4724 §4.1), before it calls
+ * itself converged, and before what an earlier run has left behind counts as nobody's. Pure
+ * functions over what is known of each peer.
  */
 import type { NegotiatedSession, RouteFamily } from "../message/types.ts";
-import type { PeerConfig } from "../types.ts";
+import type { PeerConfig, SpeakerConfig } from "../types.ts";
 import { CONVERGED_ABSENT_MS, DEFERRAL_ABSENT_MS, NO_END_OF_RIB_MS } from "./limits.ts";
 
 /** What counts of a peer here. */
@@ -20,8 +21,8 @@ export interface WaitingPeer {
 
 /**
  * Whether routes go on being held back, `elapsedMs` after the start: until each peer has sent its
- * End-of-RIB, or has not come up in the first seconds, at most for `capMs`. Not waited for: who
- * announces no graceful restart, and who restarted as well.
+ * End-of-RIB, or has not come up in the first seconds, at most for the deferral time. Not waited
+ * for: who announces no graceful restart, and who restarted as well.
  * Deviation: RFC 4724 §4.1 defers the selection of routes and waits for absent peers too; here
  * only advertising waits, and absent peers have a short time, so that a dead one holds up nobody.
  * In a mesh of internal peers without a client nothing waits: what one tells is told to no other
@@ -29,15 +30,14 @@ export interface WaitingPeer {
  */
 export function mustDefer(
   peers: Iterable<WaitingPeer>,
-  ownAs: number,
+  speaker: Pick<SpeakerConfig, "as" | "deferralSeconds">,
   elapsedMs: number,
-  capMs: number,
 ): boolean {
-  if (elapsedMs >= capMs) return false;
+  if (elapsedMs >= speaker.deferralSeconds * 1000) return false;
   let [passesOn, waits] = [false, false];
   for (const peer of peers) {
     const { remoteAs, localAs, routeReflectorClient } = peer.config;
-    passesOn ||= routeReflectorClient || remoteAs !== (localAs ?? ownAs);
+    passesOn ||= routeReflectorClient || remoteAs !== (localAs ?? speaker.as);
     waits ||= !peer.down && isWaitedFor(peer, elapsedMs);
     if (passesOn && waits) return true;
   }
@@ -51,30 +51,45 @@ function isWaitedFor(peer: WaitingPeer, elapsedMs: number): boolean {
   return restart !== undefined && !restart.restarted && !hasAll(peer, negotiated);
 }
 
-/** Whether every peer has told its table, or has had its time to come up. */
+/**
+ * Whether every peer has told its table, or has had its time to. `kept`: routes of an earlier run
+ * are kept that peers may yet tell of. Then who is up and owes its End-of-RIB has the deferral time
+ * (RFC 4724 §4.1); and who is away, for it may be restarting as well and forward all the while, as
+ * long as we ask it to keep what is ours.
+ */
 export function hasConverged(
   peers: Iterable<WaitingPeer>,
   nowMs: number,
   startedAtMs: number,
+  kept?: Pick<SpeakerConfig, "deferralSeconds">,
 ): boolean {
+  const elapsedMs = nowMs - startedAtMs;
   for (const peer of peers) {
     if (peer.down) continue;
-    if (peer.upAt === undefined || peer.negotiated === undefined) {
-      if (nowMs - startedAtMs < CONVERGED_ABSENT_MS) return false;
+    const { config, upAt, negotiated, heardKeepalive } = peer;
+    if (upAt === undefined || negotiated === undefined) {
+      const keptSeconds = (kept && config.gracefulRestart?.restartSeconds) ?? 0;
+      if (elapsedMs < Math.max(CONVERGED_ABSENT_MS, keptSeconds * 1000)) return false;
       continue;
     }
-    if (hasAll(peer, peer.negotiated)) continue;
+    if (hasAll(peer, negotiated)) continue;
     // Without graceful restart nobody promised an End-of-RIB; a KEEPALIVE follows the first table.
-    const promised = peer.negotiated.gracefulRestart !== undefined;
+    const promised = negotiated.gracefulRestart !== undefined;
+    if (promised && elapsedMs < (kept?.deferralSeconds ?? 0) * 1000) return false;
     const patience = promised ? CONVERGED_ABSENT_MS : NO_END_OF_RIB_MS;
-    const heard = !promised && peer.heardKeepalive;
-    if (!heard && nowMs - peer.upAt < patience) return false;
+    const heard = !promised && heardKeepalive;
+    if (!heard && nowMs - upAt < patience) return false;
   }
   return true;
 }
 
+/** Names of those that have not told their whole table. */
+export function untold(peers: Iterable<WaitingPeer>): readonly string[] {
+  return [...peers].filter((peer) => !hasTold(peer)).map(({ config }) => config.name);
+}
+
 /** Whether the peer has told its whole table in this session; who is meant to be down need not. */
-export function hasTold(peer: WaitingPeer): boolean {
+function hasTold(peer: WaitingPeer): boolean {
   const { down, upAt, negotiated } = peer;
   return down || (upAt !== undefined && negotiated !== undefined && hasAll(peer, negotiated));
 }

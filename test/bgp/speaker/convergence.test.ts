@@ -68,6 +68,63 @@ test("peers that stay away are waited for fifteen seconds; those configured as d
   assert.equal(b.speaker.converged(), true);
 });
 
+test("after a restart a peer that is away has the restart time to tell what is its", () => {
+  const restart = { notification: false, longLivedSeconds: undefined };
+  for (const [restarted, gracefulRestart, expected] of [
+    [true, { ...restart, restartSeconds: 70 }, 70],
+    [true, { ...restart, restartSeconds: 5 }, 15],
+    [true, undefined, 15],
+    [false, { ...restart, restartSeconds: 70 }, 15],
+  ] as const) {
+    const world = new World();
+    const a = world.node("192.0.2.1", { restarted });
+    const raw = rawPeer(world, 8, true);
+    raw.keepalives = true;
+    const away = { ...a.peerTo(a), address: ip("192.0.2.77"), gracefulRestart };
+    a.speaker.setPeers([{ ...away, address: raw.address }, away]);
+    a.speaker.start();
+    const startedAt = world.clock.now();
+    world.advance(300);
+    raw.send(endOfRib);
+    world.until(() => a.speaker.converged(), "fifteen seconds", 16_000);
+    assert.equal(a.speaker.complete(), expected === 15);
+    world.until(() => a.speaker.complete(), "its time", 600_000);
+    assert.equal(Math.round((world.clock.now() - startedAt) / 1000), expected);
+  }
+});
+
+test("a peer that comes late in that time has its own to tell its table", () => {
+  const world = new World();
+  const a = world.node("192.0.2.1", { restarted: true });
+  a.speaker.setPeers([{ ...a.peerTo(a), address: ip("192.0.2.8") }]);
+  a.speaker.start();
+  world.advance(85_000);
+  const raw = rawPeer(world, 8, true);
+  raw.keepalives = true;
+  world.until(() => a.speaker.peer(raw.address)?.state === "Established", "session", 5_000);
+  world.advance(10_000);
+  assert.equal(a.speaker.complete(), false, "95 s, and its table is on its way");
+  raw.send(endOfRib);
+  world.advance(5);
+  assert.equal(a.speaker.complete(), true);
+});
+
+test("after a restart a peer that owes its End-of-RIB has the deferral time for it", () => {
+  for (const [deferralSeconds, expected] of [
+    [60, 60],
+    [10, 15],
+  ] as const) {
+    const world = new World();
+    const a = world.node("192.0.2.1", { restarted: true, deferralSeconds });
+    const raw = rawPeer(world, 8, true);
+    raw.keepalives = true;
+    a.speaker.setPeers([{ ...a.peerTo(a), address: raw.address }]);
+    a.speaker.start();
+    const took = world.until(() => a.speaker.complete(), "its time", 600_000);
+    assert.ok(took >= expected * 1000 && took <= expected * 1000 + 1_500, `${took} ms`);
+  }
+});
+
 test("a peer without graceful restart is believed after a KEEPALIVE, or three seconds", () => {
   for (const keepalive of [true, false]) {
     const world = new World();
