@@ -172,6 +172,9 @@ export const MORE_BOUNDS: readonly BoundsOfFile[] = [
       IDLE_HOLD_MAX_MS: "The longest of these pauses.",
       FLAP_DECAY_MS: "A session that stands so long makes up for one flap.",
       FLAPS_MAX: "Flaps that are counted. Beyond: the pause grows no more.",
+      KEEPALIVE_MIN_MS:
+        "Between two KEEPALIVEs of a session, whatever the hold time, also where one asks " +
+        "whether an old session is still alive (RFC 4271 §4.4).",
       SEND_HOLD_MIN_MS:
         "Without the peer reading a byte that we sent, or twice the hold time where that is " +
         "longer. Beyond: NOTIFICATION 8, the session ends (RFC 9687).",
@@ -182,7 +185,6 @@ export const MORE_BOUNDS: readonly BoundsOfFile[] = [
     bounds: {
       TRACK_MS:
         "For the OPEN on a second connection of a peer whose session stands. Beyond: closed.",
-      PROBE_MS: "Between KEEPALIVEs that ask whether an old session is still alive.",
     },
   },
   {

@@ -23,14 +23,12 @@ import { afterNews } from "./established.ts";
 import type { FsmEvent, SessionNews } from "./events.ts";
 import { type FsmAction, type FsmContext, type FsmState, idleState } from "./state.ts";
 import { dueTimer, step } from "./step.ts";
-import { decayedFlaps, earlier, nextDeadline } from "./timing.ts";
+import { decayedFlaps, earlier, KEEPALIVE_MIN_MS, nextDeadline } from "./timing.ts";
 
 /** A session this young may see connections that were under way before it: no sign of a restart. */
 export const SETTLE_MS = 3_000;
 /** A connection beside a standing session may take this long to its OPEN. */
 export const TRACK_MS = 10_000;
-/** RFC 4271 §4.4: not more than one KEEPALIVE a second. */
-export const PROBE_MS = 1_000;
 
 export type ConnectionId = number;
 
@@ -48,14 +46,15 @@ export interface PeerMachine {
   readonly main: Slot;
   readonly second: TrackedSlot | undefined;
   readonly nextConnection: ConnectionId;
-  readonly probedAt: number | undefined;
+  /** When the last KEEPALIVE of the main connection went out. */
+  readonly keptAliveAt: number | undefined;
 }
 
 export const newPeerMachine: PeerMachine = {
   main: { fsm: idleState, connection: undefined, origin: "dialled" },
   second: undefined,
   nextConnection: 1,
-  probedAt: undefined,
+  keptAliveAt: undefined,
 };
 
 export type PeerInput =
@@ -209,10 +208,19 @@ function acceptBesideSession(
   if (fsm.session?.gracefulRestart !== undefined && age >= SETTLE_MS) {
     return track(machine, "restart", context, actions);
   }
-  const refused = refuse(machine, "a session is established", actions);
-  if (refused.probedAt !== undefined && context.now - refused.probedAt < PROBE_MS) return refused;
-  actions.push({ type: "sendKeepalive", connection: machine.main.connection });
-  return { ...refused, probedAt: context.now };
+  return probe(refuse(machine, "a session is established", actions), context, actions);
+}
+
+/** A KEEPALIVE on the session that stands: now, or a second behind the last one (§4.4). */
+function probe(machine: PeerMachine, context: PeerContext, actions: PeerAction[]): PeerMachine {
+  const { main, keptAliveAt } = machine;
+  const at = keptAliveAt === undefined ? context.now : keptAliveAt + KEEPALIVE_MIN_MS;
+  if (at <= context.now) {
+    return stepMain(machine, { type: "keepaliveTimerExpires" }, context, actions);
+  }
+  const keepalive = earlier(main.fsm.timers.keepalive, at);
+  const fsm = { ...main.fsm, timers: { ...main.fsm.timers, keepalive } };
+  return { ...machine, main: { ...main, fsm } };
 }
 
 function refuse(machine: PeerMachine, reason: string, actions: PeerAction[]): PeerMachine {
@@ -322,12 +330,13 @@ function stepMain(
 ): PeerMachine {
   const { state, actions: asked } = step(machine.main.fsm, event, context);
   let { connection, origin } = machine.main;
-  let { nextConnection } = machine;
+  let { nextConnection, keptAliveAt } = machine;
   for (const action of asked) {
     if (action.type === "dial") {
       connection = nextConnection++;
       origin = "dialled";
     }
+    if (action.type === "sendKeepalive") keptAliveAt = context.now;
     actions.push({ ...action, connection });
     if (action.type === "ended") connection = undefined;
   }
@@ -335,6 +344,7 @@ function stepMain(
     ...machine,
     main: { fsm: state, connection, origin },
     nextConnection,
+    keptAliveAt,
   };
   if (next.second === undefined) return next;
   // The peer's connection is gone and another stands: go on with that one.

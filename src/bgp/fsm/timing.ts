@@ -12,6 +12,8 @@ import type { FsmState, FsmTimers } from "./state.ts";
 
 /** RFC 4271 §8.2.2 suggests 4 minutes until the peer's OPEN; see also OpenConfirm. */
 export const OPEN_HOLD_MS = 240_000;
+/** RFC 4271 §4.4: not more than one KEEPALIVE a second, however short the hold time. */
+export const KEEPALIVE_MIN_MS = 1_000;
 /** Dialling: the first retry after about a second, at most one try in half a minute. */
 export const CONNECT_RETRY_FIRST_MS = 1_000;
 export const CONNECT_RETRY_MAX_MS = 30_000;
@@ -59,14 +61,18 @@ export function idleHoldMs(flaps: number, random: number, maxMs = IDLE_HOLD_MAX_
   return backoffMs(options, flaps - 2, () => random);
 }
 
-/** RFC 4271 §4.4: hold time zero means no KEEPALIVEs. §10: 0.75 to 1 of the interval. */
+/**
+ * RFC 4271 §4.4: hold time zero means no KEEPALIVEs. §10: 0.75 to 1 of the interval, but where that
+ * would be less than a second.
+ */
 export function keepaliveAt(
   now: number,
   session: NegotiatedSession,
   random: number,
 ): number | undefined {
   if (session.holdSeconds === 0) return undefined;
-  return now + session.keepaliveSeconds * 1000 * (0.75 + 0.25 * random);
+  const intervalMs = session.keepaliveSeconds * 1000 * (0.75 + 0.25 * random);
+  return now + Math.max(KEEPALIVE_MIN_MS, intervalMs);
 }
 
 /** RFC 4271 §4.2: no hold timer when either side offered zero. */

@@ -5,12 +5,13 @@ import {
   newPeerMachine,
   type PeerInput,
   type PeerMachine,
-  PROBE_MS,
   peerDeadline,
   SETTLE_MS,
   stepPeer,
   TRACK_MS,
 } from "../../../src/bgp/fsm/peer-machine.ts";
+import { noTimers } from "../../../src/bgp/fsm/state.ts";
+import { KEEPALIVE_MIN_MS } from "../../../src/bgp/fsm/timing.ts";
 import type { FsmStateName } from "../../../src/bgp/types.ts";
 import { brief, events, gracefulRestart, NOW, sampleSession, stateOf } from "./samples.ts";
 
@@ -229,10 +230,43 @@ test("KEEPALIVEs that probe an old session are at most one a second (RFC 4271 §
   const peer = new Peer("Established");
   assert.equal(peer.do(accepted), "refuse, KEEPALIVE#1");
   assert.equal(peer.do(accepted), "refuse");
-  peer.now += PROBE_MS - 1;
+  peer.now += KEEPALIVE_MIN_MS - 1;
   assert.equal(peer.do(accepted), "refuse");
   peer.now += 1;
   assert.equal(peer.do(accepted), "refuse, KEEPALIVE#1");
+});
+
+test("what probes an old session and what keeps it alive are a second apart (RFC 4271 §4.4)", () => {
+  const session = sampleSession({ holdSeconds: 3, keepaliveSeconds: 1 });
+  const timers = { ...noTimers, hold: NOW + 60_000, keepalive: NOW + 1_000 };
+  const peer = new Peer("Established", { session, timers });
+  const sent: number[] = [];
+  for (; peer.now < NOW + 10_000; peer.now++) {
+    const dialled = (peer.now - NOW) % 900 === 450;
+    const actions = [peer.do({ type: "tick" }), dialled ? peer.do(accepted) : ""];
+    if (actions.join().includes("KEEPALIVE#1")) sent.push(peer.now - NOW);
+  }
+  assert.deepEqual(sent, [450, 1450, 2450, 3450, 4450, 5450, 6450, 7450, 8450, 9450]);
+});
+
+test("a probe waits for its second, and no other follows", () => {
+  for (const [holdSeconds, keepalive] of [
+    [90, NOW + 30_000],
+    [0, undefined],
+  ] as const) {
+    const session = sampleSession({ holdSeconds, keepaliveSeconds: holdSeconds / 3 });
+    const timers = { ...noTimers, keepalive };
+    const peer = new Peer("Established", { session, timers });
+    assert.equal(peer.do(accepted), "refuse, KEEPALIVE#1");
+    peer.now += 400;
+    assert.equal(peer.do(accepted), "refuse");
+    peer.now += 599;
+    assert.equal(peer.do({ type: "tick" }), "");
+    peer.now += 1;
+    assert.equal(peer.do({ type: "tick" }), "KEEPALIVE#1");
+    const deadline = holdSeconds === 0 ? undefined : peer.now + 22_500;
+    assert.equal(peerDeadline(peer.machine), deadline);
+  }
 });
 
 test("a stop ends both connections; an automatic one begins again", () => {

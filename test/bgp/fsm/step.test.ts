@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { FsmEvent } from "../../../src/bgp/fsm/events.ts";
+import type { FsmState } from "../../../src/bgp/fsm/state.ts";
 import { dueTimer, step } from "../../../src/bgp/fsm/step.ts";
 import type { FsmStateName } from "../../../src/bgp/types.ts";
 import { brief, briefTimers, context, events, NOW, sampleSession, stateOf } from "./samples.ts";
@@ -206,6 +207,23 @@ test("keepalive jitter lies between three quarters and all of the interval (§10
   ] as const) {
     const { state } = step(stateOf("Established"), events.messagesSent, { ...context, random });
     assert.ok(Math.abs(state.timers.keepalive! - NOW - expected) < 1);
+  }
+});
+
+test("KEEPALIVEs are at most one a second, however short the hold time (RFC 4271 §4.4)", () => {
+  for (const [keepaliveSeconds, random, expected] of [
+    [1, 0, 1_000],
+    [1, 0.999, 1_000],
+    [2, 0, 1_500],
+  ] as const) {
+    const session = sampleSession({ holdSeconds: 3 * keepaliveSeconds, keepaliveSeconds });
+    const at = (state: FsmState) => state.timers.keepalive! - NOW;
+    const jittered = { ...context, random };
+    const confirmed = step(stateOf("OpenSent"), { type: "openReceived", session }, jittered);
+    assert.equal(at(confirmed.state), expected);
+    for (const event of [events.messagesSent, events.keepaliveTimerExpires]) {
+      assert.equal(at(step(stateOf("Established", { session }), event, jittered).state), expected);
+    }
   }
 });
 
