@@ -39,6 +39,7 @@ import {
 } from "./types.ts";
 import { ATTRIBUTE_ERRORS_MAX, type DecodedUpdate, DecoderMemory } from "./update.ts";
 import {
+  cutOff,
   DUPLICATE_MP,
   duplicate,
   IPV4_NOT_NEGOTIATED,
@@ -227,7 +228,7 @@ export class UpdateDecoder {
       const extended = (flags & AttributeFlag.extendedLength) !== 0;
       const value = at + (extended ? 4 : 3);
       if (value > end) {
-        this.#note(LIST_CUT_OFF, at, end);
+        this.#note(at + 1 < end ? cutOff(buffer[at + 1]!) : LIST_CUT_OFF, at, end);
         return;
       }
       const type = buffer[at + 1]!;

@@ -45,8 +45,17 @@ export const WRONG_FIRST_AS: AttributeFault = fault(
 
 /** RFC 7606 §4; an MP attribute that runs over hides prefixes: §3 j. */
 export function overrun(type: number): AttributeFault {
-  const hides = type === AttributeType.mpReach || type === AttributeType.mpUnreach;
-  return listFault(hides ? "reset" : "withdraw", `${attributeName(type)} runs over the attributes`);
+  const treatment = hidesPrefixes(type) ? "reset" : "withdraw";
+  return listFault(treatment, `${attributeName(type)} runs over the attributes`);
+}
+
+/** The list ends within the head of this attribute: the same. */
+export function cutOff(type: number): AttributeFault {
+  return hidesPrefixes(type) ? overrun(type) : LIST_CUT_OFF;
+}
+
+function hidesPrefixes(type: number): boolean {
+  return type === AttributeType.mpReach || type === AttributeType.mpUnreach;
 }
 
 /** RFC 7606 §3 g: all but the first are left out. */

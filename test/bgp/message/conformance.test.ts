@@ -213,7 +213,7 @@ eachPeer("two MP attributes of one kind end the session (RFC 7606 §3 g)", (peer
 });
 
 eachPeer("octets left over behind the last attribute (RFC 7606 §4)", (peer, decoder) => {
-  for (const rest of ["40", "4001", "500100"]) {
+  for (const rest of ["40", "4001", "500100", "80", "90", "8004"]) {
     const list = [...good(peer), bytes(rest)];
     const result = decoded(decoder, update(list, "08 0a"));
     assert.equal(result.treatment, "withdraw", rest);
@@ -235,7 +235,8 @@ eachPeer("an attribute runs over the list (RFC 7606 §4)", (peer, decoder) => {
 eachPeer(
   "an MP attribute that runs over the list hides prefixes (RFC 7606 §3 j)",
   (peer, decoder) => {
-    for (const rest of ["80 0e ff 000201", "80 0f ff 000201"]) {
+    const heads = ["80 0e", "90 0e 01", "80 0f", "90 0f", "90 0f 01"];
+    for (const rest of ["80 0e ff 000201", "80 0f ff 000201", ...heads]) {
       assert.equal(errorOf(decoder, update([...good(peer), bytes(rest)], "08 0a")), "3/1");
     }
   },
