@@ -96,6 +96,8 @@ function describeData(message: NotificationMessage): string | undefined {
       subcode === CeaseSubcode.administrativeShutdown ||
       subcode === CeaseSubcode.administrativeReset
     ) {
+      // A length of zero: there is none.
+      if (data[0] === 0) return undefined;
       const text = decodeShutdownCommunication(data);
       return text === undefined ? "malformed shutdown communication" : JSON.stringify(text);
     }
