@@ -3,7 +3,7 @@
  * calls: when one of a thousand Nodes changes, its facts are computed and put into lists that are
  * sorted already.
  */
-import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
+import { FAMILIES, familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import type { NodeAddress, NodeSnapshot } from "./node-snapshot.ts";
 import { type Claim, compareClaims, type NodeIp } from "./pod-cidr-claims.ts";
 import { addressKey, prefixRange } from "./ranges.ts";
@@ -137,10 +137,33 @@ export function factsOf(node: NodeSnapshot): NodeFacts {
     node,
     primary,
     nodeIps,
-    families: ([4, 6] as const).filter((family) => nodeIps[family] !== undefined),
+    families: FAMILIES.filter((family) => nodeIps[family] !== undefined),
     claims: node.podCidrs.map((prefix) => ({ prefix, range: prefixRange(prefix), node })),
     ips: node.addresses.map(({ address }) => ({ address, key: addressKey(address), node })),
   };
+}
+
+/**
+ * Where the session of `own` with `other` goes: to its primary address when both primary ones are
+ * of one family, otherwise to its address of the first family that both have, IPv4 before IPv6, so
+ * that each of the two finds the address that the other one comes from. Undefined when they have
+ * none in common; what may be a NAT's does not count.
+ */
+export function sessionAddress(own: NodeFacts, other: NodeFacts): IpAddress | undefined {
+  if (own.primary === undefined || other.primary === undefined) return undefined;
+  if (familyOf(own.primary) === familyOf(other.primary)) return other.primary;
+  const has = ({ node, nodeIps }: NodeFacts, family: IpFamily) => {
+    const address = nodeIps[family];
+    return address !== undefined && isOwnAddress(node, address);
+  };
+  const family = FAMILIES.find((one) => has(own, one) && has(other, one));
+  return family === undefined ? undefined : other.nodeIps[family];
+}
+
+/** Whether the address is more to the Node than a NAT that it may share with others. */
+export function isOwnAddress({ addresses }: NodeSnapshot, address: IpAddress): boolean {
+  if (primaryAddress(addresses) === address) return true;
+  return addresses.some((entry) => entry.address === address && entry.type === "InternalIP");
 }
 
 /** First InternalIP, otherwise first ExternalIP. */

@@ -8,9 +8,16 @@
  *
  * The lists of a topology are written anew where they change: eight octets an entry, no look at it.
  */
-import { familyOf, type IpAddress } from "../ip/address.ts";
+import type { IpAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
-import { type ClusterFacts, countBefore, factsOf, type NodeFacts } from "./node-facts.ts";
+import {
+  type ClusterFacts,
+  countBefore,
+  factsOf,
+  isOwnAddress,
+  type NodeFacts,
+  sessionAddress,
+} from "./node-facts.ts";
 import { type NodeSnapshot, sameList } from "./node-snapshot.ts";
 import type { NodeIp } from "./pod-cidr-claims.ts";
 import { type NodeProblem, sameProblem } from "./problem.ts";
@@ -18,7 +25,6 @@ import { type AddressRange, rangeContains } from "./ranges.ts";
 import {
   compareProblems,
   familyMismatch,
-  isOwnAddress,
   ownProblems,
   type PeerNode,
   peerOf,
@@ -180,10 +186,12 @@ class Step {
     }
     this.#facts.insert(facts);
     const problems = ownProblems(facts, this.#selfName);
-    if (primary !== undefined && this.#last.self?.nodeIps[familyOf(primary)] === undefined) {
-      problems.push(familyMismatch(node, primary));
+    const own = this.#facts.of(this.#selfName);
+    const address = own === undefined ? undefined : sessionAddress(own, facts);
+    if (address !== undefined) {
+      this.#peers.set(node.name, peerOf(facts, address, node.podCidrs, this.#memo));
     } else if (primary !== undefined) {
-      this.#peers.set(node.name, peerOf(facts, primary, node.podCidrs, this.#memo));
+      problems.push(familyMismatch(node, primary));
     }
     this.#problems.set(node.name, problems);
   }

@@ -6,15 +6,19 @@
  *
  * Addresses are chosen as kube-router does: the primary address of a Node is its first InternalIP,
  * otherwise its first ExternalIP; for each family the primary when it has that family, otherwise
- * the first InternalIP, otherwise the first ExternalIP of it. Peering is by primary address.
+ * the first InternalIP, otherwise the first ExternalIP of it. Peering is by primary address; where
+ * those of two Nodes are of different families, by a family that both have (sessionAddress), so
+ * that Nodes stay peered while the order of their addresses is changed one Node after the other.
  */
 import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import { type Prefix, prefixFamily } from "../ip/prefix.ts";
 import {
   ClusterFacts,
   type FamilyAddresses,
+  isOwnAddress,
   type NodeFacts,
   primaryAddress,
+  sessionAddress,
 } from "./node-facts.ts";
 import { type NodeAddress, type NodeSnapshot, sameList } from "./node-snapshot.ts";
 import {
@@ -39,7 +43,7 @@ export interface SelfNode {
 
 export interface PeerNode {
   readonly name: string;
-  /** Primary address: where the session goes. */
+  /** Where the session goes: mostly its primary address. */
   readonly address: IpAddress;
   readonly nodeIps: FamilyAddresses;
   readonly families: readonly IpFamily[];
@@ -157,12 +161,15 @@ function peersOf(
   for (const facts of all) {
     const { node, primary } = facts;
     if (node === self.node || primary === undefined) continue;
-    if (primary === self.primary || (duplicates.owner.get(primary) ?? node) !== node) continue;
-    if (self.nodeIps[familyOf(primary)] === undefined) {
+    const address = sessionAddress(self, facts);
+    const contested = address ?? primary;
+    if (contested === self.nodeIps[familyOf(contested)]) continue;
+    if ((duplicates.owner.get(contested) ?? node) !== node) continue;
+    if (address === undefined) {
       problems.push(familyMismatch(node, primary));
       continue;
     }
-    peers.push(peerOf(facts, primary, podCidrsOf(node, refused), memo));
+    peers.push(peerOf(facts, address, podCidrsOf(node, refused), memo));
   }
   if (memo.peers.size > peers.length) forgetPeers(memo, peers);
   return { peers, problems };
@@ -176,7 +183,11 @@ export function peerOf(
 ): PeerNode {
   const { node } = facts;
   const known = memo.peers.get(node.name);
-  if (known?.node === node && sameList(known.peer.podCidrs, podCidrs, Object.is)) {
+  if (
+    known?.node === node &&
+    known.peer.address === address &&
+    sameList(known.peer.podCidrs, podCidrs, Object.is)
+  ) {
     return known.peer;
   }
   const peer: PeerNode = {
@@ -232,12 +243,6 @@ function duplicateAddresses(ips: readonly NodeIp[]): DuplicateAddresses {
   return { owner, problems, harmless };
 }
 
-/** Whether the address is more to the Node than a NAT that it may share with others. */
-export function isOwnAddress({ addresses }: NodeSnapshot, address: IpAddress): boolean {
-  if (primaryAddress(addresses) === address) return true;
-  return addresses.some((entry) => entry.address === address && entry.type === "InternalIP");
-}
-
 function duplicateProblem(
   node: NodeSnapshot,
   address: IpAddress,
@@ -263,7 +268,9 @@ export function familyMismatch(node: NodeSnapshot, primary: IpAddress): NodeProb
     node: node.name,
     field: "primary address",
     value: primary,
-    text: `is IPv${familyOf(primary)} and this Node has no such address: they are not peered`,
+    text:
+      `is IPv${familyOf(primary)}, that of this Node is not, and they have no other family in ` +
+      "common: they are not peered",
   });
 }
 

@@ -271,18 +271,23 @@ describe("Nodes that contradict each other", () => {
   });
 
   test("a peer of a family that we have no address of is named", () => {
-    const result = view("a", {
+    const nodes = {
       a: { internal: "10.0.0.1", cidrs: ["10.1.0.0/24"] },
       b: { internal: "fd00::2", cidrs: ["10.2.0.0/24"] },
-      c: { internal: ["fd00::3", "10.0.0.3"], cidrs: ["10.3.0.0/24"] },
-    });
-    assert.deepEqual(result.peers, []);
+      c: { internal: "fd00::3", external: "203.0.113.1", cidrs: ["10.3.0.0/24"] },
+    };
+    const result = view("a", nodes);
+    assert.deepEqual(result.peers, [], "nor by what may be the address of a NAT");
     assert.deepEqual(
       result.problems.map(({ code, node }) => [code, node]),
       [
         ["family-mismatch", "b"],
         ["family-mismatch", "c"],
       ],
+    );
+    assert.deepEqual(
+      view("b", nodes).peers.map(({ name }) => name),
+      ["c"],
     );
   });
 });

@@ -1,0 +1,80 @@
+/** By which addresses two Nodes are peered, and that both find the same. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { familyOf } from "../../src/ip/address.ts";
+import type { NodeProblem } from "../../src/k8s/problem.ts";
+import { type Topology, topology } from "../../src/k8s/topology.ts";
+import { type NodeParts, nodeMap, snapshot } from "./node-objects.ts";
+
+function view(self: string, nodes: Record<string, NodeParts>): Topology {
+  const snapshots = Object.entries(nodes).map(([name, parts]) => snapshot(name, parts));
+  return topology(self, nodeMap(...snapshots));
+}
+
+const sessions = (from: string, nodes: Record<string, NodeParts>) =>
+  Object.fromEntries(view(from, nodes).peers.map(({ name, address }) => [name, address]));
+
+const isDuplicate = ({ code }: NodeProblem) => code === "address-duplicate";
+
+test("primary addresses of different families: peered by a family that both have", () => {
+  const nodes = {
+    first4: { internal: ["10.0.0.1", "fd00::1"] },
+    first6: { internal: ["fd00::2", "10.0.0.2"] },
+    only4: { internal: "10.0.0.3" },
+    only6: { internal: "fd00::4" },
+  };
+  assert.deepEqual(sessions("first4", nodes), {
+    first6: "10.0.0.2",
+    only4: "10.0.0.3",
+    only6: "fd00::4",
+  });
+  assert.deepEqual(sessions("first6", nodes), {
+    first4: "10.0.0.1",
+    only4: "10.0.0.3",
+    only6: "fd00::4",
+  });
+  assert.deepEqual(sessions("only4", nodes), { first4: "10.0.0.1", first6: "10.0.0.2" });
+  assert.deepEqual(sessions("only6", nodes), { first4: "fd00::1", first6: "fd00::2" });
+});
+
+test("the order of a Node's addresses changes: its sessions with the others stay", () => {
+  const nodes = {
+    a: { internal: ["10.0.0.1", "fd00::1"] },
+    b: { internal: ["10.0.0.2", "fd00::2"] },
+  };
+  const turned = { ...nodes, b: { internal: ["fd00::2", "10.0.0.2"] } };
+  assert.deepEqual(sessions("a", turned), sessions("a", nodes));
+  assert.deepEqual(sessions("b", turned), sessions("b", nodes));
+});
+
+test("any two Nodes agree on whether they are peered, and by which addresses", () => {
+  const address = fc.oneof(
+    fc.nat(200).map((n) => `10.0.0.${n + 1}`),
+    fc.nat(200).map((n) => `fd00::${n + 1}`),
+  );
+  const parts = fc.record({
+    internal: fc.array(address, { maxLength: 3 }),
+    external: fc.array(fc.oneof(address, fc.constant("203.0.113.1")), { maxLength: 2 }),
+    created: fc.constantFrom("2023-07-27T02:57:51Z", "2024-07-27T02:57:51Z"),
+  });
+  fc.assert(
+    fc.property(fc.array(parts, { minLength: 2, maxLength: 4 }), (all) => {
+      const nodes = Object.fromEntries(all.map((each, i) => [`n${i}`, each]));
+      const views = new Map(Object.keys(nodes).map((name) => [name, view(name, nodes)]));
+      const contested = view("n0", nodes).problems.some(isDuplicate);
+      // Who is not believed to have an address does not know which of its others count.
+      if (contested) return;
+      for (const [name, { self, peers }] of views) {
+        for (const peer of peers) {
+          const family = familyOf(peer.address);
+          const there = views.get(peer.name)!;
+          assert.equal(there.self?.nodeIps[family], peer.address);
+          const back = there.peers.find((other) => other.name === name);
+          assert.equal(back?.address, self?.nodeIps[family], `${peer.name} knows ${name}`);
+        }
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
