@@ -25,6 +25,8 @@ export interface HostAddress {
 export interface HostLinks {
   readonly links: readonly HostLink[];
   readonly addresses: readonly HostAddress[];
+  /** Indexes of those with a default route of IPv6 that a router gave; none where left out. */
+  readonly routed?: ReadonlySet<number>;
 }
 
 export type LinkOperation =

@@ -42,8 +42,8 @@ export interface LinksPlan {
   readonly conditions: readonly CniCondition[];
   /** The interface with the node's primary address. */
   readonly nodeLink: string | undefined;
-  /** Those with any address of the node, each once. */
-  readonly nodeLinks: readonly string[];
+  /** Those with any address of the node, or a default route that a router gave; each once. */
+  readonly uplinks: readonly string[];
   /** For pods; undefined when it is left as it is, or no interface has an address of the node. */
   readonly mtu: number | undefined;
   /** Whether pods can be connected as things are. */
@@ -67,8 +67,10 @@ export function planLinks(
 ): LinksPlan {
   const conditions: CniCondition[] = [];
   const node = nodeLinksOf(host, wanted, conditions);
-  const { name: nodeLink, names: nodeLinks, mtu } = node;
-  const plain = { conditions, nodeLink, nodeLinks, mtu, foreign: undefined, former: [] };
+  const { name: nodeLink, names, mtu } = node;
+  const routed = host.links.filter(({ index }) => host.routed?.has(index) === true);
+  const uplinks = [...new Set([...names, ...routed.map(({ name }) => name)])];
+  const plain = { conditions, nodeLink, uplinks, mtu, foreign: undefined, former: [] };
   if (wanted.kind === "ptp") return { ...plain, operations: [], ready: true, memory: undefined };
   const bridge = host.links.find((link) => link.name === POD_BRIDGE);
   if (bridge === undefined) {

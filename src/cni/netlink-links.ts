@@ -5,6 +5,7 @@ import {
   LinkFlag,
   type Link as NetlinkLink,
   RouteNetlinkPair,
+  RouteTable,
   rejectingWith,
 } from "netlink-ts";
 import { familyOf, type IpAddress, parseAddress } from "../ip/address.ts";
@@ -43,7 +44,12 @@ export class NetlinkLinks implements LinkKernel {
       const netlink = this.#sockets.asking;
       const links = await netlink.links.list();
       const addresses = await netlink.addresses.list({});
-      return { links: links.map(linkOf), addresses: addresses.flatMap(addressOf) };
+      const given = await netlink.routes.list({ family: 6, table: RouteTable.MAIN, protocol: RA });
+      const routed = new Set<number>();
+      for (const { destination, interfaceIndex } of given) {
+        if (destination === "::/0" && interfaceIndex !== undefined) routed.add(interfaceIndex);
+      }
+      return { links: links.map(linkOf), addresses: addresses.flatMap(addressOf), routed };
     });
   }
 
@@ -94,6 +100,8 @@ function linkChange({ hairpin, ...change }: LinkChange) {
   return hairpin === undefined ? change : { ...change, info: { bridgePort: { hairpin } } };
 }
 
+/** RTPROT_RA: what the kernel itself took from a router's message. */
+const RA = 9;
 /** ARPHRD_LOOPBACK. */
 const LOOPBACK_TYPE = 772;
 

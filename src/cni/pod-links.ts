@@ -151,10 +151,10 @@ export class PodLinks {
     }
   }
 
-  #keepSysctls(wanted: LinksWanted, { nodeLinks }: LinksPlan): Promise<CniCondition | undefined> {
+  #keepSysctls(wanted: LinksWanted, { uplinks }: LinksPlan): Promise<CniCondition | undefined> {
     const { kind } = wanted;
     const families = familiesOf(wanted);
-    return keepSysctls(this.#deps.sysctls, { kind, families, nodeLinks, dryRun: this.#dryRun });
+    return keepSysctls(this.#deps.sysctls, { kind, families, uplinks, dryRun: this.#dryRun });
   }
 
   async #open(): Promise<void> {

@@ -33,8 +33,8 @@ interface Wanted {
 export interface SysctlsWanted {
   readonly kind: CniPluginKind;
   readonly families: readonly IpFamily[];
-  /** The interfaces of the node's addresses. */
-  readonly nodeLinks: readonly string[];
+  /** The interfaces of the node's addresses, and those of default routes that routers gave. */
+  readonly uplinks: readonly string[];
   /** Look and report, set nothing. */
   readonly dryRun: boolean;
 }
@@ -66,13 +66,13 @@ export async function keepSysctls(
 
 async function needed(
   sysctls: Sysctls,
-  { kind, families, nodeLinks }: SysctlsWanted,
+  { kind, families, uplinks }: SysctlsWanted,
 ): Promise<readonly Wanted[]> {
   const list: Wanted[] = [];
   if (families.includes(4)) list.push({ name: "net.ipv4.ip_forward", value: "1", weight: "vital" });
   if (families.includes(6)) {
     const forwards = (await sysctls.read(FORWARD_IPV6)) === "1";
-    for (const link of forwards ? [] : nodeLinks) {
+    for (const link of forwards ? [] : uplinks) {
       // A forwarding node loses the default route it has from a router unless told otherwise.
       const name = `net.ipv6.conf.${dotted(link)}.accept_ra`;
       const present = await sysctls.read(name);
@@ -88,12 +88,27 @@ async function needed(
     for (const family of families) {
       list.push({ name: `net.bridge.${names[family]}`, value: "1", weight: "wanted" });
     }
-    // Its address is a gateway's that nobody else has, and the first pod would wait seconds for it.
+    // Else any pod could name itself the node's router and get its traffic (CVE-2020-10749), on a
+    // node that is meant to have no IPv6 as well.
+    list.push(...(await ofBridge(sysctls, "accept_ra", "0", "wanted")));
     if (families.includes(6)) {
+      list.push(...(await ofBridge(sysctls, "disable_ipv6", "0", "vital")));
+      // Its address is a gateway's that nobody else has; the first pod would wait seconds for it.
       list.push({ name: `net.ipv6.conf.${POD_BRIDGE}.accept_dad`, value: "0", weight: "nice" });
     }
   }
   return list;
+}
+
+/** A setting of IPv6 on the bridge; none where the kernel has no IPv6, or there is no bridge yet. */
+async function ofBridge(
+  sysctls: Sysctls,
+  key: string,
+  value: string,
+  weight: Wanted["weight"],
+): Promise<readonly Wanted[]> {
+  const name = `net.ipv6.conf.${POD_BRIDGE}.${key}`;
+  return (await sysctls.read(name)) === undefined ? [] : [{ name, value, weight }];
 }
 
 /** Why it is not as wanted; undefined when it is. */

@@ -95,6 +95,22 @@ test("the interface of the IPv6 address is looked after as well, where it is ano
   ]);
 });
 
+test("an interface of a router's default route is, where the node has no address there", async (t) => {
+  const { kernel, sysctls, clock, links } = setUp(t);
+  kernel.links.push({ ...kernel.links[0]!, index: 3, name: "enp2s0.7" });
+  const read = kernel.read.bind(kernel);
+  kernel.read = async () => ({ ...(await read()), routed: new Set([3]) });
+  sysctls.values.set("net.ipv6.conf.enp2s0/7.accept_ra", "1");
+  links.want({ ...WANTED, nodeIps: [NODE_IP, NODE_IP6] });
+  links.start();
+  await clock.advanceAsync(0);
+  assert.deepEqual(sysctls.written.slice(1, 4), [
+    "net.ipv6.conf.enp1s0.accept_ra=2",
+    "net.ipv6.conf.enp2s0/7.accept_ra=2",
+    "net.ipv6.conf.all.forwarding=1",
+  ]);
+});
+
 test("IPv6 is not forwarded while router advertisements would be lost by it", async (t) => {
   const accept = "net.ipv6.conf.enp1s0.accept_ra";
   const forwarding = "net.ipv6.conf.all.forwarding";
@@ -130,6 +146,32 @@ test("where IPv6 is forwarded already, router advertisements are as somebody wan
     links.conditions().map(({ message }) => message.replace(/^.*: /, "")),
     ["net.ipv4.ip_forward=1 (/proc/sys is read-only here)"],
   );
+});
+
+test("no pod can make itself the node's router, where there is no IPv6 for pods either", async (t) => {
+  for (const nodeIps of [[NODE_IP], [NODE_IP, NODE_IP6], [NODE_IP6]]) {
+    const { sysctls, clock, links } = setUp(t);
+    sysctls.values.set("net.ipv6.conf.kube-bridge.accept_ra", "2");
+    links.want({ ...WANTED, nodeIps });
+    links.start();
+    await clock.advanceAsync(0);
+    assert.ok(sysctls.written.includes("net.ipv6.conf.kube-bridge.accept_ra=0"), `${nodeIps}`);
+    assert.deepEqual(links.conditions(), []);
+  }
+});
+
+test("the bridge has IPv6 where its pods have, whatever new interfaces get", async (t) => {
+  for (const [nodeIps, value] of [
+    [[NODE_IP], "1"],
+    [[NODE_IP, NODE_IP6], "0"],
+  ] as const) {
+    const { sysctls, clock, links } = setUp(t);
+    sysctls.values.set("net.ipv6.conf.kube-bridge.disable_ipv6", "1");
+    links.want({ ...WANTED, nodeIps });
+    links.start();
+    await clock.advanceAsync(0);
+    assert.equal(sysctls.values.get("net.ipv6.conf.kube-bridge.disable_ipv6"), value);
+  }
 });
 
 test("settings that cannot be made are said in one sentence", async (t) => {
