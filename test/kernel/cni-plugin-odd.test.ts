@@ -73,6 +73,8 @@ test("a pod whose namespace has IPv6 switched off, as Docker leaves it", async (
   pods[0].run("sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1");
   await plugin.handle(addOf("a", netnsOf(pods[0])));
   pods[0].run("ping", "-c1", "-W2", "fd00:10:1::1");
+  // Containers of a pod talk to each other there.
+  pods[0].run("ping", "-c1", "-W2", "::1");
 });
 
 test("DEL of a pod of which nothing is left, whose path is another process's by now", async (t) => {

@@ -228,9 +228,12 @@ async function finishPodEnd(
   const given = additions(link.index, wanted);
   let outcomes: readonly Outcome[] = await addresses.apply(given);
   if (outcomes.some((outcome) => outcome?.code === "EACCES")) {
-    // Docker switches IPv6 off in what it makes; the Node has it on for its pods.
-    const off = `net.ipv6.conf.${dotted(interfaceName)}.disable_ipv6`;
-    inNetworkNamespace(namespaceFd, () => writeSysctlNow(off, "0"));
+    // Docker switches IPv6 off in what it makes; the Node has it on for its pods, ::1 included.
+    inNetworkNamespace(namespaceFd, () => {
+      for (const name of ["lo", dotted(interfaceName)]) {
+        writeSysctlNow(`net.ipv6.conf.${name}.disable_ipv6`, "0");
+      }
+    });
     outcomes = withoutExisting(await addresses.apply(given));
   }
   throwFirst(outcomes);
