@@ -135,7 +135,7 @@ export class PodNetwork {
   planned(): readonly string[] {
     return [
       ...this.#links.planned().map((line) => `ip ${line}`),
-      ...this.#rules.planned().map((line) => `iptables ${line}`),
+      ...this.#rules.planned(),
       ...this.#file.planned(),
     ];
   }

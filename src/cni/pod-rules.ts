@@ -87,6 +87,7 @@ export interface PodRulesDeps {
 }
 
 const TABLES: readonly (keyof RuleChanges)[] = ["filter", "nat"];
+const PROGRAMS: Readonly<Record<IpFamily, string>> = { 4: "iptables", 6: "ip6tables" };
 
 export class PodRules {
   readonly #dryRun: boolean;
@@ -138,7 +139,7 @@ export class PodRules {
     return this.#isContested() ? [...this.#conditions, CONTESTED] : this.#conditions;
   }
 
-  /** Lines for iptables-restore that a dry run holds back. */
+  /** What a dry run holds back, as one would type it. */
   planned(): readonly string[] {
     return this.#planned;
   }
@@ -229,7 +230,8 @@ export class PodRules {
       else if (now < (this.#unusedDue.get(family) ?? now)) continue;
       else this.#unusedDue.set(family, Number.POSITIVE_INFINITY);
       try {
-        planned.push(...(await this.#checkFamily(filter, family, wanted, used)));
+        const lines = await this.#checkFamily(filter, family, wanted, used);
+        planned.push(...lines.map((line) => `${PROGRAMS[family]} ${line}`));
       } catch (error) {
         if (!(error instanceof PacketFilterError)) throw error;
         // A machine without the other family may well be without its iptables.

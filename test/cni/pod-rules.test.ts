@@ -290,7 +290,20 @@ test("a dry run says what it would do", async (t) => {
   await clock.advanceAsync(1000);
   assert.equal(filter.rules.size, 0);
   assert.equal(rules.planned().length, 4);
-  assert.match(rules.planned()[3]!, /^-A POSTROUTING .* MASQUERADE/);
+  assert.match(rules.planned()[3]!, /^iptables -A POSTROUTING .* MASQUERADE/);
+});
+
+test("a dry run says of each family what can be typed", async (t) => {
+  const { clock, rules } = setUp(t, true);
+  rules.want({ ...WANTED, families: [4, 6] });
+  rules.start();
+  await clock.advanceAsync(1000);
+  const lines = rules.planned();
+  const of = (program: string) => lines.filter((line) => line.startsWith(`${program} -`)).length;
+  assert.deepEqual([of("iptables"), of("ip6tables")], [4, 4]);
+  for (const line of lines.filter((one) => one.includes("--match-set"))) {
+    assert.equal(line.includes("inet6:"), line.startsWith("ip6tables "), line);
+  }
 });
 
 /** A machine with these programs and rules. */
