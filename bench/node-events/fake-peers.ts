@@ -75,7 +75,7 @@ export class FakePeers {
   #aware(node: number): void {
     this.#unaware.delete(node);
     const id = wordOfAddress(nodeAddress(node));
-    const agent = { address: ip(SELF_ADDRESS), passive: false };
+    const agent = { address: ip(SELF_ADDRESS), localAddress: undefined, passive: false };
     const wait = dialDelayMs(agent, id, 1, Math.random);
     if (wait < 1) this.#dial(node);
     else setTimeout(() => this.#dial(node), wait);

@@ -3,7 +3,7 @@
  * waits a little, so that both rarely dial at once. Both grow with the number of peers that are
  * dialled together: a single one is dialled nearly at once.
  */
-import { familyOf, wordOfAddress } from "../../ip/address.ts";
+import { compareAddresses, familyOf, wordOfAddress } from "../../ip/address.ts";
 import type { Random } from "../../runtime/clock.ts";
 import type { PeerConfig } from "../types.ts";
 import {
@@ -19,15 +19,26 @@ import {
  * is our BGP Identifier.
  */
 export function dialDelayMs(
-  config: Pick<PeerConfig, "address" | "passive">,
+  config: Pick<PeerConfig, "address" | "localAddress" | "passive">,
   ownId: number,
   dials: number,
   random: Random,
 ): number {
   const spread = Math.min(START_SPREAD_MS_MAX, dials * START_SPREAD_MS_EACH) * random();
-  if (familyOf(config.address) !== 4 || config.passive) return spread;
-  // The side with the higher identifier: its connection would win the collision.
-  if (ownId >= wordOfAddress(config.address)) return spread;
+  if (config.passive || !isLower(config, ownId)) return spread;
   const patience = LOWER_ID_PATIENCE_MS_MIN + dials * LOWER_ID_PATIENCE_MS_EACH;
   return spread + Math.min(LOWER_ID_PATIENCE_MS_MAX, patience);
+}
+
+/**
+ * Whether the other side is to dial first: the one with the higher identifier, whose connection
+ * would win the collision. An IPv6 address says nothing of that, so there the addresses decide: one
+ * connection too many in half of the collisions, and nearly none to collide.
+ */
+function isLower(
+  { address, localAddress }: Pick<PeerConfig, "address" | "localAddress">,
+  ownId: number,
+): boolean {
+  if (familyOf(address) === 4) return ownId < wordOfAddress(address);
+  return localAddress !== undefined && compareAddresses(localAddress, address) < 0;
 }

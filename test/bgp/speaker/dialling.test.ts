@@ -75,8 +75,25 @@ test("simultaneous dials cost one connection more and no second", () => {
   assert.ok(crossed >= 5, `only ${crossed} runs had a collision`);
 });
 
+test("of two that start together over IPv6 one alone dials, whatever the identifiers", () => {
+  for (const [idA, idB] of [
+    ["250.0.0.1", "250.0.0.2"],
+    ["250.0.0.2", "250.0.0.1"],
+  ] as const) {
+    const world = new World();
+    const a = world.node("fd00::1", { routerId: ip(idA) });
+    const b = world.node("fd00::2", { routerId: ip(idB) });
+    a.peers([b], { families: [6] });
+    b.peers([a], { families: [6] });
+    a.speaker.start();
+    b.speaker.start();
+    world.until(() => a.isUp(b) && b.isUp(a), `${idA} and ${idB}`, 500);
+    assert.equal(world.network.dials, 1);
+  }
+});
+
 test("how long first dials wait grows with their number, up to a bound", () => {
-  const config = { address: ip("192.0.2.5"), passive: false };
+  const config = { address: ip("192.0.2.5"), localAddress: undefined, passive: false };
   const waits = (own: string, dials: number) => {
     const id = wordOfAddress(ip(own));
     return [0, 0.999].map((draw) => Math.round(dialDelayMs(config, id, dials, () => draw))).join();
