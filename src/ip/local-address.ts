@@ -1,6 +1,15 @@
 /** Addresses of the machine's interfaces, as they stand in the kernel. */
-import { addressBytes, type IpAddress, parseAddress } from "./address.ts";
-import { type Prefix, prefixFromBytes } from "./prefix.ts";
+import { addressBytes, type IpAddress, isLinkLocal, parseAddress } from "./address.ts";
+import {
+  hostPrefix,
+  isPrefix,
+  type Prefix,
+  parsePrefix,
+  prefixAddress,
+  prefixContains,
+  prefixFromBytes,
+  prefixLength,
+} from "./prefix.ts";
 
 export interface LocalAddress {
   readonly link: number;
@@ -9,6 +18,14 @@ export interface LocalAddress {
   readonly subnet: Prefix;
   /** Not to be used yet: whether another machine has it is being found out, RFC 4862 §5.4. */
   readonly tentative?: boolean;
+  /** The address itself names no subnet; it is a router's word: {@link withAnnounced}. */
+  readonly announced?: true;
+}
+
+/** A prefix that is on a link because a router there says so, RFC 4861 §6.3.4. */
+export interface OnLinkPrefix {
+  readonly link: number;
+  readonly prefix: Prefix;
 }
 
 /** None or one, from the kernel's texts: `address` is `192.0.2.1/24`, `peer` has no length. */
@@ -30,4 +47,49 @@ export function localAddressOf({
   const subnet = prefixFromBytes(addressBytes(onLink), Number(address.slice(slash + 1)));
   const local = { link: interfaceIndex, address: own, subnet };
   return [tentative === true ? { ...local, tentative } : local];
+}
+
+/**
+ * Who keeps such prefixes as routes: the kernel, or what reads routers' messages in its place
+ * (systemd-networkd, NetworkManager). linux/rtnetlink.h RTPROT_KERNEL and RTPROT_RA.
+ */
+export const ANNOUNCED_PROTOCOLS: readonly number[] = [2, 9];
+/** RTN_UNICAST. */
+const UNICAST = 1;
+
+/** None or one, from a route of the main table in the kernel's words. */
+export function onLinkPrefixOf(route: {
+  readonly destination: string;
+  readonly protocol: number;
+  readonly type: number;
+  readonly interfaceIndex?: number;
+  readonly gateway?: string;
+  readonly nextHops?: readonly unknown[];
+}): OnLinkPrefix[] {
+  const { destination, interfaceIndex: link, gateway, nextHops, protocol, type } = route;
+  if (!destination.includes(":") || !ANNOUNCED_PROTOCOLS.includes(protocol)) return [];
+  if (link === undefined || gateway !== undefined || nextHops !== undefined) return [];
+  const prefix = parsePrefix(destination);
+  if (type !== UNICAST || !isPrefix(prefix) || isLinkLocal(prefixAddress(prefix))) return [];
+  return prefixLength(prefix) % 128 === 0 ? [] : [{ link, prefix }];
+}
+
+/** Whether an address says nothing of what is on its link, as those that DHCPv6 gives (RFC 5942). */
+export function isBare({ address, subnet, announced }: LocalAddress): boolean {
+  return announced === true || (address.includes(":") && subnet === hostPrefix(address));
+}
+
+/** The addresses, those that are bare with the longest prefix around them that is on their link. */
+export function withAnnounced(
+  addresses: readonly LocalAddress[],
+  prefixes: readonly OnLinkPrefix[],
+): LocalAddress[] {
+  return addresses.map((one) => {
+    if (!isBare(one)) return one;
+    const around = prefixes
+      .filter(({ link, prefix }) => link === one.link && prefixContains(prefix, one.address))
+      .map(({ prefix }) => prefix)
+      .sort((a, b) => prefixLength(b) - prefixLength(a));
+    return around[0] === undefined ? one : { ...one, subnet: around[0], announced: true };
+  });
 }

@@ -7,10 +7,19 @@ import {
   type LinkInfo,
   NetlinkError,
   type RouteEvent as NetlinkEvent,
+  type Route,
   RouteNetlinkPair,
+  RouteTable,
   rejectingWith,
 } from "netlink-ts";
-import { localAddressOf } from "../ip/local-address.ts";
+import {
+  ANNOUNCED_PROTOCOLS,
+  isBare,
+  localAddressOf,
+  onLinkPrefixOf,
+  withAnnounced,
+} from "../ip/local-address.ts";
+import { prefixAddress } from "../ip/prefix.ts";
 import { isOurDevice } from "./names.ts";
 import {
   deviceSpec,
@@ -64,6 +73,10 @@ export class NetlinkOverlay implements OverlayKernel {
       const netlink = this.#sockets.asking;
       const links = (await netlink.links.list()).map(linkOf);
       const addresses = (await netlink.addresses.list({})).flatMap(localAddressOf);
+      const found: Route[] = [];
+      for (const protocol of addresses.some(isBare) ? ANNOUNCED_PROTOCOLS : []) {
+        found.push(...(await netlink.routes.list({ family: 6, table: RouteTable.MAIN, protocol })));
+      }
       const items: HostItem[] = [];
       const ours = new Set(links.filter(isOurDevice).map(({ index }) => index));
       if (ours.size > 0) {
@@ -76,7 +89,7 @@ export class NetlinkOverlay implements OverlayKernel {
       const routes = await netlink.routes.list({ table: OVERLAY_TABLE });
       items.push(...routes.flatMap(routeOf));
       items.push(...rulesOf(await netlink.rules.list({})));
-      return { links, addresses, items };
+      return { links, addresses: withAnnounced(addresses, found.flatMap(onLinkPrefixOf)), items };
     });
   }
 
@@ -222,6 +235,11 @@ function deliver(event: NetlinkEvent, listener: OverlayListener): void {
       return;
     case "route":
       if (event.route.table === OVERLAY_TABLE) listener.onEvent({ kind: "table" });
+      if (event.route.table !== RouteTable.MAIN) return;
+      // What is on the link of an address may be another prefix now.
+      for (const { prefix } of onLinkPrefixOf(event.route)) {
+        listener.onEvent({ kind: "address", address: prefixAddress(prefix) });
+      }
       return;
     case "rule":
       if (event.rule.table === OVERLAY_TABLE) listener.onEvent({ kind: "table" });

@@ -19,7 +19,14 @@ import {
   rejectingWith,
 } from "netlink-ts";
 import { type IpAddress, parseAddress } from "../ip/address.ts";
-import { type LocalAddress, localAddressOf } from "../ip/local-address.ts";
+import {
+  ANNOUNCED_PROTOCOLS,
+  isBare,
+  type LocalAddress,
+  localAddressOf,
+  onLinkPrefixOf,
+  withAnnounced,
+} from "../ip/local-address.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import { type OperationBatch, OperationKind } from "./operation-batch.ts";
 import {
@@ -60,8 +67,13 @@ export class NetlinkKernel implements RouteKernel {
     return translatingErrors(async () => {
       const netlink = this.#sockets.asking;
       const links = await netlink.links.list();
-      const addresses = await netlink.addresses.list({});
-      return { links: links.map(linkOf), addresses: addresses.flatMap(addressOf) };
+      const addresses = (await netlink.addresses.list({})).flatMap(addressOf);
+      const found: Route[] = [];
+      for (const protocol of addresses.some(isBare) ? ANNOUNCED_PROTOCOLS : []) {
+        found.push(...(await netlink.routes.list({ family: 6, table: MAIN_TABLE, protocol })));
+      }
+      const prefixes = found.flatMap(onLinkPrefixOf);
+      return { links: links.map(linkOf), addresses: withAnnounced(addresses, prefixes) };
     });
   }
 
@@ -103,7 +115,9 @@ function deliver(event: NetlinkEvent, listener: KernelListener): void {
   const { change, replaced } = event;
   switch (event.kind) {
     case "route": {
-      const route = event.route.table === MAIN_TABLE ? kernelRouteOf(event.route) : undefined;
+      if (event.route.table !== MAIN_TABLE) return;
+      for (const prefix of onLinkPrefixOf(event.route)) listener.onPrefix({ change, prefix });
+      const route = kernelRouteOf(event.route);
       if (route !== undefined) listener.onRoute({ change, route, replaced });
       return;
     }

@@ -10,6 +10,7 @@ import type {
   KernelListener,
   KernelUnavailableError,
   LinkEvent,
+  PrefixEvent,
   RouteEvent,
   RouteKernel,
 } from "./ports.ts";
@@ -37,7 +38,8 @@ export interface ObserverListener {
 type HeldEvent =
   | { readonly kind: "route"; readonly event: RouteEvent }
   | { readonly kind: "link"; readonly event: LinkEvent }
-  | { readonly kind: "address"; readonly event: AddressEvent };
+  | { readonly kind: "address"; readonly event: AddressEvent }
+  | { readonly kind: "prefix"; readonly event: PrefixEvent };
 
 export class KernelObserver implements KernelListener {
   readonly #kernel: RouteKernel;
@@ -104,7 +106,8 @@ export class KernelObserver implements KernelListener {
       for (const { kind, event } of held) {
         if (kind === "route") this.onRoute(event);
         else if (kind === "link") this.onLink(event);
-        else this.onAddress(event);
+        else if (kind === "address") this.onAddress(event);
+        else this.onPrefix(event);
       }
     } finally {
       this.#held = undefined;
@@ -149,6 +152,11 @@ export class KernelObserver implements KernelListener {
     else if (this.#topology.addressSettled(change, address)) {
       this.#listener.onTopology(this.#topology, true);
     }
+  }
+
+  onPrefix(event: PrefixEvent): void {
+    if (this.#hold({ kind: "prefix", event })) return;
+    if (this.#topology.prefixMatters(event.change, event.prefix)) this.#listener.onDoubt(0);
   }
 
   onOverrun(): void {

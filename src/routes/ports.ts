@@ -1,7 +1,7 @@
 /** What the controller needs from others: the BGP side above, the kernel below. */
 
 import type { IpAddress } from "../ip/address.ts";
-import type { LocalAddress } from "../ip/local-address.ts";
+import type { LocalAddress, OnLinkPrefix } from "../ip/local-address.ts";
 import type { NextHopBatch } from "../ip/next-hop-batch.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
@@ -91,11 +91,18 @@ export interface AddressEvent {
   readonly address: LocalAddress;
 }
 
+/** What a router says to be on a link. */
+export interface PrefixEvent {
+  readonly change: "new" | "delete";
+  readonly prefix: OnLinkPrefix;
+}
+
 /** Called in the kernel's order, never from inside a call of the controller. */
 export interface KernelListener {
   onRoute(event: RouteEvent): void;
   onLink(event: LinkEvent): void;
   onAddress(event: AddressEvent): void;
+  onPrefix(event: PrefixEvent): void;
   /** Events were lost: nothing is known any more. */
   onOverrun(): void;
   /** The kernel's socket broke; `open` must be called again. */
@@ -106,7 +113,7 @@ export interface KernelListener {
 export interface RouteKernel {
   /** Begins to listen. From here on every change is in a later dump or comes as an event. */
   open(listener: KernelListener): Promise<void>;
-  /** The interfaces and addresses. */
+  /** The interfaces and addresses, these with what routers say to be on their links. */
   dumpTopology(): Promise<{
     readonly links: readonly Link[];
     readonly addresses: readonly LocalAddress[];

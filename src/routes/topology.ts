@@ -4,13 +4,14 @@
  *
  * A next hop is reachable when it lies in the subnet of an address of an interface that is up, and
  * is not an address of this machine. Of several subnets the longest wins, then the interface that
- * was made first. Link-local addresses do not count, since a next hop there would name no
- * interface, and neither does loopback.
+ * was made first. An IPv6 address without a subnet of its own has that which a router says to be
+ * on its link. Link-local addresses do not count, since a next hop there would name no interface,
+ * and neither does loopback.
  */
 
 import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
-import type { LocalAddress } from "../ip/local-address.ts";
-import { prefix, prefixLength } from "../ip/prefix.ts";
+import { isBare, type LocalAddress, type OnLinkPrefix } from "../ip/local-address.ts";
+import { prefix, prefixContains, prefixLength } from "../ip/prefix.ts";
 import { RESOLUTIONS_MAX } from "./limits.ts";
 import { type AddressRange, addressNumber, rangeOf, rangesOverlap } from "./ranges.ts";
 import type { Hop, Link } from "./types.ts";
@@ -148,14 +149,25 @@ export class Topology {
   addressMatters(change: "new" | "delete", address: LocalAddress): boolean {
     if (isUncounted(rangeOf(address.subnet))) return false;
     const known = this.#addresses.get(addressKey(address));
-    return change === "delete" || known?.subnet !== address.subnet;
+    if (change === "delete" || known === undefined) return true;
+    // An event tells nothing of what routers say.
+    return known.subnet !== address.subnet && !(isBare(known) && isBare(address));
+  }
+
+  /** As {@link linkMatters}, for what a router says, which it says again and again. */
+  prefixMatters(change: "new" | "delete", { link, prefix: around }: OnLinkPrefix): boolean {
+    for (const one of this.#addresses.values()) {
+      if (one.link !== link || !isBare(one) || !prefixContains(around, one.address)) continue;
+      if ((one.subnet === around) !== (change === "new")) return true;
+    }
+    return false;
   }
 
   /** Whether an event that does not matter otherwise says that an address can be used now. */
   addressSettled(change: "new" | "delete", address: LocalAddress): boolean {
     const known = this.#addresses.get(addressKey(address));
     if (change === "delete" || known?.tentative !== true || address.tentative) return false;
-    this.#addresses.set(addressKey(address), address);
+    this.#addresses.set(addressKey(address), { ...known, tentative: false });
     return true;
   }
 

@@ -300,3 +300,17 @@ test("a route through tunnels is read back as it was written: alone, shared, of 
   );
   assert.equal(replaced, 0);
 });
+
+test("a node on the link of an address of DHCPv6, as its router says, gets no tunnel", async (t) => {
+  const set = await machine(t);
+  if (set === undefined) return;
+  const { namespace, kernel } = set;
+  namespace.ip("address del fd00:50::50/64 dev enp1s0");
+  namespace.ip("address add fd00:50::50/128 dev enp1s0 nodad");
+  const beside = { 4: undefined, 6: ip("fd00:50::51") };
+  const { overlay } = keeper(t, kernel, VXLAN);
+  overlay.want({ ...wanted(0), remotes: [beside] });
+  await until("a tunnel, for want of a subnet", () => overlay.way(beside[6])?.ready === true);
+  namespace.ip("-6 route add fd00:50::/64 dev enp1s0 proto ra metric 100");
+  await until("none", () => overlay.way(beside[6]) === undefined);
+});

@@ -7,6 +7,7 @@ import { prefix } from "../../src/ip/prefix.ts";
 import { removeAllRoutes } from "../../src/routes/remove-all.ts";
 import { address, STATIC } from "../routes/fake-kernel.ts";
 import { RouteNode } from "../support/route-node.ts";
+import { until } from "../support/shell.ts";
 
 const A = "192.168.50.51";
 const B = "192.168.50.52";
@@ -111,4 +112,30 @@ test("cleanup takes out routes by next hop objects", async (t) => {
   assert.deepEqual(await removeAllRoutes(node.kernel), { removed: 4, failures: [] });
   assert.deepEqual(node.routes(), []);
   node.kernel.close();
+});
+
+test("an address of DHCPv6: what a router says to be on its link is reached directly", async (t) => {
+  const node = RouteNode.make(t);
+  if (node === undefined) return;
+  const { namespace } = node;
+  namespace.ip("address del 2001:db8::50/64 dev enp1s0");
+  namespace.ip("address add 2001:db8::50/128 dev enp1s0 nodad");
+  const way = `via ${A6} dev enp1s0 metric 1024 pref medium`;
+  await node.controller.start();
+  node.want("fd00:66::/64", A6);
+  await until("nothing leads there", () => node.codes().includes("next-hop-not-reachable"));
+  // As NetworkManager and systemd-networkd do; the kernel itself says `proto kernel`.
+  for (const protocol of ["ra", "kernel"]) {
+    const onLink = `2001:db8::/64 dev enp1s0 proto ${protocol} metric 256`;
+    namespace.ip(`-6 route add ${onLink} expires 600`);
+    await node.has([`fd00:66::/64 ${way}`]);
+    await until("all is well", () => node.codes().length === 0);
+    const before: number = node.controller.status().counters.resyncs;
+    for (let again = 0; again < 3; again++) namespace.ip(`-6 route replace ${onLink} expires 600`);
+    await delay(500);
+    assert.equal(node.controller.status().counters.resyncs, before, "said again, it is no news");
+    namespace.ip(`-6 route del ${onLink}`);
+    await until("nothing leads there", () => node.codes().includes("next-hop-not-reachable"));
+    namespace.ip(`-6 route del fd00:66::/64 proto 17`);
+  }
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { LocalAddress } from "../../src/ip/local-address.ts";
+import { type LocalAddress, withAnnounced } from "../../src/ip/local-address.ts";
 import { prefix, prefixFamily } from "../../src/ip/prefix.ts";
 import { describeUnreachable, Topology } from "../../src/routes/topology.ts";
 import type { Link } from "../../src/routes/types.ts";
@@ -132,4 +132,36 @@ test("topology: which events matter", () => {
   assert.equal(topology.addressMatters("new", local(2, "10.0.0.1", "10.0.0.0/24")), true);
   assert.equal(topology.addressMatters("delete", addresses[0]!), true);
   assert.equal(topology.addressMatters("new", local(77, "10.5.0.1", "10.5.0.0/24")), true);
+});
+
+test("topology: an address of DHCPv6, with what a router says to be on its link", () => {
+  const own = local(2, "fd00:9::50", "fd00:9::50/128");
+  const prefixes = (...all: [number, string][]) =>
+    all.map(([link, text]) => ({ link, prefix: prefix(text) }));
+  const beside = address("fd00:9::51");
+  const bare = new Topology(links, withAnnounced([...addresses, own], []));
+  assert.equal(bare.leadsTo(beside), false);
+  for (const elsewhere of [prefixes([4, "fd00:9::/64"]), prefixes([2, "fd00:8::/64"])]) {
+    assert.deepEqual(withAnnounced([own], elsewhere), [own]);
+  }
+  const said = prefixes([2, "fd00:9::/48"], [2, "fd00:9::/64"], [4, "fd00:9::/96"]);
+  const topology = new Topology(links, withAnnounced([...addresses, own], said));
+  const way = topology.resolve(6, beside);
+  assert.deepEqual(way, { ok: true, hop: { gateway: beside, link: 2, weight: 1 } });
+  assert.equal(topology.leadsTo(address("fd00:9:0:1::51")), false, "the longest alone");
+  assert.equal(topology.differsFrom(bare), true);
+  assert.equal(topology.addressMatters("new", own), false, "a renewed lease");
+  assert.equal(topology.addressMatters("new", local(2, "fd00:9::50", "fd00:9::/80")), true);
+  const matters = (change: "new" | "delete", link: number, text: string, at = topology) =>
+    at.prefixMatters(change, { link, prefix: prefix(text) });
+  assert.equal(matters("new", 2, "fd00:9::/64"), false, "said again");
+  assert.equal(matters("new", 2, "fd00:9::/64", bare), true);
+  assert.equal(matters("delete", 2, "fd00:9::/64"), true);
+  assert.equal(matters("delete", 2, "fd00:9::/64", bare), false);
+  assert.equal(matters("new", 4, "fd00:9::/64", bare), false);
+  assert.equal(matters("new", 2, "2001:db8::/64"), false, "the address there says it itself");
+  const tentative = { ...own, tentative: true };
+  const settling = new Topology(links, withAnnounced([tentative], said));
+  assert.equal(settling.addressSettled("new", own), true);
+  assert.equal(settling.differsFrom(new Topology(links, withAnnounced([own], said))), false);
 });
