@@ -25,6 +25,7 @@ import type {
   SegmentType,
 } from "../message/types.ts";
 import { grown32, grownCapacity } from "./columns.ts";
+import { keyedHash } from "./keyed-hash.ts";
 import type { NextHopTable } from "./next-hop-table.ts";
 
 /** Bits of the first word. */
@@ -89,15 +90,9 @@ export class AttributeWords {
     }
   }
 
-  /** A u32 of what was encoded; `seed` keeps peers from choosing sets that collide. */
+  /** A u32 of what was encoded, of which a peer that does not know `seed` can foresee nothing. */
   hash(seed: number): number {
-    let h = seed ^ this.length;
-    for (let i = 0; i < this.length; i++) {
-      h = Math.imul(h ^ this.words[i]!, 0x9e3779b1);
-      h ^= h >>> 15;
-    }
-    h = Math.imul(h, 0x85ebca6b);
-    return (h ^ (h >>> 13)) >>> 0;
+    return keyedHash(this.words, this.length, seed, Math.imul(seed, 0x9e3779b1));
   }
 
   private pushAll(values: readonly number[]): void {
