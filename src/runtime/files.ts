@@ -8,7 +8,7 @@ import {
   statSync,
   watch,
 } from "node:fs";
-import { open, readdir, rename, stat, unlink } from "node:fs/promises";
+import { type FileHandle, open, readdir, rename, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /** Why a file cannot be used: `FILE: no such file`. */
@@ -115,7 +115,7 @@ export async function writeAtomically(
   try {
     makeFolder(dirname(path), folderMode);
     {
-      await using file = await open(temporary, "w", 0o600);
+      await using file = await openAnew(temporary);
       await file.writeFile(text);
       await file.sync();
     }
@@ -125,6 +125,20 @@ export async function writeAtomically(
   } catch (error) {
     await unlink(temporary).catch(() => {});
     throw fileError(path, error);
+  }
+}
+
+/**
+ * A file of nobody else: what stands there, of a run that died or of somebody who may write in the
+ * folder, is removed. A symbolic link would lead to another file, and who has one open reads along.
+ */
+async function openAnew(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, "wx", 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    await unlink(path);
+    return await open(path, "wx", 0o600);
   }
 }
 

@@ -1,7 +1,18 @@
 /** Files are replaced whole; folders are made where they can be, and a refusal is an error, never a loop. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -41,6 +52,24 @@ test("a file is written with the folders above it, and its like is replaced", as
   assert.equal(readFileSync(path, "utf8"), "two");
   assert.equal(statSync(path).mode & 0o777, 0o600);
   assert.equal(statSync(join(root, "new")).mode & 0o777, 0o700);
+});
+
+test("what somebody put in the place of the temporary file is neither followed nor used", async () => {
+  const path = join(root, "shared");
+  const other = join(root, "other");
+  writeFileSync(other, "untouched");
+  symlinkSync(other, `${path}.tmp`);
+  await writeAtomically(path, "one");
+  assert.equal(readFileSync(other, "utf8"), "untouched");
+  assert.ok(lstatSync(path).isFile());
+  writeFileSync(`${path}.tmp`, "", { mode: 0o666 });
+  chmodSync(`${path}.tmp`, 0o666);
+  const theirs = openSync(`${path}.tmp`, "r");
+  await writeAtomically(path, "two");
+  assert.equal(readFileSync(theirs, "utf8"), "", "who had it open does not read along");
+  closeSync(theirs);
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  assert.equal(readFileSync(path, "utf8"), "two");
 });
 
 test("what cannot be written is said with the reason that the kernel gave", async (t) => {

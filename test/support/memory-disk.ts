@@ -85,7 +85,8 @@ export class MemoryDisk {
   }
 
   async #open(path: string, flags: string | number) {
-    if (flags === "w") this.put(path, "");
+    if (flags === "wx" && this.files.has(path)) throw diskError("EEXIST");
+    if (flags === "wx") this.put(path, "");
     const folder = [...this.files.keys()].some((each) => dirname(each) === path);
     if (!folder) this.#entry(path);
     const call = <T>(name: string, run: () => T) => this.port.call(name, async () => run());
