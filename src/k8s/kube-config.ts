@@ -226,6 +226,8 @@ function trimToken({ headers }: RequestOptions): void {
 export function credentialProblem(error: unknown): string {
   // Ours, with the path: it may well look like a token.
   if (error instanceof FileError) return printable(error.message);
+  // A program's output, which the message repeats: it may well be the token by itself.
+  if (error instanceof SyntaxError) return "what the credential plugin printed is not JSON";
   const message = error instanceof Error ? error.message : String(error);
   const line = message.trim().split("\n")[0] ?? "";
   return printable(line.replaceAll(/[-\w+/=.]{32,}/g, "…").slice(0, 200)) || "no reason given";

@@ -135,6 +135,19 @@ test("a credential plugin that fails is told without its output's secrets", asyn
   assert.equal(credentialProblem(error), "boom …");
 });
 
+test("a credential plugin that prints a token instead of an ExecCredential does not tell it", async (t) => {
+  const exec = {
+    apiVersion: "client.authentication.k8s.io/v1",
+    command: "/bin/sh",
+    args: ["-c", "echo s.k3yOfNodes"],
+  };
+  const kubeconfig = await file(t, { ...GOOD, users: [{ name: "u", user: { exec } }] });
+  const error: unknown = await loadKubeAccess({ kubeconfig })
+    .requestOptions()
+    .catch((e: unknown) => e);
+  assert.equal(credentialProblem(error), "what the credential plugin printed is not JSON");
+});
+
 test("a credential plugin that does not end is said, and is the only one", async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "podrouter-plugin-"));
   t.after(() => rm(folder, { recursive: true }));
