@@ -68,7 +68,10 @@ export function planLinks(
   const conditions: CniCondition[] = [];
   const node = nodeLinksOf(host, wanted, conditions);
   const { name: nodeLink, names, mtu } = node;
-  const routed = host.links.filter(({ index }) => host.routed?.has(index) === true);
+  // What a pod has told the bridge is no uplink.
+  const routed = host.links.filter(
+    ({ index, name }) => name !== POD_BRIDGE && host.routed?.has(index) === true,
+  );
   const uplinks = [...new Set([...names, ...routed.map(({ name }) => name)])];
   const plain = { conditions, nodeLink, uplinks, mtu, foreign: undefined, former: [] };
   if (wanted.kind === "ptp") return { ...plain, operations: [], ready: true, memory: undefined };

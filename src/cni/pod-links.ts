@@ -19,7 +19,7 @@ import {
   RETRY_MAX_MS,
 } from "./limits.ts";
 import { type LinksPlan, type LinksWanted, planLinks } from "./links-plan.ts";
-import { keepSysctls, type Sysctls } from "./sysctls.ts";
+import { BRIDGE_ACCEPT_RA, keepSysctls, type Sysctls } from "./sysctls.ts";
 import type { CniCondition } from "./types.ts";
 
 /** The kernel cannot be talked to, or refused something; an adapter throws nothing else. */
@@ -151,10 +151,12 @@ export class PodLinks {
     }
   }
 
-  #keepSysctls(wanted: LinksWanted, { uplinks }: LinksPlan): Promise<CniCondition | undefined> {
+  #keepSysctls(wanted: LinksWanted, plan: LinksPlan): Promise<CniCondition | undefined> {
     const { kind } = wanted;
+    const { uplinks, ready: ownBridge } = plan;
     const families = familiesOf(wanted);
-    return keepSysctls(this.#deps.sysctls, { kind, families, uplinks, dryRun: this.#dryRun });
+    const options = { kind, families, uplinks, ownBridge, dryRun: this.#dryRun };
+    return keepSysctls(this.#deps.sysctls, options);
   }
 
   async #open(): Promise<void> {
@@ -187,6 +189,10 @@ export class PodLinks {
       }
       for (const operation of plan.operations) {
         await this.#deps.kernel.apply(operation);
+        // Before it gets its ports back. What cannot be set is said with all other settings.
+        if (operation.kind === "create-bridge") {
+          await this.#deps.sysctls.write(BRIDGE_ACCEPT_RA, "0");
+        }
         this.#deps.log.info({ ...operation }, "pod link changed");
       }
     }

@@ -20,6 +20,9 @@ export interface Sysctls {
 }
 
 const FORWARD_IPV6 = "net.ipv6.conf.all.forwarding";
+const BRIDGE_DISABLE_IPV6 = `net.ipv6.conf.${POD_BRIDGE}.disable_ipv6`;
+/** Whether kube-bridge takes router advertisements, which can be pods' alone. */
+export const BRIDGE_ACCEPT_RA = `net.ipv6.conf.${POD_BRIDGE}.accept_ra`;
 
 interface Wanted {
   readonly name: string;
@@ -35,6 +38,8 @@ export interface SysctlsWanted {
   readonly families: readonly IpFamily[];
   /** The interfaces of the node's addresses, and those of default routes that routers gave. */
   readonly uplinks: readonly string[];
+  /** kube-bridge is there, and nobody else's. */
+  readonly ownBridge: boolean;
   /** Look and report, set nothing. */
   readonly dryRun: boolean;
 }
@@ -66,7 +71,7 @@ export async function keepSysctls(
 
 async function needed(
   sysctls: Sysctls,
-  { kind, families, uplinks }: SysctlsWanted,
+  { kind, families, uplinks, ownBridge }: SysctlsWanted,
 ): Promise<readonly Wanted[]> {
   const list: Wanted[] = [];
   if (families.includes(4)) list.push({ name: "net.ipv4.ip_forward", value: "1", weight: "vital" });
@@ -88,27 +93,31 @@ async function needed(
     for (const family of families) {
       list.push({ name: `net.bridge.${names[family]}`, value: "1", weight: "wanted" });
     }
-    // Else any pod could name itself the node's router and get its traffic (CVE-2020-10749), on a
-    // node that is meant to have no IPv6 as well.
-    list.push(...(await ofBridge(sysctls, "accept_ra", "0", "wanted")));
     if (families.includes(6)) {
-      list.push(...(await ofBridge(sysctls, "disable_ipv6", "0", "vital")));
+      if (ownBridge) list.push(...(await ipv6OnBridge(sysctls)));
       // Its address is a gateway's that nobody else has; the first pod would wait seconds for it.
       list.push({ name: `net.ipv6.conf.${POD_BRIDGE}.accept_dad`, value: "0", weight: "nice" });
     }
+    if (ownBridge) list.push(...(await noAdvertisements(sysctls)));
   }
   return list;
 }
 
-/** A setting of IPv6 on the bridge; none where the kernel has no IPv6, or there is no bridge yet. */
-async function ofBridge(
-  sysctls: Sysctls,
-  key: string,
-  value: string,
-  weight: Wanted["weight"],
-): Promise<readonly Wanted[]> {
-  const name = `net.ipv6.conf.${POD_BRIDGE}.${key}`;
-  return (await sysctls.read(name)) === undefined ? [] : [{ name, value, weight }];
+/** A node that is meant to have IPv6 pods has it on their bridge, whatever new interfaces get. */
+async function ipv6OnBridge(sysctls: Sysctls): Promise<readonly Wanted[]> {
+  const present = await sysctls.read(BRIDGE_DISABLE_IPV6);
+  return present === undefined ? [] : [{ name: BRIDGE_DISABLE_IPV6, value: "0", weight: "vital" }];
+}
+
+/**
+ * A node that does not forward IPv6, be it that it has none, takes a router advertisement of a pod,
+ * and all that it sends by IPv6 goes to that pod. The bridge plugin sets the same with each pod.
+ */
+async function noAdvertisements(sysctls: Sysctls): Promise<readonly Wanted[]> {
+  const present = await sysctls.read(BRIDGE_ACCEPT_RA);
+  if (present === undefined) return [];
+  const harmless = present === "1" && (await sysctls.read(FORWARD_IPV6)) === "1";
+  return [{ name: BRIDGE_ACCEPT_RA, value: "0", weight: harmless ? "nice" : "wanted" }];
 }
 
 /** Why it is not as wanted; undefined when it is. */

@@ -111,6 +111,7 @@ export class MemorySysctls implements Sysctls {
   async write(name: string, value: string): Promise<string | undefined> {
     if (this.refusal !== undefined) return this.refusal;
     if (this.blocked?.test(`${name}=${value}`)) return "too many open files";
+    if (!this.values.has(name)) return "ENOENT";
     this.values.set(name, value);
     this.written.push(`${name}=${value}`);
     return undefined;

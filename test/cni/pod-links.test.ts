@@ -148,18 +148,6 @@ test("where IPv6 is forwarded already, router advertisements are as somebody wan
   );
 });
 
-test("no pod can make itself the node's router, where there is no IPv6 for pods either", async (t) => {
-  for (const nodeIps of [[NODE_IP], [NODE_IP, NODE_IP6], [NODE_IP6]]) {
-    const { sysctls, clock, links } = setUp(t);
-    sysctls.values.set("net.ipv6.conf.kube-bridge.accept_ra", "2");
-    links.want({ ...WANTED, nodeIps });
-    links.start();
-    await clock.advanceAsync(0);
-    assert.ok(sysctls.written.includes("net.ipv6.conf.kube-bridge.accept_ra=0"), `${nodeIps}`);
-    assert.deepEqual(links.conditions(), []);
-  }
-});
-
 test("the bridge has IPv6 where its pods have, whatever new interfaces get", async (t) => {
   for (const [nodeIps, value] of [
     [[NODE_IP], "1"],
@@ -172,6 +160,48 @@ test("the bridge has IPv6 where its pods have, whatever new interfaces get", asy
     await clock.advanceAsync(0);
     assert.equal(sysctls.values.get("net.ipv6.conf.kube-bridge.disable_ipv6"), value);
   }
+});
+
+test("no pod is the router of the node: kube-bridge takes no router advertisements", async (t) => {
+  const { kernel, sysctls, clock, links } = setUp(t);
+  const accept = "net.ipv6.conf.kube-bridge.accept_ra";
+  sysctls.values.set(accept, "1");
+  links.want(WANTED);
+  links.start();
+  await clock.advanceAsync(0);
+  assert.deepEqual(sysctls.written, [`${accept}=0`, "net.ipv4.ip_forward=1"], "first of all");
+  sysctls.values.set(accept, "1");
+  await clock.advanceAsync(LINKS_PERIOD_MS);
+  assert.equal(sysctls.values.get(accept), "0", "put back");
+  // Made anew it has the kernel's default again.
+  kernel.remove("kube-bridge");
+  sysctls.values.set(accept, "1");
+  await clock.advanceAsync(LINKS_GAP_MS);
+  assert.equal(sysctls.values.get(accept), "0", "made anew");
+  sysctls.refusal = "/proc/sys is read-only here";
+  for (const [value, forwarding, told] of [
+    ["1", "0", true],
+    ["2", "1", true],
+    ["1", "1", false],
+  ] as const) {
+    sysctls.values.set(accept, value).set("net.ipv6.conf.all.forwarding", forwarding);
+    await clock.advanceAsync(LINKS_PERIOD_MS);
+    const messages = links.conditions().map(({ message }) => message);
+    assert.equal(messages.join().includes(`${accept}=0`), told, `${value} ${forwarding}`);
+  }
+});
+
+test("router advertisements of somebody else's kube-bridge are left alone", async (t) => {
+  const { kernel, sysctls, clock, links } = setUp(t);
+  const accept = "net.ipv6.conf.kube-bridge.accept_ra";
+  sysctls.values.set(accept, "1");
+  const bridge = { ...kernel.links[0]!, index: 7, name: "kube-bridge", kind: "bridge" };
+  kernel.links = [bridge, { ...kernel.links[0]!, masterIndex: 7 }];
+  links.want(WANTED);
+  links.start();
+  await clock.advanceAsync(0);
+  assert.match(links.conditions()[0]?.message ?? "", /belongs to somebody else/);
+  assert.equal(sysctls.values.get(accept), "1");
 });
 
 test("settings that cannot be made are said in one sentence", async (t) => {

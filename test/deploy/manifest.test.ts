@@ -132,7 +132,7 @@ test("what is read and written lies on the host, where the flags say by default"
     CNI_CONF_FILE_DEFAULT.replace(/\/[^/]*$/, ""),
     RUN_FLAGS.cniBinDir.default,
     "/run/xtables.lock",
-    // A second time, since a container's own is read-only: where src/cni/proc-sysctls.ts looks.
+    // A second time, since a container's own is read-only: where src/runtime/sysctl.ts looks.
     "/host/proc/sys/net",
   ];
   assert.deepEqual(

@@ -1,14 +1,17 @@
 /** kube-bridge on the running kernel, in namespaces of their own; checked with `ip`. */
 import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
 import { type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { Namespace } from "../../packages/netlink-ts/test/support/namespace.ts";
 import { LINKS_GAP_MS } from "../../src/cni/limits.ts";
 import { NetlinkLinks } from "../../src/cni/netlink-links.ts";
 import { PodLinks } from "../../src/cni/pod-links.ts";
+import type { Sysctls } from "../../src/cni/sysctls.ts";
 import { parseAddress } from "../../src/ip/address.ts";
 import { prefix } from "../../src/ip/prefix.ts";
 import { silentLog } from "../../src/runtime/log.ts";
+import { sysctlPaths, writeSysctlNow } from "../../src/runtime/sysctl.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
 import { until } from "../support/shell.ts";
 import { Yardstick } from "../support/yardstick.ts";
@@ -35,7 +38,10 @@ interface LinkJson {
   };
 }
 
-function setUp(t: TestContext) {
+/** The files of /proc/sys are those of the process's own namespace: not for most tests. */
+const NO_SYSCTLS: Sysctls = { read: async () => "1", write: async () => undefined };
+
+function setUp(t: TestContext, sysctlsOf = (_: Namespace) => NO_SYSCTLS) {
   const namespace = Namespace.make(t);
   if (namespace === undefined) return undefined;
   namespace.veth("enp1s0", "192.168.50.50/24");
@@ -43,8 +49,7 @@ function setUp(t: TestContext) {
     {},
     {
       kernel: new NetlinkLinks({ around: (make) => namespace.enter(make) }),
-      // The files of /proc/sys are those of the process's own namespace: not for this test.
-      sysctls: { read: async () => "1", write: async () => undefined },
+      sysctls: sysctlsOf(namespace),
       clock: systemClock,
       random: () => 0,
       log: silentLog,
@@ -120,6 +125,27 @@ test("a deleted bridge is back with address and ports, within a fraction of a se
   assert.ok(took < runs.exchangesMs(1000), runs.told(took));
   assert.equal(hairpin("vethb"), false);
   assert.equal(bridge()?.address, before?.address, "pods need no new ARP entry");
+});
+
+test("kube-bridge takes no router advertisements, also when it is made anew", async (t) => {
+  const node = setUp(t, (namespace) => ({
+    read: async (name) =>
+      namespace.enter(() => {
+        const { own } = sysctlPaths(name);
+        return existsSync(own) ? readFileSync(own, "utf8").trim() : undefined;
+      }),
+    write: async (name, value) => namespace.enter(() => void writeSysctlNow(name, value)),
+  }));
+  if (node === undefined) return;
+  const { namespace, links, bridge } = node;
+  const accepts = () =>
+    namespace.run("cat", "/proc/sys/net/ipv6/conf/kube-bridge/accept_ra").trim();
+  links.start();
+  await until("the bridge is there", () => links.state().ready);
+  assert.equal(accepts(), "0");
+  namespace.ip("link del kube-bridge");
+  await until("the bridge is back", () => bridge()?.flags.includes("UP"));
+  await until("and takes none", () => accepts() === "0");
 });
 
 test("a bridge that was down, or emptied, has the gateways of running pods again", async (t) => {

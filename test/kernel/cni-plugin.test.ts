@@ -85,6 +85,8 @@ test("a pod is connected, checked and disconnected", async (t) => {
     node.ip("address show kube-bridge"),
     /inet 10\.0\.0\.1\/24 .*\n(?:.*\n)*.*inet6 fd00::1\/64/,
   );
+  // Other pods of the bridge could send some.
+  assert.equal(pod.run("cat", "/proc/sys/net/ipv6/conf/eth0/accept_ra").trim(), "0");
   // At once: nobody waits for duplicates to be looked for.
   pod.run("ping", "-c1", "-W1", "10.0.0.1");
   pod.run("ping", "-c1", "-W1", "fd00::1");

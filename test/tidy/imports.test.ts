@@ -41,6 +41,8 @@ const ADAPTERS: Readonly<Record<string, readonly string[]>> = {
   "node:https": ["src/k8s"],
   "node:fs": [
     "src/runtime/files.ts",
+    // Settings of another network namespace: while the thread is in there, nothing may be waited for.
+    "src/runtime/sysctl.ts",
     "src/k8s",
     "src/agent",
     "src/cli",
@@ -48,8 +50,6 @@ const ADAPTERS: Readonly<Record<string, readonly string[]>> = {
     "src/launch",
     // File descriptors of network namespaces.
     "src/cni/plugin/netlink-wiring.ts",
-    // Settings inside them: while the thread is in there, nothing may be waited for.
-    "src/cni/proc-sysctls.ts",
     "packages/netlink-ts/src/namespace.ts",
   ],
   "node:fs/promises": ["src/runtime/files.ts", "src/k8s", "src/cni", "src/agent", "src/cli"],

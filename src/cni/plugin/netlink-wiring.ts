@@ -19,8 +19,8 @@ import {
   SystemCallError,
 } from "netlink-ts";
 import { familyOf } from "../../ip/address.ts";
+import { writeSysctlNow } from "../../runtime/sysctl.ts";
 import { ownAddress } from "../netlink-links.ts";
-import { writeSysctlNow } from "../proc-sysctls.ts";
 import { dotted } from "../sysctls.ts";
 import { POD_BRIDGE } from "../types.ts";
 import type { RangeAddress } from "./address-ranges.ts";
@@ -223,6 +223,9 @@ async function finishPodEnd(
 ): Promise<Link> {
   const { interfaceName } = lease;
   const link = found(await links.get(interfaceName), interfaceName);
+  // All that it needs it gets here: another pod of the bridge shall not be its router.
+  const advertisements = `net.ipv6.conf.${dotted(interfaceName)}.accept_ra`;
+  inNetworkNamespace(namespaceFd, () => writeSysctlNow(advertisements, "0"));
   await links.set(link.index, { up: true });
   await recorded;
   const given = additions(link.index, wanted);
