@@ -6,12 +6,13 @@ export function describeOperation(operation: OverlayOperation): string {
     case "create-device":
       return `link add ${describeDevice(operation.device)}`;
     case "set-device": {
-      const { mtu, up, alias, mac } = operation.change;
+      const { mtu, up, alias, mac, advertised } = operation.change;
       const words = [
         ...(mac === undefined ? [] : [`address ${mac}`]),
         ...(mtu === undefined ? [] : [`mtu ${mtu}`]),
         ...(alias === undefined ? [] : [`alias "${alias}"`]),
         ...(up === undefined ? [] : ["up"]),
+        ...(advertised === undefined ? [] : ["accept_ra 0"]),
       ];
       return `link set ${operation.link.name} ${words.join(" ")}`;
     }

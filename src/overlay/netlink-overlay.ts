@@ -20,6 +20,7 @@ import {
   withAnnounced,
 } from "../ip/local-address.ts";
 import { prefixAddress } from "../ip/prefix.ts";
+import { canSetSysctl, writeSysctlNow } from "../runtime/sysctl.ts";
 import { isOurDevice } from "./names.ts";
 import {
   deviceSpec,
@@ -39,7 +40,13 @@ import {
   type OverlayListener,
   type OverlayOutcome,
 } from "./ports.ts";
-import { type DeviceKind, type HostItem, OVERLAY_TABLE, type OverlayOperation } from "./types.ts";
+import {
+  type DeviceKind,
+  type HostItem,
+  type HostLink,
+  OVERLAY_TABLE,
+  type OverlayOperation,
+} from "./types.ts";
 
 /** No protocol of any tunnel: a device with it is refused by every kind that knows the field. */
 const IMPOSSIBLE_PROTOCOL = 1;
@@ -52,9 +59,11 @@ export interface NetlinkOverlayOptions {
 
 export class NetlinkOverlay implements OverlayKernel {
   readonly #sockets: RouteNetlinkPair;
+  readonly #around: <T>(make: () => T) => T;
 
   constructor(options: NetlinkOverlayOptions = {}) {
     this.#sockets = new RouteNetlinkPair(options.around);
+    this.#around = options.around ?? ((make) => make());
   }
 
   async open(listener: OverlayListener): Promise<void> {
@@ -71,7 +80,7 @@ export class NetlinkOverlay implements OverlayKernel {
   read() {
     return translatingErrors(async () => {
       const netlink = this.#sockets.asking;
-      const links = (await netlink.links.list()).map(linkOf);
+      const links = (await netlink.links.list()).map((link) => this.#advertisedOf(linkOf(link)));
       const addresses = (await netlink.addresses.list({})).flatMap(localAddressOf);
       const found: Route[] = [];
       for (const protocol of addresses.some(isBare) ? ANNOUNCED_PROTOCOLS : []) {
@@ -131,6 +140,17 @@ export class NetlinkOverlay implements OverlayKernel {
     this.#sockets.close();
   }
 
+  #advertisedOf(link: HostLink): HostLink {
+    const { name, kind } = link;
+    if (kind !== "vxlan" || !isOurDevice(link)) return link;
+    return { ...link, advertised: this.#around(() => canSetSysctl(acceptRa(name), "0")) };
+  }
+
+  /** What cannot be set stays; the next reading says so. */
+  #takeNoAdvertisements(name: string): void {
+    this.#around(() => writeSysctlNow(acceptRa(name), "0"));
+  }
+
   /** Operations of one sort: devices one by one, items in one batch. */
   async #applyRun(run: readonly OverlayOperation[]): Promise<readonly OverlayOutcome[]> {
     const [first] = run;
@@ -174,13 +194,20 @@ export class NetlinkOverlay implements OverlayKernel {
         return { ok: true };
       }
       if (operation.kind === "set-device") {
-        const { mac, ...change } = operation.change;
+        const { mac, advertised, ...change } = operation.change;
         const linkAddress = mac === undefined ? {} : { linkAddress: mac };
+        if (advertised === false) this.#takeNoAdvertisements(operation.link.name);
         await links.set(operation.link.index, { ...change, ...linkAddress });
         return { ok: true };
       }
       const { device } = operation;
-      await links.create(deviceSpec(device));
+      const spec = deviceSpec(device);
+      if (device.vxlan === undefined) await links.create(spec);
+      else {
+        await links.create({ ...spec, up: false });
+        this.#takeNoAdvertisements(device.name);
+        await links.set(device.name, { up: true });
+      }
       const made = await links.get(device.name);
       return made === undefined ? { ok: true } : { ok: true, made: linkOf(made) };
     } catch (error) {
@@ -188,6 +215,10 @@ export class NetlinkOverlay implements OverlayKernel {
       return { ok: false, code: error.code, message: error.message };
     }
   }
+}
+
+function acceptRa(name: string): string {
+  return `net.ipv6.conf.${name}.accept_ra`;
 }
 
 /** From `at` on: one operation about a device, or all about items of one kind and way. */

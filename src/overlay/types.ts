@@ -82,6 +82,11 @@ export interface HostLink {
   readonly remote: IpAddress | undefined;
   readonly vni: number | undefined;
   readonly port: number | undefined;
+  /**
+   * Of ours: takes router advertisements, and could do without. Whoever can send UDP to this node
+   * can send one through a VXLAN.
+   */
+  readonly advertised?: boolean;
 }
 
 export type Item =
@@ -132,6 +137,7 @@ export type OverlayOperation =
         readonly up?: true;
         readonly alias?: string;
         readonly mac?: string;
+        readonly advertised?: false;
       };
     }
   | { readonly kind: "delete-device"; readonly link: HostLink }

@@ -149,6 +149,28 @@ test("hundreds of nodes, a restart that finds all right, and nothing left at the
   assert.deepEqual(items(namespace), NONE);
 });
 
+test("no router advertisement is taken from a VXLAN, new or found", async (t) => {
+  const on = await machine(t);
+  if (on === undefined) return;
+  const { namespace, kernel } = on;
+  const accept = (device: string) => `/proc/sys/net/ipv6/conf/${device}/accept_ra`;
+  const taken = () =>
+    ["podrouter-vx4", "podrouter-vx6"].map((name) => namespace.run("cat", accept(name)).trim());
+  namespace.run("sh", "-c", `echo 2 > ${accept("default")}`);
+  const first = keeper(t, kernel, VXLAN);
+  first.overlay.want(wanted(3));
+  await until("all tunnels", () => first.overlay.status().tunnels[6] === 3);
+  assert.deepEqual(taken(), ["0", "0"]);
+  await first.overlay.stop();
+  namespace.run("sh", "-c", `echo 1 > ${accept("podrouter-vx4")}`);
+  const second = keeper(t, kernel, VXLAN);
+  second.overlay.want(wanted(3));
+  await until("all tunnels", () => second.overlay.status().tunnels[6] === 3);
+  assert.deepEqual([taken(), second.overlay.conditions()], [["0", "0"], []]);
+  await new Promise((resolve) => setTimeout(resolve, OVERLAY_GAP_MS * 2));
+  assert.equal(second.operations(), 1);
+});
+
 test("whatever somebody removes is back", async (t) => {
   const on = await machine(t);
   if (on === undefined) return;
