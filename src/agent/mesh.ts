@@ -14,7 +14,7 @@ import {
   type IpAddress,
 } from "../ip/address.ts";
 import { prefixFamily } from "../ip/prefix.ts";
-import { type NodeAnnotations, readNodeAnnotations } from "../k8s/annotations.ts";
+import { type NodeAnnotations, readNodeAs } from "../k8s/annotations.ts";
 import type { PeerNode, SelfNode, Topology } from "../k8s/topology.ts";
 import type { BgpSettings } from "./config.ts";
 import { nodeImport } from "./external-peers.ts";
@@ -107,8 +107,7 @@ export function ownAs(self: SelfNode, settings: BgpSettings): number | undefined
 }
 
 function annotatedAs(node: SelfNode | PeerNode): number | undefined {
-  if (!node.annotations.has("node.asn")) return undefined;
-  return readNodeAnnotations(node.name, node.annotations).values.asn;
+  return readNodeAs(node.annotations);
 }
 
 function meshPeer(session: MeshSession, peer: PeerNode, local: IpAddress): PeerConfig {

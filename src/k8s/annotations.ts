@@ -69,6 +69,11 @@ export function readNodeAnnotations(
   return { values, problems };
 }
 
+/** `node.asn` alone: of other Nodes nothing else is needed, and their `peers` are YAML. */
+export function readNodeAs(annotations: ReadonlyMap<string, string>): number | undefined {
+  return new Reader(annotations, () => undefined).one("node.asn", parseAs, "");
+}
+
 const CLUSTER_ID_EXPECTED = "is not a cluster id (a number up to 4294967295 or an IPv4 address)";
 const COMMUNITY_EXPECTED =
   "is not a community (a number, two 16-bit numbers like 64512:100, or a well-known name)";

@@ -172,6 +172,26 @@ test("without a full mesh only Nodes of the same annotated AS are peered with", 
   assert.deepEqual(sessions(topologyOf([NODE1, ...nodes.slice(1)]), flags), []);
 });
 
+test("of other Nodes the AS is read, and not what they say of their own routers", () => {
+  const flags = settings({ "nodes-full-mesh": "false" });
+  const annotations = { "kube-router.io/node.asn": " 65001 ", "kube-router.io/peers": "[]" };
+  const topology = topologyOf([NODE1, NODE2].map((node) => ({ ...node, annotations })));
+  const [node2] = topology.peers;
+  const asked: string[] = [];
+  const said = new Proxy(node2!.annotations, {
+    get(map, name) {
+      if (name !== "get") return Reflect.get(map, name, map)?.bind?.(map);
+      return (key: string) => {
+        asked.push(key);
+        return map.get(key);
+      };
+    },
+  });
+  const peers = [{ ...node2!, annotations: said }];
+  assert.equal(sessions({ ...topology, peers }, flags).length, 1);
+  assert.deepEqual([...new Set(asked)], ["node.asn"]);
+});
+
 test("own pod CIDRs go out with the own address of their family", () => {
   assert.deepEqual(ownRoutes(selfOf([DUAL1])), [
     { prefix: "10.233.64.0/24", nextHop: "192.168.50.50", communities: [], med: undefined },
