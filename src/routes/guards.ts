@@ -25,7 +25,7 @@ import type { AddressWords } from "./sorted-addresses.ts";
 
 /** Given by the agent; changes with the Nodes. */
 export interface GuardSettings {
-  /** Every address of every Node, and of configured peers. */
+  /** Every address of every Node. */
   readonly protectedAddresses: readonly IpAddress[];
   readonly ownPodCidrs: readonly Prefix[];
 }
