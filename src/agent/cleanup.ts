@@ -18,7 +18,7 @@ import { conflistDisk } from "../cni/conflist-disk.ts";
 import type { ConflistFiles } from "../cni/conflist-file.ts";
 import { iptablesHolding } from "../cni/iptables.ts";
 import { CNI_SOCKET_DEFAULT, LEASES_FILE } from "../cni/plugin/wire.ts";
-import { type HoldingFilter, PacketFilterError } from "../cni/pod-rules.ts";
+import { PacketFilterError } from "../cni/pod-rules.ts";
 import {
   describeOwnRules,
   findConflist,
@@ -47,7 +47,7 @@ export interface CleanupPorts {
   readonly routes: Pick<RouteKernel, "dumpRoutes" | "dumpTopology" | "apply">;
   readonly sets: Pick<SetsKernel, "header" | "destroy">;
   readonly overlay: Pick<OverlayKernel, "read" | "apply">;
-  readonly filters: () => Promise<readonly HoldingFilter[]>;
+  readonly filters: () => ReturnType<typeof iptablesHolding>;
   readonly files: Pick<ConflistFiles, "read">;
   readonly removeFile: (path: string) => Promise<void>;
   readonly fileExists: (path: string) => boolean;
@@ -179,8 +179,9 @@ async function lookForPluginFiles(
 async function lookForRules(ports: CleanupPorts, unseen: string[]): Promise<readonly OwnRules[]> {
   const told = (why: string) => unseen.push(`the packet rules cannot be listed: ${why}`);
   try {
-    const found = await findOwnRules(await ports.filters());
-    found.unseen.forEach(told);
+    const filters = await ports.filters();
+    const found = await findOwnRules(filters.holding);
+    for (const why of [...filters.unseen, ...found.unseen]) told(why);
     return found.rules;
   } catch (error) {
     if (!(error instanceof PacketFilterError)) throw error;

@@ -114,24 +114,38 @@ export async function chooseIptables(deps: IptablesDeps): Promise<{
   readonly unsure: boolean;
 }> {
   const found = [await candidate("-nft", deps), await candidate("-legacy", deps)] as const;
-  const [nft, legacy] = found.map((one) => (one === "mute" ? undefined : one));
-  const unsure = found.includes("mute");
+  const [nft, legacy] = found.map((one) => (one?.mute === true ? undefined : one));
+  const unsure = found.some((one) => one?.mute === true);
   if (nft !== undefined && legacy !== undefined) {
     const [used, other] = prefersLegacy(nft, legacy) ? [legacy, nft] : [nft, legacy];
     return { used: used.iptables, other: holding(other), unsure };
   }
   const only = nft ?? legacy ?? (await candidate("", deps));
-  if (only === undefined || only === "mute") throw await whyNone(deps);
+  if (only === undefined || only.mute) throw await whyNone(deps);
   return { used: only.iptables, other: undefined, unsure };
 }
 
-/** Every back end that may hold rules of ours. May reject: {@link PacketFilterError}. */
-export async function iptablesHolding(deps: IptablesDeps): Promise<readonly HoldingFilter[]> {
-  const isThere = (one: Awaited<ReturnType<typeof candidate>>) =>
-    one !== undefined && one !== "mute";
-  const found = [await candidate("-nft", deps), await candidate("-legacy", deps)].filter(isThere);
-  const plain = found.length > 0 ? [] : [await candidate("", deps)].filter(isThere);
-  return [...found, ...plain].flatMap((one) => holding(one) ?? []);
+/** What `iptables-nft` says where the kernel has no nf_tables, and so no rule of it. */
+const NO_NFTABLES =
+  /Failed to initialize nft: Protocol not supported|generation id: Invalid argument/;
+
+/**
+ * Every back end that may hold rules of ours; `unseen`: those that would not say what they hold, and
+ * why. May reject: {@link PacketFilterError}.
+ */
+export async function iptablesHolding(deps: IptablesDeps): Promise<{
+  readonly holding: readonly HoldingFilter[];
+  readonly unseen: readonly string[];
+}> {
+  const both = [await candidate("-nft", deps), await candidate("-legacy", deps)];
+  const found = both.some((one) => one !== undefined) ? both : [await candidate("", deps)];
+  const there = found.filter((one) => one !== undefined);
+  return {
+    holding: there.flatMap((one) => holding(one) ?? []),
+    unseen: there
+      .flatMap(({ refused }) => refused.map(({ message }) => message))
+      .filter((message) => !NO_NFTABLES.test(message)),
+  };
 }
 
 function holding({ iptables: filter, families }: Candidate): HoldingFilter | undefined {
@@ -154,17 +168,20 @@ interface Candidate {
    */
   readonly families: readonly IpFamily[];
   readonly kubelet: boolean;
+  /** Why families were not listed: the kernel does not do what it wants, or not now. */
+  readonly refused: readonly PacketFilterError[];
+  /** IPv4 was not, so it cannot be used. */
+  readonly mute: boolean;
 }
 
-/** Undefined: the program is missing; `mute`: the kernel does not do what it wants, or not now. */
-async function candidate(
-  suffix: string,
-  deps: IptablesDeps,
-): Promise<Candidate | "mute" | undefined> {
+/** Undefined: the program is missing. */
+async function candidate(suffix: string, deps: IptablesDeps): Promise<Candidate | undefined> {
   const version = heard(await deps.run(`iptables${suffix}`, ["--version"]), `iptables${suffix}`);
   if (version.status !== 0) return undefined;
   const iptables = new Iptables(suffix, version.stdout.trim(), deps);
   const families: IpFamily[] = [];
+  const refused: PacketFilterError[] = [];
+  let mute = false;
   let rules = 0;
   let kubelet = false;
   for (const [family, tool] of [
@@ -173,12 +190,15 @@ async function candidate(
   ] as const) {
     const program = `${tool}${suffix}-save`;
     const saved = heard(await deps.run(program, []), program);
-    if (saved.status !== 0 && family === 4) return "mute";
+    if (saved.status !== 0) {
+      refused.push(refusal(program, saved));
+      mute ||= family === 4;
+    }
     rules += saved.stdout.match(RULE)?.length ?? 0;
     if (mayHoldOurs(saved.stdout)) families.push(family);
     kubelet ||= KUBELET_CHAINS.test(saved.stdout);
   }
-  return { iptables, rules, families, kubelet };
+  return { iptables, rules, families, kubelet, refused, mute };
 }
 
 /** What was not asked, or not to the end, says neither that something is there nor that not. */

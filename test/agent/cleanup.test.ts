@@ -107,7 +107,7 @@ function machine() {
       },
     },
     overlay,
-    filters: async () => [{ filter, families: [4] }],
+    filters: async () => ({ holding: [{ filter, families: [4] }], unseen: [] }),
     files: { read: async (path) => files.get(path) },
     removeFile: async (path) => void files.delete(path),
     fileExists: (path) => files.has(path),
@@ -201,11 +201,17 @@ test("what cannot be looked at is said, and the rest is done", async () => {
 
 test("a node whose packet rules cannot be listed is not taken for clean", async () => {
   const { ports, filter } = machine();
-  const locked = { ...ports, filters: async () => [{ filter, families: [4, 6] as const }] };
+  const holding = [{ filter, families: [4, 6] as const }];
+  const locked = { ...ports, filters: async () => ({ holding, unseen: [] }) };
   const plan = await planCleanup(PATH, locked);
   assert.ok(plan.lines.includes(`iptables -t filter -D FORWARD ${OUT}`));
   assert.deepEqual(plan.unseen, [
     "the packet rules cannot be listed: ip6tables-nft: somebody has the lock",
+  ]);
+  const mute = { holding, unseen: ["iptables-legacy-save: no"] };
+  assert.deepEqual((await planCleanup(PATH, { ...ports, filters: async () => mute })).unseen, [
+    "the packet rules cannot be listed: iptables-legacy-save: no",
+    ...plan.unseen,
   ]);
   const error = new PacketFilterError("failed", "iptables-nft: spawn iptables-nft EMFILE");
   const { unseen } = await planCleanup(PATH, { ...ports, filters: () => Promise.reject(error) });
