@@ -15,7 +15,7 @@ import type { Condition } from "./conditions.ts";
 import type { AgentConfig } from "./config.ts";
 import { buildNetworks, buildPeers, type PeerDefaults } from "./config-file/build.ts";
 import type { LoadedConfig } from "./config-file/source.ts";
-import { externalPeers, unusedOptions } from "./external-peers.ts";
+import { externalPeers, leftOutPeers, unusedOptions } from "./external-peers.ts";
 import {
   listenAddresses,
   type MeshMemo,
@@ -132,14 +132,16 @@ function planNode(inputs: BgpInputs, topology: Topology): BgpPlanned {
   const policies = inputs.mesh?.policies;
   const file = loaded === undefined ? NOTHING : fromFile(loaded, config, own, policies);
   const external = externalPeers(self, annotations, config.bgp.external, config.bgp, policies);
-  // Rather without a session than with one that has no password, or another's policies.
-  const left = new Set([...file.leftOut, ...(config.bgp.external.leftOut ?? [])]);
   const others = mergePeers([file.peers, withoutPeers(external, new Set(file.leftOut))]);
+  const named = new Set(others.peers.map(({ address }) => address));
+  // Rather without a session than with one that has no password, or another's policies.
+  const leftOut = [...file.leftOut, ...leftOutPeers(annotations, config.bgp.external)];
+  const left = new Set(leftOut.filter((address) => !named.has(address)));
   const settings = { ...config.bgp, clusterAs: as };
   const nodes = meshPeers(topology, annotations, settings, inputs.mesh);
   const mesh = meshOf(self, annotations, settings, inputs.mesh);
   const peers = mergePeers([others.peers, withoutPeers(nodes, left)]);
-  const taken = new Set([...left, ...others.peers.map(({ address }) => address)]);
+  const taken = new Set([...left, ...named]);
   return {
     ok: true,
     plan: {
@@ -156,6 +158,7 @@ function planNode(inputs: BgpInputs, topology: Topology): BgpPlanned {
         ...file.problems,
         ...others.problems,
         ...peers.problems,
+        ...nodes.filter(({ address }) => left.has(address)).map(leftOutNode),
       ],
       warnings: unusedOptions(annotations, config.bgp.external),
       nodePeers: new NodePeers(topology.peers, mesh, taken),
@@ -222,6 +225,10 @@ function withoutPeers(
   addresses: ReadonlySet<IpAddress>,
 ): readonly PeerConfig[] {
   return addresses.size === 0 ? peers : peers.filter(({ address }) => !addresses.has(address));
+}
+
+function leftOutNode({ name, address }: PeerConfig): string {
+  return `Node ${name} is left out as well: ${address} is the address of a peer that is left out`;
 }
 
 /** One peer for each address; earlier lists win. */

@@ -98,6 +98,17 @@ function areFlagged({ peers, passwordsFile }: ExternalSettings): boolean {
   return peers.length > 0 || passwordsFile !== undefined;
 }
 
+/**
+ * Addresses of peers that flags or annotations name and that cannot be had as they are described:
+ * nobody else's session is to be with these.
+ */
+export function leftOutPeers(
+  annotations: NodeAnnotations,
+  external: ExternalSettings,
+): readonly IpAddress[] {
+  return areFlagged(external) ? (external.leftOut ?? []) : annotations.peersLeftOut;
+}
+
 /** Peers named in one condition. Beyond: counted. */
 const NAMED_MAX = 5;
 

@@ -33,6 +33,15 @@ export interface AnnotationPeer {
   readonly bfd: AnnotationBfd | undefined;
 }
 
+/** What an annotation says of peers. */
+export interface NamedPeers {
+  readonly peers: readonly AnnotationPeer[];
+  /** Addresses of those that are left out for something else that is wrong with them. */
+  readonly leftOut: readonly IpAddress[];
+}
+
+const NOBODY: NamedPeers = { peers: [], leftOut: [] };
+
 /** TCP MD5 keys are at most 80 bytes in Linux. */
 const PASSWORD_BYTES_MAX = 80;
 
@@ -40,9 +49,10 @@ const PASSWORD_BYTES_MAX = 80;
 const PEER_KEYS = ["remoteip", "remoteasn", "localip", "password", "port", "bfd"];
 
 /** Peers of the YAML list; entries that are wrong are reported and left out. */
-export function peersFromYaml(text: string, report: ReportAnnotation): AnnotationPeer[] {
+export function peersFromYaml(text: string, report: ReportAnnotation): NamedPeers {
   const entries = parseYamlList(text, report);
   const peers: AnnotationPeer[] = [];
+  const leftOut: IpAddress[] = [];
   for (const [i, entry] of entries.entries()) {
     const complain = (problem: string) => report("peers", `entry ${i + 1}: ${problem}`);
     if (!isJsonObject(entry)) {
@@ -50,9 +60,10 @@ export function peersFromYaml(text: string, report: ReportAnnotation): Annotatio
       continue;
     }
     const peer = peerFromEntry(entry, complain);
-    if (peer !== undefined) peers.push(peer);
+    if (typeof peer === "object") peers.push(peer);
+    else if (peer !== undefined) leftOut.push(peer);
   }
-  return peers;
+  return { peers, leftOut };
 }
 
 /** The library's messages quote the source, which may hold a password: only the place is told. */
@@ -85,7 +96,11 @@ function parseYamlList(text: string, report: ReportAnnotation): unknown[] {
 
 type Complain = (problem: string) => void;
 
-function peerFromEntry(entry: JsonObject, complain: Complain): AnnotationPeer | undefined {
+/** The peer; of one that is left out its address, where that can be read. */
+function peerFromEntry(
+  entry: JsonObject,
+  complain: Complain,
+): AnnotationPeer | IpAddress | undefined {
   const unknownKey = Object.keys(entry).find((key) => !PEER_KEYS.includes(key));
   if (unknownKey !== undefined) {
     complain(`has no use for ${quoted(unknownKey)} (known: ${PEER_KEYS.join(", ")})`);
@@ -99,10 +114,10 @@ function peerFromEntry(entry: JsonObject, complain: Complain): AnnotationPeer | 
   const bfd = readBfd(entry["bfd"], complain);
   if (address === undefined && !fields.wrong.has("remoteip")) fields.missing("remoteip");
   if (as === undefined && !fields.wrong.has("remoteasn")) fields.missing("remoteasn");
-  if (address === undefined || as === undefined || fields.wrong.size > 0) return undefined;
+  if (address === undefined || as === undefined || fields.wrong.size > 0) return address;
   if (localAddress !== undefined && familyOf(localAddress) !== familyOf(address)) {
     complain("localip and remoteip are of different families; it is left out");
-    return undefined;
+    return address;
   }
   return { address, as, port, localAddress, password, bfd };
 }
@@ -166,15 +181,15 @@ function readBfd(value: unknown, complain: Complain): AnnotationBfd | undefined 
 export function peersFromLists(
   annotations: ReadonlyMap<string, string>,
   report: ReportAnnotation,
-): AnnotationPeer[] {
+): NamedPeers {
   const names = ["peer.ips", "peer.asns", "peer.ports", "peer.passwords", "peer.localips"];
-  if (!names.some((name) => annotations.has(name))) return [];
+  if (!names.some((name) => annotations.has(name))) return NOBODY;
   const lists = new ParallelLists(annotations, report);
   const addresses = lists.column("peer.ips", parseAddress, "an IP address");
   const asNumbers = lists.column("peer.asns", parseAs, "an AS number (1 to 4294967294)");
   if (!annotations.has("peer.ips") || !annotations.has("peer.asns")) {
     lists.fail("peer.ips", "and peer.asns are both needed; the peer.* annotations are ignored");
-    return [];
+    return { peers: [], leftOut: addressesIn(annotations) };
   }
   const count = addresses.length;
   const ports = lists.column("peer.ports", parsePort, "a port (1 to 65535)", { empty: true });
@@ -194,8 +209,8 @@ export function peersFromLists(
     const text = `entry ${i + 1} and that of peer.ips are of different families`;
     lists.fail("peer.localips", `${text}; all peer.* are ignored`);
   }
-  if (lists.failed) return [];
-  return addresses.map((address, i) => ({
+  if (lists.failed) return { peers: [], leftOut: addressesIn(annotations) };
+  const peers = addresses.map((address, i) => ({
     address: address!,
     as: asNumbers[i]!,
     port: ports[i],
@@ -203,6 +218,13 @@ export function peersFromLists(
     password: passwords[i],
     bfd: undefined,
   }));
+  return { peers, leftOut: [] };
+}
+
+/** What can be read of `peer.ips`, whatever is wrong beside it. */
+function addressesIn(annotations: ReadonlyMap<string, string>): readonly IpAddress[] {
+  const parts = (annotations.get("peer.ips") ?? "").split(",", ANNOTATION_ENTRIES_MAX);
+  return parts.flatMap((part) => parseAddress(part.trim()) ?? []);
 }
 
 /** Comma lists that belong together by position. */

@@ -8,7 +8,12 @@
  */
 import { type IpAddress, parseAddress } from "../ip/address.ts";
 import { isPrefix, type Prefix, parsePrefix } from "../ip/prefix.ts";
-import { type AnnotationPeer, peersFromLists, peersFromYaml } from "./annotation-peers.ts";
+import {
+  type AnnotationPeer,
+  type NamedPeers,
+  peersFromLists,
+  peersFromYaml,
+} from "./annotation-peers.ts";
 import {
   parseAs,
   parseClusterId,
@@ -25,6 +30,8 @@ export interface NodeAnnotations {
   readonly asn: number | undefined;
   /** `peers`, otherwise the deprecated `peer.*` lists: external peers of this Node. */
   readonly peers: readonly AnnotationPeer[];
+  /** Addresses that these annotations have a peer for, which is left out because it is wrong. */
+  readonly peersLeftOut: readonly IpAddress[];
   /** `rr.server`: reflects routes, with this cluster id. */
   readonly routeReflectorServer: IpAddress | undefined;
   /** `rr.client`: is a client of the reflectors; presence is what counts. */
@@ -56,9 +63,12 @@ export function readNodeAnnotations(
     problems.push(nodeProblem({ severity, code: "annotation-invalid", node, field, value, text }));
   };
   const reader = new Reader(annotations, report);
+  const asn = reader.one("node.asn", parseAs, "is not an AS number (1 to 4294967294)");
+  const { peers, leftOut: peersLeftOut } = readPeers(annotations, report);
   const values: NodeAnnotations = {
-    asn: reader.one("node.asn", parseAs, "is not an AS number (1 to 4294967294)"),
-    peers: readPeers(annotations, report),
+    asn,
+    peers,
+    peersLeftOut,
     routeReflectorServer: reader.one("rr.server", parseClusterId, CLUSTER_ID_EXPECTED),
     routeReflectorClient: reader.one("rr.client", parseClusterId, CLUSTER_ID_EXPECTED),
     pathPrepend: readPathPrepend(reader, report),
@@ -138,12 +148,9 @@ function readPathPrepend(
   return undefined;
 }
 
-function readPeers(
-  annotations: ReadonlyMap<string, string>,
-  report: ReportAnnotation,
-): readonly AnnotationPeer[] {
+function readPeers(annotations: ReadonlyMap<string, string>, report: ReportAnnotation): NamedPeers {
   const yaml = annotations.get("peers");
-  const peers =
+  const { peers, leftOut } =
     yaml === undefined ? peersFromLists(annotations, report) : peersFromYaml(yaml, report);
   const source = yaml === undefined ? "peer.ips" : "peers";
   const byAddress = new Map<IpAddress, AnnotationPeer>();
@@ -154,5 +161,8 @@ function readPeers(
       byAddress.set(peer.address, peer);
     }
   }
-  return [...byAddress.values()];
+  return {
+    peers: [...byAddress.values()],
+    leftOut: [...new Set(leftOut)].filter((address) => !byAddress.has(address)),
+  };
 }

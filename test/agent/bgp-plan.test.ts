@@ -12,6 +12,7 @@ import { nodeSnapshot } from "../../src/k8s/node-snapshot.ts";
 import type { Topology } from "../../src/k8s/topology.ts";
 
 const OTHER_NODE = "192.0.2.200";
+const NODE_LEFT_OUT = `Node node2 is left out as well: ${OTHER_NODE} is the address of a peer that is left out`;
 
 function address(text: string): IpAddress {
   const parsed = parseAddress(text);
@@ -43,7 +44,10 @@ function planned(given: Given, mesh = new MeshMemo()): BgpPlanned {
   const topology = addresses === undefined ? undefined : topologyOf(addresses, annotations);
   const loaded = file === undefined ? undefined : loadedFrom(file);
   const { bgp } = configured.value;
-  const external = { ...bgp.external, leftOut };
+  const external =
+    leftOut.length > 0
+      ? { ...bgp.external, peers: [], leftOut, passwordsFile: "/p" }
+      : bgp.external;
   const config = { ...configured.value, bgp: { ...bgp, external } };
   return planBgp({ topology, config, loaded, restarted: false, mesh });
 }
@@ -175,11 +179,43 @@ test("a peer of the file without its password is nobody's: not the annotation's,
   assert.deepEqual(made.problems, [
     "peer tor is left out: /key: no such file",
     "peer node is left out: /key: no such file",
+    NODE_LEFT_OUT,
   ]);
-  const flagged = { addresses: ["192.0.2.1"], leftOut: [address(OTHER_NODE)] };
+  const flags = { "peer-router-ips": OTHER_NODE, "peer-router-asns": "65001" };
+  const flagged = { addresses: ["192.0.2.1"], flags, leftOut: [address(OTHER_NODE)] };
   assert.deepEqual(names(plan(flagged)), [], "nor is one of the flags");
   const file = `peers: [{ name: node, address: ${OTHER_NODE}, remoteAs: 65001 }]`;
   assert.deepEqual(names(plan({ ...flagged, file })), ["node"], "the file goes before them");
+});
+
+test("an annotation's peer that is wrong keeps its address from a Node", () => {
+  const read = (annotations: Readonly<Record<string, string>>, more: Given = {}) =>
+    plan({ addresses: ["192.0.2.1"], annotations, ...more });
+  const told = ({ peers, problems }: BgpPlan) => [peers.map(({ name }) => name), problems.slice(1)];
+  const entry = (rest: string) => `[{ remoteip: ${OTHER_NODE}, ${rest} }]`;
+  const wrong = entry("remoteasn: 65001, password: '%'");
+  const made = read({ "kube-router.io/peers": wrong });
+  assert.deepEqual(told(made), [[], [NODE_LEFT_OUT]]);
+  assert.match(made.problems[0]!, /entry 1: password is not base64 .*; the entry is left out$/);
+  for (const rest of ["remoteasn: no", "port: 0, remoteasn: 1", "remoteasn: 1, localip: '::1'"]) {
+    assert.deepEqual(told(read({ "kube-router.io/peers": entry(rest) })), [[], [NODE_LEFT_OUT]]);
+  }
+  const lists = {
+    "kube-router.io/peer.ips": `192.0.2.9,${OTHER_NODE}`,
+    "kube-router.io/peer.asns": "65001,65001",
+    "kube-router.io/peer.passwords": "%,",
+  };
+  assert.deepEqual(told(read(lists)), [[], [NODE_LEFT_OUT]]);
+  const { "kube-router.io/peer.asns": _, ...noAs } = lists;
+  assert.deepEqual(read(noAs).peers, []);
+  // What goes before it has the address, and so it does where these are not looked at.
+  const file = `peers: [{ name: node, address: ${OTHER_NODE}, remoteAs: 65001 }]`;
+  const twice = `peer ${OTHER_NODE} is named twice; it is node, not node2`;
+  assert.deepEqual(told(read({ "kube-router.io/peers": wrong }, { file })), [["node"], [twice]]);
+  const flags = { "peer-router-ips": "192.0.2.9", "peer-router-asns": "65001" };
+  const flagged = read({ "kube-router.io/peers": wrong }, { flags });
+  assert.deepEqual(told(flagged), [["192.0.2.9", "node2"], []]);
+  assert.equal(made.nodePeers?.change(new Map()), undefined, "a change of Nodes plans anew");
 });
 
 test("a policy that says the same is the same object from plan to plan", () => {

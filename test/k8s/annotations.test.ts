@@ -25,6 +25,7 @@ test("no annotations: nothing set, nothing wrong", () => {
     values: {
       asn: undefined,
       peers: [],
+      peersLeftOut: [],
       routeReflectorServer: undefined,
       routeReflectorClient: undefined,
       pathPrepend: undefined,
@@ -369,4 +370,20 @@ test("any text in any annotation: no crash, and no password in a problem", () =>
     }),
     { numRuns: 500 },
   );
+});
+
+test("of peers that are left out the address is known, where it can be read", () => {
+  const leftOut = (annotations: Record<string, string>) => read(annotations).values.peersLeftOut;
+  const entries = [
+    "{remoteip: 10.0.0.1, remoteasn: 1, password: x}",
+    "{remoteip: 10.0.0.2, remoteasn: 1, password: x}",
+    "{remoteip: 10.0.0.2, remoteasn: 2}",
+    "{remoteip: 10.0.0.x, remoteasn: 1}",
+    "{remoteip: 10.0.0.1}",
+  ];
+  assert.deepEqual(leftOut({ peers: `[${entries.join()}]` }), ["10.0.0.1"]);
+  const many = Array.from({ length: 1000 }, (_, i) => `10.0.${i >> 8}.${i & 255}`).join();
+  assert.equal(leftOut({ "peer.ips": many, "peer.asns": "1" }).length, 128);
+  assert.deepEqual(leftOut({ "peer.ips": "10.0.0.1,x", "peer.asns": "1,1" }), ["10.0.0.1"]);
+  assert.deepEqual(leftOut({ "peer.ips": "10.0.0.1", "peer.asns": "1" }), []);
 });
