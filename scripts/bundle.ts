@@ -7,6 +7,9 @@
  * dist/podrouter-cni.cjs, in CommonJS form, which Node.js starts some milliseconds sooner.
  *
  *   npm run bundle -- [--out FOLDER]        for the architecture that it runs on
+ *
+ * Its version names the commit of the work tree, or the one of `--commit` where there is no tree, as
+ * in the build of an image.
  */
 import { createHash } from "node:crypto";
 import {
@@ -22,6 +25,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { build, type Plugin } from "esbuild";
 import { PROGRAM_FILE, PROGRAM_PARAMETERS } from "../src/launch/program.ts";
+import { checkedCommit, commitOf } from "./build-commit.ts";
 import { loadedWhenUsed } from "./lazy-modules.ts";
 import { LICENCES_FILE, licencesOf } from "./licences.ts";
 
@@ -29,8 +33,9 @@ const ROOT = join(import.meta.dirname, "..");
 const MODULES = join(ROOT, "node_modules");
 
 const { values } = parseArgs({
-  options: { out: { type: "string", default: join(ROOT, "dist") } },
+  options: { out: { type: "string", default: join(ROOT, "dist") }, commit: { type: "string" } },
 });
+const commit = values.commit === undefined ? commitOf(ROOT) : checkedCommit(values.commit);
 
 /** Of koffi's own ways to look for its native module none fits one folder: it gets its path told. */
 const koffiBeside: Plugin = {
@@ -163,6 +168,7 @@ const result = await build({
     "import.meta.dirname": "__dirname",
     // Taken by `createRequire` alone, which takes a path as well.
     "import.meta.url": "__filename",
+    BUILD_COMMIT: JSON.stringify(commit ?? ""),
   },
 });
 checkLeftOut(Object.keys(result.metafile.inputs));

@@ -112,7 +112,7 @@ export async function versionOf(command: readonly string[]): Promise<string> {
   const [program, ...args] = command;
   const { stdout, stderr } = await run(program!, args);
   const text = `${stdout}${stderr}`;
-  const found = /\d+(?:\.\d+)+/.exec(text)?.[0];
+  const found = /\d+(?:\.\d+)+(?:\+g[0-9a-f]{7,40}(?:-dirty)?)?/.exec(text)?.[0];
   if (found === undefined) throw new Error(`${command.join(" ")}: no version: ${text.trim()}`);
   return found;
 }

@@ -19,7 +19,7 @@ export function chartOf(scenario: Scenario, result: ScenarioResult): string | un
       const measure = scenario.measures.find((each) => each.key === key);
       const bars = daemons.flatMap(([name, daemon]): Bar[] => {
         const median = value(daemon.runs, key);
-        const label = `${daemon.label} ${daemon.version}`.replace(/ -?$/, "");
+        const label = labelOf(daemon).replace(/ -?$/, "");
         return median === undefined ? [] : [{ label, value: median, own: OWN.includes(name) }];
       });
       if (measure === undefined || bars.length === 0) return [];
@@ -33,9 +33,14 @@ export function chartOf(scenario: Scenario, result: ScenarioResult): string | un
       const y = value(daemon.runs, `${chart.measure}@${x}`);
       return y === undefined ? [] : [{ x, y }];
     });
-    const label = `${daemon.label} ${daemon.version}`.trim();
+    const label = labelOf(daemon).trim();
     return points.length === 0 ? [] : [{ label, own: OWN.includes(name), points }];
   });
   if (lines.length === 0) return undefined;
   return lineChart(scenario.title, { x: chart.of, y: chart.axis }, lines);
+}
+
+/** Without the commit of a build, for which there is no room: the table has it. */
+function labelOf({ label, version }: ScenarioResult["daemons"][string]): string {
+  return `${label} ${version.replace(/\+.*/, "")}`;
 }

@@ -20,11 +20,14 @@ import { type CommandResult, run } from "../support/shell.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const NODE_FOLDER = dirname(process.execPath);
+const COMMIT = "1a2b3c4-dirty";
 const image = mkdtempSync(join(tmpdir(), "podrouter-image-"));
 
 before(async () => {
   const bundle = join(ROOT, "scripts", "bundle.ts");
-  const built = await run(process.execPath, [bundle, "--out", join(image, "dist")]);
+  const built = await run(process.execPath, [
+    ...[bundle, "--out", join(image, "dist"), `--commit=${COMMIT}`],
+  ]);
   assert.equal(built.status, 0, built.stderr);
   cpSync(join(ROOT, "bin"), join(image, "bin"), { recursive: true });
 });
@@ -62,7 +65,10 @@ test("a checkout whose packages are a link to another one's makes the same", asy
   const built = await made("--out", join(checkout, "out"));
   assert.equal(built.status, 0, built.stderr);
   const bundle = (folder: string) => readFileSync(join(folder, "podrouter-program.js"), "utf8");
-  assert.ok(bundle(join(checkout, "out")) === bundle(join(image, "dist")), "it is another file");
+  const [here, there] = [join(image, "dist"), join(checkout, "out")].map(bundle);
+  assert.ok(here!.includes(`"${COMMIT}"`), "its version names the commit");
+  // There is no work tree there, and so no commit.
+  assert.ok(here!.replace(`"${COMMIT}"`, '""') === there, "it is another file");
   // What it cannot leave out any more it does not keep to itself.
   const script = join(checkout, "scripts", "bundle.ts");
   writeFileSync(script, readFileSync(script, "utf8").replace('"thread-stream"]', '"renamed"]'));
@@ -124,11 +130,13 @@ test("it names no folder of the machine that built it", () => {
 test("the image runs it by name, also through a symlink", async () => {
   const expected = await run(join(ROOT, "bin", "podrouter"), ["version"]);
   assert.equal(expected.status, 0, expected.stderr);
-  assert.equal((await podrouter("version")).stdout, expected.stdout);
+  const version = expected.stdout.replace(/(\d+(?:\.\d+){2}) /, `$1+g${COMMIT} `);
+  assert.notEqual(version, expected.stdout);
+  assert.equal((await podrouter("version")).stdout, version);
   const link = join(image, "link");
   symlinkSync("bin/podrouter", link);
   const env = { PATH: `${NODE_FOLDER}:${process.env["PATH"]}` };
-  assert.equal((await run(link, ["version"], { env })).stdout, expected.stdout);
+  assert.equal((await run(link, ["version"], { env })).stdout, version);
 });
 
 test("the Dockerfile lays it out so", () => {
