@@ -20,12 +20,10 @@ import type { NextHopMetric } from "./next-hop-table.ts";
 import { localAttributes } from "./originate.ts";
 import { hasOutput, readOutput } from "./output-reader.ts";
 import { LOCAL_PEER, type PeerId } from "./peer-table.ts";
+import { PREFIX_LIMIT, type PrefixLimitState } from "./prefix-limit-state.ts";
 import { kindOf, type PeerState, type RibPeer, type RibPeerPolicies } from "./rib-peer.ts";
 import { type RibGlobals, type RibOptions, RibState } from "./rib-state.ts";
 import { bestRoute, listOversized, listPaths, type Oversized, type PathQuery } from "./rib-view.ts";
-
-/** What an UPDATE did to the prefix limit of its peer; "crowded": paths were refused otherwise. */
-export type PrefixLimitState = "ok" | "crowded" | "warning" | "crowded, warning" | "exceeded";
 
 export class Rib {
   /** Best routes in columns. */
@@ -179,7 +177,7 @@ export class Rib {
 
   /**
    * Changes policies of a peer that is up, or away and its paths kept: these are imported and
-   * exported anew. "exceeded": it has sent more already than a limit that is lower now.
+   * exported anew. `exceeded`: it has sent more already than a limit that is lower now.
    */
   setPeerPolicies(id: PeerId, changes: Partial<RibPeerPolicies>): PrefixLimitState {
     const { state } = this;
@@ -192,10 +190,10 @@ export class Rib {
     state.reseat(peer);
     state.flush();
     // With the last path of a peer that is away, which the policy may have ended, it is forgotten.
-    if (state.peers.find(id) === undefined) return "ok";
+    if (state.peers.find(id) === undefined) return PREFIX_LIMIT.ok;
     const limit = config.maximumPrefixes?.limit ?? Number.POSITIVE_INFINITY;
     const isOver = FAMILIES.some((family) => this.ribs[family].adjRibIn(id).counted > limit);
-    return isOver ? "exceeded" : this.limitState(peer);
+    return isOver ? PREFIX_LIMIT.exceeded : this.limitState(peer);
   }
 
   /** Originates exactly these routes: withdraws and announces the difference. */
@@ -380,7 +378,7 @@ export class Rib {
     let warning = false;
     for (const family of FAMILIES) {
       const into = this.ribs[family].adjRibIn(peer.id);
-      if (into.refused) return "exceeded";
+      if (into.refused) return PREFIX_LIMIT.exceeded;
       const limits = peer.config.maximumPrefixes;
       const warn =
         limits !== undefined && into.counted * 100 > limits.limit * limits.warningPercent;
@@ -389,7 +387,7 @@ export class Rib {
       into.crowded = false;
       into.warned = warn;
     }
-    if (crowded) return warning ? "crowded, warning" : "crowded";
-    return warning ? "warning" : "ok";
+    if (crowded) return warning ? PREFIX_LIMIT.crowdedWarning : PREFIX_LIMIT.crowded;
+    return warning ? PREFIX_LIMIT.warning : PREFIX_LIMIT.ok;
   }
 }

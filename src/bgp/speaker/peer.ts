@@ -20,7 +20,7 @@ import type {
 } from "../message/types.ts";
 import { UpdateDecoder } from "../message/update-decoder.ts";
 import type { PeerId } from "../rib/peer-table.ts";
-import type { PrefixLimitState } from "../rib/rib.ts";
+import type { PrefixLimitState } from "../rib/prefix-limit-state.ts";
 import { type EndOrder, PeerSession, type SessionHooks } from "../session/peer-session.ts";
 import type { Task } from "../session/work-queue.ts";
 import type { PeerConfig } from "../types.ts";
@@ -268,7 +268,7 @@ export class Peer implements SessionHooks, Task {
     }
     const limit = this.#host.rib.update(id, update);
     if (update.endOfRib !== undefined) this.#endOfRib(id, update.endOfRib);
-    if (limit !== "ok") this.#obey(id, limit);
+    this.#obey(id, limit);
     return undefined;
   }
 
@@ -277,12 +277,15 @@ export class Peer implements SessionHooks, Task {
   }
 
   #obey(id: PeerId, limit: PrefixLimitState): void {
-    const { record, log } = this.session;
-    const most = this.#config.maximumPrefixes?.limit;
-    if (limit === "exceeded") this.#holdDown(id);
-    const [crowded, near] = [limit.startsWith("crowded"), limit.endsWith("warning")];
-    if (crowded) record.errors.add("paths beyond what is kept of a prefix, or of all");
-    if (near) log.warn({ limit: most }, "prefix limit nearly reached");
+    const { session } = this;
+    if (limit.exceeded) this.#holdDown(id);
+    if (limit.crowded) {
+      session.record.errors.add("paths beyond what is kept of a prefix, or of all");
+    }
+    if (limit.warning) {
+      const most = this.#config.maximumPrefixes?.limit;
+      session.log.warn({ limit: most }, "prefix limit nearly reached");
+    }
   }
 
   routeRefresh({ family, subtype }: RouteRefreshMessage): void {

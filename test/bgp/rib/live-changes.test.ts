@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Policy } from "../../../src/bgp/rib/policy-types.ts";
+import { PREFIX_LIMIT } from "../../../src/bgp/rib/prefix-limit-state.ts";
 import { prefix } from "../../../src/ip/prefix.ts";
 import { ACCEPT_ALL, address, type LabPeer, RibLab, route } from "../../support/rib-lab.ts";
 
@@ -107,17 +108,27 @@ test("the prefix limit: warning once, then no more than the limit is kept", () =
   const lab = new RibLab();
   const limits = { limit: 10, warningPercent: 70 };
   const a = lab.peer("10.0.0.2", { maximumPrefixes: limits }).up();
-  assert.equal(a.announce(many(7)), "ok");
-  assert.equal(a.announce(many(8)), "warning");
-  assert.equal(a.announce(many(9)), "ok");
-  assert.equal(a.announce(many(10)), "ok");
-  assert.equal(a.announce(many(10), route({ med: 1 })), "ok");
-  assert.equal(a.announce(many(1000)), "exceeded");
+  assert.equal(a.announce(many(7)), PREFIX_LIMIT.ok);
+  assert.equal(a.announce(many(8)), PREFIX_LIMIT.warning);
+  assert.equal(a.announce(many(9)), PREFIX_LIMIT.ok);
+  assert.equal(a.announce(many(10)), PREFIX_LIMIT.ok);
+  assert.equal(a.announce(many(10), route({ med: 1 })), PREFIX_LIMIT.ok);
+  assert.equal(a.announce(many(1000)), PREFIX_LIMIT.exceeded);
   assert.equal(lab.rib.sizes().prefixes, 10);
   a.withdraw(many(10));
   a.down();
   a.up();
-  assert.equal(a.announce(many(2)), "ok");
+  assert.equal(a.announce(many(2)), PREFIX_LIMIT.ok);
+});
+
+test("the prefix limit's warning and paths beyond those of one prefix are both said", () => {
+  const lab = new RibLab();
+  const maximumPrefixes = { limit: 100, warningPercent: 50 };
+  const a = lab.peer("10.0.0.2", { session: { addPathReceive: [4] }, maximumPrefixes }).up();
+  const crowd = Array.from({ length: 65 }, (_, i) => `10.1.0.0/16#${i + 1}`);
+  assert.equal(a.announce(crowd), PREFIX_LIMIT.crowdedWarning);
+  assert.equal(a.announce(crowd), PREFIX_LIMIT.crowded);
+  assert.equal(a.withdraw(crowd), PREFIX_LIMIT.ok);
 });
 
 test("what was refused in an earlier session is not said of a later one", () => {
@@ -126,10 +137,10 @@ test("what was refused in an earlier session is not said of a later one", () => 
   const maximumPrefixes = { limit: 65, warningPercent: 100 };
   const a = lab.peer("10.0.0.2", { session, maximumPrefixes }).up();
   const crowd = Array.from({ length: 65 }, (_, i) => `10.1.0.0/16#${i + 1}`);
-  assert.equal(a.announce([...crowd, "10.2.0.0/16#1", "10.3.0.0/16#1"]), "exceeded");
+  assert.equal(a.announce([...crowd, "10.2.0.0/16#1", "10.3.0.0/16#1"]), PREFIX_LIMIT.exceeded);
   a.down([4]);
   a.up();
-  assert.equal(a.announce(["10.2.0.0/16#1"]), "ok");
+  assert.equal(a.announce(["10.2.0.0/16#1"]), PREFIX_LIMIT.ok);
 });
 
 test("a policy that tells own routes from learned ones does so for equal attributes", () => {
