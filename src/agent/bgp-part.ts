@@ -52,6 +52,7 @@ export class BgpPart implements DesiredRoutes {
   #warnings: readonly Condition[] = [];
   /** When each peer was first seen down, by address; monotonic ms. */
   readonly #downSince = new Map<IpAddress, number>();
+  #complete = false;
 
   constructor(deps: SpeakerServices, events: BgpPartEvents) {
     this.#deps = deps;
@@ -171,7 +172,9 @@ export class BgpPart implements DesiredRoutes {
 
   /** Whether routes of an earlier run that no peer has told of are nobody's. */
   get complete(): boolean {
-    return this.#speaker?.complete() ?? false;
+    // Asked at each change of a Node, and each peer is looked at until it is so.
+    this.#complete ||= this.#speaker?.complete() ?? false;
+    return this.#complete;
   }
 
   /** Why this node is not, or not wholly, part of BGP yet; undefined when it is. */

@@ -185,7 +185,7 @@ test("agents that are replaced together, one of them late: no route goes", async
   await until(
     "node1 waits for node2 no longer",
     async () => (await cluster.podrouterJson<AgentStatus>("node1", "status")).ready,
-    30_000,
+    60_000,
   );
   await new Promise((resolve) => setTimeout(resolve, 2000));
   await routeIs(cluster, "node1", routeLine(node2), true);
