@@ -74,7 +74,7 @@ export function onLinkPrefixOf(route: {
   return prefixLength(prefix) % 128 === 0 ? [] : [{ link, prefix }];
 }
 
-/** Whether an address says nothing of what is on its link, as those that DHCPv6 gives (RFC 5942). */
+/** Whether an address says nothing of what is on its link, as one of DHCPv6 does (RFC 5942). */
 export function isBare({ address, subnet, announced }: LocalAddress): boolean {
   return announced === true || (address.includes(":") && subnet === hostPrefix(address));
 }
