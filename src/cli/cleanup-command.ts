@@ -1,5 +1,4 @@
 /** `podrouter cleanup`: takes away what an agent has made on this machine, after asking. */
-import { createInterface } from "node:readline/promises";
 import { Command, Option } from "commander";
 import { STATUS_PATH } from "../agent/admin-protocol.ts";
 import { hasNetAdmin } from "../agent/capabilities.ts";
@@ -9,6 +8,7 @@ import { AgentRefusal, askAgent, NoAgent } from "./agent-client.ts";
 import { CliError } from "./cli-error.ts";
 import { type CliIo, write } from "./cli-io.ts";
 import { adminSocketOption } from "./client-options.ts";
+import { confirmed } from "./confirm.ts";
 import { printable } from "./table.ts";
 
 const DESCRIPTION =
@@ -61,7 +61,7 @@ async function clean(io: CliIo, confFile: string, sure: boolean): Promise<void> 
     return;
   }
   await write(io.stdout, `To be removed:\n${listed(plan.lines)}`);
-  if (!sure && !(await confirmed(io))) {
+  if (!sure && !(await isSure(io))) {
     await write(io.stdout, "Nothing was removed\n");
     return;
   }
@@ -106,13 +106,7 @@ function confFileOf(io: CliIo, raw: Readonly<Record<string, unknown>>): string {
   return path;
 }
 
-async function confirmed(io: CliIo): Promise<boolean> {
-  const { stdin } = io;
-  if (stdin?.isTTY !== true) {
-    throw new CliError(NOBODY_TO_ASK, 2);
-  }
-  const prompt = createInterface({ input: stdin, output: io.stdout });
-  const answer = await prompt.question("Remove all of this? [y/N] ");
-  prompt.close();
-  return /^y(?:es)?$/i.test(answer.trim());
+function isSure({ stdin, stdout }: CliIo): Promise<boolean> {
+  if (stdin?.isTTY !== true) throw new CliError(NOBODY_TO_ASK, 2);
+  return confirmed({ stdin, stdout }, "Remove all of this?");
 }
