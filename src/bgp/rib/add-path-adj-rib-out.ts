@@ -129,6 +129,7 @@ export class AddPathAdjRibOut implements AdjRibOut {
         source: this.sources[entry]!,
         outcome: this.outcomes[entry]!,
         pathId: this.sentIds[entry]!,
+        receivedId: this.receivedIds[entry]!,
       });
     }
     return result;

@@ -13,6 +13,8 @@ export interface Advertised {
   readonly outcome: number;
   /** ADD-PATH identifier that was sent; 0 without ADD-PATH. */
   readonly pathId: number;
+  /** That which the source gave the path; undefined where it is not kept: then the best is told. */
+  readonly receivedId: number | undefined;
 }
 
 /** The state of a group towards its members; two forms, with and without ADD-PATH. */

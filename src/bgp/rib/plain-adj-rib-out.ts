@@ -109,7 +109,8 @@ export class PlainAdjRibOut implements AdjRibOut {
     const source = this.sources[row]!;
     this.judge.begin();
     const outcome = this.outcomeOf(row, attributes, source);
-    return outcome === REJECTED ? [] : [{ attributes, source, outcome, pathId: 0 }];
+    if (outcome === REJECTED) return [];
+    return [{ attributes, source, outcome, pathId: 0, receivedId: undefined }];
   }
 
   inherit(): void {}

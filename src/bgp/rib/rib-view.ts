@@ -8,6 +8,7 @@ import type { Prefix } from "../../ip/prefix.ts";
 import { formatPrefix } from "../../ip/prefix-batch.ts";
 import { Origin, type PathAttributes, type RouteFamily } from "../message/types.ts";
 import type { BestRoute, LostReason, RibPath } from "../types.ts";
+import type { Advertised } from "./adj-rib-out.ts";
 import type { AttributeStore } from "./attribute-store.ts";
 import { exportedAttributes } from "./export-rules.ts";
 import type { FamilyRib } from "./family-rib.ts";
@@ -201,7 +202,7 @@ function advertisedPaths(
     const values = store.get(entry.attributes);
     const exported = exportedAttributes(seat.group.options, source, values, entry.outcome);
     if (exported === undefined) return [];
-    const path = pathsOf(rib, row, entry.source)[0];
+    const path = advertisedPath(rib, row, entry);
     return describe(inputs, exported, {
       prefix,
       family: rib.family,
@@ -215,6 +216,15 @@ function advertisedPaths(
       since: path === undefined ? 0 : rib.paths.sinceSeconds(path) * 1000,
     });
   });
+}
+
+/** The path that was advertised; undefined when it has gone, and the group has not looked since. */
+function advertisedPath(rib: FamilyRib, row: RowId, entry: Advertised): PathId | undefined {
+  const { paths, table } = rib;
+  const candidates = pathsOf(rib, row, entry.source);
+  const { receivedId } = entry;
+  if (receivedId !== undefined) return candidates.find((one) => paths.pathId(one) === receivedId);
+  return candidates.find((one) => one === table.best(row)) ?? candidates[0];
 }
 
 interface PathFacts {

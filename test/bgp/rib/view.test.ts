@@ -53,6 +53,27 @@ test("a path with everything that it can say", () => {
   assert.deepEqual([...lab.rib.paths({ view: "in", peer: address("10.0.0.2") })], [expected]);
 });
 
+test("out: each of several paths that one peer announced is told as itself", () => {
+  const lab = new RibLab();
+  const a = lab.peer("10.0.0.2", { remoteAs: 65001, session: { addPathReceive: [4] } }).up();
+  const all = lab.peer("10.0.0.3", { session: { addPathSend: [4] } }).up();
+  const one = lab.peer("10.0.0.4").up();
+  const paths = [[65001], [65001, 65002], [65001, 65002]];
+  for (const [i, path] of paths.entries()) {
+    lab.now = 1_000 * (i + 1);
+    a.announce([`10.1.0.0/16#${i + 1}`], route({ path }));
+  }
+  const told = [all, one].map((peer) => {
+    peer.receive();
+    const listed = [...lab.rib.paths({ view: "out", peer: peer.config.address })];
+    return listed.map(({ asPath, best, since }) => `${asPath} ${best} ${since}`).sort();
+  });
+  assert.deepEqual(told, [
+    ["65001 65002 false 2000", "65001 65002 false 3000", "65001 true 1000"],
+    ["65001 true 1000"],
+  ]);
+});
+
 test("out: as the peer was told, without what came from itself", () => {
   const lab = new RibLab();
   const a = lab.peer("10.0.0.2", { remoteAs: 65001 }).up();
