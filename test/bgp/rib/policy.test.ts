@@ -132,6 +132,11 @@ test("prepending fills the first sequence up to 255, then begins another", () =>
     { type: 2, asns: [9] },
     { type: 1, asns: [5] },
   ]);
+  const [sequence, set] = [
+    { type: 2, asns: [7] },
+    { type: 1, asns: [5] },
+  ] as const;
+  assert.deepEqual(prepended([sequence, set], 9, 1), [{ type: 2, asns: [9, 7] }, set]);
 });
 
 test("lists of statements that set something are bounded: a route beyond is rejected", () => {
