@@ -130,8 +130,8 @@ const NO_NFTABLES =
   /Failed to initialize nft: Protocol not supported|generation id: Invalid argument/;
 
 /**
- * Every back end that may hold rules of ours; `unseen`: those that would not say what they hold, and
- * why. May reject: {@link PacketFilterError}.
+ * Every back end that may hold rules of ours; `unseen`: those that would not say what they hold,
+ * and why. May reject: {@link PacketFilterError}.
  */
 export async function iptablesHolding(deps: IptablesDeps): Promise<{
   readonly holding: readonly HoldingFilter[];

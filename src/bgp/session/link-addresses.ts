@@ -2,9 +2,9 @@
  * The machine's addresses by interface, for next hops of the family that the session itself is not
  * of. Asked of the operating system when a session comes up, and not followed.
  */
-import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { addressFromBytes, type IpAddress, isLinkLocal, parseAddress } from "../../ip/address.ts";
+import { readTextNow } from "../../runtime/files.ts";
 
 /** Addresses by interface, in the system's order. */
 export type InterfaceAddresses = Readonly<
@@ -74,10 +74,13 @@ export function readAddressFlags(text: string): AddressFlags {
   return flags;
 }
 
+/** 10,000 addresses and more. */
+const IF_INET6_BYTES_MAX = 1024 * 1024;
+
 /** Nothing is known of any where the system does not tell, or has no IPv6. */
 function systemFlags(): AddressFlags {
   try {
-    return readAddressFlags(readFileSync("/proc/net/if_inet6", "latin1"));
+    return readAddressFlags(readTextNow("/proc/net/if_inet6", IF_INET6_BYTES_MAX));
   } catch {
     return new Map();
   }
