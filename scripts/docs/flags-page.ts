@@ -37,6 +37,7 @@ not work out. So after a 2 the command line needs a change, or what its flags re
 | 2 | \`--enable-overlay\` on a kernel that lacks what \`--overlay-encap\` asks for |
 | 2 | \`podrouter cleanup\` without a terminal to ask on and without \`--yes\` |
 | 1 | a configuration file (\`--config\`) that is missing or wrong at the start |
+| 1 | \`podrouter check\` finds a configuration file or a file of passwords missing or wrong; for a flag it is 2 |
 | 1 | another agent runs here, or the socket for the commands cannot be made |
 | 1 | a command finds no agent, gets no answer, or may not ask; there is no such peer |
 | 1 | \`podrouter cleanup\` without the right, beside an agent that runs, or with something left over or not to be looked at |

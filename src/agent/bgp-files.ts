@@ -9,13 +9,33 @@ import { FileError, readTextNow } from "../runtime/files.ts";
 import type { Log } from "../runtime/log.ts";
 import type { Condition } from "./conditions.ts";
 import type { AgentConfig } from "./config.ts";
+import type { ConfigNeeds } from "./config-file/parse.ts";
 import type { ConfigFileSource, LoadedConfig } from "./config-file/source.ts";
-import type { ExternalSettings } from "./external-peers.ts";
+import type { ExternalPeer, ExternalSettings } from "./external-peers.ts";
 import { withPasswords } from "./external-settings.ts";
 
 const PASSWORDS_BYTES_MAX = 256 * 1024;
 /** How often passwords that cannot be had are looked for, unasked. */
 const PASSWORDS_RETRY_MS = 5000;
+
+/** What a configuration file must say for an agent with these flags. */
+export function configNeeds({ nodes, bgp }: AgentConfig): ConfigNeeds {
+  const unknown = bgp.routerId === "primary" || bgp.routerId === "generate";
+  return { routerId: nodes.kind === "none" && unknown };
+}
+
+/** The peers of the flags with the passwords of that file, or why not, in one sentence. */
+export function peersWithPasswords(
+  { peers }: ExternalSettings,
+  file: string,
+): readonly ExternalPeer[] | string {
+  try {
+    return withPasswords(peers, readTextNow(file, PASSWORDS_BYTES_MAX), file);
+  } catch (error) {
+    if (error instanceof FileError) return error.message;
+    throw error;
+  }
+}
 
 export interface BgpFilesDeps {
   readonly clock: Clock;
@@ -66,10 +86,8 @@ export class BgpFiles {
         this.#problems = problems;
       },
     };
-    const { nodes, bgp } = this.#config;
-    const routerId =
-      nodes.kind === "none" && (bgp.routerId === "primary" || bgp.routerId === "generate");
-    this.#source = new ConfigFileSource(configFile, this.#deps.clock, events, { routerId });
+    const needs = configNeeds(this.#config);
+    this.#source = new ConfigFileSource(configFile, this.#deps.clock, events, needs);
     if (!(await this.#source.start())) throw new Error(this.#problems.join("\n"));
   }
 
@@ -140,7 +158,7 @@ export class BgpFiles {
   #readPasswords(): void {
     const { external } = this.#config.bgp;
     if (external.passwordsFile === undefined || this.#stopped) return;
-    const peers = this.#peersWithPasswords(external, external.passwordsFile);
+    const peers = peersWithPasswords(external, external.passwordsFile);
     this.#passwordsRetry?.cancel();
     if (typeof peers === "string") {
       this.#passwordProblem = peers;
@@ -157,14 +175,5 @@ export class BgpFiles {
     this.#passwordsKnown = true;
     this.#external = { ...external, peers };
     this.#deps.log.debug({ file: external.passwordsFile }, "passwords read");
-  }
-
-  #peersWithPasswords(external: ExternalSettings, file: string) {
-    try {
-      return withPasswords(external.peers, readTextNow(file, PASSWORDS_BYTES_MAX), file);
-    } catch (error) {
-      if (error instanceof FileError) return error.message;
-      throw error;
-    }
   }
 }

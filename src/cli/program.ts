@@ -1,6 +1,7 @@
 /** The whole command line: commands, errors in one sentence, exit codes. */
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../agent/version.ts";
+import { checkCommand } from "./check-command.ts";
 import { cleanupCommand } from "./cleanup-command.ts";
 import { CliError } from "./cli-error.ts";
 import type { CliIo } from "./cli-io.ts";
@@ -14,12 +15,14 @@ const DESCRIPTION =
   "BGP pod routing for Kubernetes: an agent on each node that routes the other nodes' pods.";
 
 const HELP = `
-\`podrouter run\` is the agent, started by the DaemonSet; \`podrouter cleanup\` is for afterwards.
+\`podrouter run\` is the agent, started by the DaemonSet; \`podrouter check\` reads its flags and
+its configuration file beforehand; \`podrouter cleanup\` is for afterwards.
 The other commands ask a running agent over its Unix socket, which only root can open.
 Exit codes: 0 done, 2 the command line asks for what cannot be, 1 anything else went wrong.
 
 Examples:
   podrouter run --kubeconfig=/etc/kubernetes/admin.conf
+  podrouter check --in-cluster --config=bgp.yaml
   podrouter peers
   podrouter peers node2
   podrouter rib 10.233.65.7
@@ -58,6 +61,7 @@ function buildProgram(io: CliIo, start: StartAgent, exit: ExitCode): Command {
     peersCommand(io),
     ribCommand(io),
     statusCommand(io),
+    checkCommand(io),
     cleanupCommand(io),
     versionCommand(io),
   ];

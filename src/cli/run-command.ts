@@ -41,30 +41,48 @@ export interface ExitCode {
   value: number;
 }
 
+/** Adds the flags of the agent, and those that it refuses with a reason. */
+export function withRunFlags(command: Command): Command {
+  for (const flag of Object.values<Flag<unknown>>(RUN_FLAGS)) command.addOption(optionOf(flag));
+  for (const name of Object.keys(ABSENT_PARTS)) {
+    command.addOption(new Option(`--${name} [bool]`).hideHelp());
+  }
+  return command;
+}
+
+/**
+ * The agent's configuration from these flags and the process's surroundings.
+ * @throws {CliError} a line for every flag that is wrong.
+ */
+export function agentConfigOf(
+  command: Command,
+  raw: Readonly<Record<string, unknown>>,
+  io: CliIo,
+  inCluster = false,
+): AgentConfig {
+  const configured = configure(givenFlags(command, raw), {
+    nodeName: io.env["NODE_NAME"],
+    hostName: io.hostName,
+    inCluster: inCluster || io.env["KUBERNETES_SERVICE_HOST"] !== undefined,
+    cniConfFile: io.env["KUBE_ROUTER_CNI_CONF_FILE"],
+    hostNetwork: inHostNetwork(),
+  });
+  if (!configured.ok) throw new CliError(configured.problems.join("\n"), 2);
+  return configured.value;
+}
+
 export function runCommand(io: CliIo, start: StartAgent, exit: ExitCode): Command {
   const command = new Command("run")
     .summary("the agent: speak BGP and keep routes and ipsets")
     .description(DESCRIPTION)
     .addHelpText("after", HELP);
-  for (const flag of Object.values<Flag<unknown>>(RUN_FLAGS)) command.addOption(optionOf(flag));
-  for (const name of Object.keys(ABSENT_PARTS)) {
-    command.addOption(new Option(`--${name} [bool]`).hideHelp());
-  }
-  return command.action(async (raw: Record<string, unknown>) => {
-    const given = givenFlags(command, raw);
-    const configured = configure(given, {
-      nodeName: io.env["NODE_NAME"],
-      hostName: io.hostName,
-      inCluster: io.env["KUBERNETES_SERVICE_HOST"] !== undefined,
-      cniConfFile: io.env["KUBE_ROUTER_CNI_CONF_FILE"],
-      hostNetwork: inHostNetwork(),
-    });
-    if (!configured.ok) throw new CliError(configured.problems.join("\n"), 2);
-    if (!configured.value.parts.router) {
+  return withRunFlags(command).action(async (raw: Record<string, unknown>) => {
+    const config = agentConfigOf(command, raw, io);
+    if (!config.parts.router) {
       await write(io.stderr, "podrouter: nothing to do: --run-router=false\n");
       return;
     }
-    exit.value = await start(configured.value);
+    exit.value = await start(config);
   });
 }
 

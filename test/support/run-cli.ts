@@ -1,5 +1,5 @@
 /** Runs the command line in this process, with its output caught. */
-import { Writable } from "node:stream";
+import { Readable, Writable } from "node:stream";
 import type { AgentConfig } from "../../src/agent/config.ts";
 import { runProgram } from "../../src/cli/program.ts";
 
@@ -15,6 +15,8 @@ export interface CliSurroundings {
   readonly env?: Readonly<Record<string, string>>;
   readonly hostName?: string;
   readonly now?: number;
+  /** What comes through a pipe. */
+  readonly stdin?: string;
 }
 
 export async function runCli(
@@ -27,6 +29,7 @@ export async function runCli(
   const code = await runProgram(
     args,
     {
+      ...(surroundings.stdin === undefined ? {} : { stdin: Readable.from([surroundings.stdin]) }),
       stdout: out.stream,
       stderr: err.stream,
       env: surroundings.env ?? {},
@@ -38,10 +41,10 @@ export async function runCli(
       return 0;
     },
   );
-  return { code, stdout: out.text(), stderr: err.text(), started };
+  return { code, stdout: await out.text(), stderr: await err.text(), started };
 }
 
-function catcher(): { readonly stream: Writable; text(): string } {
+function catcher(): { readonly stream: Writable; text(): Promise<string> } {
   const chunks: string[] = [];
   const stream = new Writable({
     // A small buffer, so that the writers' waiting for a slow reader is exercised too.
@@ -52,5 +55,10 @@ function catcher(): { readonly stream: Writable; text(): string } {
       setImmediate(done);
     },
   });
-  return { stream, text: () => chunks.join("") };
+  const text = async () => {
+    // What was written without waiting is still on its way.
+    await new Promise<void>((resolve) => stream.end(resolve));
+    return chunks.join("");
+  };
+  return { stream, text };
 }

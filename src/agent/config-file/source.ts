@@ -24,6 +24,9 @@ const SETTLE_MS_MAX = 2000;
 /** TCP MD5 keys have at most 80 bytes (Linux); the rest is a final newline. */
 const SECRET_BYTES_MAX = 80;
 
+/** A file that holds nothing, as a shell leaves it while what is to stand in it is still made. */
+export const EMPTY_FILE = "is empty; {} is a file that asks for nothing";
+
 /** One good state of the file, with the passwords that it names. */
 export interface LoadedConfig {
   readonly file: ConfigFile;
@@ -112,8 +115,8 @@ export class ConfigFileSource {
       this.#stamps = stamps;
       const text = await readText(this.#path, CONFIG_BYTES_MAX);
       if (this.#taken && text.trim() === "") {
-        // As a shell leaves it while what is to stand in it is still made: no order to end all.
-        this.#events.onProblems([`${this.#path}:1: is empty; {} is a file that asks for nothing`]);
+        // No order to end all.
+        this.#events.onProblems([`${this.#path}:1: ${EMPTY_FILE}`]);
         return false;
       }
       const parsed = parseConfigFile(text, this.#path, this.#needs);
@@ -180,7 +183,8 @@ export class ConfigFileSource {
   }
 }
 
-function passwordFiles(file: ConfigFile): readonly string[] {
+/** The files of passwords that the configuration names, each once. */
+export function passwordFiles(file: ConfigFile): readonly string[] {
   const named = [...file.peers, ...file.peerGroups].flatMap((entry) => entry.passwordFile ?? []);
   return [...new Set(named)];
 }
@@ -200,7 +204,8 @@ function stampsOf(paths: readonly string[]): Promise<string[]> {
 type SecretRead = ReturnType<ReadSecret> & { readonly unread?: boolean };
 type Secrets = ReadonlyMap<string, SecretRead>;
 
-async function readSecrets(files: readonly string[]): Promise<Secrets> {
+/** What is in each of these files: a password, or why there is none. Never rejects. */
+export async function readSecrets(files: readonly string[]): Promise<Secrets> {
   const read = files.map(async (file) => [file, await readSecretFile(file)] as const);
   return new Map(await Promise.all(read));
 }
