@@ -4,10 +4,15 @@
  * Deviation: with a negotiated hold time of zero §8.2.2 runs no HoldTimer here. A peer that dies
  * between its OPEN and its KEEPALIVE would be waited for without end, and its new connections
  * refused; so the large hold time of OpenSent goes on to bound the wait, until Established.
+ *
+ * Deviation: RFC 6608 §3 answers an OPEN here with an FSM error. §8.2.2 of RFC 4271 has it go to the
+ * collision detection alone; one that says what the first said on this connection collides with
+ * nothing, and is passed over. OpenBGPD sends its OPEN twice when its earlier dial was reset before
+ * the first was out; to it the error is the end of a session, and of the routes that it kept for us.
  */
 import { assert, assertNever } from "../../runtime/assert.ts";
 import { FsmSubcode } from "../message/errors.ts";
-import { MessageType } from "../message/types.ts";
+import { MessageType, type NegotiatedSession } from "../message/types.ts";
 import type { FsmEvent } from "./events.ts";
 import type { FsmContext, FsmState, FsmStep } from "./state.ts";
 import { holdAt, keepaliveAt, sendHoldAt } from "./timing.ts";
@@ -56,7 +61,9 @@ export function stepOpenConfirm(state: FsmState, event: FsmEvent, context: FsmCo
     case "updateError":
       return notifyAndFallBack(state, context, event.error);
     case "openReceived":
-      return unexpected("second OPEN", MessageType.open);
+      return isSame(state.session, event.session)
+        ? stay(state)
+        : unexpected("second OPEN", MessageType.open);
     case "openCollisionDump":
       return fallBack(state, context, { kind: "collision" }, [
         { type: "sendNotification", error: collisionError() },
@@ -74,6 +81,11 @@ export function stepOpenConfirm(state: FsmState, event: FsmEvent, context: FsmCo
     default:
       return assertNever(event, "event in OpenConfirm");
   }
+}
+
+/** Both were negotiated from OPENs that say the same; their content is plain data, in one order. */
+function isSame(first: NegotiatedSession | undefined, second: NegotiatedSession): boolean {
+  return JSON.stringify(first) === JSON.stringify(second);
 }
 
 /** Sends a KEEPALIVE and runs its timer anew; for Established too. */

@@ -124,7 +124,7 @@ const tables: Readonly<Record<FsmStateName, Table>> = {
     headerError: `Active | notify 1/2, close, ended sent | ${retry}`,
     openError: `Active | notify 2/2, close, ended sent | ${retry}`,
     updateError: `Active | notify 3/1, close, ended sent | ${retry}`,
-    openReceived: `Active | notify 5/2, close, ended sent | ${retry}`,
+    openReceived: "same",
     openCollisionDump: `Active | notify 6/7, close, ended collision | ${retry}`,
     keepaliveReceived: "Established | established | hold+90000 keepalive+30000 sendHold+480000",
     updateReceived: `Active | notify 5/2, close, ended sent | ${retry}`,
@@ -176,7 +176,6 @@ test("the FSM error's data is the type of the unexpected message (RFC 6608 §3)"
     ["OpenSent", "updateReceived", 2],
     ["OpenSent", "keepaliveReceived", 4],
     ["OpenConfirm", "updateReceived", 2],
-    ["OpenConfirm", "openReceived", 1],
     ["Established", "openReceived", 1],
     ["OpenConfirm", "routeRefreshReceived", 5],
   ] as const;
@@ -184,6 +183,24 @@ test("the FSM error's data is the type of the unexpected message (RFC 6608 §3)"
     const { actions } = step(stateOf(name), events[type], context);
     const sent = actions.find((action) => action.type === "sendNotification");
     assert.deepEqual(sent?.error.data, Uint8Array.of(messageType), `${name} + ${type}`);
+  }
+});
+
+test("OpenConfirm: a repeated OPEN is passed over, another one is an error (RFC 6608 §3)", () => {
+  const confirmed = stateOf("OpenConfirm");
+  const again = (change: Parameters<typeof sampleSession>[0]) =>
+    step(confirmed, { type: "openReceived", session: sampleSession(change) }, context);
+  assert.deepEqual(again({}), { state: confirmed, actions: [] }, "no timer is run anew");
+  for (const other of [
+    { remoteRouterId: 1 },
+    { holdSeconds: 3 },
+    { remoteCapabilities: [{ kind: "routeRefresh" }] },
+    { remoteCapabilities: [{ kind: "unknown", code: 99, value: Uint8Array.of(1) }] },
+  ] as const) {
+    const { state, actions } = again(other);
+    const sent = actions.find((action) => action.type === "sendNotification");
+    assert.deepEqual([state.name, sent?.error.code, sent?.error.subcode], ["Active", 5, 2]);
+    assert.deepEqual(sent?.error.data, Uint8Array.of(1));
   }
 });
 

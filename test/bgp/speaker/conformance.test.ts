@@ -199,6 +199,17 @@ for (const [name, bytes, expected] of FRESH) {
   });
 }
 
+test("a second OPEN in OpenConfirm: passed over when it is the first one again, otherwise 5/2", () => {
+  const open = rawOpen("04 fc00 0009 c0000242 00");
+  const repeated = new Bench().begin("silent");
+  repeated.send(open, open, KEEPALIVE);
+  assert.deepEqual(repeated.raw.hex(3), []);
+  assert.equal(repeated.state, "Established");
+  const other = new Bench().begin("silent");
+  other.send(open, rawOpen("04 fc00 0009 c0000243 00"));
+  assert.equal(other.notification(), "050201");
+});
+
 test("UPDATE in OpenConfirm: 5/2", () => {
   const bench = new Bench().begin("silent");
   bench.send(rawOpen("04 fc00 0009 c0000242 00"), update([]));
