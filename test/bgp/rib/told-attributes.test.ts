@@ -16,13 +16,14 @@ import { PeerKind } from "../../../src/bgp/rib/peer-table.ts";
 import { UNCHANGED } from "../../../src/bgp/rib/policy.ts";
 import { Telling } from "../../../src/bgp/rib/told-attributes.ts";
 import { type IpAddress, parseAddress, wordOfAddress } from "../../../src/ip/address.ts";
-import { attributes, ipv4 } from "../message/arbitraries.ts";
+import { attributes, ipv4, linkLocal } from "../message/arbitraries.ts";
 
 const sets: fc.Arbitrary<PathAttributes> = fc
-  .tuple(attributes, ipv4, fc.boolean(), fc.nat(2))
-  .map(([set, nextHop, plain, full]) => ({
+  .tuple(attributes, ipv4, fc.option(linkLocal, { nil: undefined }), fc.boolean(), fc.nat(2))
+  .map(([set, nextHop, linkLocalNextHop, plain, full]) => ({
     ...set,
     nextHop,
+    linkLocalNextHop,
     asPath: full === 0 ? [fullSegment(), ...set.asPath] : set.asPath,
     ...(plain ? { opaque: [], extendedCommunities: [] } : {}),
   }));
