@@ -94,8 +94,48 @@ test("what is too much for one send goes in several, each in bounds, in order", 
         first += part.count;
       }
       assert.equal(first, cases.length);
+      for (const [i, next] of parts.slice(1).entries()) {
+        const { count, length } = parts[i]!;
+        const more = next.bytes.readUInt32LE(0);
+        assert.ok(count === messages || length + more > bytes, "no send is smaller than it may be");
+      }
     }),
   );
+});
+
+test("a message that is longer than a send may be goes alone", () => {
+  const batch = batchOf(fc.sample(operation, { numRuns: 3, seed: 1 }));
+  const parts = batch.parts(9, 1);
+  assert.deepEqual(
+    parts.map((part) => [part.first, part.count]),
+    [
+      [0, 1],
+      [1, 1],
+      [2, 1],
+    ],
+  );
+  assert.equal(
+    parts.reduce((sum, part) => sum + part.length, 0),
+    batch.length,
+  );
+  const two = batch.parts(9, parts[0]!.length + parts[1]!.length);
+  assert.deepEqual([two[0]!.count, two[1]!.count], [2, 1], "what fits exactly goes together");
+});
+
+test("a batch of thousands holds the same messages as small ones", () => {
+  const cases = fc.sample(operation, { numRuns: 3000, seed: 2 });
+  const [whole] = batchOf(cases).parts(3000, 10_000_000);
+  const each = cases.map((one) => batchOf([one]).parts(1, 1000)[0]!.bytes.toString("hex"));
+  assert.equal(whole!.bytes.toString("hex"), each.join(""));
+});
+
+test("an operation that is too long for one message is refused and leaves no trace", () => {
+  const batch = new RouteBatch();
+  // 16 octets each: the attribute of all is not too long, what is around it then is.
+  const nextHops = Array.from({ length: 4095 }, () => ({ gateway: "10.0.0.1" }));
+  const route = { destination: "10.9.0.0/24", nextHops };
+  assert.throws(() => batch.addOperation({ kind: "add", route }), { code: "EMSGSIZE" });
+  assert.deepEqual([batch.count, batch.length], [0, 0]);
 });
 
 test("a batch used again is as a new one", () => {
