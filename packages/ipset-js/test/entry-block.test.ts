@@ -67,6 +67,33 @@ test("every entry, with or without a timeout for all, is what the tables write",
   );
 });
 
+test("entries of both ways stand behind each other, each with its own line", () => {
+  const members = [
+    "10.0.0.0/24",
+    "fd00::/64",
+    "10.0.1.1",
+    "192.0.2.1,tcp:80",
+    "0.0.0.0/0",
+  ] as const;
+  const block = new EntryBlock(1024);
+  for (const [i, one] of members.entries()) assert.ok(block.add(one, 60, i + 1));
+  const each = members.map((one, i) => byTables({ member: one, timeout: 60 }, i + 1));
+  assert.equal(Buffer.from(block.bytes).toString("hex"), each.join(""));
+  assert.equal(block.count, members.length);
+  assert.throws(() => block.add("fd00::/64", -1, 9), { code: "EINVAL" });
+  assert.equal(block.count, members.length);
+});
+
+test("a block is full to the last octet, by either way", () => {
+  for (const one of ["10.0.0.0/24", "192.0.2.1,tcp:80"]) {
+    const bytes = byTables({ member: one, timeout: 0 }, 1).length / 2;
+    const block = new EntryBlock(2 * bytes);
+    assert.ok(block.add(one, 0, 1) && block.add(one, 0, 2), one);
+    assert.equal(block.bytes.length, 2 * bytes);
+    assert.equal(block.add(one, 0, 3), false, one);
+  }
+});
+
 test("a block takes what it has room for, whole, and begins anew", () => {
   const block = new EntryBlock(100);
   assert.ok(block.add("10.0.0.0/24", 0, 1));
