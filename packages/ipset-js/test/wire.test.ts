@@ -131,6 +131,40 @@ test("what the kernel lists", () => {
   );
 });
 
+test("a header of an IPv6 set with comments, there and back", () => {
+  const spec = { name: "s", type: "hash:ip", family: 6, comment: true, maxElements: 7 } as const;
+  const encoded = encodeSpec(spec, 4);
+  const header = decodeHeader([{}, encoded]);
+  assert.equal(header.family, 6);
+  assert.equal(header.comment, true);
+  assert.equal(formatHeader(header), "family inet6 hashsize 1024 maxelem 7 comment");
+  const type = "hash:nothing" as "hash:ip";
+  assert.throws(() => encodeSpec({ ...spec, type }, 4), { code: "EINVAL" });
+  assert.throws(() => encodeSpec({ ...spec, timeout: -1 }, 4), { code: "EINVAL" });
+});
+
+test("a set's counts where the kernel tells none, and its bitmask of either family", () => {
+  const listed = { name: "s", typeName: "hash:ip" };
+  const entries = [{}, {}];
+  const header = decodeHeader([{ ...listed, header: {}, entries }, { entries }, {}]);
+  const { elements, references, memoryBytes, revision } = header;
+  assert.deepEqual([elements, references, memoryBytes, revision], [4, 0, 0, 0]);
+  assert.equal(header.comment || header.counters || header.skbinfo || header.forceAdd, false);
+  for (const bitmask of [{ ipv4: "255.0.0.0" }, { ipv6: "ff::" }] as const) {
+    const masked = decodeHeader([{ ...listed, header: { bitmask, references: 2 } }]);
+    assert.deepEqual([masked.bitmask, masked.references], [Object.values(bitmask)[0], 2]);
+  }
+});
+
+test("a listing without a set's header, name or type is refused", () => {
+  const whole = { name: "s", typeName: "hash:ip", header: {} };
+  for (const field of ["name", "typeName", "header"] as const) {
+    const { [field]: _, ...part } = whole;
+    assert.throws(() => decodeHeader([part]), { code: "EINVAL" }, field);
+  }
+  assert.throws(() => decodeHeader([]), { code: "EINVAL" });
+});
+
 const MEMBERS: readonly SetEntry[] = [
   { member: "10.0.0.0/24", timeout: 0 },
   { member: "192.0.2.1" },
@@ -169,6 +203,7 @@ for (const member of [
 test("the revision is ours or the kernel's, whichever is older", () => {
   assert.equal(revisionFor("hash:ip", 0, 6), 4);
   assert.equal(revisionFor("hash:net", 0, 3), 3);
+  assert.equal(revisionFor("hash:net", 6, 9), 6);
   assert.throws(() => revisionFor("hash:net", 7, 9), { code: "TYPE_UNKNOWN" });
 });
 
