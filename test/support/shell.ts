@@ -142,17 +142,34 @@ function kill(pid: number): void {
   }
 }
 
+/** What Node.js needs to start on a quiet machine, with some to spare, ms. */
+const QUIET_START_MS = 60;
+const STARTS = 3;
+/** A machine that is slower yet than this fails its tests. */
+const SLOWNESS_MAX = 12;
+
+/** How many times slower than a quiet machine this one is just now, by programs that start. */
+export async function slowness(): Promise<number> {
+  const begun = performance.now();
+  for (let i = 0; i < STARTS; i++) await run(process.execPath, ["-e", "0"]);
+  const times = (performance.now() - begun) / STARTS / QUIET_START_MS;
+  return Math.min(SLOWNESS_MAX, Math.max(1, times));
+}
+
 /**
  * Polls until `check` gives something else than undefined or false; throws with `what` when late:
- * a function, where it tells what there is by then.
+ * a function, where it tells what there is by then. `timeoutMs` is for a quiet machine: before it
+ * gives up, it looks how slow this one is, and waits for that many times as long.
  */
 export async function until<T>(
   what: string | (() => string),
   check: () => Promise<T | undefined | false> | T | undefined | false,
   timeoutMs = 10_000,
   everyMs = 20,
+  slow: () => Promise<number> = slowness,
 ): Promise<T> {
-  const end = performance.now() + timeoutMs;
+  const begun = performance.now();
+  let limitMs = timeoutMs;
   let last: unknown;
   for (;;) {
     try {
@@ -162,9 +179,13 @@ export async function until<T>(
     } catch (error) {
       last = error;
     }
-    if (performance.now() > end) {
-      const told = typeof what === "string" ? what : what();
-      throw new Error(`not within ${timeoutMs} ms: ${told}`, { cause: last });
+    const tookMs = performance.now() - begun;
+    if (tookMs > limitMs) {
+      limitMs = timeoutMs * (await slow());
+      if (tookMs > limitMs) {
+        const told = typeof what === "string" ? what : what();
+        throw new Error(`not within ${Math.round(limitMs)} ms: ${told}`, { cause: last });
+      }
     }
     await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
