@@ -7,7 +7,7 @@ import type { Capability } from "../../src/bgp/message/types.ts";
 import { QUEUE_BYTES_HIGH } from "../../src/bgp/session/transport.ts";
 import { announce, hex, message, openOf, type RawPeer } from "../support/raw-peer.ts";
 import { AGENT_ADDRESS, PASSWORD, RobustnessLab } from "../support/robustness-lab.ts";
-import { until } from "../support/shell.ts";
+import { slowness, until } from "../support/shell.ts";
 import { ip } from "../support/speakers.ts";
 
 const MB = 1_000_000;
@@ -40,13 +40,9 @@ async function sendAll(raw: RawPeer, buffers: readonly Uint8Array[]): Promise<vo
   }
 }
 
-/** The longest silence of the agent on a connection, in ms. */
-function longestSilence(raw: RawPeer): number {
-  const times = raw.heard.map(({ at }) => at);
-  return Math.max(0, ...times.slice(1).map((at, i) => at - times[i]!));
-}
-
 test("a peer with a zero window: bounded memory, the others get all and stay up", async (t) => {
+  // Before there are sessions: while they are made, nobody keeps these alive.
+  const routes = fatUpdates(ROUTES);
   const lab = await RobustnessLab.make(t, [
     { name: "feeder", holdSeconds: 90 },
     { name: "deaf", holdSeconds: 90 },
@@ -57,7 +53,7 @@ test("a peer with a zero window: bounded memory, the others get all and stay up"
   const fine = lab.raw("fine");
   lab.raw("deaf").connection!.pause();
   const began = performance.now();
-  await sendAll(lab.raw("feeder"), fatUpdates(ROUTES));
+  await sendAll(lab.raw("feeder"), routes);
   const updates = () => fine.heard.filter(({ type, bytes }) => type === 2 && bytes.length > 23);
   await until("the other peer has all routes", () => updates().length >= ROUTES, 90_000, 100);
   t.diagnostic(`${ROUTES} routes to the other peer: ${Math.round(performance.now() - began)} ms`);
@@ -70,7 +66,8 @@ test("a peer with a zero window: bounded memory, the others get all and stay up"
   assert.ok(lab.memory("VmHWM") < RSS_BYTES_MAX, `${lab.memory("VmHWM")} bytes`);
   assert.equal(status.state, "Established");
   assert.equal((await lab.ask("fine")).status.established, 1);
-  assert.ok(longestSilence(fine) < 2_000, `${longestSilence(fine)} ms of silence`);
+  const silence = lab.longestSilence("fine");
+  assert.ok(silence < 2_000, `${silence} ms of silence`);
 });
 
 test("a flood of UPDATEs: others with a hold time of 3 s stay up, queries are answered", async (t) => {
@@ -106,17 +103,19 @@ test("a flood of UPDATEs: others with a hold time of 3 s stay up, queries are an
   answers.sort((a, b) => a - b);
   const [median, worst] = [answers[answers.length >> 1]!, answers.at(-1)!];
   const { received } = (await lab.ask("flooder")).status;
+  const slow = await slowness();
   t.diagnostic(`${received.update} UPDATEs in 5 s`);
   t.diagnostic(`answers: median ${Math.round(median)} ms, worst ${Math.round(worst)} ms`);
-  assert.ok(received.update > 20_000, `${received.update} UPDATEs`);
-  assert.ok(median < 100, `median ${median} ms`);
-  assert.ok(worst < 1_000, `worst ${worst} ms`);
+  assert.ok(received.update > 20_000 / slow, `${received.update} UPDATEs`);
+  assert.ok(median < 100 * slow, `median ${median} ms`);
+  assert.ok(worst < 1_000 * slow, `worst ${worst} ms`);
   for (const name of ["flooder", "one", "two"]) {
     const { status } = await lab.ask(name);
     assert.equal(`${status.state} ${status.established}`, "Established 1", name);
   }
   for (const name of ["one", "two"]) {
-    assert.ok(longestSilence(lab.raw(name)) < 2_000, `${longestSilence(lab.raw(name))} ms`);
+    const silence = lab.longestSilence(name);
+    assert.ok(silence < 2_000, `${silence} ms of silence`);
   }
 });
 
@@ -239,6 +238,8 @@ test("a wrong password says so: where we dial, and where the peer does", async (
 });
 
 test("a hundred thousand routes of their own attributes where a Node is expected", async (t) => {
+  // Before there are sessions, as above.
+  const routes = fatUpdates(ROUTES);
   const limits = `{ limit: ${MESH_PREFIXES_MAX}, warningPercent: 75, restart: 60 }`;
   const lab = await RobustnessLab.make(t, [
     { name: "greedy", holdSeconds: 90, extra: `, maximumPrefixes: ${limits}` },
@@ -248,7 +249,6 @@ test("a hundred thousand routes of their own attributes where a Node is expected
   await lab.established("greedy", "fine");
   const before = lab.memory("VmRSS");
   const greedy = lab.raw("greedy");
-  const routes = fatUpdates(ROUTES);
   for (let i = 0; i < routes.length && greedy.notification === undefined; i += 200) {
     greedy.send(new Uint8Array(Buffer.concat(routes.slice(i, i + 200))));
     await sleep(1);
@@ -261,7 +261,8 @@ test("a hundred thousand routes of their own attributes where a Node is expected
   assert.equal((await lab.ask("greedy")).status.adminState, "prefix-limit");
   const { state, established } = (await lab.ask("fine")).status;
   assert.equal(`${state} ${established}`, "Established 1");
-  assert.ok(longestSilence(lab.raw("fine")) < 2_000);
+  const silence = lab.longestSilence("fine");
+  assert.ok(silence < 2_000, `${silence} ms of silence`);
 });
 
 test("too many prefixes: warning, cease 6/1, back after its time; the others see nothing", async (t) => {

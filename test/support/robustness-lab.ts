@@ -25,6 +25,9 @@ const METRICS_PORT = 9100;
 export const PASSWORD = "t0p-s3cret";
 export const AGENT_ADDRESS = "10.0.0.1";
 
+/** How often it is written down how long the machine kept us and the agent from running. */
+const LOST_LOOK_MS = 100;
+
 export interface RobustnessPeer {
   readonly name: string;
   /** Of the peer's OPEN. */
@@ -44,6 +47,9 @@ export class RobustnessLab {
   readonly #us: Namespace;
   readonly #them: Namespace;
   readonly #agent: NamespaceProcess;
+  /** What the two main threads together had lost by then, ms. */
+  readonly #lost: { readonly at: number; readonly ms: number }[] = [];
+  #looks: NodeJS.Timeout | undefined;
 
   private constructor(t: TestContext, us: Namespace, them: Namespace, folder: string) {
     this.#t = t;
@@ -68,6 +74,7 @@ export class RobustnessLab {
     const folder = await mkdtemp(join(tmpdir(), "podrouter-robust-"));
     const lab = new RobustnessLab(t, us, them, folder);
     t.after(async () => {
+      clearInterval(lab.#looks);
       for (const raw of lab.raws.values()) raw.stop();
       await lab.#agent.stop();
       await rm(folder, { recursive: true });
@@ -90,6 +97,22 @@ export class RobustnessLab {
   memory(field: "VmRSS" | "VmHWM"): number {
     const status = readFileSync(`/proc/${this.#pid}/status`, "utf8");
     return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status)?.[1]) * 1024;
+  }
+
+  /**
+   * The longest silence of the agent on a peer's connection, in ms, less the time in it for which
+   * the machine did not let the agent speak or us hear.
+   */
+  longestSilence(name: string): number {
+    this.#noteLost();
+    const times = this.raw(name).heard.map(({ at }) => at);
+    const silences = times.slice(1).map((to, i) => {
+      const from = times[i]!;
+      const before = this.#lost.findLast(({ at }) => at <= from) ?? this.#lost[0]!;
+      const after = this.#lost.find(({ at }) => at >= to) ?? this.#lost.at(-1)!;
+      return to - from < LOST_LOOK_MS ? 0 : to - from - (after.ms - before.ms);
+    });
+    return Math.max(0, ...silences);
   }
 
   openFiles(): number {
@@ -177,6 +200,13 @@ ${rows.join("\n")}
       `--metrics-port=${METRICS_PORT}`,
     ]);
     await this.#agent.ready(async () => (await this.ask(peers[0]!.name)).status.name !== undefined);
+    this.#noteLost();
+    this.#looks = setInterval(() => this.#noteLost(), LOST_LOOK_MS);
+  }
+
+  #noteLost(): void {
+    const ms = waitedMs(this.#pid) + waitedMs(process.pid);
+    this.#lost.push({ at: performance.now(), ms });
   }
 
   /** Listens for the agent; its line of the configuration. */
@@ -196,4 +226,10 @@ ${rows.join("\n")}
     const head = `name: ${peer.name}, address: ${address}, remoteAs: 64512`;
     return `  - { ${head}, routeReflectorClient: true${extra} }`;
   }
+}
+
+/** For how long a process's main thread would have run, and others did, ms. */
+function waitedMs(pid: number): number {
+  const schedstat = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, "utf8");
+  return Number(schedstat.split(" ")[1]) / 1e6;
 }
