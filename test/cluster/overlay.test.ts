@@ -107,7 +107,7 @@ async function leftovers(cluster: Cluster, name: string): Promise<readonly strin
   return lines(found.join("\n"));
 }
 
-test("nodes in two subnets, through VXLAN", { timeout: 180_000 }, async (t: TestContext) => {
+test("nodes in two subnets, through VXLAN", { timeout: 600_000 }, async (t: TestContext) => {
   const cluster = await built(t);
   if (cluster === undefined) return;
   const ns = cluster.namespaces;

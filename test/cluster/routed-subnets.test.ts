@@ -238,7 +238,7 @@ async function talkUntunnelled(t: TestContext, cluster: Cluster, one: Pod, three
 }
 
 for (const way of WAYS) {
-  test(`routed subnets: ${way.name}`, { timeout: 120_000 }, async (t) => {
+  test(`routed subnets: ${way.name}`, { timeout: 600_000 }, async (t) => {
     const cluster = await built(t, way);
     if (cluster === undefined) return;
     await t.test("the router learns every pod CIDR, a node what it needs", async () => {

@@ -8,7 +8,7 @@ import { BULK_SCENARIOS, cases } from "./scenarios.ts";
 const noLab = await labUnavailable();
 
 for (const { name, daemon, kind, scenario } of cases(BULK_SCENARIOS)) {
-  test(name, { timeout: 300_000 }, async (t) => {
+  test(name, { timeout: 600_000 }, async (t) => {
     const reason = noLab ?? (await daemonUnavailable(daemon));
     if (!requireReal(t, reason === undefined, reason ?? "")) return;
     await scenario.run({ t, daemon, kind, makeLeft: (setup) => new Podrouter(setup) });

@@ -92,7 +92,7 @@ function withoutNextHop(attributes: string): string {
 }
 
 const title = "of random paths we choose those that BIRD chooses, and tell them alike";
-test(title, { timeout: 60_000 }, async (t) => {
+test(title, { timeout: 600_000 }, async (t) => {
   const reason =
     (await labUnavailable()) ?? ((await hasProgram("bird")) ? undefined : "no BIRD here");
   if (!requireReal(t, reason === undefined, reason ?? "")) return;

@@ -15,7 +15,7 @@ import { cases, SCENARIOS } from "./scenarios.ts";
 
 /** They wait more than they work. */
 const SIDE_BY_SIDE = 4;
-const SCENARIO_MS_MAX = 90_000;
+const SCENARIO_MS_MAX = 600_000;
 
 const noLab = await labUnavailable();
 if (noLab === undefined) await sweepDeadLabs();
