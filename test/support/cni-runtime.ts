@@ -65,7 +65,8 @@ export interface CniRuntimeOptions {
 
 type Command = "ADD" | "CHECK" | "DEL";
 
-const CALL_MS_MAX = 20_000;
+/** As of real runtimes, minutes: a plugin that waits for its agent says so itself, much sooner. */
+const CALL_MS_MAX = 120_000;
 const INTERFACE = "eth0";
 const LOOPBACK: Conflist = {
   cniVersion: "0.3.1",
