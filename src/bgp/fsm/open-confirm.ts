@@ -5,10 +5,11 @@
  * between its OPEN and its KEEPALIVE would be waited for without end, and its new connections
  * refused; so the large hold time of OpenSent goes on to bound the wait, until Established.
  *
- * Deviation: RFC 6608 §3 answers an OPEN here with an FSM error. §8.2.2 of RFC 4271 has it go to the
+ * Deviation: RFC 6608 §3 answers an OPEN here with an FSM error. RFC 4271 §8.2.2 has it go to the
  * collision detection alone; one that says what the first said on this connection collides with
  * nothing, and is passed over. OpenBGPD sends its OPEN twice when its earlier dial was reset before
- * the first was out; to it the error is the end of a session, and of the routes that it kept for us.
+ * the first was out; to it the error is the end of a session, and of the routes that it kept for
+ * us.
  */
 import { assert, assertNever } from "../../runtime/assert.ts";
 import { FsmSubcode } from "../message/errors.ts";
