@@ -1,12 +1,14 @@
 /**
  * The admin socket's server: see admin-protocol.ts for what it answers. It reads only; the agent's
  * parts stand behind the {@link AdminSource} port. Lists are written while they are walked, no
- * faster than the client reads, so a table of a million paths costs one chunk of memory.
+ * faster than the client reads, and a chunk in a turn of the event loop, so a table of a million
+ * paths costs one chunk of memory, and others a chunk's time.
  *
  * Bounds: CONNECTIONS_MAX clients at a time (further ones are closed), REQUEST_MS_MAX for a client
  * to ask, IDLE_MS_MAX for it to read on.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { type IpAddress, parseAddress } from "../ip/address.ts";
 import { isPrefix, type Prefix, parsePrefix } from "../ip/prefix.ts";
 import type { Log } from "../runtime/log.ts";
@@ -175,6 +177,9 @@ async function sendRows(response: ServerResponse, rows: Iterable<unknown>): Prom
     const keepsUp = response.write(pending);
     pending = "";
     if (!keepsUp && !(await drained(response))) return;
+    // Who reads at once is drained at once, before sockets and timers had their turn.
+    await nextTurn();
+    if (response.destroyed) return;
   }
   response.end(pending);
 }

@@ -211,6 +211,29 @@ test("a client that does not read holds the walk, and its going away ends it", a
   await until(() => ended);
 });
 
+test("a client that reads at once leaves the event loop its turns in a long list", async (t) => {
+  const socket = join(temporary(t), "podrouter.sock");
+  let inTurn = 0;
+  let most = 0;
+  const row = path({});
+  const chars = JSON.stringify(row).length;
+  const walk = function* () {
+    for (let i = 0; i < 20_000; i++) {
+      most = Math.max(most, ++inTurn);
+      yield row;
+    }
+  };
+  let turns = setImmediate(function next() {
+    inTurn = 0;
+    turns = setImmediate(next);
+  });
+  t.after(() => clearImmediate(turns));
+  await started(t, socket, { ...source, paths: walk });
+  const { body } = await ask(socket, "/v1/rib");
+  assert.equal(body.split("\n").length, 20_001);
+  assert.ok(most * chars < 2 * 65_536, `${most} rows of ${chars} octets in one turn`);
+});
+
 test("a server of another kind on the path is not mistaken for a dead agent", async (t) => {
   const socket = join(temporary(t), "other.sock");
   const other = createServer();
