@@ -88,3 +88,11 @@ test("a batch grows, keeps its rows and prints them", () => {
   batch.push6(0x20010db8, 0, 0, 0, 32);
   assert.equal(batch.prefixAt(0), "2001:db8::/32");
 });
+
+test("a prefix covers no shorter one that begins alike; a short one is cut in its first byte", () => {
+  assert.equal(prefixCovers(prefix("10.0.0.0/16"), prefix("10.0.0.0/8")), false);
+  assert.equal(prefixCovers(prefix("fd00::/16"), prefix("fd00::/8")), false);
+  assert.equal(prefixFromBytes(Uint8Array.of(255, 255, 0, 1), 4), "240.0.0.0/4");
+  assert.equal(hostPrefix("192.0.2.1" as IpAddress), "192.0.2.1/32");
+  assert.equal(hostPrefix("fd00::1" as IpAddress), "fd00::1/128");
+});
