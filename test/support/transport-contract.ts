@@ -263,6 +263,8 @@ export function transportContract(
       await world.until(() => near.writables === 1, "writable");
       await world.until(() => far.bytes === written, "all bytes");
       assert.ok(out.sentBytes > sent);
+      assert.equal(out.write([bytes("more")]), true, "there is room again");
+      await world.until(() => far.bytes === written + 4, "what was written after");
       assert.equal(near.writables, 1);
       out.reset();
       listener.close();
