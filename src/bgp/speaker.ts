@@ -128,7 +128,7 @@ export class Speaker {
   /** Dials and listens, last: who connects at once finds peers that are ready for it. */
   start(): void {
     if (this.#running) return;
-    this.#running = true;
+    [this.#running, this.#converged] = [true, false];
     this.#startedAt = this.#services.clock.now();
     this.#deferring = this.#config.restarted && this.#config.deferralSeconds > 0;
     for (const peer of this.#peers.values()) peer.start(this.#startDelay(peer));
@@ -287,7 +287,7 @@ export class Speaker {
     return this.#changes.listen(listener);
   }
 
-  /** Once, when `converged` becomes true; all best routes have been told by then. */
+  /** Once a start, when `converged` becomes true; all best routes have been told by then. */
   onConverged(listener: () => void): () => void {
     this.#convergedListeners.add(listener);
     return () => void this.#convergedListeners.delete(listener);

@@ -140,6 +140,7 @@ export class Peer implements SessionHooks, Task {
     this.#dialTimer = undefined;
     this.session.stop(order);
     this.#forgetStale();
+    this.#everUp = false;
   }
 
   /** Takes equal settings in another object, so that they are told to be the same at a glance. */

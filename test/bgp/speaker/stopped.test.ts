@@ -35,3 +35,28 @@ for (const notify of [true, false]) {
     assert.deepEqual(a.routes(), ["10.0.2.0/24 via 192.0.2.2"]);
   });
 }
+
+test("a speaker that is stopped and started again knows nothing of its first run", () => {
+  const world = new World();
+  const a = world.node("192.0.2.1", { restarted: true });
+  const b = world.node("192.0.2.2");
+  let heard = 0;
+  a.speaker.onConverged(() => heard++);
+  a.peers([b]).originate("10.0.1.0/24");
+  b.peers([a]);
+  a.speaker.start();
+  b.speaker.start();
+  const isWhole = () => a.speaker.converged() && a.speaker.complete() && b.routes().length === 1;
+  world.until(isWhole, "tables");
+  a.speaker.stop({ notify: false });
+  world.advance(1_000);
+  a.speaker.start();
+  assert.deepEqual([a.speaker.converged(), a.speaker.complete(), heard], [false, false, 1]);
+  // With the R and F bits in its OPEN again: what it forwards stays.
+  world.until(() => {
+    assert.equal(b.routes().length, 1, "the route is kept");
+    return a.isUp(b) && isWhole();
+  }, "tables again");
+  assert.deepEqual(b.routes(), ["10.0.1.0/24 via 192.0.2.1"]);
+  assert.equal(heard, 2);
+});
