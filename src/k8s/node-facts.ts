@@ -147,14 +147,18 @@ export function factsOf(node: NodeSnapshot): NodeFacts {
  * Where the session of `own` with `other` goes: to its primary address when both primary ones are
  * of one family, otherwise to its address of the first family that both have, IPv4 before IPv6, so
  * that each of the two finds the address that the other one comes from. Undefined when they have
- * none in common; what may be a NAT's does not count.
+ * none in common; what may be a NAT's does not count, nor what `isLost` to another Node.
  */
-export function sessionAddress(own: NodeFacts, other: NodeFacts): IpAddress | undefined {
+export function sessionAddress(
+  own: NodeFacts,
+  other: NodeFacts,
+  isLost: (node: NodeSnapshot, address: IpAddress) => boolean = () => false,
+): IpAddress | undefined {
   if (own.primary === undefined || other.primary === undefined) return undefined;
   if (familyOf(own.primary) === familyOf(other.primary)) return other.primary;
   const has = ({ node, nodeIps }: NodeFacts, family: IpFamily) => {
     const address = nodeIps[family];
-    return address !== undefined && isOwnAddress(node, address);
+    return address !== undefined && isOwnAddress(node, address) && !isLost(node, address);
   };
   const family = FAMILIES.find((one) => has(own, one) && has(other, one));
   return family === undefined ? undefined : other.nodeIps[family];

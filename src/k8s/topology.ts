@@ -158,13 +158,13 @@ function peersOf(
   const peers: PeerNode[] = [];
   const problems: NodeProblem[] = [];
   if (self?.primary === undefined) return { peers, problems };
+  const isLost = (node: NodeSnapshot, address: IpAddress) =>
+    (duplicates.owner.get(address) ?? node) !== node;
   for (const facts of all) {
     const { node, primary } = facts;
     if (node === self.node || primary === undefined) continue;
-    const address = sessionAddress(self, facts);
-    const contested = address ?? primary;
-    if (contested === self.nodeIps[familyOf(contested)]) continue;
-    if ((duplicates.owner.get(contested) ?? node) !== node) continue;
+    if (primary === self.primary || isLost(node, primary)) continue;
+    const address = sessionAddress(self, facts, isLost);
     if (address === undefined) {
       problems.push(familyMismatch(node, primary));
       continue;
