@@ -77,7 +77,7 @@ export function meshOf(
   };
 }
 
-/** One session for each Node that is to be peered, by primary address; in the topology's order. */
+/** One session for each Node that is to be peered; in the topology's order. */
 export function meshPeers(
   topology: Topology,
   annotations: NodeAnnotations,
