@@ -25,7 +25,10 @@ export interface HostAddress {
 export interface HostLinks {
   readonly links: readonly HostLink[];
   readonly addresses: readonly HostAddress[];
-  /** Indexes of those with a default route of IPv6 that a router gave; none where left out. */
+  /**
+   * Indexes of those with a default route of IPv6 that a router gave. Left out where IPv6 is
+   * forwarded already: such a route is lost when that is switched on, and then alone.
+   */
   readonly routed?: ReadonlySet<number>;
 }
 

@@ -9,8 +9,10 @@ import {
   rejectingWith,
 } from "netlink-ts";
 import { familyOf, type IpAddress, parseAddress } from "../ip/address.ts";
+import { readSysctlNow } from "../runtime/sysctl.ts";
 import type { HostAddress, HostLink, HostLinks, LinkOperation } from "./host-links.ts";
 import { type LinkKernel, LinkKernelError } from "./pod-links.ts";
+import { FORWARD_IPV6 } from "./sysctls.ts";
 
 /** An address that nobody else has: IPv6 need not look for another owner, which takes a second. */
 export function ownAddress(
@@ -22,15 +24,17 @@ export function ownAddress(
 }
 
 export interface NetlinkLinksOptions {
-  /** Called around the making of each socket; tests enter another network namespace there. */
-  readonly around?: <T>(make: () => T) => T;
+  /** Called around what is of a namespace: the making of each socket, the reading of a setting. */
+  readonly around?: <T>(task: () => T) => T;
 }
 
 export class NetlinkLinks implements LinkKernel {
   readonly #sockets: RouteNetlinkPair;
+  readonly #around: <T>(task: () => T) => T;
 
   constructor(options: NetlinkLinksOptions = {}) {
     this.#sockets = new RouteNetlinkPair(options.around);
+    this.#around = options.around ?? ((task) => task());
   }
 
   async open(onEvent: () => void, onFailure: () => void): Promise<void> {
@@ -44,13 +48,21 @@ export class NetlinkLinks implements LinkKernel {
       const netlink = this.#sockets.asking;
       const links = await netlink.links.list();
       const addresses = await netlink.addresses.list({});
-      const given = await netlink.routes.list({ family: 6, table: RouteTable.MAIN, protocol: RA });
-      const routed = new Set<number>();
-      for (const { destination, interfaceIndex } of given) {
-        if (destination === "::/0" && interfaceIndex !== undefined) routed.add(interfaceIndex);
-      }
-      return { links: links.map(linkOf), addresses: addresses.flatMap(addressOf), routed };
+      const here = { links: links.map(linkOf), addresses: addresses.flatMap(addressOf) };
+      // For a few routes the kernel goes through all: not with each pod that comes.
+      const forwards = this.#around(() => readSysctlNow(FORWARD_IPV6)) === "1";
+      return forwards ? here : { ...here, routed: await this.#routed() };
     });
+  }
+
+  async #routed(): Promise<ReadonlySet<number>> {
+    const { routes } = this.#sockets.asking;
+    const given = await routes.list({ family: 6, table: RouteTable.MAIN, protocol: RA });
+    const routed = new Set<number>();
+    for (const { destination, interfaceIndex } of given) {
+      if (destination === "::/0" && interfaceIndex !== undefined) routed.add(interfaceIndex);
+    }
+    return routed;
   }
 
   apply(operation: LinkOperation): Promise<void> {

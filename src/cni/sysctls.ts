@@ -19,7 +19,7 @@ export interface Sysctls {
   write(name: string, value: string): Promise<string | undefined>;
 }
 
-const FORWARD_IPV6 = "net.ipv6.conf.all.forwarding";
+export const FORWARD_IPV6 = "net.ipv6.conf.all.forwarding";
 const BRIDGE_DISABLE_IPV6 = `net.ipv6.conf.${POD_BRIDGE}.disable_ipv6`;
 /** Whether kube-bridge takes router advertisements, which can be pods' alone. */
 export const BRIDGE_ACCEPT_RA = `net.ipv6.conf.${POD_BRIDGE}.accept_ra`;

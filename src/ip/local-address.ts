@@ -74,9 +74,13 @@ export function onLinkPrefixOf(route: {
   return prefixLength(prefix) % 128 === 0 ? [] : [{ link, prefix }];
 }
 
-/** Whether an address says nothing of what is on its link, as one of DHCPv6 does (RFC 5942). */
+/**
+ * Whether an address says nothing of what is on its link, as one of DHCPv6 does (RFC 5942). ::1,
+ * which every machine has, is on no link that a router speaks of.
+ */
 export function isBare({ address, subnet, announced }: LocalAddress): boolean {
-  return announced === true || (address.includes(":") && subnet === hostPrefix(address));
+  if (announced === true) return true;
+  return address.includes(":") && address !== "::1" && subnet === hostPrefix(address);
 }
 
 /** The addresses, those that are bare with the longest prefix around them that is on their link. */

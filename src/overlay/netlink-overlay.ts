@@ -53,17 +53,17 @@ const IMPOSSIBLE_PROTOCOL = 1;
 const PROBE_NAME = "podrouter-probe";
 
 export interface NetlinkOverlayOptions {
-  /** Called around the making of each socket; tests enter another network namespace there. */
-  readonly around?: <T>(make: () => T) => T;
+  /** Called around what is of a namespace: the making of each socket, what is done to a setting. */
+  readonly around?: <T>(task: () => T) => T;
 }
 
 export class NetlinkOverlay implements OverlayKernel {
   readonly #sockets: RouteNetlinkPair;
-  readonly #around: <T>(make: () => T) => T;
+  readonly #around: <T>(task: () => T) => T;
 
   constructor(options: NetlinkOverlayOptions = {}) {
     this.#sockets = new RouteNetlinkPair(options.around);
-    this.#around = options.around ?? ((make) => make());
+    this.#around = options.around ?? ((task) => task());
   }
 
   async open(listener: OverlayListener): Promise<void> {

@@ -36,14 +36,20 @@ export function writeSysctlNow(name: string, value: string): void {
   }
 }
 
+/** Reads at once; undefined where there is no such setting, or it cannot be read. */
+export function readSysctlNow(name: string): string | undefined {
+  try {
+    return readFileSync(sysctlPaths(name).own, "utf8").trim();
+  } catch {
+    return undefined;
+  }
+}
+
 /** Whether there is the setting, with another value, and it may be written. */
 export function canSetSysctl(name: string, value: string): boolean {
   const { own, ofHost } = sysctlPaths(name);
-  try {
-    return readFileSync(own, "utf8").trim() !== value && [own, ofHost].some(isWritable);
-  } catch {
-    return false;
-  }
+  const present = readSysctlNow(name);
+  return present !== undefined && present !== value && [own, ofHost].some(isWritable);
 }
 
 function isWritable(path: string): boolean {

@@ -1,7 +1,7 @@
 /** What is on a link by a router's word, from the kernel's routes. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { onLinkPrefixOf } from "../../src/ip/local-address.ts";
+import { isBare, localAddressOf, onLinkPrefixOf } from "../../src/ip/local-address.ts";
 
 const ROUTE = { destination: "fd00:9::/64", protocol: 2, type: 1, interfaceIndex: 2 };
 
@@ -26,4 +26,12 @@ test("the routes that say what is on a link", () => {
   }
   const { interfaceIndex: _, ...nowhere } = ROUTE;
   assert.deepEqual(onLinkPrefixOf(nowhere), []);
+});
+
+test("addresses that say nothing of their link: of ::1 there is nothing to be asked", () => {
+  const bare = (address: string) => localAddressOf({ interfaceIndex: 2, address }).map(isBare);
+  assert.deepEqual(bare("fd00:9::50/128"), [true]);
+  for (const other of ["::1/128", "fd00:9::50/64", "192.0.2.1/32"]) {
+    assert.deepEqual(bare(other), [false], other);
+  }
 });

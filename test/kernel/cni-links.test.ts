@@ -148,6 +148,22 @@ test("kube-bridge takes no router advertisements, also when it is made anew", as
   await until("and takes none", () => accepts() === "0");
 });
 
+test("interfaces with a router's default route are asked for until IPv6 is forwarded", async (t) => {
+  const namespace = Namespace.make(t);
+  if (namespace === undefined) return;
+  namespace.veth("enp1s0", "fd00:50::50/64");
+  namespace.ip("-6 route add default via fd00:50::1 dev enp1s0 proto ra metric 1024");
+  const kernel = new NetlinkLinks({ around: (task) => namespace.enter(task) });
+  t.after(() => kernel.close());
+  const forward = (value: string) =>
+    namespace.enter(() => writeSysctlNow("net.ipv6.conf.all.forwarding", value));
+  forward("0");
+  assert.deepEqual((await kernel.read()).routed, new Set([namespace.index("enp1s0")]));
+  forward("1");
+  // The kernel goes through all routes for it, and a pass is made with each pod that comes.
+  assert.equal((await kernel.read()).routed, undefined);
+});
+
 test("a bridge that was down, or emptied, has the gateways of running pods again", async (t) => {
   const node = setUp(t);
   if (node === undefined) return;
