@@ -138,8 +138,11 @@ export async function iptablesHolding(deps: IptablesDeps): Promise<{
   readonly unseen: readonly string[];
 }> {
   const both = [await candidate("-nft", deps), await candidate("-legacy", deps)];
-  const found = both.some((one) => one !== undefined) ? both : [await candidate("", deps)];
-  const there = found.filter((one) => one !== undefined);
+  // As the agent, which takes the plain name where neither of these can be used.
+  const isOfUse = (one: Candidate) => !one.mute || one.families.length > 0;
+  const used = both.some((one) => one !== undefined && isOfUse(one));
+  const plain = used ? [] : [await candidate("", deps)];
+  const there = [...both, ...plain].filter((one) => one !== undefined);
   return {
     holding: there.flatMap((one) => holding(one) ?? []),
     unseen: there

@@ -85,6 +85,17 @@ test("a kernel without nf_tables holds no rules of it: nothing to be told", asyn
   }
 });
 
+test("where neither of the two names can be used, the plain one is looked through as well", async () => {
+  const said = "iptables-nft-save: Failed to initialize nft: Protocol not supported\n";
+  const answers = {
+    "iptables-nft-save": refused(said),
+    "ip6tables-nft-save": refused(said.replace("iptables", "ip6tables")),
+    "iptables-legacy --version": missing,
+    "iptables-save": { stdout: OURS },
+  };
+  assert.deepEqual(await told(answers), { holding: ["4"], unseen: [] });
+});
+
 test("a program that the machine cannot start says nothing about any of them", async () => {
   const short = { status: NOT_STARTED, stderr: "iptables-nft: spawn EAGAIN" };
   await assert.rejects(look({ "iptables-nft --version": short }), { name: "PacketFilterError" });
