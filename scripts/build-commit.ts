@@ -6,7 +6,9 @@ import { spawnSync } from "node:child_process";
 import { realpathSync } from "node:fs";
 
 /** What of the work tree goes into a bundle, or decides what does. */
-const BUNDLED = ["src", "packages", "scripts", "package.json", "package-lock.json"];
+const BUNDLED = [
+  ...["src", "packages", "scripts", "package.json", "package-lock.json", "tsconfig.json"],
+];
 const COMMIT = /^[0-9a-f]{7,40}(?:-dirty)?$/;
 
 /**

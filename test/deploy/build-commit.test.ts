@@ -31,6 +31,9 @@ test("the commit of the work tree, marked where what is bundled differs", withGi
   assert.equal(commitOf(tree), commit);
   put("README.md", "2");
   assert.equal(commitOf(tree), commit, "what is not bundled does not count");
+  put("tsconfig.json", "{}");
+  assert.equal(commitOf(tree), `${commit}-dirty`, "what decides how it is bundled does");
+  rmSync(join(tree, "tsconfig.json"));
   put("src/more.ts", "1");
   assert.equal(commitOf(tree), `${commit}-dirty`, "a file that is not committed yet");
   git("add", "src");
