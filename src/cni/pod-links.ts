@@ -19,7 +19,7 @@ import {
   RETRY_MAX_MS,
 } from "./limits.ts";
 import { type LinksPlan, type LinksWanted, planLinks } from "./links-plan.ts";
-import { BRIDGE_ACCEPT_RA, keepSysctls, type Sysctls } from "./sysctls.ts";
+import { keepSysctls, type Sysctls, settleBridge } from "./sysctls.ts";
 import type { CniCondition } from "./types.ts";
 
 /** The kernel cannot be talked to, or refused something; an adapter throws nothing else. */
@@ -189,9 +189,8 @@ export class PodLinks {
       }
       for (const operation of plan.operations) {
         await this.#deps.kernel.apply(operation);
-        // Before it gets its ports back. What cannot be set is said with all other settings.
         if (operation.kind === "create-bridge") {
-          await this.#deps.sysctls.write(BRIDGE_ACCEPT_RA, "0");
+          await settleBridge(this.#deps.sysctls, familiesOf(wanted));
         }
         this.#deps.log.info({ ...operation }, "pod link changed");
       }

@@ -22,7 +22,7 @@ export interface Sysctls {
 export const FORWARD_IPV6 = "net.ipv6.conf.all.forwarding";
 const BRIDGE_DISABLE_IPV6 = `net.ipv6.conf.${POD_BRIDGE}.disable_ipv6`;
 /** Whether kube-bridge takes router advertisements, which can be pods' alone. */
-export const BRIDGE_ACCEPT_RA = `net.ipv6.conf.${POD_BRIDGE}.accept_ra`;
+const BRIDGE_ACCEPT_RA = `net.ipv6.conf.${POD_BRIDGE}.accept_ra`;
 
 interface Wanted {
   readonly name: string;
@@ -42,6 +42,15 @@ export interface SysctlsWanted {
   readonly ownBridge: boolean;
   /** Look and report, set nothing. */
   readonly dryRun: boolean;
+}
+
+/**
+ * What a bridge that was made just now must have before it gets its addresses and ports back. What
+ * of it cannot be set is said with all other settings.
+ */
+export async function settleBridge(sysctls: Sysctls, families: readonly IpFamily[]): Promise<void> {
+  await sysctls.write(BRIDGE_ACCEPT_RA, "0");
+  if (families.includes(6)) await sysctls.write(BRIDGE_DISABLE_IPV6, "0");
 }
 
 /** Sets what is missing; gives the condition about the rest, if any. */

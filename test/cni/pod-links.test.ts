@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { LINKS_GAP_MS, LINKS_PERIOD_MS } from "../../src/cni/limits.ts";
 import { LinkKernelError, PodLinks } from "../../src/cni/pod-links.ts";
+import { parseAddress } from "../../src/ip/address.ts";
 import { prefix } from "../../src/ip/prefix.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { recordingLog } from "../support/recording-log.ts";
@@ -160,6 +161,42 @@ test("the bridge has IPv6 where its pods have, whatever new interfaces get", asy
     await clock.advanceAsync(0);
     assert.equal(sysctls.values.get("net.ipv6.conf.kube-bridge.disable_ipv6"), value);
   }
+});
+
+test("a bridge that is made anew has IPv6 before it gets its gateway back", async (t) => {
+  const { kernel, sysctls, clock, links, lines } = setUp(t);
+  const off = "net.ipv6.conf.kube-bridge.disable_ipv6";
+  const apply = kernel.apply.bind(kernel);
+  kernel.apply = async (operation) => {
+    if (operation.kind === "create-bridge") sysctls.values.set(off, "1");
+    if (operation.kind === "add-address" && sysctls.values.get(off) === "1") {
+      throw new LinkKernelError("EACCES", "EACCES: IPv6 is off there");
+    }
+    await apply(operation);
+  };
+  const [podCidr, address] = [prefix("fd00:10:40::/64"), parseAddress("fd00:10:40::1")!];
+  links.want({ ...WANTED, nodeIps: [NODE_IP6], podCidrs: [podCidr] });
+  links.start();
+  await clock.advanceAsync(0);
+  const { index } = kernel.links.find(({ name }) => name === "kube-bridge")!;
+  const gateway = { address, length: 64 };
+  kernel.addresses.push({ linkIndex: index, ...gateway });
+  kernel.links.push({
+    ...kernel.links[0]!,
+    index: 5,
+    name: "veth1",
+    kind: "veth",
+    masterIndex: index,
+  });
+  kernel.onEvent();
+  await clock.advanceAsync(LINKS_GAP_MS);
+  kernel.remove("kube-bridge");
+  await clock.advanceAsync(LINKS_GAP_MS);
+  assert.ok(
+    kernel.addresses.some((one) => one.address === address),
+    lines.join(),
+  );
+  assert.deepEqual(links.conditions(), []);
 });
 
 test("no pod is the router of the node: kube-bridge takes no router advertisements", async (t) => {
