@@ -148,6 +148,17 @@ test("kube-bridge takes no router advertisements, also when it is made anew", as
   await until("and takes none", () => accepts() === "0");
 });
 
+test("what is looked at when the namespace has lost its name is no error of the test", async (t) => {
+  const namespace = Namespace.make(t);
+  if (namespace === undefined) return;
+  const kernel = new NetlinkLinks({ around: (task) => namespace.enter(task) });
+  await kernel.read();
+  t.after(async () => {
+    await kernel.read();
+    kernel.close();
+  });
+});
+
 test("interfaces with a router's default route are asked for until IPv6 is forwarded", async (t) => {
   const namespace = Namespace.make(t);
   if (namespace === undefined) return;

@@ -23,14 +23,21 @@ function setns(fd: number): void {
 
 /** Runs `make` with this thread inside a named namespace. It must not wait for anything. */
 export function enterNamespace<T>(name: string, make: () => T): T {
-  const home = openSync("/proc/thread-self/ns/net", "r");
   const inside = openSync(`/run/netns/${name}`, "r");
+  try {
+    return enterOpened(inside, make);
+  } finally {
+    closeSync(inside);
+  }
+}
+
+function enterOpened<T>(inside: number, make: () => T): T {
+  const home = openSync("/proc/thread-self/ns/net", "r");
   try {
     setns(inside);
     return make();
   } finally {
     setns(home);
-    closeSync(inside);
     closeSync(home);
   }
 }
@@ -47,6 +54,8 @@ const unavailable: string | undefined = (() => {
 
 export class Namespace {
   readonly name = `pr-${randomBytes(4).toString("hex")}`;
+  /** Open until the process ends: its name goes before what a test has started is stopped. */
+  #inside = -1;
 
   /**
    * A fresh namespace with its loopback up, removed after the test; undefined when there can be
@@ -60,6 +69,7 @@ export class Namespace {
     }
     const namespace = new Namespace();
     execFileSync("ip", ["netns", "add", namespace.name]);
+    namespace.#inside = openSync(`/run/netns/${namespace.name}`, "r");
     t.after(() => {
       execFileSync("ip", ["netns", "delete", namespace.name]);
     });
@@ -69,7 +79,7 @@ export class Namespace {
 
   /** Runs `make` with this thread inside the namespace. It must not wait for anything. */
   enter<T>(make: () => T): T {
-    return enterNamespace(this.name, make);
+    return enterOpened(this.#inside, make);
   }
 
   /** `ip WORDS` inside; its output. */
