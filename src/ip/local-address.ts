@@ -53,19 +53,22 @@ export function localAddressOf({
  * Who keeps such prefixes as routes: the kernel, or what reads routers' messages in its place
  * (systemd-networkd, NetworkManager). linux/rtnetlink.h RTPROT_KERNEL and RTPROT_RA.
  */
-export const ANNOUNCED_PROTOCOLS: readonly number[] = [2, 9];
+const ANNOUNCED_PROTOCOLS: readonly number[] = [2, 9];
 /** RTN_UNICAST. */
 const UNICAST = 1;
 
-/** None or one, from a route of the main table in the kernel's words. */
-export function onLinkPrefixOf(route: {
+/** A route of the main table in the kernel's words. */
+export interface MainRoute {
   readonly destination: string;
   readonly protocol: number;
   readonly type: number;
   readonly interfaceIndex?: number;
   readonly gateway?: string;
   readonly nextHops?: readonly unknown[];
-}): OnLinkPrefix[] {
+}
+
+/** None or one. */
+export function onLinkPrefixOf(route: MainRoute): OnLinkPrefix[] {
   const { destination, interfaceIndex: link, gateway, nextHops, protocol, type } = route;
   if (!destination.includes(":") || !ANNOUNCED_PROTOCOLS.includes(protocol)) return [];
   if (link === undefined || gateway !== undefined || nextHops !== undefined) return [];
@@ -96,4 +99,20 @@ export function withAnnounced(
       .sort((a, b) => prefixLength(b) - prefixLength(a));
     return around[0] === undefined ? one : { ...one, subnet: around[0], announced: true };
   });
+}
+
+/**
+ * As {@link withAnnounced}, with what `list` gives: the IPv6 routes of the main table that are of
+ * one protocol. It is asked only where an address is bare: the kernel goes through all its routes.
+ */
+export async function askAnnounced(
+  addresses: readonly LocalAddress[],
+  list: (protocol: number) => Promise<readonly MainRoute[]>,
+): Promise<readonly LocalAddress[]> {
+  if (!addresses.some(isBare)) return addresses;
+  const prefixes: OnLinkPrefix[] = [];
+  for (const protocol of ANNOUNCED_PROTOCOLS) {
+    prefixes.push(...(await list(protocol)).flatMap(onLinkPrefixOf));
+  }
+  return withAnnounced(addresses, prefixes);
 }

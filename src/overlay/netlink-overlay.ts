@@ -7,18 +7,11 @@ import {
   type LinkInfo,
   NetlinkError,
   type RouteEvent as NetlinkEvent,
-  type Route,
   RouteNetlinkPair,
   RouteTable,
   rejectingWith,
 } from "netlink-ts";
-import {
-  ANNOUNCED_PROTOCOLS,
-  isBare,
-  localAddressOf,
-  onLinkPrefixOf,
-  withAnnounced,
-} from "../ip/local-address.ts";
+import { askAnnounced, localAddressOf, onLinkPrefixOf } from "../ip/local-address.ts";
 import { prefixAddress } from "../ip/prefix.ts";
 import { canSetSysctl, writeSysctlNow } from "../runtime/sysctl.ts";
 import { isOurDevice } from "./names.ts";
@@ -81,11 +74,10 @@ export class NetlinkOverlay implements OverlayKernel {
     return translatingErrors(async () => {
       const netlink = this.#sockets.asking;
       const links = (await netlink.links.list()).map((link) => this.#advertisedOf(linkOf(link)));
-      const addresses = (await netlink.addresses.list({})).flatMap(localAddressOf);
-      const found: Route[] = [];
-      for (const protocol of addresses.some(isBare) ? ANNOUNCED_PROTOCOLS : []) {
-        found.push(...(await netlink.routes.list({ family: 6, table: RouteTable.MAIN, protocol })));
-      }
+      const found = (await netlink.addresses.list({})).flatMap(localAddressOf);
+      const addresses = await askAnnounced(found, (protocol) =>
+        netlink.routes.list({ family: 6, table: RouteTable.MAIN, protocol }),
+      );
       const items: HostItem[] = [];
       const ours = new Set(links.filter(isOurDevice).map(({ index }) => index));
       if (ours.size > 0) {
@@ -98,7 +90,7 @@ export class NetlinkOverlay implements OverlayKernel {
       const routes = await netlink.routes.list({ table: OVERLAY_TABLE });
       items.push(...routes.flatMap(routeOf));
       items.push(...rulesOf(await netlink.rules.list({})));
-      return { links, addresses: withAnnounced(addresses, found.flatMap(onLinkPrefixOf)), items };
+      return { links, addresses, items };
     });
   }
 

@@ -20,12 +20,10 @@ import {
 } from "netlink-ts";
 import { type IpAddress, parseAddress } from "../ip/address.ts";
 import {
-  ANNOUNCED_PROTOCOLS,
-  isBare,
+  askAnnounced,
   type LocalAddress,
   localAddressOf,
   onLinkPrefixOf,
-  withAnnounced,
 } from "../ip/local-address.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import { type OperationBatch, OperationKind } from "./operation-batch.ts";
@@ -67,13 +65,11 @@ export class NetlinkKernel implements RouteKernel {
     return translatingErrors(async () => {
       const netlink = this.#sockets.asking;
       const links = await netlink.links.list();
-      const addresses = (await netlink.addresses.list({})).flatMap(addressOf);
-      const found: Route[] = [];
-      for (const protocol of addresses.some(isBare) ? ANNOUNCED_PROTOCOLS : []) {
-        found.push(...(await netlink.routes.list({ family: 6, table: MAIN_TABLE, protocol })));
-      }
-      const prefixes = found.flatMap(onLinkPrefixOf);
-      return { links: links.map(linkOf), addresses: withAnnounced(addresses, prefixes) };
+      const found = (await netlink.addresses.list({})).flatMap(addressOf);
+      const addresses = await askAnnounced(found, (protocol) =>
+        netlink.routes.list({ family: 6, table: MAIN_TABLE, protocol }),
+      );
+      return { links: links.map(linkOf), addresses };
     });
   }
 
