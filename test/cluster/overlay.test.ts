@@ -13,7 +13,7 @@ import { meshUp } from "../support/cluster-checks.ts";
 import { Namespaces, namespacesUnavailable } from "../support/namespaces.ts";
 import { configured, Pods, pluginsUnavailable } from "../support/pods.ts";
 import { requireReal } from "../support/real.ts";
-import { run, until } from "../support/shell.ts";
+import { Daemon, run, until } from "../support/shell.ts";
 import { startServer, transfer } from "../support/tcp-transfer.ts";
 import { watched } from "../support/watched-link.ts";
 
@@ -242,13 +242,24 @@ test("nodes in two subnets, through VXLAN", { timeout: 600_000 }, async (t: Test
   });
 
   await t.test("an agent that starts again cuts nobody off", async () => {
+    const monitors = ["node1", "node3"].map((name) => {
+      const args = ["-n", ns.name(name), "-o", "-ts", "monitor", "all"];
+      return new Daemon(`ip monitor of ${name}`, "ip", args);
+    });
+    t.after(() => Promise.all(monitors.map((monitor) => monitor.stop())));
     const inside = ["netns", "exec", ns.name(one.label)];
     const pings = run("ip", [
       ...inside,
-      ...["ping", "-q", "-i", "0.05", "-c", "60", "-W", "2", three.addresses[0]!],
+      ...["ping", "-D", "-O", "-i", "0.05", "-c", "60", "-W", "2", three.addresses[0]!],
     ]);
     await restarted(cluster, OVERLAY);
-    assert.match((await pings).stdout, /60 packets transmitted, 60 received, 0% packet loss/);
+    const { stdout } = await pings;
+    // Too short to be seen afterwards: what happened meanwhile is told with it.
+    const said = [...monitors, ...cluster.agents.values()].map(
+      (one) => `${one.name}\n${one.output}`,
+    );
+    const whole = /60 packets transmitted, 60 received, 0% packet loss/;
+    assert.match(stdout, whole, [stdout, ...said].join("\n\n"));
     await routed(cluster, "node1", [...plain(node2), ...tunnelled(node1, node3)]);
   });
 
