@@ -21,7 +21,7 @@ import {
   type SetCondition,
   unavailableCondition,
 } from "./conditions.ts";
-import { hasIpv6, type SetContents } from "./desired.ts";
+import { hasIpv6, type SetContents, withMembersOf } from "./desired.ts";
 import {
   CHECK_PERIOD_MS,
   PLANNED_LISTED_MAX,
@@ -105,13 +105,15 @@ export class SetController {
    */
   setDesired(contents: SetContents, change?: SetContentsChange): Promise<void> {
     if (this.#stopped) return Promise.resolve();
+    // What was kept for Nodes that might have been missing is in no change.
+    const told = this.#contents?.complete === contents.complete ? change : undefined;
     const changed =
-      change === undefined || this.#contents === undefined
+      told === undefined || this.#contents === undefined
         ? !sameContents(this.#contents, contents)
-        : change.podSubnets.size + change.nodeIps.size > 0;
+        : told.podSubnets.size + told.nodeIps.size > 0;
     if (!changed && !this.#passDue && this.#busy === undefined) return Promise.resolve();
     this.#contents = contents;
-    const followed = !changed || (change !== undefined && this.#wanted?.change(change) === true);
+    const followed = !changed || (told !== undefined && this.#wanted?.change(told) === true);
     if (!followed) this.#wanted = undefined;
     if (changed) this.#passDue = true;
     return new Promise((resolve) => {
@@ -267,14 +269,15 @@ export class SetController {
       return { name, type, family, members: header?.elements, foreign: true };
     }
     const actual = header === undefined ? undefined : await this.#kernel.list(name);
-    const plan = planSet(desired, actual);
-    const left = { maxElements: desired.maxElements, members: new Set(desired.members) };
+    const kept = this.#contents?.complete === false ? withMembersOf(desired, actual) : desired;
+    const plan = planSet(kept, actual);
+    const left = { maxElements: kept.maxElements, members: new Set(kept.members) };
     desired.touched = new Set();
     if (this.#dryRun) {
-      for (const line of describePlan(desired, plan)) planned.push(line);
+      for (const line of describePlan(kept, plan)) planned.push(line);
       return { name, type, family, members: actual?.elements, foreign: false };
     }
-    const refused = await applyPlan(this.#kernel, desired, plan);
+    const refused = await applyPlan(this.#kernel, kept, plan);
     this.#count(plan);
     if (plan.kind === "rebuild") this.#log.info({ set: name, why: plan.why }, "ipset made anew");
     if (refused.length > 0) conditions.push(memberCondition(name, refused));
@@ -295,6 +298,7 @@ export class SetController {
     // Until all is known to have gone well.
     this.#left.delete(name);
     if (left === undefined || plan === undefined) return undefined;
+    if (this.#contents?.complete === false) return undefined;
     if (plan.kind === "none") {
       this.#left.set(name, left);
       return left.members.size;
@@ -344,7 +348,12 @@ export class SetController {
 }
 
 function sameContents(a: SetContents | undefined, b: SetContents): boolean {
-  return a !== undefined && sameList(a.podSubnets, b.podSubnets) && sameList(a.nodeIps, b.nodeIps);
+  return (
+    a !== undefined &&
+    a.complete === b.complete &&
+    sameList(a.podSubnets, b.podSubnets) &&
+    sameList(a.nodeIps, b.nodeIps)
+  );
 }
 
 function sameList(a: readonly string[], b: readonly string[]): boolean {

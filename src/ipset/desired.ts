@@ -2,7 +2,7 @@
 import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import { type Prefix, prefixAddress, prefixFamily, prefixLength } from "../ip/prefix.ts";
 import { ELEMENTS_MAX, HASH_SIZE, MEMBERS_MAX } from "./limits.ts";
-import { type DesiredSet, OUR_SETS } from "./types.ts";
+import { type ActualSet, type DesiredSet, OUR_SETS } from "./types.ts";
 
 /** What should be in the sets; both families in one list. */
 export interface SetContents {
@@ -10,6 +10,8 @@ export interface SetContents {
   readonly podSubnets: readonly Prefix[];
   /** Every InternalIP and ExternalIP of every Node. */
   readonly nodeIps: readonly IpAddress[];
+  /** False: Nodes may be missing, and members that are there stay. True unless given. */
+  readonly complete?: boolean;
 }
 
 /** Members that are left out, by the set that they were meant for. */
@@ -57,6 +59,15 @@ export function desiredSets(contents: SetContents, ipv6: boolean): DesiredSets {
     sets.push({ name, type, family, members, ...sizeFor(members.size) });
   }
   return { sets, leftOut };
+}
+
+/** The same set with what is in it now beside: nothing goes, as far as there is room. */
+export function withMembersOf(desired: DesiredSet, actual: ActualSet | undefined): DesiredSet {
+  const members = new Set(desired.members);
+  for (const [member, plain] of actual?.members ?? []) {
+    if (plain && members.size < MEMBERS_MAX) members.add(member);
+  }
+  return { ...desired, members, ...sizeFor(members.size) };
 }
 
 /** Room for so many members: see MEMBERS_MAX. */

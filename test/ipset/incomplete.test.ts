@@ -1,0 +1,32 @@
+/** Sets at a start from saved Nodes, of which some may be missing. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { IPS, PODS, setUp, THREE, TWO } from "./lab.ts";
+
+test("while Nodes may be missing nothing goes, and afterwards what was kept for them does", async () => {
+  const { clock, kernel, controller, codes } = setUp({ syncPeriodMs: 60_000 });
+  kernel.put(PODS, { members: ["10.233.64.0/24", "10.233.66.0/24", "10.1.0.0/24"] });
+  const [one] = THREE.podSubnets;
+  const some = { podSubnets: [one!], nodeIps: THREE.nodeIps.slice(0, 1), complete: false };
+  await controller.setDesired(some);
+  const kept = ["10.1.0.0/24", "10.233.64.0/24", "10.233.66.0/24"];
+  assert.deepEqual([...(kernel.members(PODS) ?? [])].sort(), kept);
+  assert.deepEqual(kernel.members(IPS), ["192.168.50.50"]);
+  await controller.setDesired({ ...TWO, complete: false });
+  assert.deepEqual([...(kernel.members(PODS) ?? [])].sort(), [...kept, "10.233.65.0/24"].sort());
+  const passes = controller.status().counters.syncs;
+  await clock.advanceAsync(59_000);
+  assert.equal(
+    controller.status().counters.syncs,
+    passes,
+    "what is kept is not taken for meddling",
+  );
+  await clock.advanceAsync(2_000);
+  assert.equal(kernel.members(PODS)?.length, 4);
+  kernel.taken();
+  const none = { podSubnets: new Map(), nodeIps: new Map() };
+  await controller.setDesired({ ...TWO, complete: true }, none);
+  assert.deepEqual(kernel.members(PODS), [...TWO.podSubnets]);
+  assert.deepEqual(kernel.taken(), [`del ${PODS} 2`]);
+  assert.deepEqual(codes(), []);
+});
