@@ -4,8 +4,9 @@
  *
  * Order. First devices, then what leads through them, and the rules last: packets are sent into a
  * tunnel only when it is whole. Away goes in the opposite order. What leads to a node that is gone
- * goes at once. All else that is there too much (a node that is in a local subnet now, another
- * encapsulation, the overlay switched off) goes only when `settled`: when the routes have left it.
+ * goes at once, as soon as all Nodes are known. All else that is there too much (a node that is in
+ * a local subnet now, another encapsulation, the overlay switched off) goes only when `settled`:
+ * when the routes have left it.
  *
  * Devices and items that are not ours are never touched; see {@link isOurDevice}.
  */
@@ -111,14 +112,17 @@ function planSurplus(
     names ??= knownNames(wanted, memo);
     return names;
   };
+  const complete = wanted.complete !== false;
+  const unused = settled && complete;
+  const isOfGone = (item: Item) => complete && leadsNowhere(item, known());
   const drops: { readonly item: Item; readonly at: number }[] = [];
   const deletions: OverlayOperation[] = [];
   let waiting = false;
   const going = new Set<number>();
   for (const link of host.links.values()) {
     if (!isOurDevice(link) || desired.devices.has(link.name)) continue;
-    const gone = link.remote !== undefined && !known().has(link.remote);
-    if (!settled && !gone) {
+    const gone = complete && link.remote !== undefined && !known().has(link.remote);
+    if (!unused && !gone) {
       waiting = true;
       continue;
     }
@@ -128,7 +132,7 @@ function planSurplus(
   for (const [key, { item, foreign }] of host.items) {
     if (foreign || items.has(key) || going.has(linkOf(item) ?? -1)) continue;
     if (awaited(item, desired, host)) continue;
-    if (settled || isOfGone(item, known())) drops.push({ item, at: DROP_ORDER[item.kind] });
+    if (unused || isOfGone(item)) drops.push({ item, at: DROP_ORDER[item.kind] });
     else waiting = true;
   }
   drops.sort((a, b) => a.at - b.at);
@@ -162,7 +166,7 @@ function knownNames({ remotes }: OverlayWanted, memo: TargetMemo): ReadonlySet<s
 }
 
 /** Whether no Node has to do with it any more. */
-function isOfGone(item: Item, known: ReadonlySet<string>): boolean {
+function leadsNowhere(item: Item, known: ReadonlySet<string>): boolean {
   switch (item.kind) {
     case "forwarding":
       return !known.has(item.remote);

@@ -47,6 +47,8 @@ export interface OverlayWanted {
   readonly ownPodCidrs: readonly Prefix[];
   /** The addresses of every other Node, which are the next hops of its routes. */
   readonly remotes: readonly FamilyAddresses[];
+  /** False: some may be missing, and what leads to them stays. True unless given. */
+  readonly complete?: boolean;
 }
 
 /** A device as it should be. Everything but MTU and state is fixed from its making on. */

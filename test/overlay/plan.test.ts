@@ -128,6 +128,20 @@ test("a node that is gone loses its entries at once, others only when the routes
   assert.equal(kernel.items.size, 0);
 });
 
+test("as long as Nodes may be missing, what leads to unknown ones stays, and is waited for", async () => {
+  for (const settings of [VXLAN, IPIP]) {
+    const kernel = new FakeOverlay();
+    await settle(kernel, settings, wanted("192.168.51.50", "192.168.51.51"));
+    const some = { ...wanted("192.168.51.51"), complete: false };
+    assert.deepEqual(await settle(kernel, settings, some, false), []);
+    const host = new HostState(await kernel.read());
+    const { waiting } = planOverlay(desiredOverlay(settings, some, host), some, host, false);
+    assert.equal(waiting, true);
+    const all = await settle(kernel, settings, { ...some, complete: true }, false);
+    assert.ok(all.length > 0);
+  }
+});
+
 test("other flags: the new tunnel first, the old one when the routes have left it", async () => {
   const kernel = new FakeOverlay();
   await settle(kernel, VXLAN, wanted("192.168.51.50"));
