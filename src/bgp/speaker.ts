@@ -254,11 +254,11 @@ export class Speaker {
     return this.#converged;
   }
 
-  /** Whether what an earlier run has left behind, and no peer has told of, is nobody's. */
-  complete(): boolean {
+  /** Whether what an earlier run left is nobody's: peers have their time from `since` (ms) on. */
+  complete(since = this.#startedAt): boolean {
     if (!this.#converged || !this.#config.restarted) return this.#converged;
-    const now = this.#services.clock.now();
-    return hasConverged(this.#peers.values(), now, this.#startedAt, this.#config);
+    const [now, begun] = [this.#services.clock.now(), Math.max(since, this.#startedAt)];
+    return hasConverged(this.#peers.values(), now, begun, this.#config);
   }
 
   /** Names of the peers that have not told their whole table. */

@@ -93,6 +93,21 @@ test("after a restart a peer that is away has the restart time to tell what is i
   }
 });
 
+test("peers that were not known at the start have their time from then on", () => {
+  const world = new World();
+  const a = world.node("192.0.2.1", { restarted: true });
+  a.speaker.setPeers([]);
+  a.speaker.start();
+  world.advance(600_000);
+  assert.equal(a.speaker.complete(), true);
+  const gracefulRestart = { notification: false, longLivedSeconds: undefined, restartSeconds: 70 };
+  a.speaker.setPeers([{ ...a.peerTo(a), address: ip("192.0.2.77"), gracefulRestart }]);
+  const since = world.clock.now();
+  assert.equal(a.speaker.complete(since), false);
+  const took = world.until(() => a.speaker.complete(since), "its time", 600_000);
+  assert.equal(Math.round(took / 1000), 70);
+});
+
 test("a peer that comes late in that time has its own to tell its table", () => {
   const world = new World();
   const a = world.node("192.0.2.1", { restarted: true });
