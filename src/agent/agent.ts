@@ -41,7 +41,8 @@ import { checkNodeSource, nodeSourceOf, TopologyReader } from "./node-feed.ts";
 import type { NodePeers } from "./node-peers.ts";
 import { OverlayPart } from "./overlay-part.ts";
 import { PodsPart } from "./pods-part.ts";
-import { SetsFirst } from "./sets-first.ts";
+import { readinessChecks } from "./readiness.ts";
+import { type Known, SetsFirst } from "./sets-first.ts";
 import { lookAround } from "./surroundings.ts";
 import { MachineUnderlay } from "./underlay.ts";
 import { VERSION } from "./version.ts";
@@ -82,11 +83,15 @@ export class Agent {
   readonly #checks: readonly ReadinessCheck[];
   readonly #startedAt: number;
   #topology: Topology | undefined;
-  /** The topology that the sets have, and all the rest was told. */
-  #applied: Topology | undefined;
+  /** Whether it is of all Nodes that there are: false while they are of an earlier run. */
+  #complete = false;
+  /** What the sets have, and all the rest was told. */
+  #applied: Known | undefined;
+  /** Since when that is complete, monotonic ms. */
+  #completeAt: number | undefined;
   readonly #changes = new SetsFirst(
-    (topology, change) => this.#fillSets(topology, change),
-    (topology, change) => this.#goOn(topology, change),
+    (known, change) => this.#fillSets(known, change),
+    (known, change) => this.#goOn(known, change),
   );
   /** Undefined = the peers are planned as a whole. */
   #nodePeers: NodePeers | undefined;
@@ -150,7 +155,14 @@ export class Agent {
       this.#pods = new PodsPart(config, part("pods"), () => this.#doesNotRoute());
     }
     this.#reader = new TopologyReader(config.nodeName, config.families);
-    this.#checks = this.#readinessChecks();
+    this.#checks = readinessChecks({
+      nodes: this.#nodes,
+      known: () => this.#topology !== undefined,
+      bgp: this.#bgp,
+      routes: this.#routes,
+      sets: this.#sets,
+      pods: this.#pods,
+    });
     this.#metrics = new Metrics({
       version: VERSION,
       peers: () => this.#bgp.peers(),
@@ -220,36 +232,40 @@ export class Agent {
     this.#known = nodes;
     const { topology, change } = this.#reader.follow(nodes, changed);
     this.#topology = topology;
-    if (change !== NO_CHANGE) this.#apply(topology, change);
+    const complete = this.#nodes?.status().synced === true;
+    // What may be missing no longer is: what was kept for it may go.
+    const news = complete === this.#complete ? change : "all";
+    this.#complete = complete;
+    if (news !== NO_CHANGE) this.#apply(topology, news);
     this.#convergeIfKnown();
     this.#refreshConditionsSoon();
     this.#metrics.observeNodeEvent((this.#deps.clock.now() - began) / 1000);
   }
 
   #apply(topology: Topology, change: TopologyChange | "all"): void {
-    this.#changes.take(topology, change);
+    this.#changes.take({ topology, complete: this.#complete }, change);
     this.#routes.setGuards(
       { protectedAddresses: topology.nodeIps, ownPodCidrs: topology.self?.podCidrs ?? [] },
       change === "all" ? undefined : change.nodeIps,
     );
   }
 
-  async #fillSets(
-    { podSubnets, nodeIps }: Topology,
-    change: TopologyChange | "all",
-  ): Promise<void> {
+  async #fillSets(known: Known, change: TopologyChange | "all"): Promise<void> {
     const began = this.#deps.clock.now();
     const changed = change === "all" ? undefined : change;
-    await this.#sets.setDesired({ podSubnets, nodeIps }, changed);
+    const { podSubnets, nodeIps } = known.topology;
+    await this.#sets.setDesired({ podSubnets, nodeIps, complete: known.complete }, changed);
     this.#metrics.observeSetsSync((this.#deps.clock.now() - began) / 1000);
   }
 
   /** Takes over what the sets have now. */
-  #goOn(topology: Topology, change: TopologyChange | "all"): void {
+  #goOn(known: Known, change: TopologyChange | "all"): void {
     if (this.#stopped) return;
-    const before = this.#applied;
-    this.#applied = topology;
-    this.#overlay.update(topology);
+    const { topology } = known;
+    const before = this.#applied?.topology;
+    this.#applied = known;
+    if (known.complete) this.#completeAt ??= this.#deps.clock.now();
+    this.#overlay.update(known);
     this.#updatePeers(change);
     this.#pods?.update(topology, this.#overlay.overheadBytes(topology));
     const gone = goneSubnets(change, before, topology);
@@ -270,7 +286,7 @@ export class Agent {
 
   /** Tells the speaker what follows from flags, files and the Nodes that the sets have. */
   #updateBgp(): void {
-    const topology = this.#applied;
+    const topology = this.#applied?.topology;
     const waiting = topology === undefined && this.#nodes !== undefined;
     if (this.#stopped || !this.#looked || waiting) return;
     const began = this.#deps.clock.now();
@@ -285,7 +301,8 @@ export class Agent {
 
   /** Routes that nobody wants are removed only once it is known what everybody wants. */
   #convergeIfKnown(): void {
-    if (this.#bgp.complete && this.#nodes?.status().synced !== false) this.#routes.converged();
+    const since = this.#nodes === undefined ? 0 : this.#completeAt;
+    if (since !== undefined && this.#bgp.isComplete(since)) this.#routes.converged();
   }
 
   /** Why pods of this node may not be reached yet; undefined when every route is in. */
@@ -337,34 +354,6 @@ export class Agent {
     this.#conditions.replace("overlay", this.#overlay.conditions());
     this.#conditions.replace("ipsets", this.#sets.status().conditions);
     this.#conditions.replace("pods", this.#pods?.conditions() ?? []);
-  }
-
-  #readinessChecks(): readonly ReadinessCheck[] {
-    return [
-      { name: "nodes", problem: () => this.#nodesNotReady() },
-      { name: "bgp", problem: () => this.#bgp.notReady() },
-      { name: "routes", problem: () => this.#routesNotReady() },
-      { name: "ipsets", problem: () => this.#setsNotReady() },
-      { name: "pods", problem: () => this.#pods?.notReady() },
-    ];
-  }
-
-  #nodesNotReady(): string | undefined {
-    if (this.#topology !== undefined || this.#nodes === undefined) return undefined;
-    const { origin, lastError } = this.#nodes.status();
-    return lastError?.reason ?? `no answer yet from ${origin}`;
-  }
-
-  #routesNotReady(): string | undefined {
-    const status = this.#routes.status();
-    if (status.lastSync === undefined) return "the kernel's routes are not known yet";
-    return status.conditions.find((condition) => condition.code === "kernel-unavailable")?.message;
-  }
-
-  #setsNotReady(): string | undefined {
-    const status = this.#sets.status();
-    if (this.#nodes === undefined || status.lastSync !== undefined) return undefined;
-    return status.conditions[0]?.message ?? "the sets are not filled yet";
   }
 
   #parts(): KernelParts {

@@ -170,10 +170,13 @@ export class BgpPart implements DesiredRoutes {
     return this.#speaker?.refusedConnections ?? 0;
   }
 
-  /** Whether routes of an earlier run that no peer has told of are nobody's. */
-  get complete(): boolean {
+  /**
+   * Whether routes of an earlier run that no peer has told of are nobody's. `since`: when the peers
+   * were all there, monotonic ms.
+   */
+  isComplete(since: number): boolean {
     // Asked at each change of a Node, and each peer is looked at until it is so.
-    this.#complete ||= this.#speaker?.complete() ?? false;
+    this.#complete ||= this.#speaker?.complete(since) ?? false;
     return this.#complete;
   }
 

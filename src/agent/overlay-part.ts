@@ -12,6 +12,7 @@ import { type OverlayKernel, OverlayKernelError } from "../overlay/ports.ts";
 import type { OverlaySettings, OverlayWanted } from "../overlay/types.ts";
 import type { Tunnels } from "../routes/ports.ts";
 import type { AgentConfig } from "./config.ts";
+import type { Known } from "./sets-first.ts";
 
 /** This kernel cannot do what was asked for. */
 export class OverlayUnsupportedError extends Error {
@@ -77,10 +78,11 @@ export class OverlayPart {
   }
 
   /** Without an own Node all stays as it is. */
-  update({ self, peers }: Topology): void {
+  update({ topology: { self, peers }, complete }: Known): void {
     if (self === undefined) return;
     let remotes: OverlayWanted["remotes"] | undefined;
     this.#controller.want({
+      complete,
       own: self.nodeIps,
       ownPodCidrs: self.podCidrs,
       /** Nobody asks as long as there are no tunnels. */

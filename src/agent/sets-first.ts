@@ -7,14 +7,21 @@
 import type { Topology } from "../k8s/topology.ts";
 import { bothChanges, type TopologyChange } from "../k8s/topology-step.ts";
 
-/** A topology, and what may be otherwise than in the one before; "all": it is not known what. */
-type Step<T> = (topology: Topology, change: TopologyChange | "all") => T;
+/** What is known of the Nodes. */
+export interface Known {
+  readonly topology: Topology;
+  /** False: they are of an earlier run, and some may be missing. */
+  readonly complete: boolean;
+}
+
+/** What is known, and what may be otherwise than before; "all": it is not known what. */
+type Step<T> = (known: Known, change: TopologyChange | "all") => T;
 
 export class SetsFirst {
   readonly #fill: Step<Promise<void>>;
   readonly #goOn: Step<void>;
-  /** The newest topology, and all that changed since the one that is on its way. */
-  #next: { readonly topology: Topology; readonly change: TopologyChange | "all" } | undefined;
+  /** The newest, and all that changed since what is on its way. */
+  #next: { readonly known: Known; readonly change: TopologyChange | "all" } | undefined;
   #busy = false;
 
   /** `fill` resolves when the sets are filled, or cannot be for now; it never rejects. */
@@ -23,10 +30,10 @@ export class SetsFirst {
     this.#goOn = goOn;
   }
 
-  take(topology: Topology, change: TopologyChange | "all"): void {
+  take(known: Known, change: TopologyChange | "all"): void {
     const waits = this.#next;
     this.#next = {
-      topology,
+      known,
       change: waits === undefined ? change : bothChanges(waits.change, change),
     };
     if (!this.#busy) void this.#run();
@@ -36,8 +43,8 @@ export class SetsFirst {
     this.#busy = true;
     for (let next = this.#next; next !== undefined; next = this.#next) {
       this.#next = undefined;
-      await this.#fill(next.topology, next.change);
-      this.#goOn(next.topology, next.change);
+      await this.#fill(next.known, next.change);
+      this.#goOn(next.known, next.change);
     }
     this.#busy = false;
   }

@@ -70,7 +70,7 @@ test("the Nodes become tunnels; without the own Node all stays", async (t) => {
   const { part: on, kernel, clock } = part(VXLAN, { kinds: ["vxlan"] });
   on.start();
   t.after(() => on.stop());
-  on.update(topologyOf(["192.168.51.50", "192.168.50.51"]));
+  on.update({ topology: topologyOf(["192.168.51.50", "192.168.50.51"]), complete: true });
   await clock.advanceAsync(1);
   assert.equal(on.tunnels?.way(ip("192.168.51.50"))?.ready, true);
   assert.equal(on.tunnels?.way(ip("192.168.50.51")), undefined);
@@ -82,9 +82,15 @@ test("the Nodes become tunnels; without the own Node all stays", async (t) => {
     tunnelsFailed: 0,
   });
   assert.deepEqual(on.summary()?.devices, ["podrouter-vx4"]);
-  on.update({ ...topologyOf([]), self: undefined });
+  on.update({ topology: { ...topologyOf([]), self: undefined }, complete: true });
   await clock.advanceAsync(1);
   assert.equal(kernel.itemsOf("forwarding").length, 1);
+  on.update({ topology: topologyOf([]), complete: false });
+  await clock.advanceAsync(1);
+  assert.equal(kernel.itemsOf("forwarding").length, 1, "the Node may only not be known yet");
+  on.update({ topology: topologyOf([]), complete: true });
+  await clock.advanceAsync(1);
+  assert.equal(kernel.itemsOf("forwarding").length, 0);
 });
 
 function topologyOf(peers: readonly string[]): Topology {

@@ -1,13 +1,14 @@
 /** The order in which a change of the Nodes takes effect. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SetsFirst } from "../../src/agent/sets-first.ts";
-import type { Topology } from "../../src/k8s/topology.ts";
+import { type Known, SetsFirst } from "../../src/agent/sets-first.ts";
 import type { TopologyChange } from "../../src/k8s/topology-step.ts";
 import { ip } from "../support/speakers.ts";
 
-function topology(node: string): Topology {
-  return { self: undefined, peers: [], podSubnets: [], nodeIps: [ip(node)], problems: [] };
+function known(node: string): Known {
+  const nodeIps = [ip(node)];
+  const topology = { self: undefined, peers: [], podSubnets: [], nodeIps, problems: [] };
+  return { topology, complete: true };
 }
 
 function change(node: string, there: boolean): TopologyChange {
@@ -18,8 +19,8 @@ function change(node: string, there: boolean): TopologyChange {
 function setUp() {
   const steps: string[] = [];
   const filled: (() => void)[] = [];
-  const words = ({ nodeIps }: Topology, changed: TopologyChange | "all") =>
-    `${nodeIps} (${changed === "all" ? changed : [...changed.nodeIps].join(" ")})`;
+  const words = ({ topology }: Known, changed: TopologyChange | "all") =>
+    `${topology.nodeIps} (${changed === "all" ? changed : [...changed.nodeIps].join(" ")})`;
   const order = new SetsFirst(
     (to, changed) => {
       steps.push(`sets ${words(to, changed)}`);
@@ -40,9 +41,9 @@ function setUp() {
 
 test("the rest is told of what the sets have, and of nothing that came since", async () => {
   const { order, steps, fill } = setUp();
-  order.take(topology("192.0.2.1"), "all");
-  order.take(topology("192.0.2.2"), change("192.0.2.2", true));
-  order.take(topology("192.0.2.3"), change("192.0.2.3", true));
+  order.take(known("192.0.2.1"), "all");
+  order.take(known("192.0.2.2"), change("192.0.2.2", true));
+  order.take(known("192.0.2.3"), change("192.0.2.3", true));
   assert.deepEqual(steps, ["sets 192.0.2.1 (all)"]);
   await fill();
   const both = "192.0.2.3 (192.0.2.2,true 192.0.2.3,true)";
@@ -53,10 +54,10 @@ test("the rest is told of what the sets have, and of nothing that came since", a
 
 test("a change whenever the sets are being filled holds the rest up for one filling", async () => {
   const { order, steps, fill } = setUp();
-  order.take(topology("192.0.2.0"), "all");
+  order.take(known("192.0.2.0"), "all");
   for (let i = 1; i <= 50; i++) {
     const node = `192.0.2.${i}`;
-    order.take(topology(node), change(node, true));
+    order.take(known(node), change(node, true));
     await fill();
     const rest = steps.filter((step) => step.startsWith("rest"));
     assert.equal(rest.length, i);

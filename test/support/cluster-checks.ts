@@ -1,4 +1,6 @@
 /** What cluster tests wait for and read, shared by them and the demo. */
+import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
 import type { TestContext } from "node:test";
 import { Cluster, type ClusterNode, clusterUnavailable, SEED_NODES } from "./cluster.ts";
 import { namespacesUnavailable } from "./namespaces.ts";
@@ -103,6 +105,23 @@ export async function memberIs(
     const members = await cluster.setMembers(node, set);
     return (members?.includes(`${member} timeout 0`) ?? false) === there;
   });
+}
+
+interface NamedObject {
+  readonly metadata: { readonly name: string };
+}
+
+/** As if the agent of `node`, which does not run, had ended before it saved the other one. */
+export async function forgetSavedNode(
+  cluster: Cluster,
+  node: string,
+  other: string,
+): Promise<void> {
+  const file = cluster.savedNodesFile(node);
+  const saved = JSON.parse(await readFile(file, "utf8"));
+  const items = saved.items.filter(({ metadata }: NamedObject) => metadata.name !== other);
+  assert.equal(items.length, saved.items.length - 1, `${other} in ${file}`);
+  await writeFile(file, JSON.stringify({ ...saved, items }));
 }
 
 /** How often each session of a node has come up, by peer name: what must not change. */

@@ -138,6 +138,11 @@ export class Cluster {
     return join(this.#folder, `${node}.state`, "pod-leases.json");
   }
 
+  /** Where the agent of a node keeps the Nodes for its next start. */
+  savedNodesFile(node: string): string {
+    return join(this.#folder, `${node}.state`, "nodes.json");
+  }
+
   /** Where the nodes' CNI plugins are: Debian's, or programs that only have their names. */
   get cniBinFolder(): string {
     return join(this.#folder, "cni-bin");
