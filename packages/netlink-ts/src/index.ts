@@ -29,6 +29,7 @@ export {
   rejectingWith,
   SystemCallError,
 } from "./errors.ts";
+export { FdPoller, Interest, type PolledSocket } from "./fd-poller.ts";
 export {
   AddressFlag,
   type InterfaceAddress,
@@ -96,6 +97,7 @@ export { RouteNetlinkPair } from "./route-netlink-pair.ts";
 export type { RouteOperation } from "./route-operation.ts";
 export { Routes } from "./routes.ts";
 export { type Rule, RuleAction, RuleFlag, type RuleSpec } from "./rule.ts";
+export type { SocketAddress } from "./socket-address.ts";
 export {
   bindSocket,
   bindToDevice,
@@ -110,5 +112,15 @@ export {
   setTrafficClass,
   setTtl,
 } from "./socket-options.ts";
-export type { Sys, Watch } from "./sys.ts";
+export {
+  type AcceptedSocket,
+  acceptFrom,
+  closeWithReset,
+  connectTo,
+  listenOn,
+  localAddressOf,
+  setNoDelay,
+  socketError,
+} from "./stream-socket.ts";
+export type { StreamSys, Sys, Watch } from "./sys.ts";
 export { AddressFamily } from "./sys.ts";

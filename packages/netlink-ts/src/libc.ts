@@ -13,7 +13,7 @@
 import koffi from "koffi";
 import { limited } from "./limited.ts";
 import { SENDS_AT_ONCE_MAX } from "./limits.ts";
-import { SocketLevel, SocketOption, type Sys, type Watch } from "./sys.ts";
+import { SocketLevel, SocketOption, SocketType, type StreamSys, type Watch } from "./sys.ts";
 
 type Call<A extends unknown[]> = ((...args: A) => number) & {
   async(...args: [...A, (error: unknown, result: number) => void]): void;
@@ -31,6 +31,13 @@ interface Libc {
   setns: Call<[number, number]>;
   madvise: Call<[number, number, number]>;
   attachFilter: Call<[number, number, number, SockFprog, number]>;
+  listen: Call<[number, number]>;
+  accept4: Call<[number, Uint8Array, Uint8Array, number]>;
+  connect: Call<[number, Uint8Array, number]>;
+  shutdown: Call<[number, number]>;
+  epoll_create1: Call<[number]>;
+  epoll_ctl: Call<[number, number, number, Uint8Array]>;
+  epoll_wait: Call<[number, Uint8Array, number, number]>;
 }
 
 /** struct sock_fprog: a classic BPF program of `len` instructions of 8 bytes. */
@@ -43,6 +50,10 @@ interface SockFprog {
 const SEND_FLAGS = 0x4000;
 const FILTER_INSTRUCTION_BYTES = 8;
 const SOCK_FPROG_BYTES = 16;
+const SHUT_WR = 1;
+const ACCEPT_FLAGS = SocketType.NONBLOCK | SocketType.CLOEXEC;
+/** Accepting is done in bursts: one cell for all. */
+const ADDRESS_LENGTH = Buffer.alloc(4);
 /** Refuses an fd that is of another kind of namespace, or of none. */
 const CLONE_NEWNET = 0x4000_0000;
 
@@ -65,6 +76,13 @@ function libc(): Libc {
     setns: library.func("int setns(int, int)"),
     madvise: library.func("int madvise(uintptr_t, size_t, int)"),
     attachFilter: library.func("int setsockopt(int, int, int, SockFprog *, uint32_t)"),
+    listen: library.func("int listen(int, int)"),
+    accept4: library.func("int accept4(int, void *, void *, int)"),
+    connect: library.func("int connect(int, void *, uint32_t)"),
+    shutdown: library.func("int shutdown(int, int)"),
+    epoll_create1: library.func("int epoll_create1(int)"),
+    epoll_ctl: library.func("int epoll_ctl(int, int, int, void *)"),
+    epoll_wait: library.func("int epoll_wait(int, void *, int, int)"),
   };
   return loaded;
 }
@@ -75,7 +93,7 @@ function checked(result: number): number {
 }
 
 /** The running Linux. */
-export const linuxSys: Sys = {
+export const linuxSys: StreamSys = {
   socket: (domain, type, protocol) => checked(libc().socket(domain, type, protocol)),
   bind: (fd, address) => checked(libc().bind(fd, address, address.length)),
   getsockname(fd, address) {
@@ -111,6 +129,17 @@ export const linuxSys: Sys = {
   close: (fd) => checked(libc().close(fd)),
   enterNetworkNamespace: (fd) => checked(libc().setns(fd, CLONE_NEWNET)),
   watch: (fd, onReadable) => watchReadable(fd, onReadable),
+  listen: (fd, backlog) => checked(libc().listen(fd, backlog)),
+  accept(fd, address) {
+    ADDRESS_LENGTH.writeUInt32LE(address.length);
+    return checked(libc().accept4(fd, address, ADDRESS_LENGTH, ACCEPT_FLAGS));
+  },
+  connect: (fd, address) => checked(libc().connect(fd, address, address.length)),
+  endWrites: (fd) => checked(libc().shutdown(fd, SHUT_WR)),
+  epollCreate: () => checked(libc().epoll_create1(SocketType.CLOEXEC)),
+  epollControl: (epoll, operation, fd, event) =>
+    checked(libc().epoll_ctl(epoll, operation, fd, event)),
+  epollWait: (epoll, events, max) => checked(libc().epoll_wait(epoll, events, max, 0)),
 };
 
 /** madvise(2), for a program that wants to give memory back; 0, or minus errno. */

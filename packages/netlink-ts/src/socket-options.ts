@@ -10,15 +10,10 @@
  * Every function throws SystemCallError when the kernel refuses, and NetlinkError EINVAL for a
  * value that has no wire form. No error carries a key.
  */
-import {
-  addressBytes,
-  addressFamily,
-  addressFamilyOf,
-  type IpFamily,
-  parsePrefix,
-} from "./address.ts";
+import { addressFamily, type IpFamily, parsePrefix } from "./address.ts";
 import { check, invalid } from "./errors.ts";
 import { linuxSys } from "./libc.ts";
+import { encodeSocketAddress } from "./socket-address.ts";
 import { intOption, SocketLevel, SocketOption, SocketType, type Sys } from "./sys.ts";
 
 /** Longest key, in bytes (TCP_MD5SIG_MAXKEYLEN). */
@@ -54,7 +49,7 @@ export function bindSocket(
   sys: Sys = linuxSys,
 ): void {
   if (!Number.isInteger(port) || port < 0 || port > 0xffff) throw invalid(`not a port: ${port}`);
-  check(`bind(${address}, ${port})`, sys.bind(fd, socketAddress(address, port, scopeId)));
+  check(`bind(${address}, ${port})`, sys.bind(fd, encodeSocketAddress(address, port, scopeId)));
 }
 
 /**
@@ -154,7 +149,7 @@ function md5Option(fd: number, peer: string, key: Uint8Array, sys: Sys): void {
 function encodeMd5Signature(peer: string, key: Uint8Array): Buffer {
   const slash = peer.indexOf("/");
   const signature = Buffer.alloc(MD5SIG_BYTES);
-  signature.set(socketAddress(slash < 0 ? peer : peer.slice(0, slash), 0, 0));
+  signature.set(encodeSocketAddress(slash < 0 ? peer : peer.slice(0, slash), 0));
   if (slash >= 0) {
     signature[128] = MD5_FLAG_PREFIX;
     signature[129] = parsePrefix(peer).length;
@@ -162,21 +157,6 @@ function encodeMd5Signature(peer: string, key: Uint8Array): Buffer {
   signature.writeUInt16LE(key.length, 130);
   signature.set(key, MD5SIG_KEY_OFFSET);
   return signature;
-}
-
-/**
- * sockaddr_in:  | u16 family | be16 port | address (4) | zeros (8) |
- * sockaddr_in6: | u16 family | be16 port | u32 flow 0 | address (16) | u32 scope |
- */
-function socketAddress(address: string, port: number, scopeId: number): Buffer {
-  const bytes = addressBytes(address);
-  const family = addressFamilyOf(address);
-  const result = Buffer.alloc(family === 4 ? 16 : 28);
-  result.writeUInt16LE(addressFamily(family));
-  result.writeUInt16BE(port, 2);
-  result.set(bytes, family === 4 ? 4 : 8);
-  if (family === 6) result.writeUInt32LE(scopeId, 24);
-  return result;
 }
 
 function byteRange(what: string, value: number, min: number): void {

@@ -36,6 +36,22 @@ export interface Sys {
   watch(fd: number, onReadable: () => void): Watch;
 }
 
+/** The calls that TCP sockets need beside those; as {@link Sys}: the result, or minus errno. */
+export interface StreamSys extends Sys {
+  listen(fd: number, backlog: number): number;
+  /** accept4(2), non-blocking and closed on exec; fills in the peer's address. The new fd. */
+  accept(fd: number, address: Uint8Array): number;
+  connect(fd: number, address: Uint8Array): number;
+  /** shutdown(2) of the sending side. */
+  endWrites(fd: number): number;
+  /** epoll_create1(2), closed on exec. */
+  epollCreate(): number;
+  /** epoll_ctl(2); `event` is a struct epoll_event. */
+  epollControl(epoll: number, operation: number, fd: number, event: Uint8Array): number;
+  /** epoll_wait(2) that does not wait: how many of at most `max` events it wrote. */
+  epollWait(epoll: number, events: Uint8Array, max: number): number;
+}
+
 /** A standing interest in one fd. It keeps the process alive until closed, unless unref'd. */
 export interface Watch {
   close(): void;
@@ -55,8 +71,10 @@ export const MessageFlag = { TRUNC: 0x20, DONTWAIT: 0x40 } as const;
 export const SocketLevel = { IP: 0, SOCKET: 1, TCP: 6, IPV6: 41, NETLINK: 270 } as const;
 export const SocketOption = {
   REUSEADDR: 2,
+  ERROR: 4,
   SNDBUF: 7,
   RCVBUF: 8,
+  LINGER: 13,
   BINDTODEVICE: 25,
   ATTACH_FILTER: 26,
   SNDBUFFORCE: 32,

@@ -1,10 +1,21 @@
 /**
- * One TCP connection as a {@link Connection}, over a `net.Socket`.
+ * One TCP connection as a {@link Connection}: a socket of the kernel's, watched by netlink-ts with
+ * all others. All of them read into the same memory, and what was read goes straight to the
+ * handler; what is written goes to the kernel in the call, and waits here only when that is full.
  *
- * All sockets read into the same memory, and what was read goes straight to the handler: a
- * KEEPALIVE costs neither a buffer of its own nor a passage through Node's streams.
+ *   connecting ─▶ open ─▶ ending (what is queued goes out, what comes is thrown away) ─▶ gone
  */
-import type { OnReadOpts, Socket } from "node:net";
+import {
+  closeWithReset,
+  Errno,
+  errnoName,
+  type FdPoller,
+  Interest,
+  linuxSys,
+  localAddressOf,
+  type PolledSocket,
+  socketError,
+} from "netlink-ts";
 import { type IpAddress, parseAddress } from "../../ip/address.ts";
 import {
   type Connection,
@@ -28,147 +39,269 @@ const REASONS: Readonly<Record<string, string>> = {
   ENODEV: "no such interface",
 };
 
-/** Words for an error of a socket; never holds what came from the peer. */
+/** Words for an error of a system call; never holds what came from the peer. */
 export function socketReason(error: unknown): string {
   const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
   return REASONS[code] ?? code;
 }
 
-/** The fd behind a socket; Node has no public name for it. */
-export function socketFd(socket: Socket): number | undefined {
-  const handle = (socket as unknown as { _handle?: { fd?: number } })._handle;
-  return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined;
+/** Words for an errno. */
+function reasonOf(errno: number): string {
+  const code = errnoName(errno);
+  return REASONS[code] ?? code;
 }
 
-/** Plain octets, not a Buffer, whose `slice` would not copy. */
-const READ_BYTES = new Uint8Array(64 * 1024);
+const READ_BYTES = Buffer.allocUnsafeSlow(64 * 1024);
+/** What several messages are put together in, to be one send and as few segments as it takes. */
+const SEND_BYTES = Buffer.allocUnsafeSlow(64 * 1024);
 
-/** What a socket is made with, before there is a connection around it. */
-export class SocketReader implements OnReadOpts {
-  readonly buffer = READ_BYTES;
-  /** Who gets the bytes; undefined = nobody, they are dropped. */
-  connection: TcpConnection | undefined = undefined;
-  /** Called by Node with what lies in the buffer now. */
-  readonly callback = (length: number): boolean => {
-    this.connection?.received(READ_BYTES.subarray(0, length));
-    return true;
-  };
-}
-
-export class TcpConnection implements Connection {
+export class TcpConnection implements Connection, PolledSocket {
   readonly remoteAddress: IpAddress;
   readonly remotePort: number;
-  readonly #socket: Socket;
+  readonly #fd: number;
+  readonly #poller: FdPoller;
   #handler: ConnectionHandler | undefined;
-  #open = true;
+  #state: "connecting" | "open" | "ending" | "gone";
+  /** What the kernel had no room for. */
+  #queue: Uint8Array[] = [];
+  #queued = 0;
+  #sent = 0;
+  /** The handler was told to write no more. */
   #full = false;
-  #linger: NodeJS.Timeout | undefined;
+  #paused = false;
+  /** The errno with which sending has failed: what came before that may still be read. */
+  #broken: number | undefined = undefined;
+  #linger: NodeJS.Timeout | undefined = undefined;
 
   /**
-   * Can be written to and closed at once; tells a handler from {@link begin} on. `reader` is what
-   * the socket was made with.
+   * Of a socket that is connected, or being connected and then with a handler; it is closed with
+   * this. Can be written to and closed at once; one that was accepted tells a handler from
+   * {@link begin} on.
+   * @throws {SystemCallError} it cannot be watched; the socket is the caller's then.
    */
-  constructor(socket: Socket, reader: SocketReader, remoteAddress: IpAddress, remotePort: number) {
-    this.#socket = socket;
-    reader.connection = this;
-    this.remoteAddress = remoteAddress;
-    this.remotePort = remotePort;
-    this.#handler = undefined;
-    socket.on("error", (error) => this.#end(socketReason(error)));
-    socket.on("close", () => {
-      clearTimeout(this.#linger);
-      this.#end("closed by peer");
-    });
+  constructor(
+    poller: FdPoller,
+    fd: number,
+    remote: { readonly address: IpAddress; readonly port: number },
+    connecting?: ConnectionHandler,
+  ) {
+    this.#poller = poller;
+    this.#fd = fd;
+    this.remoteAddress = remote.address;
+    this.remotePort = remote.port;
+    this.#handler = connecting;
+    this.#state = connecting === undefined ? "open" : "connecting";
+    poller.add(fd, connecting === undefined ? Interest.READ : Interest.WRITE, this);
   }
 
-  /** From here on the handler hears what happens; reading starts. */
+  /** From here on the handler hears what happens. */
   begin(handler: ConnectionHandler): void {
-    if (!this.#open) return;
-    this.#handler = handler;
-    const socket = this.#socket;
-    socket.setNoDelay(true);
-    socket.on("end", () => this.#end("closed by peer"));
-    socket.on("drain", () => this.#drained());
-    if (socket.connecting) socket.on("connect", () => this.#handler?.connected());
-  }
-
-  /** Called by the reader. */
-  received(chunk: Uint8Array): void {
-    this.#handler?.received(chunk);
+    if (this.#state === "open") this.#handler = handler;
   }
 
   get localAddress(): IpAddress | undefined {
-    const text = this.#socket.localAddress;
-    return text === undefined ? undefined : parseAddress(text.split("%", 1)[0]!);
+    if (this.#state === "connecting" || this.#state === "gone") return undefined;
+    const local = localAddressOf(this.#fd);
+    return local === undefined ? undefined : parseAddress(local.address);
   }
 
   get queuedBytes(): number {
-    return this.#socket.writableLength;
+    return this.#queued;
   }
 
   get sentBytes(): number {
-    return (this.#socket.bytesWritten ?? 0) - this.#socket.writableLength;
+    return this.#sent;
   }
 
   write(buffers: readonly Uint8Array[]): boolean {
-    const socket = this.#socket;
-    if (!this.#open || !socket.writable) return true;
-    if (buffers.length === 1) {
-      socket.write(buffers[0]!);
-    } else {
-      socket.cork();
-      for (const buffer of buffers) socket.write(buffer);
-      socket.uncork();
-    }
-    if (socket.writableLength > QUEUE_BYTES_HIGH) this.#full = true;
+    if (this.#state !== "open" || this.#broken !== undefined) return true;
+    if (buffers.length === 1) this.#put(buffers[0]!);
+    else this.#putTogether(buffers);
+    if (this.#queued > QUEUE_BYTES_HIGH) this.#full = true;
     return !this.#full;
   }
 
   pause(): void {
-    this.#socket.pause();
+    this.#paused = true;
+    this.#watch();
   }
 
   resume(): void {
-    this.#socket.resume();
+    this.#paused = false;
+    this.#watch();
   }
 
   close(): void {
-    if (!this.#open) return;
-    this.#forget();
-    const socket = this.#socket;
-    if (socket.connecting || socket.destroyed) {
-      socket.destroy();
-      return;
-    }
+    if (this.#state === "connecting") this.#release();
+    if (this.#state !== "open") return;
+    this.#handler = undefined;
     // Reading goes on, into nothing: unread bytes would turn our FIN into a reset, which can
     // overtake the NOTIFICATION before it.
-    socket.resume();
-    socket.end();
-    this.#linger = setTimeout(() => socket.destroy(), LINGER_MS);
+    this.#state = "ending";
+    this.#paused = false;
+    this.#watch();
+    if (this.#queued === 0) linuxSys.endWrites(this.#fd);
+    this.#linger = setTimeout(() => this.#release(), LINGER_MS);
   }
 
   reset(): void {
-    this.#forget();
-    if (this.#socket.connecting) this.#socket.destroy();
-    else this.#socket.resetAndDestroy();
+    if (this.#state !== "gone") this.#release(true);
   }
 
-  #drained(): void {
-    if (!this.#full || this.#socket.writableLength > QUEUE_BYTES_LOW) return;
+  /** Ends, and tells the handler why, but not from inside of the call. */
+  fail(reason: string): void {
+    setImmediate(() => {
+      if (this.#state !== "gone") this.#end(reason);
+    });
+  }
+
+  /** Of {@link PolledSocket}. */
+  ready(readable: boolean, writable: boolean): void {
+    if (this.#state === "connecting") {
+      this.#decided();
+      return;
+    }
+    if (writable && this.#queued > 0) this.#flush();
+    if (readable && !this.#paused && this.#state !== "gone") this.#read();
+  }
+
+  #decided(): void {
+    const errno = socketError(this.#fd);
+    if (errno !== 0) {
+      this.#end(reasonOf(errno));
+      return;
+    }
+    this.#state = "open";
+    this.#watch();
+    this.#handler?.connected();
+  }
+
+  #read(): void {
+    const length = linuxSys.receive(this.#fd, READ_BYTES, 0);
+    if (length > 0) this.#handler?.received(READ_BYTES.subarray(0, length));
+    else if (length === 0) this.#readAll();
+    else if (!isForNow(-length)) this.#end(reasonOf(-length));
+  }
+
+  #readAll(): void {
+    if (this.#state !== "ending" || this.#queued === 0) {
+      // The kernel tells of a reset once, and it was the sender who asked.
+      this.#end(this.#broken === undefined ? "closed by peer" : reasonOf(this.#broken));
+      return;
+    }
+    // It may still read our last words.
+    this.#paused = true;
+    this.#watch();
+  }
+
+  /** Queues or sends one after the other, several small ones as one. */
+  #putTogether(buffers: readonly Uint8Array[]): void {
+    let filled = 0;
+    for (const buffer of buffers) {
+      if (filled + buffer.length > SEND_BYTES.length) {
+        this.#putCopy(filled);
+        filled = 0;
+      }
+      if (buffer.length > SEND_BYTES.length) {
+        this.#put(buffer);
+        continue;
+      }
+      SEND_BYTES.set(buffer, filled);
+      filled += buffer.length;
+    }
+    this.#putCopy(filled);
+  }
+
+  /** What is in the common memory, of which the rest must not stay there. */
+  #putCopy(length: number): void {
+    if (length === 0) return;
+    const sent = this.#queued > 0 ? 0 : this.#send(SEND_BYTES, length);
+    if (sent < length) this.#enqueue(Uint8Array.prototype.slice.call(SEND_BYTES, sent, length));
+  }
+
+  #put(buffer: Uint8Array): void {
+    const sent = this.#queued > 0 ? 0 : this.#send(buffer, buffer.length);
+    if (sent < buffer.length) this.#enqueue(sent === 0 ? buffer : buffer.subarray(sent));
+  }
+
+  #enqueue(rest: Uint8Array): void {
+    if (this.#broken !== undefined) return;
+    this.#queue.push(rest);
+    this.#queued += rest.length;
+    this.#watch();
+  }
+
+  /** How much of it the kernel took. */
+  #send(bytes: Uint8Array, length: number): number {
+    if (this.#broken !== undefined) return 0;
+    const sent = linuxSys.send(this.#fd, bytes, length);
+    if (sent >= 0) {
+      this.#sent += sent;
+      return sent;
+    }
+    if (!isForNow(-sent)) this.#break(-sent);
+    return 0;
+  }
+
+  /** The end is told when all that came before it is read. */
+  #break(errno: number): void {
+    this.#broken = errno;
+    this.#queue = [];
+    this.#queued = 0;
+    this.#watch();
+  }
+
+  #flush(): void {
+    let done = 0;
+    for (const buffer of this.#queue) {
+      const sent = this.#send(buffer, buffer.length);
+      if (this.#broken !== undefined) return;
+      this.#queued -= sent;
+      if (sent < buffer.length) {
+        this.#queue[done] = buffer.subarray(sent);
+        break;
+      }
+      done++;
+    }
+    this.#queue.splice(0, done);
+    if (this.#queued === 0) this.#flushed();
+    if (!this.#full || this.#queued > QUEUE_BYTES_LOW) return;
     this.#full = false;
     this.#handler?.writable();
   }
 
+  #flushed(): void {
+    this.#watch();
+    if (this.#state !== "ending") return;
+    linuxSys.endWrites(this.#fd);
+    if (this.#paused) this.#release();
+  }
+
+  #watch(): void {
+    if (this.#state === "connecting" || this.#state === "gone") return;
+    const reads = this.#paused ? Interest.NONE : Interest.READ;
+    this.#poller.change(this.#fd, this.#queued > 0 ? reads | Interest.WRITE : reads);
+  }
+
   #end(reason: string): void {
-    if (!this.#open) return;
     const handler = this.#handler;
-    this.#forget();
-    this.#socket.destroy();
+    this.#release();
     handler?.closed(reason);
   }
 
-  #forget(): void {
-    this.#open = false;
+  #release(withReset = false): void {
+    this.#state = "gone";
     this.#handler = undefined;
+    this.#queue = [];
+    this.#queued = 0;
+    clearTimeout(this.#linger);
+    this.#poller.remove(this.#fd);
+    if (withReset) closeWithReset(this.#fd);
+    else linuxSys.close(this.#fd);
   }
+}
+
+/** Nothing is wrong: the next turn brings more. */
+function isForNow(errno: number): boolean {
+  return errno === Errno.EAGAIN || errno === Errno.EINTR;
 }

@@ -1,4 +1,4 @@
-/** Socket options that Node cannot set, through netlink-ts. The only file here that knows it. */
+/** Sockets of a speaker with their options, which Node could not set: through netlink-ts. */
 import {
   bindSocket,
   bindToDevice,
@@ -8,17 +8,18 @@ import {
   SystemCallError,
   setIpv6Only,
   setMinimumTtl,
+  setNoDelay,
   setReuseAddress,
   setTcpMd5Key,
   setTtl,
 } from "netlink-ts";
 import { familyOf, type IpAddress, type IpFamily } from "../../ip/address.ts";
-import type { ListenOptions, SocketPolicy } from "./transport.ts";
+import type { DialOptions, ListenOptions, SocketPolicy } from "./transport.ts";
 
 /** RFC 5082 §3: what arrives with less came from further away than the next hop. */
 const GTSM_TTL = 255;
 
-/** Whether a socket needs more than Node can give it. */
+/** Whether a socket needs anything beyond what all have. */
 export function isSpecial(policy: SocketPolicy): boolean {
   return (
     policy.password !== undefined ||
@@ -28,13 +29,16 @@ export function isSpecial(policy: SocketPolicy): boolean {
   );
 }
 
-/** A socket for dialling `peer`, all options set; its fd. Throws what the kernel says, no key. */
-export function openDialSocket(peer: IpAddress, policy: SocketPolicy): number {
-  const family = familyOf(peer);
+/** A socket for dialling, all options set; its fd. Throws what the kernel says, no key. */
+export function openDialSocket(options: DialOptions): number {
+  const { address, localAddress, policy } = options;
+  const family = familyOf(address);
   const fd = openTcpSocket(family);
   try {
-    if (policy.password !== undefined) setTcpMd5Key(fd, peer, policy.password);
+    setNoDelay(fd);
+    if (policy.password !== undefined) setTcpMd5Key(fd, address, policy.password);
     applyToSocket(fd, family, policy);
+    if (localAddress !== undefined) bindSocket(fd, localAddress, 0);
   } catch (error) {
     closeSocket(fd);
     throw error;

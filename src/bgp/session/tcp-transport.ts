@@ -1,14 +1,25 @@
 /**
- * The TCP adapter. A dial that needs nothing special is Node's; one with a key, a TTL or an
- * interface gets its socket from netlink-ts with everything set before the SYN. Listeners are
- * always made so, one for each address, IPv4 and IPv6 apart: MD5 keys are in place before the
- * first SYN and can be changed while it stands.
+ * The TCP adapter, on sockets from netlink-ts: everything is set before the SYN. Listeners are one
+ * for each address, IPv4 and IPv6 apart: MD5 keys are in place before the first SYN and can be
+ * changed while it stands.
  */
-import { connect, createServer, type Server, Socket, type SocketConstructorOpts } from "node:net";
-import type { SystemCallError } from "netlink-ts";
+import {
+  type AcceptedSocket,
+  acceptFrom,
+  closeSocket,
+  closeWithReset,
+  connectTo,
+  Errno,
+  FdPoller,
+  Interest,
+  listenOn,
+  type PolledSocket,
+  SystemCallError,
+  setNoDelay,
+} from "netlink-ts";
 import { familyOf, type IpAddress, parseAddress } from "../../ip/address.ts";
 import { addressesBeside } from "./link-addresses.ts";
-import { SocketReader, socketFd, socketReason, TcpConnection } from "./tcp-connection.ts";
+import { socketReason, TcpConnection } from "./tcp-connection.ts";
 import {
   applyToSocket,
   isSpecial,
@@ -23,6 +34,7 @@ import type {
   Listener,
   ListenHandler,
   ListenOptions,
+  ListenProblem,
   Transport,
 } from "./transport.ts";
 
@@ -31,18 +43,33 @@ const NO_ROOM_FOR_KEYS = "no room for so many, raise net.core.optmem_max (ENOMEM
 /** The kernel keeps this many connections that we have not looked at; it cuts to somaxconn. */
 const BACKLOG = 4096;
 
+/** How many connections are taken in one turn; the others follow in the next. */
+const ACCEPTS_MAX = 128;
+/** When the system is short of fds or memory: who waits is not taken for so long. */
+const SHORTAGE_MS = 100;
+/** Of them all the next accept may be better off. */
+const SHORTAGES: ReadonlySet<number> = new Set([
+  ...[Errno.EMFILE, Errno.ENFILE, Errno.ENOBUFS, Errno.ENOMEM],
+]);
+
 /** Transport over the machine's TCP. */
 export class TcpTransport implements Transport {
+  readonly #poller = new FdPoller();
+
   dial(options: DialOptions, handler: ConnectionHandler): Connection {
-    const reader = new SocketReader();
-    const socket = openSocket(options, reader);
-    const connection = new TcpConnection(socket, reader, options.address, options.port);
-    connection.begin(handler);
-    return connection;
+    let fd: number | undefined;
+    try {
+      fd = openDialSocket(options);
+      connectTo(fd, options.address, options.port);
+      return new TcpConnection(this.#poller, fd, options, handler);
+    } catch (error) {
+      if (fd !== undefined) closeSocket(fd);
+      return new FailedDial(options, handler, socketReason(error));
+    }
   }
 
   listen(options: ListenOptions, handler: ListenHandler): Listener {
-    return new TcpListener(options, handler);
+    return new TcpListener(this.#poller, options, handler);
   }
 
   addressesBeside(own: IpAddress): readonly IpAddress[] {
@@ -54,53 +81,71 @@ export class TcpTransport implements Transport {
   }
 }
 
-function openSocket(options: DialOptions, onread: SocketReader): Socket {
-  const { address, port, localAddress, policy } = options;
-  const target = {
-    host: address,
-    port,
-    ...(localAddress === undefined ? {} : { localAddress }),
-    autoSelectFamily: false,
-  };
-  if (!isSpecial(policy)) return connect({ ...target, onread });
-  let fd: number;
-  try {
-    fd = openDialSocket(address, policy);
-  } catch (error) {
-    // Told through `closed`, as every other failure to connect.
-    const failed = new Socket();
-    failed.destroy(error instanceof Error ? error : new Error("socket failed"));
-    return failed;
+/** A dial that could not even begin: told through `closed`, as every other failure to connect. */
+class FailedDial implements Connection {
+  readonly remoteAddress: IpAddress;
+  readonly remotePort: number;
+  readonly localAddress = undefined;
+  readonly queuedBytes = 0;
+  readonly sentBytes = 0;
+  #handler: ConnectionHandler | undefined;
+
+  constructor({ address, port }: DialOptions, handler: ConnectionHandler, reason: string) {
+    this.remoteAddress = address;
+    this.remotePort = port;
+    this.#handler = handler;
+    process.nextTick(() => this.#handler?.closed(reason));
   }
-  return new Socket({ fd, readable: true, writable: true, onread }).connect(target);
+
+  write(): boolean {
+    return true;
+  }
+
+  pause(): void {}
+
+  resume(): void {}
+
+  close(): void {
+    this.#handler = undefined;
+  }
+
+  reset(): void {
+    this.#handler = undefined;
+  }
 }
 
-class TcpListener implements Listener {
+class TcpListener implements Listener, PolledSocket {
+  readonly #poller: FdPoller;
   readonly #options: ListenOptions;
   readonly #handler: ListenHandler;
-  readonly #server: Server;
+  /** Undefined = it does not stand. */
   #fd: number | undefined;
   #passwords: ReadonlyMap<IpAddress, string> = new Map();
   /** Peers whose key the kernel did not take, and why: without it anyone could speak for them. */
   readonly #unprotected = new Map<IpAddress, string>();
+  #shortage: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(options: ListenOptions, handler: ListenHandler) {
+  constructor(poller: FdPoller, options: ListenOptions, handler: ListenHandler) {
+    this.#poller = poller;
     this.#options = options;
     this.#handler = handler;
-    this.#server = createServer();
-    this.#server.on("error", (error) => this.#fail(error));
-    this.#server.on("listening", () => {
-      if (!this.#closed) handler.listening();
-    });
     try {
       this.#fd = openListenSocket(options);
       this.setPasswords(options.passwords);
-      // Beside the fd, not with it: there Node takes no notice of it and asks for 511.
-      this.#server.listen({ fd: this.#fd }, BACKLOG);
-      onConnection(this.#server, (socket, reader) => this.#accept(socket, reader));
+      listenOn(this.#fd, BACKLOG);
+      poller.add(this.#fd, Interest.READ, this);
+      process.nextTick(() => {
+        if (this.#fd !== undefined) handler.listening();
+      });
     } catch (error) {
-      process.nextTick(() => this.#fail(error));
+      const problem = this.#problemOf(error);
+      const fd = this.#fd;
+      this.#fd = undefined;
+      if (fd !== undefined) closeSocket(fd);
+      process.nextTick(() => {
+        if (!this.#closed) handler.failed(problem);
+      });
     }
   }
 
@@ -125,71 +170,81 @@ class TcpListener implements Listener {
 
   close(): void {
     this.#closed = true;
+    clearTimeout(this.#shortage);
+    if (this.#fd === undefined) return;
+    this.#poller.remove(this.#fd);
+    closeSocket(this.#fd);
     this.#fd = undefined;
-    this.#server.close();
   }
 
-  #accept(socket: Socket, reader: SocketReader): void {
-    const address = parseAddress((socket.remoteAddress ?? "").split("%", 1)[0]!);
-    if (this.#closed || address === undefined || this.#unprotected.has(address)) {
-      socket.on("error", () => undefined);
-      socket.destroy();
+  /** Of {@link PolledSocket}. */
+  ready(): void {
+    for (let taken = 0; taken < ACCEPTS_MAX && this.#fd !== undefined; taken++) {
+      const accepted = acceptFrom(this.#fd);
+      if (typeof accepted !== "number") this.#accept(accepted);
+      else if (accepted === -Errno.EAGAIN) return;
+      else if (SHORTAGES.has(-accepted)) {
+        this.#waitForRoom(this.#fd);
+        return;
+      } else if (accepted === -Errno.EINVAL) {
+        this.#ended();
+        return;
+      }
+      // Any other error is of a connection that is gone already.
+    }
+  }
+
+  /** Somebody has shut the listener itself down (`ss -K`). */
+  #ended(): void {
+    this.close();
+    this.#handler.failed(this.#problemOf(new SystemCallError("accept", Errno.EINVAL)));
+  }
+
+  /** Else it would be told of who waits in every turn. */
+  #waitForRoom(fd: number): void {
+    this.#poller.change(fd, Interest.NONE);
+    this.#shortage = setTimeout(() => this.#poller.change(fd, Interest.READ), SHORTAGE_MS);
+  }
+
+  #accept({ fd, address: text, port }: AcceptedSocket): void {
+    const address = parseAddress(text)!;
+    if (this.#unprotected.has(address)) {
+      closeSocket(fd);
       return;
     }
-    const connection = new TcpConnection(socket, reader, address, socket.remotePort ?? 0);
+    const connection = this.#connection(fd, address, port);
+    if (connection === undefined) return;
     const acceptance = this.#handler.accepted(connection);
     if (acceptance === undefined) {
       connection.reset();
       return;
     }
     connection.begin(acceptance.handler);
-    const fd = socketFd(socket);
-    if (!isSpecial(acceptance.policy) || fd === undefined) return;
+    if (!isSpecial(acceptance.policy)) return;
     try {
       applyToSocket(fd, familyOf(address), acceptance.policy);
     } catch (error) {
-      socket.destroy(error instanceof Error ? error : new Error("socket option failed"));
+      connection.fail(socketReason(error));
     }
   }
 
-  #fail(error: unknown): void {
-    if (this.#closed) return;
+  /** Undefined when there is no room for it. */
+  #connection(fd: number, address: IpAddress, port: number): TcpConnection | undefined {
+    try {
+      setNoDelay(fd);
+      return new TcpConnection(this.#poller, fd, { address, port });
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      closeWithReset(fd);
+      return undefined;
+    }
+  }
+
+  #problemOf(error: unknown): ListenProblem {
     const { address, port } = this.#options;
     const code = error instanceof Error && "code" in error ? String(error.code) : "UNKNOWN";
-    // Too many open files and the like stop one accept, not the listener.
-    if (this.#server.listening) return;
-    this.#closed = true;
-    this.#fd = undefined;
-    const message = `cannot listen on ${address} port ${port}: ${listenReason(code)}`;
-    this.#handler.failed({ code, message });
+    return { code, message: `cannot listen on ${address} port ${port}: ${listenReason(code)}` };
   }
-}
-
-/** Node's handle of a listener, as far as it is needed here; it has no public name. */
-interface ListenHandle {
-  /** `status` is 0, or an error and there is no connection. */
-  onconnection: (status: number, connection: object | undefined) => void;
-}
-
-/**
- * Calls `accept` with each connection of a server that listens. `net.Server` gives sockets no
- * reader, so they are made here, of the handle that it would make them of.
- */
-function onConnection(
-  server: Server,
-  accept: (socket: Socket, reader: SocketReader) => void,
-): void {
-  const handle = (server as unknown as { readonly _handle: ListenHandle })._handle;
-  const { onconnection } = handle;
-  handle.onconnection = (status, connection) => {
-    if (connection === undefined) {
-      onconnection.call(handle, status, connection);
-      return;
-    }
-    const reader = new SocketReader();
-    const options = { handle: connection, onread: reader, readable: true, writable: true };
-    accept(new Socket(options as SocketConstructorOpts), reader);
-  };
 }
 
 /** One sentence, however many there are; undefined = none. */

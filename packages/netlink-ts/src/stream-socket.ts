@@ -1,0 +1,74 @@
+/**
+ * TCP connections by their fds, for those who watch them with {@link FdPoller}: a speaker with a
+ * thousand sessions, whose sockets are to cost what the kernel takes for them. Sockets are made and
+ * set up as socket-options.ts says; none of these calls waits.
+ */
+import { check, Errno } from "./errors.ts";
+import { linuxSys } from "./libc.ts";
+import {
+  decodeSocketAddress,
+  encodeSocketAddress,
+  SOCKET_ADDRESS_BYTES,
+  type SocketAddress,
+} from "./socket-address.ts";
+import { intOption, SocketLevel, SocketOption, type StreamSys } from "./sys.ts";
+
+const NODELAY = 1;
+/** struct linger: on, and no time: what is queued is thrown away, and the peer gets a reset. */
+const NO_LINGER = Buffer.concat([intOption(1), intOption(0)]);
+const ON = intOption(1);
+
+/** A connection that a listener took. */
+export interface AcceptedSocket extends SocketAddress {
+  readonly fd: number;
+}
+
+/** Makes a bound socket a listener; the kernel cuts `backlog` to somaxconn. */
+export function listenOn(fd: number, backlog: number, sys: StreamSys = linuxSys): void {
+  check("listen", sys.listen(fd, backlog));
+}
+
+/** The next connection of a listener, or minus errno: EAGAIN when there is none. */
+export function acceptFrom(fd: number, sys: StreamSys = linuxSys): AcceptedSocket | number {
+  const address = Buffer.alloc(SOCKET_ADDRESS_BYTES);
+  const accepted = sys.accept(fd, address);
+  return accepted < 0 ? accepted : { fd: accepted, ...decodeSocketAddress(address) };
+}
+
+/**
+ * Begins to connect: the socket becomes writable when it is decided, and {@link socketError} says
+ * how. Throws SystemCallError when that is clear at once.
+ */
+export function connectTo(
+  fd: number,
+  address: string,
+  port: number,
+  sys: StreamSys = linuxSys,
+): void {
+  const result = sys.connect(fd, encodeSocketAddress(address, port));
+  if (result !== -Errno.EINPROGRESS) check("connect", result);
+}
+
+/** The errno that is pending on a socket, and takes it away; 0 = none. */
+export function socketError(fd: number, sys: StreamSys = linuxSys): number {
+  const value = Buffer.alloc(4);
+  const result = sys.getsockopt(fd, SocketLevel.SOCKET, SocketOption.ERROR, value);
+  return result < 0 ? -result : value.readInt32LE(0);
+}
+
+/** Our address and port of a connection; undefined when it has none. */
+export function localAddressOf(fd: number, sys: StreamSys = linuxSys): SocketAddress | undefined {
+  const address = Buffer.alloc(SOCKET_ADDRESS_BYTES);
+  return sys.getsockname(fd, address) < 0 ? undefined : decodeSocketAddress(address);
+}
+
+/** What is sent goes out at once. */
+export function setNoDelay(fd: number, sys: StreamSys = linuxSys): void {
+  check("setsockopt(TCP_NODELAY)", sys.setsockopt(fd, SocketLevel.TCP, NODELAY, ON));
+}
+
+/** Closes a connection at once: the peer gets a reset, and what is queued is lost. */
+export function closeWithReset(fd: number, sys: StreamSys = linuxSys): void {
+  sys.setsockopt(fd, SocketLevel.SOCKET, SocketOption.LINGER, NO_LINGER);
+  sys.close(fd);
+}

@@ -1,0 +1,193 @@
+/** What only real sockets show of a connection: shortages, half-closed peers, resets, segments. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, createServer, type Socket } from "node:net";
+import { type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Errno, linuxSys } from "netlink-ts";
+import { TcpTransport } from "../../../src/bgp/session/tcp-transport.ts";
+import { type ListenProblem, plainPolicy } from "../../../src/bgp/session/transport.ts";
+import { parseAddress } from "../../../src/ip/address.ts";
+import { End } from "../../support/transport-contract.ts";
+
+const US = parseAddress("127.0.0.1")!;
+const WAIT_MS = 5_000;
+
+async function until(condition: () => boolean, what: string): Promise<void> {
+  const end = performance.now() + WAIT_MS;
+  while (!condition() && performance.now() < end) await sleep(1);
+  assert.ok(condition(), `waited in vain: ${what}`);
+}
+
+/** A listener of ours; `port` is one that was free. */
+async function listening() {
+  const probe = createServer().listen(0, US);
+  await once(probe, "listening");
+  const { port } = probe.address() as { port: number };
+  probe.close();
+  await once(probe, "close");
+  const ends: End[] = [];
+  const problems: ListenProblem[] = [];
+  let stands = false;
+  const listener = new TcpTransport().listen(
+    { address: US, port, passwords: new Map() },
+    {
+      listening() {
+        stands = true;
+      },
+      accepted(connection) {
+        const end = new End();
+        end.connection = connection;
+        ends.push(end);
+        return { handler: end, policy: plainPolicy };
+      },
+      failed: (problem) => problems.push(problem),
+    },
+  );
+  await until(() => stands, "listening");
+  return { port, ends, problems, listener };
+}
+
+/** One of ours and Node's other end, which may be closed by halves. */
+async function joined(t: TestContext): Promise<{ end: End; peer: Socket; heard: () => string }> {
+  const { port, ends, listener } = await listening();
+  t.after(() => listener.close());
+  const peer = connect({ host: US, port, allowHalfOpen: true });
+  peer.on("error", () => undefined);
+  t.after(() => peer.destroy());
+  const chunks: Buffer[] = [];
+  peer.on("data", (chunk: Buffer) => chunks.push(chunk));
+  await until(() => ends.length === 1, "accepted");
+  t.after(() => ends[0]!.connection!.reset());
+  return { end: ends[0]!, peer, heard: () => Buffer.concat(chunks).toString() };
+}
+
+/** As if the kernel answered accept(2) so, as often as there are answers. */
+function acceptAnswers(...answers: number[]): () => void {
+  const { accept } = linuxSys;
+  linuxSys.accept = (fd, address) => answers.shift() ?? accept(fd, address);
+  return () => {
+    linuxSys.accept = accept;
+  };
+}
+
+test("short of fds: who waits is taken later, and the listener goes on", async () => {
+  const { port, ends, problems, listener } = await listening();
+  const restore = acceptAnswers(-Errno.EMFILE, -Errno.ENOMEM);
+  const peer = connect({ host: US, port }).on("error", () => undefined);
+  const begun = performance.now();
+  await until(() => ends.length === 1, "accepted");
+  assert.ok(performance.now() - begun >= 190, "twice a tenth of a second, not in every turn");
+  assert.deepEqual(problems, []);
+  restore();
+  listener.close();
+  peer.destroy();
+  ends[0]!.connection!.reset();
+});
+
+test("connections that are gone before they are taken do not stop the listener", async () => {
+  const { port, ends, listener } = await listening();
+  const restore = acceptAnswers(-103, -71, -1, -Errno.EINTR);
+  const peer = connect({ host: US, port }).on("error", () => undefined);
+  await until(() => ends.length === 1, "accepted");
+  restore();
+  listener.close();
+  peer.destroy();
+  ends[0]!.connection!.reset();
+});
+
+test("a listener that somebody shut down says so", async () => {
+  const { port, problems, listener } = await listening();
+  const restore = acceptAnswers(-Errno.EINVAL);
+  const peer = connect({ host: US, port }).on("error", () => undefined);
+  await until(() => problems.length === 1, "failed");
+  assert.match(problems[0]!.message, /^cannot listen on 127\.0\.0\.1 port \d+: EINVAL$/);
+  restore();
+  await sleep(20);
+  assert.equal(problems.length, 1);
+  peer.destroy();
+  listener.close();
+});
+
+test("the last words reach a peer that has said its own", async (t) => {
+  const { end, peer, heard } = await joined(t);
+  // More than the kernel takes at once.
+  const much = Buffer.alloc(8 * 1024 * 1024, "x");
+  peer.pause();
+  end.connection!.write([much, Buffer.from("last")]);
+  assert.ok(end.connection!.queuedBytes > 0);
+  end.connection!.close();
+  peer.end();
+  await sleep(50);
+  peer.resume();
+  await until(() => heard().endsWith("last"), "all is read");
+  assert.equal(heard().length, much.length + 4);
+});
+
+test("what came before a reset is read, and then the reset", async (t) => {
+  const { end, peer } = await joined(t);
+  end.connection!.pause();
+  peer.write("words");
+  await sleep(20);
+  peer.resetAndDestroy();
+  await sleep(20);
+  // Sending finds out first: it tells nobody, for what is there is to be read.
+  assert.equal(end.connection!.write([Buffer.from("x")]), true);
+  assert.equal(end.connection!.write([Buffer.from("y"), Buffer.from("z")]), true);
+  assert.deepEqual([end.text, end.reason, end.connection!.queuedBytes], ["", undefined, 0]);
+  end.connection!.resume();
+  await until(() => end.reason !== undefined, "closed");
+  assert.deepEqual([end.text, end.reason], ["words", "connection reset by peer"]);
+  assert.equal(end.connection!.localAddress, undefined);
+});
+
+test("while reading is paused a reset costs no turns", async (t) => {
+  const { end, peer } = await joined(t);
+  end.connection!.pause();
+  peer.resetAndDestroy();
+  await sleep(20);
+  const { epollWait } = linuxSys;
+  let waits = 0;
+  linuxSys.epollWait = (...args) => {
+    waits++;
+    return epollWait(...args);
+  };
+  await sleep(50);
+  linuxSys.epollWait = epollWait;
+  assert.ok(waits <= 1, `${waits} turns`);
+});
+
+test("several messages are one send, and large ones keep their order", async (t) => {
+  const { end, heard } = await joined(t);
+  const { send } = linuxSys;
+  const sizes: number[] = [];
+  linuxSys.send = (fd, bytes, length) => {
+    sizes.push(length);
+    return send(fd, bytes, length);
+  };
+  end.connection!.write([Buffer.from("a"), Buffer.from("bc"), Buffer.from("d")]);
+  end.connection!.write([Buffer.from("e")]);
+  const large = Buffer.alloc(70_000, "L");
+  end.connection!.write([Buffer.from("f"), large, Buffer.from("g")]);
+  linuxSys.send = send;
+  assert.deepEqual(sizes, [4, 1, 1, 70_000, 1]);
+  await until(() => heard().length === 70_007, "all");
+  assert.equal(heard(), `abcdef${large}g`);
+  assert.equal(end.connection!.sentBytes, 70_007);
+});
+
+test("what waits is a copy: the caller's and the common memory may change", async (t) => {
+  const { end, peer, heard } = await joined(t);
+  peer.pause();
+  const parts: string[] = [];
+  for (let i = 0; end.connection!.queuedBytes < 300_000; i++) {
+    const part = `${i}`.padStart(10_000, "-");
+    parts.push(part);
+    end.connection!.write([Buffer.from(part), Buffer.from("|")]);
+  }
+  peer.resume();
+  const expected = parts.map((part) => `${part}|`).join("");
+  await until(() => heard().length === expected.length, "all");
+  assert.ok(heard() === expected);
+  assert.equal(end.writables, 1);
+});
