@@ -51,9 +51,10 @@ function reasonOf(errno: number): string {
   return REASONS[code] ?? code;
 }
 
-const READ_BYTES = Buffer.allocUnsafeSlow(64 * 1024);
+/** Plain octets, not a Buffer, whose `slice` would not copy. */
+const READ_BYTES = new Uint8Array(64 * 1024);
 /** What several messages are put together in, to be one send and as few segments as it takes. */
-const SEND_BYTES = Buffer.allocUnsafeSlow(64 * 1024);
+const SEND_BYTES = new Uint8Array(64 * 1024);
 
 export class TcpConnection implements Connection, PolledSocket {
   readonly remoteAddress: IpAddress;
@@ -216,7 +217,7 @@ export class TcpConnection implements Connection, PolledSocket {
   #putCopy(length: number): void {
     if (length === 0) return;
     const sent = this.#queued > 0 ? 0 : this.#send(SEND_BYTES, length);
-    if (sent < length) this.#enqueue(Uint8Array.prototype.slice.call(SEND_BYTES, sent, length));
+    if (sent < length) this.#enqueue(SEND_BYTES.slice(sent, length));
   }
 
   #put(buffer: Uint8Array): void {

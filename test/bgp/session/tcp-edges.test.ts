@@ -176,6 +176,17 @@ test("several messages are one send, and large ones keep their order", async (t)
   assert.equal(end.connection!.sentBytes, 70_007);
 });
 
+test("what a handler slices off lasts, though the memory is used again", async (t) => {
+  const { end, peer } = await joined(t);
+  const kept: Uint8Array[] = [];
+  end.received = (chunk) => kept.push(chunk.slice(0, 1));
+  peer.write("a");
+  await until(() => kept.length === 1, "the first");
+  peer.write("b");
+  await until(() => kept.length === 2, "the second");
+  assert.equal(Buffer.concat(kept).toString(), "ab");
+});
+
 test("what waits is a copy: the caller's and the common memory may change", async (t) => {
   const { end, peer, heard } = await joined(t);
   peer.pause();
