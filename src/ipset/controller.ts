@@ -269,7 +269,8 @@ export class SetController {
       return { name, type, family, members: header?.elements, foreign: true };
     }
     const actual = header === undefined ? undefined : await this.#kernel.list(name);
-    const kept = this.#contents?.complete === false ? withMembersOf(desired, actual) : desired;
+    // Not as the contents are by now: there may be others than these members are of.
+    const kept = desired.complete ? desired : withMembersOf(desired, actual);
     const plan = planSet(kept, actual);
     const left = { maxElements: kept.maxElements, members: new Set(kept.members) };
     desired.touched = new Set();
@@ -298,7 +299,7 @@ export class SetController {
     // Until all is known to have gone well.
     this.#left.delete(name);
     if (left === undefined || plan === undefined) return undefined;
-    if (this.#contents?.complete === false) return undefined;
+    if (!desired.complete) return undefined;
     if (plan.kind === "none") {
       this.#left.set(name, left);
       return left.members.size;

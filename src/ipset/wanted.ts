@@ -26,6 +26,8 @@ export interface WantedSet extends DesiredSet {
   readonly members: Set<string>;
   /** Members that may have come or gone since this was emptied; undefined = any. */
   touched: Set<string> | undefined;
+  /** False: what else is in the set stays. */
+  readonly complete: boolean;
 }
 
 export class WantedSets {
@@ -34,7 +36,10 @@ export class WantedSets {
 
   constructor(contents: SetContents, ipv6: boolean) {
     const { sets, leftOut } = desiredSets(contents, ipv6);
-    this.sets = sets.map((set) => ({ ...set, members: new Set(set.members), touched: undefined }));
+    const complete = contents.complete !== false;
+    this.sets = sets.map((set) => {
+      return { ...set, members: new Set(set.members), touched: undefined, complete };
+    });
     this.leftOut = leftOut;
   }
 

@@ -30,3 +30,21 @@ test("while Nodes may be missing nothing goes, and afterwards what was kept for 
   assert.deepEqual(kernel.taken(), [`del ${PODS} 2`]);
   assert.deepEqual(codes(), []);
 });
+
+test("Nodes that become complete while a pass is under way take nothing from that pass", async () => {
+  const { clock, kernel, controller } = setUp({ syncPeriodMs: 60_000 });
+  kernel.put(PODS, { members: [...THREE.podSubnets] });
+  kernel.put(IPS, { members: [...THREE.nodeIps] });
+  await controller.setDesired({ ...TWO, complete: false });
+  kernel.taken();
+  // The API server answers in the middle of the comparison that is made each minute.
+  let told: Promise<void> | undefined;
+  kernel.refuse = (call) => {
+    if (call === "list") told ??= controller.setDesired({ ...THREE, complete: true });
+    return undefined;
+  };
+  await clock.advanceAsync(60_000);
+  await told;
+  assert.deepEqual(kernel.taken(), [], "what all Nodes have was there all the time");
+  assert.deepEqual(kernel.members(PODS), [...THREE.podSubnets]);
+});
