@@ -79,17 +79,19 @@ class RetriedNodeSource implements NodeSource {
     this.#make = make;
   }
 
-  start(onChange: OnNodes, known?: Nodes): void {
+  start(onChange: OnNodes, known?: Nodes, version?: string): void {
     try {
       this.#source = this.#make();
     } catch (error) {
       if (!(error instanceof KubeConfigError)) throw error;
       this.#lastError = { at: this.#deps.clock.wall(), reason: error.message };
       const delay = backoffMs(RETRY, this.#failures++, this.#deps.random);
-      this.#retry = this.#deps.clock.after(delay, () => this.start(onChange, known));
+      this.#retry = this.#deps.clock.after(delay, () => {
+        this.start(onChange, known, version);
+      });
       return;
     }
-    this.#source.start(onChange, known);
+    this.#source.start(onChange, known, version);
   }
 
   underlayChanged(): void {

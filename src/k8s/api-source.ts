@@ -6,6 +6,8 @@
  *    ▲               │ 410 Gone (the version is too old)
  *    └───────────────┘ a new list; what is missing in it was deleted
  *
+ * No list is older than what is known, that of an earlier run included: a server whose memory lags
+ * behind would take Nodes away that are there.
  * Nothing that goes wrong withdraws a Node: only an event or a whole list does. Failures are tried
  * again after a jittered, growing delay, and not before the server wants it (Retry-After); a watch
  * that did some good starts over without one.
@@ -93,10 +95,11 @@ export class ApiNodeSource implements NodeSource {
     this.#carries = parts.carries ?? (() => true);
   }
 
-  start(onChange: OnNodes, known: Nodes = new Map()): void {
+  start(onChange: OnNodes, known: Nodes = new Map(), version?: string): void {
     this.#onChange = onChange;
     this.#store.seed(known);
-    this.#list(CHEAP_LIST);
+    this.#version = version ?? "";
+    this.#list(version === undefined ? CHEAP_LIST : this.#catchUpList());
   }
 
   /**
@@ -132,6 +135,7 @@ export class ApiNodeSource implements NodeSource {
       lastSync: this.#lastSync,
       lastError: this.#lastError,
       nodes: this.#store.size,
+      version: this.#synced ? this.#version : undefined,
       problems: this.#store.problems,
     };
   }

@@ -15,13 +15,14 @@ export class CachedNodeSource implements NodeSource {
 
   /** `onChange` first gets the saved Nodes, if there are any, then what the source says. */
   start(onChange: OnNodes): void {
-    this.#starting = this.#cache.load().then((known) => {
+    this.#starting = this.#cache.load().then((saved) => {
       if (this.#stopped) return;
-      if (known !== undefined) onChange(known);
-      this.#source.start((nodes, changed) => {
-        this.#cache.save(nodes);
+      if (saved !== undefined) onChange(saved.nodes);
+      const news: OnNodes = (nodes, changed) => {
+        this.#cache.save({ nodes, version: this.#source.status().version });
         onChange(nodes, changed);
-      }, known);
+      };
+      this.#source.start(news, saved?.nodes, saved?.version);
     });
   }
 

@@ -8,7 +8,7 @@ import type { Clock, Timer } from "../runtime/clock.ts";
 import { FileError, readText, writeAtomically } from "../runtime/files.ts";
 import type { Log } from "../runtime/log.ts";
 import { NODES_FILE_BYTES_MAX } from "./limits.ts";
-import { ANNOTATION_PREFIX, isJsonObject, type NodeSnapshot } from "./node-snapshot.ts";
+import { ANNOTATION_PREFIX, isJsonObject, isVersion, type NodeSnapshot } from "./node-snapshot.ts";
 import type { Nodes } from "./node-source.ts";
 import { NodeStore } from "./node-store.ts";
 import { printable } from "./problem.ts";
@@ -24,6 +24,13 @@ const RETRY_MS = 60_000;
 /** What follows from a change comes first. */
 const SAVE_DELAY_MS = 500;
 
+/** What is saved of a run. */
+export interface SavedNodes {
+  readonly nodes: Nodes;
+  /** The API's version of them; undefined of Nodes of a file. */
+  readonly version: string | undefined;
+}
+
 export interface NodeCacheParts {
   /** `<stateDir>/nodes.json` */
   readonly path: string;
@@ -35,7 +42,7 @@ export class NodeCache {
   readonly #path: string;
   readonly #clock: Clock;
   readonly #log: Log;
-  #pending: Nodes | undefined;
+  #pending: SavedNodes | undefined;
   #timer: Timer | undefined;
   /** The timer is that of another try: news need not wait for it. */
   #retrying = false;
@@ -51,7 +58,7 @@ export class NodeCache {
   }
 
   /** Nodes of the last run; undefined when there are none that can be read. */
-  async load(): Promise<Nodes | undefined> {
+  async load(): Promise<SavedNodes | undefined> {
     try {
       return decodeNodes(await readText(this.#path, NODES_FILE_BYTES_MAX));
     } catch (error) {
@@ -71,8 +78,8 @@ export class NodeCache {
    * Keeps these Nodes: in half a second, at most every five seconds. Never fails, only warns, and
    * tries again.
    */
-  save(nodes: Nodes): void {
-    this.#pending = nodes;
+  save(saved: SavedNodes): void {
+    this.#pending = saved;
     const delay = Math.max(SAVE_DELAY_MS, this.#lastWrite + SAVE_INTERVAL_MS - this.#clock.now());
     if (this.#timer !== undefined && !this.#retrying) return;
     this.#writeAfter(delay);
@@ -85,10 +92,10 @@ export class NodeCache {
   }
 
   async #writeUntilItIs(): Promise<void> {
-    const nodes = this.#pending;
+    const saved = this.#pending;
     await this.flush();
     if (this.#problem === undefined || this.#timer !== undefined || this.#closed) return;
-    this.#pending ??= nodes;
+    this.#pending ??= saved;
     this.#writeAfter(RETRY_MS);
     this.#retrying = true;
   }
@@ -108,12 +115,12 @@ export class NodeCache {
   }
 
   async #write(): Promise<void> {
-    const nodes = this.#pending;
-    if (nodes === undefined) return;
+    const saved = this.#pending;
+    if (saved === undefined) return;
     this.#pending = undefined;
     this.#lastWrite = this.#clock.now();
     try {
-      await writeAtomically(this.#path, encodeNodes(nodes, this.#clock.wall()));
+      await writeAtomically(this.#path, encodeNodes(saved, this.#clock.wall()));
       this.#problem = undefined;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
@@ -126,13 +133,14 @@ export class NodeCache {
 }
 
 /** The file's text. */
-export function encodeNodes(nodes: Nodes, savedAt: number): string {
+export function encodeNodes({ nodes, version }: SavedNodes, savedAt: number): string {
   const items = [...nodes.values()].map(nodeObject);
-  return JSON.stringify({ version: VERSION, savedAt: new Date(savedAt).toISOString(), items });
+  const head = { version: VERSION, savedAt: new Date(savedAt).toISOString() };
+  return JSON.stringify({ ...head, resourceVersion: version, items });
 }
 
 /** The Nodes of the file's text; throws an error that says what is wrong. */
-export function decodeNodes(text: string): Nodes {
+export function decodeNodes(text: string): SavedNodes {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -147,7 +155,8 @@ export function decodeNodes(text: string): Nodes {
   for (const item of value["items"]) staged.add(item);
   if (staged.problems.length > 0) throw new Error(staged.problems[0]!.message);
   store.replace(staged);
-  return store.nodes;
+  const { resourceVersion } = value;
+  return { nodes: store.nodes, version: isVersion(resourceVersion) ? resourceVersion : undefined };
 }
 
 /** A Node object that reads back as the same snapshot, but for its problems. */

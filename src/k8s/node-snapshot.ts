@@ -83,6 +83,11 @@ export function isNodeName(text: string): boolean {
   return text.length <= 253 && /^[a-z0-9][-a-z0-9.]*$/.test(text);
 }
 
+/** Whether it is a resourceVersion, which is compared by nobody but the server. */
+export function isVersion(value: unknown): value is string {
+  return typeof value === "string" && /^\w{1,64}$/.test(value);
+}
+
 /** Whether nothing differs that anyone could act on. */
 export function sameSnapshot(a: NodeSnapshot, b: NodeSnapshot): boolean {
   if (a === b) return true;

@@ -26,6 +26,8 @@ export interface NodeSourceStatus {
   /** Why the Nodes are not on disk for the next start, sanitised; left out when they are. */
   readonly notSaved?: string | undefined;
   readonly nodes: number;
+  /** The API's version of them, which the next run is not to fall behind. */
+  readonly version?: string | undefined;
   /** Objects that could not be used at all. */
   readonly problems: readonly NodeProblem[];
 }
@@ -37,8 +39,11 @@ export interface NodeSourceStatus {
  * Nodes it had: only news can withdraw one.
  */
 export interface NodeSource {
-  /** `known`: Nodes of an earlier run; they are not announced, only not forgotten. */
-  start(onChange: OnNodes, known?: Nodes): void;
+  /**
+   * `known`: Nodes of an earlier run; they are not announced, only not forgotten. `version`: that of
+   * theirs, for nothing older is news.
+   */
+  start(onChange: OnNodes, known?: Nodes, version?: string): void;
   /**
    * Interfaces or addresses of the machine are others: what is waited for may come now, or never.
    * For sources that are not of this machine.

@@ -9,7 +9,7 @@ import { ApiError, type ApiRequest, type ApiTransport, statusError } from "./api
 import { LineReader } from "./json-stream.ts";
 import { OBJECT_BYTES_MAX } from "./limits.ts";
 import { NODES_PATH, nameInBeginning, unreadableObject } from "./node-list.ts";
-import { isJsonObject } from "./node-snapshot.ts";
+import { isJsonObject, isVersion } from "./node-snapshot.ts";
 import type { NodeProblem } from "./problem.ts";
 import { SilenceTimer } from "./silence-timer.ts";
 
@@ -132,7 +132,7 @@ export class NodeWatch {
     }
     const metadata = object["metadata"];
     const version = isJsonObject(metadata) ? metadata["resourceVersion"] : undefined;
-    if (typeof version === "string" && /^\w{1,64}$/.test(version)) this.version = version;
+    if (isVersion(version)) this.version = version;
   }
 
   private oversize(beginning: string): void {

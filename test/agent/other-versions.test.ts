@@ -98,9 +98,10 @@ const OWN_PLUGIN = `{
 `;
 
 test("the saved Nodes", () => {
-  const nodes = decodeNodes(NODES);
-  assert.deepEqual([...nodes.keys()], ["node1"]);
-  assert.equal(encodeNodes(nodes, Date.parse("2026-11-21T04:32:00Z")), NODES);
+  const saved = decodeNodes(NODES);
+  assert.deepEqual([...saved.nodes.keys()], ["node1"]);
+  assert.equal(saved.version, undefined);
+  assert.equal(encodeNodes(saved, Date.parse("2026-11-21T04:32:00Z")), NODES);
 });
 
 test("the leases, and what the pods' links say", () => {

@@ -28,7 +28,7 @@ export class Bench {
   /** Addresses on interfaces that are up. */
   readonly own = new Set(["192.168.50.50"] as IpAddress[]);
 
-  constructor(known?: Nodes) {
+  constructor(known?: Nodes, version?: string) {
     const log = {
       ...silentLog,
       info: (_: unknown, message: string) => void this.told.push(message),
@@ -40,7 +40,7 @@ export class Bench {
     const { transport, clock } = this;
     const carries = (own: IpAddress) => this.own.has(own);
     this.source = new ApiNodeSource({ transport, clock, log, random: () => 0, carries });
-    this.source.start((nodes) => this.changes.push(new Map(nodes)), known);
+    this.source.start((nodes) => this.changes.push(new Map(nodes)), known, version);
   }
 
   /** Listed and watching from version 100. */

@@ -157,6 +157,35 @@ describe("known Nodes of an earlier run", () => {
     bench.transport.last.list("100", seed.slice(0, 2));
     assert.deepEqual(bench.names, ["node1", "node2"]);
   });
+
+  test("a server that remembers less than is known takes none of them away", () => {
+    const known = nodeMap(
+      ...(["node1", "node2", "node3"] as const).map((n) => snapshot(n, SEED[n])),
+    );
+    const bench = new Bench(known, "100");
+    // It lags behind etcd, and has not heard of node3.
+    for (const memory of [90, 95]) {
+      const { resourceVersion } = bench.transport.last.query;
+      if (resourceVersion === undefined) break;
+      const text = `504: Too large resource version: ${resourceVersion}, current: ${memory}`;
+      if (Number(resourceVersion) > memory)
+        bench.transport.last.fail(new ApiError("version", text));
+      else bench.transport.last.list(String(memory), seed.slice(0, 2));
+    }
+    assert.deepEqual(bench.changes, []);
+    assert.equal(bench.source.status().synced, false);
+    assert.deepEqual(bench.transport.last.query, { limit: "500" });
+    bench.transport.last.list("101", seed);
+    assert.deepEqual(bench.names, ["node1", "node2", "node3"]);
+    assert.equal(bench.source.status().version, "101");
+  });
+
+  test("one that remembers as much is asked for no more than its memory", () => {
+    const bench = new Bench(nodeMap(snapshot("gone", SEED.node3)), "100");
+    assert.deepEqual(bench.transport.last.query, { resourceVersion: "100" });
+    bench.transport.last.list("100", seed);
+    assert.deepEqual(bench.names, ["node1", "node2", "node3"]);
+  });
 });
 
 test("stopped from within onChange: the watch that follows the list is aborted too", async () => {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { CachedNodeSource } from "../../src/k8s/cached-source.ts";
-import { decodeNodes, encodeNodes, NodeCache } from "../../src/k8s/node-cache.ts";
+import { decodeNodes, encodeNodes, NodeCache, type SavedNodes } from "../../src/k8s/node-cache.ts";
 import type { NodeSource, NodeSourceStatus, Nodes } from "../../src/k8s/node-source.ts";
 import { silentLog } from "../../src/runtime/log.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
@@ -16,6 +16,7 @@ const nodes = nodeMap(
   snapshot("node2", { internal: ["192.168.50.51", "fd00::51"], external: "203.0.113.1" }),
   snapshot("node3", { ...SEED.node3, created: "nonsense", uid: "" }),
 );
+const saved: SavedNodes = { nodes, version: "4711" };
 
 interface Bench {
   readonly path: string;
@@ -35,15 +36,22 @@ async function bench(t: TestContext, name = "nodes.json"): Promise<Bench> {
 }
 
 test("what is saved reads back the same", () => {
-  assert.deepEqual(decodeNodes(encodeNodes(nodes, 0)), nodes);
+  for (const one of [saved, { nodes, version: undefined }]) {
+    assert.deepEqual(decodeNodes(encodeNodes(one, 0)), one);
+  }
+  const odd = JSON.stringify({
+    ...JSON.parse(encodeNodes(saved, 0)),
+    resourceVersion: "1&watch=1",
+  });
+  assert.deepEqual(decodeNodes(odd), { nodes, version: undefined });
 });
 
 test("saved, loaded, and readable by the owner only", async (t) => {
   const { path, cache, warnings } = await bench(t);
   assert.equal(await cache.load(), undefined);
-  cache.save(nodes);
+  cache.save(saved);
   await cache.flush();
-  assert.deepEqual(await cache.load(), nodes);
+  assert.deepEqual(await cache.load(), saved);
   assert.equal((await stat(path)).mode & 0o777, 0o600);
   assert.deepEqual(await readdir(join(path, "..")), ["nodes.json"]);
   assert.deepEqual(warnings, []);
@@ -51,14 +59,15 @@ test("saved, loaded, and readable by the owner only", async (t) => {
 
 test("writes are at most one in five seconds, and the last one wins", async (t) => {
   const { path, cache, clock } = await bench(t);
-  const count = async () => decodeNodes(await readFile(path, "utf8")).size;
-  cache.save(nodeMap(snapshot("a")));
+  const count = async () => decodeNodes(await readFile(path, "utf8")).nodes.size;
+  cache.save({ ...saved, nodes: nodeMap(snapshot("a")) });
   clock.advance(0);
   await cache.flush();
   assert.equal(await count(), 1);
   for (let i = 2; i <= 4; i++) {
     if (i > 2) assert.equal(clock.nextDelayMs, 5000 - (i - 2) * 1000);
-    cache.save(nodeMap(...Array.from({ length: i }, (_, n) => snapshot(`n${n}`))));
+    const some = nodeMap(...Array.from({ length: i }, (_, n) => snapshot(`n${n}`)));
+    cache.save({ ...saved, nodes: some });
     clock.advance(1000);
   }
   await settle();
@@ -79,11 +88,11 @@ describe("a file that cannot be used is a warning", () => {
     ["another version", '{"version":2,"items":[]}'],
     ["no items", '{"version":1}'],
     ["damaged items", '{"version":1,"items":[{"metadata":{"name":"BAD NAME"}}]}'],
-    ["half", encodeNodes(nodes, 0).slice(0, 200)],
+    ["half", encodeNodes(saved, 0).slice(0, 200)],
   ] as const) {
     test(what, async (t) => {
       const { path, cache, warnings } = await bench(t);
-      cache.save(nodes);
+      cache.save(saved);
       await cache.flush();
       await writeFile(path, text);
       assert.equal(await cache.load(), undefined);
@@ -98,7 +107,7 @@ test("a place that cannot be written is one warning, not one a save", async (t) 
   await new NodeCache({ path, clock, log }).flush();
   const cache = new NodeCache({ path: join("/proc/self/status", "nodes.json"), clock, log });
   for (let i = 0; i < 3; i++) {
-    cache.save(nodes);
+    cache.save(saved);
     await cache.flush();
   }
   assert.equal(warnings.length, 1);
@@ -110,7 +119,7 @@ test("a disk that has room again gets the Nodes without news", async (t) => {
   const folder = join(path, "..");
   const cache = new NodeCache({ path, clock, log: silentLog });
   await writeFile(folder, "in the way");
-  cache.save(nodes);
+  cache.save(saved);
   clock.advance(500);
   await until("tried", () => cache.problem !== undefined);
   await until("to be tried again", () => clock.pendingCount > 0);
@@ -119,30 +128,35 @@ test("a disk that has room again gets the Nodes without news", async (t) => {
   assert.notEqual(cache.problem, undefined);
   clock.advance(1_000);
   await until("written", () => cache.problem === undefined);
-  assert.deepEqual([...(await cache.load())!.keys()], [...nodes.keys()]);
+  assert.deepEqual([...(await cache.load())!.nodes.keys()], [...nodes.keys()]);
   assert.equal(clock.pendingCount, 0);
 });
 
 class FakeSource implements NodeSource {
   onChange: ((nodes: Nodes) => void) | undefined;
   known: Nodes | undefined;
+  knownVersion: string | undefined;
+  version = "";
   stopped = false;
-  start(onChange: (nodes: Nodes) => void, known?: Nodes): void {
+  start(onChange: (nodes: Nodes) => void, known?: Nodes, version?: string): void {
     this.onChange = onChange;
     this.known = known;
+    this.knownVersion = version;
   }
   async stop(): Promise<void> {
     this.stopped = true;
   }
   status(): NodeSourceStatus {
-    throw new Error("not asked for");
+    const nothing = { lastSync: undefined, lastError: undefined, nodes: 0, problems: [] };
+    const { version } = this;
+    return { kind: "api", origin: "fake", synced: true, connected: true, version, ...nothing };
   }
 }
 
 describe("a source with a cache", () => {
   test("first the saved Nodes, then the source, whose news are saved", async (t) => {
     const { path, cache, clock } = await bench(t);
-    cache.save(nodes);
+    cache.save(saved);
     await cache.flush();
     const inner = new FakeSource();
     const seen: Nodes[] = [];
@@ -151,11 +165,15 @@ describe("a source with a cache", () => {
     await until("loaded", () => inner.onChange !== undefined);
     assert.deepEqual(seen, [nodes]);
     assert.equal(inner.known, seen[0]);
+    assert.equal(inner.knownVersion, "4711");
+    inner.version = "4712";
     inner.onChange!(nodeMap(snapshot("new")));
     assert.deepEqual([...seen[1]!.keys()], ["new"]);
     await source.stop();
     assert.equal(inner.stopped, true);
-    assert.deepEqual([...(await cache.load())!.keys()], ["new"], "saved before the end");
+    const now = await cache.load();
+    assert.deepEqual([...now!.nodes.keys()], ["new"], "saved before the end");
+    assert.equal(now!.version, "4712");
   });
 
   test("nothing saved: the source alone", async (t) => {
@@ -166,7 +184,7 @@ describe("a source with a cache", () => {
     source.start((all) => seen.push(all));
     await until("started", () => inner.onChange !== undefined);
     assert.deepEqual(seen, []);
-    assert.equal(inner.known, undefined);
+    assert.deepEqual([inner.known, inner.knownVersion], [undefined, undefined]);
     await source.stop();
   });
 

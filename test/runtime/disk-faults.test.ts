@@ -111,11 +111,12 @@ async function nodesFile({ clock, disk }: World, begun: () => void): Promise<voi
 async function savedNodes({ clock, disk }: World, begun: () => void): Promise<void> {
   begun();
   const cache = new NodeCache({ path: PATH, clock, log: silentLog });
-  cache.save(nodeMap(snapshot("node1")));
+  cache.save({ nodes: nodeMap(snapshot("node1")), version: "1" });
   await clock.advanceAsync(10_000);
-  cache.save(nodeMap(snapshot("node1"), snapshot("node2")));
+  cache.save({ nodes: nodeMap(snapshot("node1"), snapshot("node2")), version: "2" });
   await clock.advanceAsync(130_000);
-  assert.deepEqual([...decodeNodes(disk.files.get(PATH)!.text).keys()], ["node1", "node2"]);
+  const saved = decodeNodes(disk.files.get(PATH)!.text);
+  assert.deepEqual([[...saved.nodes.keys()], saved.version], [["node1", "node2"], "2"]);
   assert.deepEqual([...disk.files.keys()], [PATH], "no temporary file");
   assert.equal(cache.problem, undefined);
   await cache.close();
