@@ -4,7 +4,9 @@
  *
  * Bounds: CONNECTIONS_MAX at a time (beyond, the oldest one is closed: who holds connections open
  * must not keep the kubelet's probe away, which would restart the agent), REQUEST_MS_MAX for a
- * request, looked at as often.
+ * request, looked at as often, IDLE_MS_MAX for an answer to be read on. A packet holds hundreds of
+ * requests: REQUESTS_MAX of one connection are answered, and what is one page to them is made into
+ * octets once.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -15,6 +17,9 @@ import type { ListenAt } from "./config.ts";
 
 const CONNECTIONS_MAX = 64;
 const REQUEST_MS_MAX = 5000;
+const REQUESTS_MAX = 100;
+/** A page of a thousand peers is megabytes. */
+const IDLE_MS_MAX = 30_000;
 const RETRY = { firstMs: 1000, maxMs: 30_000 } as const;
 
 export interface PageBody {
@@ -32,12 +37,15 @@ export interface HttpEndpointDeps {
   readonly log: Log;
   /** Called with what is wrong, and with undefined once it listens. */
   readonly onProblem: (problem: string | undefined) => void;
+  /** IDLE_MS_MAX unless told. */
+  readonly idleMs?: number;
 }
 
 export class HttpEndpoint {
   readonly #at: ListenAt;
   readonly #pages: ReadonlyMap<string, Page>;
   readonly #deps: HttpEndpointDeps;
+  readonly #octets = new WeakMap<PageBody, Buffer>();
   #server: Server | undefined;
   #retry: Timer | undefined;
   #failures = 0;
@@ -66,6 +74,8 @@ export class HttpEndpoint {
       },
       (request, response) => void this.#handle(request, response),
     );
+    server.setTimeout(this.#deps.idleMs ?? IDLE_MS_MAX);
+    server.maxRequestsPerSocket = REQUESTS_MAX;
     boundConnections(server);
     const error = await listen(server, this.#at);
     if (this.#stopped) {
@@ -96,13 +106,15 @@ export class HttpEndpoint {
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { status, contentType, body } = await this.#answer(request);
-    response.writeHead(status, {
-      "content-type": contentType,
-      "content-length": Buffer.byteLength(body),
+    const page = await this.#answer(request);
+    const octets = this.#octets.get(page) ?? Buffer.from(page.body);
+    this.#octets.set(page, octets);
+    response.writeHead(page.status, {
+      "content-type": page.contentType,
+      "content-length": octets.length,
       "cache-control": "no-store",
     });
-    response.end(request.method === "HEAD" ? undefined : body);
+    response.end(request.method === "HEAD" ? undefined : octets);
   }
 
   async #answer(request: IncomingMessage): Promise<PageBody> {

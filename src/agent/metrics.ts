@@ -7,7 +7,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { PeerStatus } from "../bgp/types.ts";
 import type { ConditionStatus } from "./conditions.ts";
-import type { Page } from "./http-endpoint.ts";
+import type { PageBody } from "./http-endpoint.ts";
 import { NO_LOOK_MS, replaceLoopLag } from "./loop-lag.ts";
 import { perPeer } from "./peer-metrics.ts";
 
@@ -63,7 +63,8 @@ export class Metrics {
   readonly #setsSync: Histogram;
   readonly #nodeEvents: Histogram;
   readonly #source: MetricsSource;
-  /** As they were when the page that is being made was asked for. */
+  /** The page that is being made, and the peers as they were when it was asked for. */
+  #making: Promise<PageBody> | undefined;
   #peers: readonly PeerStatus[] | undefined;
 
   constructor(source: MetricsSource) {
@@ -106,25 +107,31 @@ export class Metrics {
     this.#nodeEvents.observe(seconds);
   }
 
-  /** The page in Prometheus's text format. */
-  readonly page: Page = async () => ({
-    status: 200,
-    contentType: this.#registry.contentType,
-    body: await this.#body(),
-  });
+  /**
+   * The page in Prometheus's text format. Whoever asks while one is made gets that one: a hundred
+   * requests in one packet would hold up everything else for ten seconds otherwise.
+   */
+  readonly page = (): Promise<PageBody> => {
+    this.#making ??= this.#make().finally(() => {
+      this.#making = undefined;
+    });
+    return this.#making;
+  };
 
   /** One metric in a turn of the event loop: with a thousand peers all take some 100 ms. */
-  async #body(): Promise<string> {
-    const peers = [...this.#source.peers()];
-    const texts: string[] = [];
-    for (const { name } of this.#registry.getMetricsAsArray()) {
-      // Another page may have been asked for meanwhile, of a later moment.
-      this.#peers = peers;
-      texts.push(await this.#registry.getSingleMetricAsString(name));
+  async #make(): Promise<PageBody> {
+    this.#peers = [...this.#source.peers()];
+    try {
+      const texts: string[] = [];
+      for (const { name } of this.#registry.getMetricsAsArray()) {
+        texts.push(await this.#registry.getSingleMetricAsString(name));
+        await nextTurn();
+      }
+      const body = `${texts.join("\n\n")}\n`;
+      return { status: 200, contentType: this.#registry.contentType, body };
+    } finally {
       this.#peers = undefined;
-      await nextTurn();
     }
-    return `${texts.join("\n\n")}\n`;
   }
 }
 

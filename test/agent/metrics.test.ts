@@ -133,6 +133,20 @@ test("a page asks for the peers once, and others have their turns while it is ma
   assert.ok(turns >= listed, `${turns} turns for ${listed} metrics`);
 });
 
+test("whoever asks while a page is made gets that one, and then there is another", async () => {
+  let asked = 0;
+  const peers = () => {
+    asked++;
+    return PEERS;
+  };
+  const metrics = new Metrics({ ...source, peers });
+  const pages = await Promise.all(Array.from({ length: 500 }, () => metrics.page()));
+  assert.equal(asked, 1);
+  assert.equal(new Set(pages.map(({ body }) => body)).size, 1);
+  await metrics.page();
+  assert.equal(asked, 2);
+});
+
 test("the kernel's MD5 counters are found by their names", () => {
   const text =
     "TcpExt: A TCPMD5NotFound TCPMD5Unexpected TCPMD5Failure B\nTcpExt: 9 1 2 3 9\nIpExt: A\n";

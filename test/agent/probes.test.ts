@@ -1,13 +1,15 @@
 /** /healthz, /readyz and the server under them; conditions behind them. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { type TestContext, test } from "node:test";
 import { Conditions } from "../../src/agent/conditions.ts";
 import { healthPage, type ReadinessCheck, readyPage, waitingFor } from "../../src/agent/health.ts";
-import { HttpEndpoint, type Page } from "../../src/agent/http-endpoint.ts";
+import { HttpEndpoint, type Page, plain } from "../../src/agent/http-endpoint.ts";
 import { silentLog } from "../../src/runtime/log.ts";
 import { address } from "../cli/fixtures.ts";
+import { until } from "../k8s/recorder.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
 import { recordingLog } from "../support/recording-log.ts";
 
@@ -17,6 +19,7 @@ async function endpoint(
   t: TestContext,
   pages: Readonly<Record<string, Page>>,
   port = 0,
+  idleMs?: number,
 ): Promise<{ endpoint: HttpEndpoint; problems: (string | undefined)[]; clock: FakeClock }> {
   const problems: (string | undefined)[] = [];
   const clock = new FakeClock();
@@ -25,6 +28,7 @@ async function endpoint(
     random: () => 0,
     log: silentLog,
     onProblem: (problem) => problems.push(problem),
+    ...(idleMs === undefined ? {} : { idleMs }),
   });
   await server.start();
   t.after(() => server.stop());
@@ -103,6 +107,46 @@ test("who holds connections open keeps no probe away", async (t) => {
   assert.equal(await fetchPage(port, "/healthz"), "200 OK\n");
   await untilSettled(() => closed > 0);
   assert.equal(idle.at(-1)?.destroyed, false, "the newest ones are kept");
+});
+
+test("of a packet full of requests a hundred are answered", async (t) => {
+  let made = 0;
+  const page = () => {
+    made++;
+    return plain(200, "page\n");
+  };
+  const { endpoint: server } = await endpoint(t, { "/page": page });
+  const { port } = server;
+  assert.ok(port !== undefined);
+  const client = connect(port, "127.0.0.1");
+  t.after(() => client.destroy());
+  let text = "";
+  client.on("data", (chunk) => {
+    text += chunk;
+  });
+  const closed = new Promise((resolve) => client.on("close", resolve));
+  client.write("GET /page HTTP/1.1\r\nHost: podrouter\r\n\r\n".repeat(1000));
+  await closed;
+  assert.equal(made, 100);
+  assert.equal(text.split("HTTP/1.1 200 ").length - 1, 100);
+});
+
+test("an answer that nobody reads is not kept for ever", async (t) => {
+  const page = () => plain(200, "x".repeat(16_000_000));
+  const { endpoint: server } = await endpoint(t, { "/metrics": page }, 0, 100);
+  const { port } = server;
+  assert.ok(port !== undefined);
+  const reader = connect(port, "127.0.0.1");
+  reader.pause();
+  t.after(() => reader.destroy());
+  const asked = performance.now();
+  reader.write("GET /metrics HTTP/1.1\r\nHost: podrouter\r\n\r\n");
+  const hex = port.toString(16).toUpperCase().padStart(4, "0");
+  const established = new RegExp(`^ *\\d+: \\S+:${hex} \\S+ 01 `, "m");
+  const isOpen = () => established.test(readFileSync("/proc/self/net/tcp", "latin1"));
+  await until("accepted", isOpen);
+  await until("closed", () => !isOpen());
+  assert.ok(performance.now() - asked >= 90);
 });
 
 test("a port that is taken is a condition; it is tried again with growing delay", async (t) => {
