@@ -233,17 +233,25 @@ function readPrevious(json: unknown): PreviousResult | undefined {
   };
 }
 
-/** Without the key nothing is kept and nothing removed: it is refused. */
+/** Both names that the list has had. */
+const KEPT_KEYS = ["cni.dev/valid-attachments", "cni.dev/attachments"] as const;
+
+/**
+ * Without the key nothing is kept and nothing removed: it is refused. `null` is the empty list, as
+ * libcni writes it for CRI-O on a node without pods.
+ */
 function readKept(json: JsonObject): readonly Owner[] {
-  const list = json["cni.dev/valid-attachments"] ?? json["cni.dev/attachments"];
-  if (!Array.isArray(list)) throw badConfig("cni.dev/valid-attachments is missing");
+  const key = KEPT_KEYS.find((one) => json[one] !== undefined);
+  if (key === undefined) throw badConfig(`${KEPT_KEYS[0]} is missing`);
+  const list = json[key] ?? [];
+  if (!Array.isArray(list)) throw badConfig(`${key} is no list`);
   if (list.length > ATTACHMENTS_MAX) {
-    throw badConfig(`cni.dev/valid-attachments has more than ${ATTACHMENTS_MAX} entries`);
+    throw badConfig(`${key} has more than ${ATTACHMENTS_MAX} entries`);
   }
   return list.map((entry: unknown) => {
     const { containerID: containerId, ifname: interfaceName } = isObject(entry) ? entry : {};
     if (typeof containerId !== "string" || typeof interfaceName !== "string") {
-      throw badConfig("cni.dev/valid-attachments has an entry without containerID or ifname");
+      throw badConfig(`${key} has an entry without containerID or ifname`);
     }
     return { containerId, interfaceName };
   });

@@ -90,6 +90,15 @@ test("DEL comes without a namespace, GC and STATUS without a container", () => {
   assert.deepEqual(collect.keep, [{ containerId: "a", interfaceName: "eth0" }]);
 });
 
+test("GC of a node without pods: libcni writes its empty list as null", () => {
+  const none = { CNI_CONTAINERID: undefined, CNI_NETNS: undefined, CNI_IFNAME: undefined };
+  for (const key of ["cni.dev/valid-attachments", "cni.dev/attachments"]) {
+    const collect = read({ ...none, CNI_COMMAND: "GC" }, { [key]: null });
+    assert.ok(collect.command === "GC");
+    assert.deepEqual(collect.keep, []);
+  }
+});
+
 test("every version has the commands that it came with", () => {
   const spoken = (command: string) =>
     VERSIONS.filter((cniVersion) => {
@@ -143,6 +152,7 @@ test("what is wrong has the code of the specification, and is named", () => {
     [{}, { prevResult: { ips: [1] } }, 7, /prevResult\.ips/],
     [{ CNI_COMMAND: "CHECK" }, {}, 7, /prevResult is missing/],
     [{ CNI_COMMAND: "GC" }, {}, 7, /cni\.dev\/valid-attachments is missing/],
+    [{ CNI_COMMAND: "GC" }, { "cni.dev/valid-attachments": {} }, 7, /valid-attachments is no list/],
     [{ CNI_COMMAND: "GC" }, { "cni.dev/valid-attachments": [{}] }, 7, /without containerID/],
   ];
   for (const [environment, config, code, message] of cases) {
