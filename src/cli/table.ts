@@ -1,7 +1,7 @@
 /**
- * Tables of text, written while the rows arrive: the widths come from the first rows, later rows
- * that are wider just stick out. So a table of a million rows needs no more memory than one of a
- * thousand.
+ * Tables of text, written while the rows arrive: the widths come from the first rows, up to a bound;
+ * later rows that are wider, and any beyond the bound, just stick out. So a table of a million rows
+ * needs no more memory than one of a thousand, and one long AS path does not make it gigabytes.
  */
 import type { Writable } from "node:stream";
 import { write } from "./cli-io.ts";
@@ -17,6 +17,8 @@ export interface Column<T> {
 
 /** Rows that are held back to find the widths. */
 const SAMPLE_ROWS = 1000;
+/** A column is no wider, for the sake of a cell that is. */
+const WIDTH_MAX = 80;
 /** Text is handed to the stream in pieces of about this size. */
 const CHUNK_CHARS = 32_768;
 
@@ -32,9 +34,10 @@ export async function writeTable<T>(
   let count = 0;
   const settle = (cells: string[][]): void => {
     sample = undefined;
-    widths = columns.map((column, i) =>
-      Math.max(column.widthMin, column.header.length, ...cells.map((row) => row[i]!.length)),
-    );
+    widths = columns.map((column, i) => {
+      const widest = Math.max(column.header.length, ...cells.map((row) => row[i]!.length));
+      return Math.max(column.widthMin, Math.min(widest, WIDTH_MAX));
+    });
     pending += formatLine(
       columns,
       widths,

@@ -269,6 +269,23 @@ test("another program behind the socket is told from an agent", async () => {
   }
 });
 
+test("one path that is very long does not make every line so", async () => {
+  const odd = join(folder, "odd.sock");
+  const asPath = Array.from({ length: 500 }, (_, i) => 4_200_000_000 + i).join(" ");
+  const paths = () => [path({}), path({ asPath }), path({})];
+  const server = new AdminServer({ ...emptySource, paths }, { log: silentLog });
+  await server.start(odd);
+  try {
+    const { stdout } = await runCli(["rib", `--admin-socket=${odd}`], { now: NOW });
+    const [header, before, long, after] = stdout.split("\n");
+    for (const line of [header, before, after]) assert.ok(line!.length < 200, `${line!.length}`);
+    assert.ok(long!.includes(asPath), "nothing of it is left out");
+    assert.match(header!, /Next Hop +AS_PATH +Age/);
+  } finally {
+    await server.stop();
+  }
+});
+
 test("a table of 50,000 paths goes through in pieces", async () => {
   const many = join(folder, "many.sock");
   let walked = 0;
