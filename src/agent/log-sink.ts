@@ -16,12 +16,17 @@ const PENDING_BYTES_MAX = 4 * 1024 * 1024;
 export class LogSink {
   readonly #fd: number;
   readonly #pipe: Socket | undefined;
+  readonly #write: (fd: number, octets: Uint8Array) => number;
   #dropped = 0;
   /** Lines that wait for the next write. */
   #lines = "";
+  /** A disk that is full took a part of the last line: the next one begins with a line end. */
+  #torn = false;
 
-  constructor(fd: number) {
+  /** `write`: of a file or terminal, how many octets it took; the system's unless told. */
+  constructor(fd: number, write: (fd: number, octets: Uint8Array) => number = writeSync) {
     this.#fd = fd;
+    this.#write = write;
     this.#pipe = isPipe(fd) ? this.#open(fd) : undefined;
   }
 
@@ -75,11 +80,17 @@ export class LogSink {
   }
 
   #writeNow(line: string): void {
+    const octets = Buffer.from(this.#torn ? `\n${line}` : line);
+    let written = 0;
     try {
-      writeSync(this.#fd, line);
+      for (let taken = -1; taken !== 0 && written < octets.length; written += taken) {
+        taken = this.#write(this.#fd, octets.subarray(written));
+      }
     } catch {
-      this.#dropped++;
+      // There is nowhere to say it but in the count.
     }
+    if (written < octets.length) this.#dropped++;
+    if (written > 0) this.#torn = written < octets.length;
   }
 }
 

@@ -6,6 +6,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { LogSink } from "../../src/agent/log-sink.ts";
 import { createLogger, type LoggerOptions } from "../../src/agent/logger.ts";
 import { run } from "../support/shell.ts";
 
@@ -117,6 +118,27 @@ test("what refers to itself is cut, not followed", (t) => {
   const [line] = logged(t, {}, (logger) => logger.info({ knot }, "a"));
   assert.match(line!, /"kept":1/);
   assert.ok(!line!.includes("hunter2"), line);
+});
+
+test("a line for which a disk has no room left spoils no other", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "podrouter-log-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const fd = openSync(join(folder, "log"), "w");
+  let [room, written] = [10, ""];
+  // As the kernel does it: what fits is taken, and only then there is an error.
+  const sink = new LogSink(fd, (_fd, octets) => {
+    const taken = octets.subarray(0, room);
+    if (taken.length === 0) throw new Error("ENOSPC");
+    room -= taken.length;
+    written += Buffer.from(taken).toString();
+    return taken.length;
+  });
+  for (const line of ["1234567\n", "abcdefg\n", "lost\n"]) sink.write(line);
+  assert.deepEqual([written, sink.dropped], ["1234567\nab", 2]);
+  room = 100;
+  for (const line of ["whole\n", "again\n"]) sink.write(line);
+  closeSync(fd);
+  assert.deepEqual([written, sink.dropped], ["1234567\nab\nwhole\nagain\n", 2]);
 });
 
 test("what nobody reads is dropped and counted, and nothing waits for it", async () => {
