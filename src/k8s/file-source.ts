@@ -4,6 +4,7 @@
  * for file systems that cannot be watched. New content is taken over once the file has rested
  * for a moment, since a file that is being written can be valid and half, but one that never
  * rests is read all the same; content that cannot be read keeps the Nodes there are and is named.
+ * Where no Nodes are known yet there are none to lose, and it is read at once.
  */
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { FileError, type FileStamp, fileStamp, readText, watchFolderOf } from "../runtime/files.ts";
@@ -113,7 +114,8 @@ export class FileNodeSource implements NodeSource {
         return POLL_MS;
       }
       const restMs = this.#restLeft(stamp);
-      if (this.#read !== undefined && restMs > 0) return restMs;
+      const knows = this.#read !== undefined || this.#store.size > 0;
+      if (knows && restMs > 0) return restMs;
       const text = await readText(this.#path, NODES_FILE_BYTES_MAX);
       if ((await fileStamp(this.#path)) !== stamp) return REST_MS;
       this.#read = stamp;

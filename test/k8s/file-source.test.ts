@@ -19,7 +19,7 @@ import { parseNodesFile } from "../../src/k8s/nodes-file.ts";
 import { type Log, silentLog } from "../../src/runtime/log.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { nodeObject, SEED } from "./node-objects.ts";
+import { nodeMap, nodeObject, SEED, snapshot } from "./node-objects.ts";
 import { Recorder, until } from "./recorder.ts";
 
 const list = (...items: unknown[]) => JSON.stringify({ apiVersion: "v1", kind: "List", items });
@@ -244,6 +244,26 @@ describe("followed live", () => {
       await until("a look is over", () => clock.pendingCount > 0);
     }
     assert.ok(isTaken());
+  });
+
+  test("at the start it has to rest as well, where Nodes are known that it may lack yet", async (t) => {
+    const folder = await folderOf(t);
+    const path = join(folder, "nodes.yaml");
+    const document = (name: string) => `---\nkind: Node\nmetadata: {name: ${name}}\n`;
+    await writeFile(path, document("node1"));
+    const clock = new FakeClock();
+    const source = new FileNodeSource({ path, clock, log: silentLog });
+    t.after(() => source.stop());
+    const recorder = new Recorder();
+    source.start(recorder.onChange, nodeMap(snapshot("node1"), snapshot("node2")));
+    await until("looked at", () => clock.nextDelayMs !== undefined);
+    assert.equal(source.status().synced, false);
+    await appendFile(path, document("node2"));
+    await rested(clock, () => source.status().synced);
+    assert.deepEqual(
+      recorder.changes.map((nodes) => [...nodes.keys()]),
+      [["node1", "node2"]],
+    );
   });
 
   test("a file that never rests is read all the same", async (t) => {
