@@ -1,7 +1,8 @@
 /**
- * Tables of text, written while the rows arrive: the widths come from the first rows, up to a bound;
- * later rows that are wider, and any beyond the bound, just stick out. So a table of a million rows
- * needs no more memory than one of a thousand, and one long AS path does not make it gigabytes.
+ * Tables of text, written while the rows arrive: the widths come from the first rows, up to a
+ * bound; later rows that are wider, and any beyond the bound, just stick out. So a table of a
+ * million rows needs no more memory than one of a thousand, and one long AS path does not make it
+ * gigabytes.
  */
 import type { Writable } from "node:stream";
 import { write } from "./cli-io.ts";

@@ -40,8 +40,8 @@ export interface NodeSourceStatus {
  */
 export interface NodeSource {
   /**
-   * `known`: Nodes of an earlier run; they are not announced, only not forgotten. `version`: that of
-   * theirs, for nothing older is news.
+   * `known`: Nodes of an earlier run; they are not announced, only not forgotten. `version`: the
+   * API's of these, for nothing older is news.
    */
   start(onChange: OnNodes, known?: Nodes, version?: string): void;
   /**
