@@ -2,8 +2,13 @@
 import { hostname } from "node:os";
 import { runProgram } from "./cli/program.ts";
 
+/** What does more than tell of something goes on to its end, and its exit code says how it was. */
+const [command, ...flags] = process.argv.slice(2);
+const goesOn = command === "cleanup" && flags.includes("--yes");
+
 // A reader that went away (`podrouter rib | head`) is no error of ours.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE" && goesOn) return;
   if (error.code === "EPIPE") process.exit(0);
   // A file on a disk that is full, for one.
   process.stderr.write(`podrouter: the output cannot be written: ${error.message}\n`);

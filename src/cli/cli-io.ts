@@ -12,9 +12,9 @@ export interface CliIo {
   now(): number;
 }
 
-/** Writes a text and waits until the reader keeps up. */
+/** Writes a text and waits until the reader keeps up, or has gone. */
 export async function write(stream: Writable, text: string): Promise<void> {
-  if (stream.write(text)) return;
+  if (stream.destroyed || stream.write(text)) return;
   await new Promise<void>((resolve) => {
     const done = (): void => {
       stream.off("drain", done);
