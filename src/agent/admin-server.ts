@@ -22,14 +22,15 @@ import {
   type RibPath,
   STATUS_PATH,
 } from "./admin-protocol.ts";
-import { listenPrivately } from "./admin-socket.ts";
 import { echo } from "./config.ts";
+import { listenPrivately } from "./private-socket.ts";
 
 const CONNECTIONS_MAX = 32;
 const REQUEST_MS_MAX = 5000;
 /** Somebody may read one page of a pager for a while. */
 const IDLE_MS_MAX = 600_000;
 const CHUNK_CHARS = 65_536;
+const NAME = { socket: "admin socket", flag: "--admin-socket" } as const;
 
 /** What the server shows; every list is in the order in which it is to be shown. */
 export interface AdminSource {
@@ -56,7 +57,6 @@ export class AdminServer {
   readonly #source: AdminSource;
   readonly #log: Log;
   readonly #server: Server;
-  #starting: Promise<void> | undefined;
   #stopped = false;
 
   constructor(source: AdminSource, deps: { readonly log: Log }) {
@@ -76,17 +76,13 @@ export class AdminServer {
    */
   async start(path: string): Promise<void> {
     if (this.#stopped) return;
-    this.#starting = listenPrivately(this.#server, path);
-    await this.#starting;
+    await listenPrivately(this.#server, path, NAME);
     this.#server.on("error", (error) => this.#log.error({ err: error }, "admin socket failed"));
   }
 
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
     this.#stopped = true;
-    // A server that is closed before it has said that it listens never says so.
-    await this.#starting?.catch(() => undefined);
-    if (!this.#server.listening) return;
-    await new Promise<void>((resolve) => {
+    return new Promise((resolve) => {
       this.#server.close(() => resolve());
       this.#server.closeAllConnections();
     });

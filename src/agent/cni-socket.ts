@@ -17,7 +17,9 @@ import { CniSpecError, Code, errorOutput } from "../cni/plugin/spec.ts";
 import { type Answer, decodeCall, encodeAnswer } from "../cni/plugin/wire.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
-import { listenPrivately } from "./admin-socket.ts";
+import { listenPrivately } from "./private-socket.ts";
+
+const NAME = { socket: "CNI socket", flag: "--cni-socket" } as const;
 
 export class CniSocket {
   readonly #plugin: Pick<PodPlugin, "handle">;
@@ -26,7 +28,6 @@ export class CniSocket {
   readonly #server: Server;
   readonly #connections = new Set<Socket>();
   readonly #answering = new Set<Promise<void>>();
-  #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
   constructor(
@@ -46,10 +47,7 @@ export class CniSocket {
    */
   async start(path: string): Promise<void> {
     if (this.#stopping !== undefined) return;
-    const name = { socket: "CNI socket", flag: "--cni-socket" };
-    this.#starting = listenPrivately(this.#server, path, name);
-    await this.#starting;
-    this.#starting = undefined;
+    await listenPrivately(this.#server, path, NAME);
     this.#server.on("error", (error) => this.#log.error({ err: error }, "CNI socket failed"));
   }
 
@@ -60,8 +58,6 @@ export class CniSocket {
   }
 
   async #drain(): Promise<void> {
-    // A server that is closed before it has said that it listens never says so.
-    if (this.#starting !== undefined) await this.#starting.catch(() => undefined);
     this.#server.close();
     let cancel = (): void => {};
     const late = new Promise<void>((resolve) => {

@@ -254,6 +254,15 @@ test("an end in the middle of the start: nobody is answered after it", async (t)
   await assert.rejects(ask(socket, "/v1/peers"), { code: "ENOENT" });
 });
 
+test("an end while it is found out whether another agent is alive: nobody is answered", async (t) => {
+  const socket = await deadSocket(t);
+  const server = new AdminServer(source, { log: silentLog });
+  const starting = server.start(socket);
+  await server.stop();
+  await starting;
+  await assert.rejects(ask(socket, "/v1/peers"), { code: "ENOENT" });
+});
+
 /** Waits for I/O of this process, turn by turn of the event loop. */
 async function until(condition: () => boolean): Promise<void> {
   for (let turns = 0; !condition(); turns++) {

@@ -12,21 +12,26 @@ const PROBE_MS_MAX = 1000;
 /** Tries to take the path, of agents that are started at the same moment. */
 const TRIES_MAX = 4;
 
+/** What a socket is called in messages, and the flag that gives it another path. */
 export interface SocketName {
   readonly socket: string;
   readonly flag: string;
 }
 
 /**
- * Makes `server` listen on `path`.
+ * Makes `server` listen on `path`. A server that is closed meanwhile ends that: it does not listen
+ * then, and never will.
  * @throws {Error} one sentence that names the path: in use, not a socket, or not permitted.
  */
 export async function listenPrivately(
   server: Server,
   path: string,
-  /** What it is called in messages, and the flag that gives it another path. */
-  name: SocketName = { socket: "admin socket", flag: "--admin-socket" },
+  name: SocketName,
 ): Promise<void> {
+  let closed = false;
+  server.once("close", () => {
+    closed = true;
+  });
   try {
     makeFolder(dirname(path), 0o700);
   } catch (cause) {
@@ -35,26 +40,29 @@ export async function listenPrivately(
     });
   }
   for (let tries = 0; tries < TRIES_MAX; tries++) {
-    if (await bind(server, path, name)) return;
+    if (closed || (await bind(server, path, name))) return;
     await removeStale(path, name);
   }
   throw inUse(path, name);
 }
 
-/** True when it listens, false when the path is taken. */
+/** True when it listens or was closed, false when the path is taken. */
 async function bind(server: Server, path: string, name: SocketName): Promise<boolean> {
   // The bind happens within listen(), so no other file can be made under this mask.
   const mask = process.umask(0o177);
   try {
     await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(path, () => {
+      const done = (): void => {
         server.off("error", reject);
         resolve();
-      });
+      };
+      server.once("error", reject);
+      // One that is closed before it has said that it listens never says so.
+      server.once("close", done);
+      server.listen(path, done);
       process.umask(mask);
     });
-    chmodSync(path, 0o600);
+    if (server.listening) chmodSync(path, 0o600);
     return true;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "EADDRINUSE") return false;
