@@ -16,7 +16,7 @@
  */
 import type { IpAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
-import type { Clock, Random, Timer } from "../runtime/clock.ts";
+import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { PeerId } from "./rib/peer-table.ts";
 import { Rib } from "./rib/rib.ts";
@@ -24,6 +24,7 @@ import type { PathQuery } from "./rib/rib-view.ts";
 import { type SessionServices, sessionServices } from "./session/peer-session.ts";
 import type { Acceptance, Connection, Transport } from "./session/transport.ts";
 import { WorkQueue } from "./session/work-queue.ts";
+import { Convergence } from "./speaker/convergence.ts";
 import { dialDelayMs } from "./speaker/dial-delay.ts";
 import {
   administrativeReset,
@@ -33,7 +34,7 @@ import {
   peerDeconfigured,
 } from "./speaker/end-orders.ts";
 import { holdDials } from "./speaker/held-dials.ts";
-import { PEERS_MAX, RESET_DELAY_MS, WAITING_CHECK_MS } from "./speaker/limits.ts";
+import { PEERS_MAX, RESET_DELAY_MS } from "./speaker/limits.ts";
 import { Listeners, type ListenStatus } from "./speaker/listeners.ts";
 import { globalsOf } from "./speaker/local-side.ts";
 import { Peer } from "./speaker/peer.ts";
@@ -42,10 +43,9 @@ import { PeerChanges, type PeerListener } from "./speaker/peer-changes.ts";
 import type { PeerHost } from "./speaker/peer-host.ts";
 import { PeerMemory } from "./speaker/peer-memory.ts";
 import { peerStatus, peerStatuses, peerTroubles } from "./speaker/peer-status.ts";
-import { BestChanges, RibWork, taskOf } from "./speaker/rib-tasks.ts";
+import { BestChanges, RibWork } from "./speaker/rib-tasks.ts";
 import { NO_UNDERLAY, type Underlay } from "./speaker/underlay.ts";
 import { UpdateTotals } from "./speaker/update-totals.ts";
-import { hasConverged, mustDefer, untold } from "./speaker/waiting.ts";
 import type {
   BestRoute,
   OriginatedRoute,
@@ -75,21 +75,14 @@ export class Speaker {
   readonly #rib: Rib;
   readonly #host: PeerHost;
   #config: SpeakerConfig;
-  /** Routes are held back, RFC 4724 §4.1. */
-  #deferring = false;
   readonly #work: WorkQueue;
   readonly #listeners: Listeners;
   readonly #peers = new Map<IpAddress, Peer>();
   readonly #byRibId = new Map<PeerId, Peer>();
   readonly #best: BestChanges;
   readonly #changes: PeerChanges;
-  readonly #convergedListeners = new Set<() => void>();
-  readonly #checkWaiting = taskOf(() => this.#look());
+  readonly #convergence: Convergence;
   #running = false;
-  #peersKnown = false;
-  #converged = false;
-  #startedAt = 0;
-  #waitingTimer: Timer | undefined;
 
   constructor(services: SpeakerServices, config: SpeakerConfig) {
     const { clock, random, transport } = services;
@@ -113,6 +106,14 @@ export class Speaker {
     this.#rib.setNextHopMetric((nextHop) => underlay.nextHopMetric(nextHop));
     const ribWork = new RibWork(this.#rib, clock);
     this.#best = new BestChanges(this.#rib, clock, () => this.#running);
+    this.#convergence = new Convergence(clock, this.#work, {
+      config: () => this.#config,
+      peers: () => this.#peers.values(),
+      released: () => {
+        for (const peer of this.#byRibId.values()) peer.releaseOutput();
+      },
+      converged: () => this.#best.flush(),
+    });
     this.#host = this.#peerHost(underlay);
     this.#listeners = new Listeners(services, {
       accepted: (connection) => this.#accept(connection),
@@ -128,13 +129,12 @@ export class Speaker {
   /** Dials and listens, last: who connects at once finds peers that are ready for it. */
   start(): void {
     if (this.#running) return;
-    [this.#running, this.#converged] = [true, false];
-    this.#startedAt = this.#services.clock.now();
-    this.#deferring = this.#config.restarted && this.#config.deferralSeconds > 0;
+    this.#running = true;
+    this.#convergence.start();
     for (const peer of this.#peers.values()) peer.start(this.#startDelay(peer));
     this.#listen();
     this.#best.started(this.#work);
-    this.#awaitPeers();
+    this.#convergence.awaitPeers();
   }
 
   /**
@@ -144,7 +144,7 @@ export class Speaker {
    */
   stop(options: { readonly notify: boolean }): void {
     this.#running = false;
-    this.#waitingTimer?.cancel();
+    this.#convergence.stop();
     this.#listeners.close();
     const order = options.notify ? administrativeShutdown("") : closeSilently;
     for (const peer of this.#peers.values()) peer.end(order);
@@ -182,8 +182,7 @@ export class Speaker {
       if (this.#running) peer.start(this.#startDelay(peer, fresh.length));
       this.#noteChange(peer);
     }
-    this.#peersKnown = true;
-    this.#noteProgress();
+    this.#convergence.peersTold();
   }
 
   /** Changes global settings; a new AS or identifier resets all sessions. */
@@ -251,19 +250,17 @@ export class Speaker {
 
   /** Whether all peers have told their tables since the start, or had their time to come up. */
   converged(): boolean {
-    return this.#converged;
+    return this.#convergence.converged;
   }
 
   /** Whether what an earlier run left is nobody's: peers have their time from `since` (ms) on. */
-  complete(since = this.#startedAt): boolean {
-    if (!this.#converged || !this.#config.restarted) return this.#converged;
-    const [now, begun] = [this.#services.clock.now(), Math.max(since, this.#startedAt)];
-    return hasConverged(this.#peers.values(), now, begun, this.#config);
+  complete(since?: number): boolean {
+    return this.#convergence.complete(since);
   }
 
   /** Names of the peers that have not told their whole table. */
   untold(): readonly string[] {
-    return untold(this.#peers.values());
+    return this.#convergence.untold();
   }
 
   /** Best routes that changed; gives what removes the listener. */
@@ -289,8 +286,7 @@ export class Speaker {
 
   /** Once a start, when `converged` becomes true; all best routes have been told by then. */
   onConverged(listener: () => void): () => void {
-    this.#convergedListeners.add(listener);
-    return () => void this.#convergedListeners.delete(listener);
+    return this.#convergence.listen(listener);
   }
 
   /** Asks the peer to send everything again. False: unknown, not up, or it cannot. */
@@ -302,9 +298,12 @@ export class Speaker {
   resetPeer(address: IpAddress, kind: "soft" | "hard"): boolean {
     const peer = this.#peers.get(address);
     if (peer === undefined) return false;
-    if (kind === "soft") peer.requestRefresh();
-    else peer.reset(administrativeReset, RESET_DELAY_MS);
-    return kind === "hard" || peer.refreshOut();
+    if (kind === "hard") {
+      peer.reset(administrativeReset, RESET_DELAY_MS);
+      return true;
+    }
+    peer.requestRefresh();
+    return peer.refreshOut();
   }
 
   /** Dials those who wait for their next dial, spread as at the start: they may be reached now. */
@@ -321,25 +320,19 @@ export class Speaker {
       underlay,
       config: () => this.#config,
       running: () => this.#running,
-      deferring: () => this.#deferring,
-      restartedWithin: (ms) =>
-        this.#config.restarted && this.#services.clock.now() - this.#startedAt < ms,
+      deferring: () => this.#convergence.deferring,
+      restartedWithin: (ms) => this.#convergence.restartedWithin(ms),
       bind: (peer, before, id) => {
         if (before !== undefined) this.#byRibId.delete(before);
         if (id !== undefined) this.#byRibId.set(id, peer);
       },
       changed: (peer) => this.#noteChange(peer),
-      progressed: () => this.#noteProgress(),
+      progressed: () => this.#convergence.progressed(),
     };
   }
 
   #noteChange(peer: Peer): void {
     this.#changes.note(peer, this.#peers.get(peer.address) === peer);
-  }
-
-  #noteProgress(): void {
-    const waiting = this.#deferring || !this.#converged;
-    if (this.#running && waiting) this.#work.schedule(this.#checkWaiting);
   }
 
   #accept(connection: Connection): Acceptance | undefined {
@@ -373,27 +366,5 @@ export class Speaker {
 
   #startDelay(peer: Peer, dials = this.#peers.size): number {
     return dialDelayMs(peer.config, peer.local.routerId, dials, this.#services.random);
-  }
-
-  #awaitPeers(): void {
-    this.#waitingTimer?.cancel();
-    this.#look();
-    if (!this.#deferring && this.#converged) return;
-    this.#waitingTimer = this.#services.clock.after(WAITING_CHECK_MS, () => this.#awaitPeers());
-  }
-
-  /** Sees whether routes may go out now, and whether all is told. */
-  #look(): void {
-    if (!this.#running || !this.#peersKnown) return;
-    const now = this.#services.clock.now();
-    const peers = () => this.#peers.values();
-    if (this.#deferring && !mustDefer(peers(), this.#config, now - this.#startedAt)) {
-      this.#deferring = false;
-      for (const peer of this.#byRibId.values()) peer.releaseOutput();
-    }
-    if (this.#converged || !hasConverged(peers(), now, this.#startedAt)) return;
-    this.#converged = true;
-    this.#best.flush();
-    for (const listener of this.#convergedListeners) listener();
   }
 }
