@@ -167,7 +167,8 @@ export class Speaker {
     const touched = [...gone, ...wanted.keys()].flatMap((one) => this.#peers.get(one) ?? []);
     const keyed = [...touched.map(({ config }) => config), ...wanted.values()];
     for (const peer of touched) if (!wanted.has(peer.address)) this.#remove(peer);
-    const [fresh, changed]: [Peer[], [Peer, PeerConfig][]] = [[], []];
+    const fresh: Peer[] = [];
+    const changed: [Peer, PeerConfig][] = [];
     for (const [address, config] of wanted) {
       const known = this.#peers.get(address);
       if (known !== undefined) changed.push([known, config]);
@@ -291,7 +292,7 @@ export class Speaker {
 
   /** Asks the peer to send everything again. False: unknown, not up, or it cannot. */
   routeRefresh(address: IpAddress): boolean {
-    return this.#peers.get(address)?.requestRefresh() ?? false;
+    return this.#peers.get(address)?.refresh.request() ?? false;
   }
 
   /** "hard" ends the session and begins anew; "soft" sends and asks for everything again. */
@@ -302,8 +303,8 @@ export class Speaker {
       peer.reset(administrativeReset, RESET_DELAY_MS);
       return true;
     }
-    peer.requestRefresh();
-    return peer.refreshOut();
+    peer.refresh.request();
+    return peer.refresh.resend();
   }
 
   /** Dials those who wait for their next dial, spread as at the start: they may be reached now. */

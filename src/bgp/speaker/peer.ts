@@ -11,7 +11,6 @@ import type { LocalIdentity } from "../fsm/collision.ts";
 import { familiesStillForwarded, familiesToRetain } from "../fsm/graceful-restart.ts";
 import type { EndCause } from "../fsm/state.ts";
 import type { Introduction } from "../message/negotiate.ts";
-import { encodeRouteRefresh, RefreshSubtype } from "../message/route-refresh.ts";
 import type {
   BgpError,
   NegotiatedSession,
@@ -32,11 +31,12 @@ import { nextHopsOf } from "./next-hops.ts";
 import { differs, policiesOf } from "./peer-change.ts";
 import type { PeerHost } from "./peer-host.ts";
 import { PeerLink } from "./peer-link.ts";
-import { RefreshRounds } from "./refresh-rounds.ts";
+import { RouteRefresh } from "./route-refresh.ts";
 import { StaleRoutes } from "./stale-routes.ts";
 
 export class Peer implements SessionHooks, Task {
   readonly session: PeerSession;
+  readonly refresh: RouteRefresh;
   local: LocalIdentity;
   /** Families whose End-of-RIB came in this session. */
   readonly endOfRib = new Set<RouteFamily>();
@@ -53,7 +53,6 @@ export class Peer implements SessionHooks, Task {
   #decoder: UpdateDecoder | undefined;
   #everUp = false;
   #holdTimer: Timer | undefined;
-  readonly #refreshRounds: RefreshRounds;
   readonly #link: PeerLink;
   #dialTimer: Timer | undefined;
 
@@ -68,9 +67,7 @@ export class Peer implements SessionHooks, Task {
       sweep: (family) => this.#withId((id) => host.rib.sweepStale(id, family)),
       emptied: () => this.bind(undefined),
     });
-    this.#refreshRounds = new RefreshRounds(host.services.clock, (family) =>
-      this.#withId((id) => host.rib.endRefresh(id, family)),
-    );
+    this.refresh = new RouteRefresh(this, host);
   }
 
   get address(): IpAddress {
@@ -187,22 +184,6 @@ export class Peer implements SessionHooks, Task {
     this.start(delayMs);
   }
 
-  /** Asks the peer to send everything again, RFC 2918. False: not up, or it cannot. */
-  requestRefresh(): boolean {
-    const { negotiated } = this;
-    if (!this.isUp || negotiated === undefined || !negotiated.routeRefresh) return false;
-    this.session.send(negotiated.families.map((family) => encodeRouteRefresh(family)));
-    return true;
-  }
-
-  /** Tells the peer everything again. False: not up. */
-  refreshOut(): boolean {
-    const { negotiated } = this;
-    if (!this.isUp || negotiated === undefined) return false;
-    for (const family of negotiated.families) this.#refreshOut(negotiated, family);
-    return true;
-  }
-
   /** The RIB has output, or may give it now. */
   outputReady(): void {
     this.#host.services.work.schedule(this);
@@ -289,14 +270,8 @@ export class Peer implements SessionHooks, Task {
     }
   }
 
-  routeRefresh({ family, subtype }: RouteRefreshMessage): void {
-    const session = this.negotiated;
-    if (family === undefined || session === undefined || !session.families.includes(family)) return;
-    if (subtype === RefreshSubtype.request) this.#refreshOut(session, family);
-    // RFC 7313 §5: other subtypes without the capability are ignored.
-    if (!session.enhancedRouteRefresh) return;
-    if (subtype === RefreshSubtype.begin) this.#beginRefresh(session, family);
-    if (subtype === RefreshSubtype.end) this.#refreshRounds.end(family);
+  routeRefresh(message: RouteRefreshMessage): void {
+    this.refresh.received(message);
   }
 
   keepalive(): void {
@@ -312,7 +287,7 @@ export class Peer implements SessionHooks, Task {
     this.#link.ended();
     this.#decoder = undefined;
     services.work.remove(this);
-    this.#refreshRounds.cancel();
+    this.refresh.ended();
     this.#withId((id) => rib.peerDown(id, { retainStale: retained.map(({ family }) => family) }));
     this.#stale.peerLeft(retained);
     if (retained.length === 0) this.bind(undefined);
@@ -341,22 +316,6 @@ export class Peer implements SessionHooks, Task {
     this.#stale.done(family);
     this.endOfRib.add(family);
     this.#host.progressed();
-  }
-
-  #refreshOut(session: NegotiatedSession, family: RouteFamily): void {
-    const enhanced = session.enhancedRouteRefresh;
-    this.#withId((id) => this.#host.rib.refreshOut(id, family, { enhanced }));
-  }
-
-  #beginRefresh(session: NegotiatedSession, family: RouteFamily): void {
-    const restarts = session.remoteCapabilities.some(({ kind }) => kind === "gracefulRestart");
-    if (restarts && !this.endOfRib.has(family)) {
-      // RFC 7313 §4: its first table is still coming, and ends with an End-of-RIB.
-      this.session.log.debug({ family }, "route refresh begins before End-of-RIB: ignored");
-      return;
-    }
-    this.#withId((id) => this.#host.rib.beginRefresh(id, family));
-    this.#refreshRounds.begin(family);
   }
 
   /** RFC 4271 §6.7: too many prefixes. */
