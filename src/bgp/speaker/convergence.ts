@@ -63,7 +63,8 @@ export class Convergence {
   awaitPeers(): void {
     this.#timer?.cancel();
     this.#lookNow();
-    if (!this.#deferring && this.#converged) return;
+    // A listener may have stopped the speaker.
+    if (!this.#running || (!this.#deferring && this.#converged)) return;
     this.#timer = this.#clock.after(WAITING_CHECK_MS, () => this.awaitPeers());
   }
 
@@ -120,6 +121,6 @@ export class Convergence {
     if (this.#converged || !hasConverged(host.peers(), now, this.#startedAt)) return;
     this.#converged = true;
     host.converged();
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners) if (this.#running) listener();
   }
 }

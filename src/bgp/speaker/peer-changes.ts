@@ -48,7 +48,7 @@ export class PeerChanges {
   #tellAll(): void {
     const addresses = [...this.#changed];
     this.#changed.clear();
-    if (!this.#running()) return;
-    for (const listener of this.#listeners) listener(addresses);
+    // A listener may stop the speaker: the others hear no more then.
+    for (const listener of this.#listeners) if (this.#running()) listener(addresses);
   }
 }

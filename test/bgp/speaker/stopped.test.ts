@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PeerConfig } from "../../../src/bgp/types.ts";
-import { World } from "../../support/speakers.ts";
+import { openOf, RawPeer, restartCapability } from "../../support/raw-peer.ts";
+import { ip, World } from "../../support/speakers.ts";
 
 const longLived: PeerConfig["gracefulRestart"] = {
   restartSeconds: 90,
@@ -60,3 +61,40 @@ test("a speaker that is stopped and started again knows nothing of its first run
   assert.deepEqual(b.routes(), ["10.0.1.0/24 via 192.0.2.1"]);
   assert.equal(heard, 2);
 });
+
+test("a listener stops the speaker when it is converged while routes are held back: no timer", () => {
+  const world = new World();
+  const a = world.node("192.0.2.1", { restarted: true, deferralSeconds: 360 });
+  // Promises an End-of-RIB, and never sends it.
+  const address = ip("192.0.2.9");
+  const raw = new RawPeer(world.network.host(address), address).listen();
+  raw.autoOpen = openOf(address, { capabilities: [restartCapability()] });
+  raw.keepalives = true;
+  a.speaker.setPeers([{ ...a.peerTo(a), address, routeReflectorClient: true }]);
+  a.speaker.onConverged(() => a.speaker.stop({ notify: false }));
+  a.speaker.start();
+  world.until(() => a.speaker.converged(), "convergence", 60_000);
+  world.advance(10_000);
+  assert.equal(world.clock.pendingCount, 0);
+});
+
+for (const kind of ["onPeerChange", "onConverged", "onTableChange", "onBestChange"] as const) {
+  test(`once a listener has stopped the speaker, the next one is not called: ${kind}`, () => {
+    const world = new World();
+    const a = world.node("192.0.2.1");
+    const b = world.node("192.0.2.2");
+    a.peers([b]);
+    b.peers([a]).originate("10.0.2.0/24");
+    const heard: string[] = [];
+    a.speaker[kind](() => {
+      heard.push("first");
+      a.speaker.stop({ notify: false });
+    });
+    a.speaker[kind](() => heard.push("second"));
+    b.speaker.start();
+    a.speaker.start();
+    world.until(() => heard.length > 0, "news");
+    world.advance(10_000);
+    assert.deepEqual(heard, ["first"]);
+  });
+}
