@@ -22,27 +22,26 @@ import { Applier } from "./applier.ts";
 import { Availability } from "./availability.ts";
 import { ConditionBook } from "./conditions.ts";
 import { type GuardSettings, Guards, guardedOtherwise } from "./guards.ts";
-import { BATCHES_MAX, RESYNC_GAP_MS, SYNC_PERIOD_MS } from "./limits.ts";
+import { BATCHES_MAX, SYNC_PERIOD_MS } from "./limits.ts";
 import { KernelObserver } from "./observer.ts";
 import { Planner } from "./planner.ts";
 import {
   KernelUnavailableError,
   type RouteControllerDeps,
   type RouteControllerOptions,
-  type RouteKernel,
 } from "./ports.ts";
 import type { PrefixId } from "./prefix-index.ts";
+import { Resync } from "./resync.ts";
 import { RetryTable } from "./retry-table.ts";
 import { Counters, NOTHING_PLANNED, type RouteStatus } from "./status.ts";
 import { Survey } from "./survey.ts";
 
 export class RouteController {
-  readonly #kernel: RouteKernel;
   readonly #clock: Clock;
   readonly #availability: Availability;
   readonly #log: Log;
   readonly #onChanged: () => void;
-  readonly #syncPeriodMs: number;
+  readonly #resync: Resync;
   readonly #observer: KernelObserver;
   readonly #applier: Applier;
   readonly #conditions: ConditionBook;
@@ -55,13 +54,8 @@ export class RouteController {
   #guardSettings: GuardSettings;
   #guards: Guards;
   #state: "new" | "running" | "stopped" = "new";
-  #opened = false;
   #converged = false;
   #adopted = 0;
-  /** When the next dump is due; undefined before the first one succeeded. */
-  #resyncAt: number | undefined;
-  #dumpEnded = Number.NEGATIVE_INFINITY;
-  #lastSync: number | undefined;
   #busy: Promise<void> | undefined;
   /** While the kernel is waited for: that there is something to look at. */
   #onNews: (() => void) | undefined;
@@ -69,12 +63,11 @@ export class RouteController {
   #timerDue = Number.POSITIVE_INFINITY;
 
   constructor(options: RouteControllerOptions, deps: RouteControllerDeps) {
-    this.#kernel = deps.kernel;
     this.#clock = deps.clock;
     this.#availability = new Availability(deps.clock, deps.random, deps.log);
     this.#log = deps.log;
     this.#onChanged = deps.onChanged ?? (() => undefined);
-    this.#syncPeriodMs = options.syncPeriodMs ?? SYNC_PERIOD_MS;
+    this.#resync = new Resync(deps.kernel, deps.clock, options.syncPeriodMs ?? SYNC_PERIOD_MS);
     this.#survey = options.dryRun === true ? new Survey() : undefined;
     this.#guardSettings = options.guards;
     this.#guards = new Guards(options.guards, []);
@@ -112,9 +105,8 @@ export class RouteController {
   async start(): Promise<{ readonly adopted: number }> {
     if (this.#state === "running") throw new Error("bug: the route controller was started twice");
     if (this.#state === "new") this.#state = "running";
-    this.#resyncAt = this.#clock.now();
     await this.#exclusively(async () => {
-      await this.#dumpIfDue();
+      await this.#resyncIfDue();
       this.#adopted = this.#observer.view.countOurs();
     });
     if (this.#adopted > 0) this.#log.info({ routes: this.#adopted }, "routes adopted");
@@ -177,14 +169,13 @@ export class RouteController {
 
   /** Whether the routes are what is wanted now, as far as they can be. */
   settled(): boolean {
-    const due = this.#resyncAt ?? Number.NEGATIVE_INFINITY;
     return (
       this.#converged &&
       this.#availability.condition === undefined &&
       this.#busy === undefined &&
       this.#agenda.waiting === 0 &&
       !this.#agenda.scans &&
-      due > this.#clock.now()
+      !this.#resync.isDue
     );
   }
 
@@ -207,7 +198,7 @@ export class RouteController {
       pending: this.#agenda.waiting + this.#applier.waiting + this.#retry.size,
       conditions: [...general, ...this.#conditions.list()],
       conditionsTotal: general.length + this.#conditions.total,
-      lastSync: this.#lastSync,
+      lastSync: this.#resync.lastSync,
       counters: { ...this.#counters },
       ...(this.#survey?.planned((link) => topology.linkName(link)) ?? NOTHING_PLANNED),
     };
@@ -218,7 +209,7 @@ export class RouteController {
     this.#state = "stopped";
     this.#timer?.cancel();
     await this.#busy;
-    if (this.#opened) this.#kernel.close();
+    this.#resync.close();
   }
 
   #touch(id: PrefixId): void {
@@ -248,8 +239,7 @@ export class RouteController {
   }
 
   #requestResync(delayMs: number): void {
-    const due = Math.max(this.#clock.now() + delayMs, this.#dumpEnded + RESYNC_GAP_MS);
-    this.#resyncAt = Math.min(this.#resyncAt ?? due, due);
+    this.#resync.request(delayMs);
     this.#schedule();
   }
 
@@ -283,7 +273,7 @@ export class RouteController {
     if (blockedUntil !== undefined) return blockedUntil;
     const now = this.#clock.now();
     if (this.#agenda.waiting > 0) return now;
-    const due = this.#resyncAt ?? now;
+    const { dueAt: due } = this.#resync;
     const works = this.#agenda.scans || this.#survey?.isWanted === true;
     if (works) return Math.min(due, this.#survey?.workFrom ?? now);
     return Math.min(due, this.#retry.nextDue ?? due);
@@ -322,7 +312,7 @@ export class RouteController {
       if (blockedUntil !== undefined && this.#clock.now() < blockedUntil) return;
       while (this.#applier.hasAnswer) await this.#applier.next();
       this.#takeRetries();
-      await this.#dumpIfDue();
+      await this.#resyncIfDue();
       if (!this.#maySurvey()) return;
       const planned = this.#planner.planTurn(this.#guards);
       if (!this.#agenda.scans) this.#survey?.end();
@@ -344,22 +334,12 @@ export class RouteController {
     this.#onNews = undefined;
   }
 
-  async #dumpIfDue(): Promise<void> {
-    if (this.#resyncAt === undefined || this.#clock.now() < this.#resyncAt) return;
+  async #resyncIfDue(): Promise<void> {
+    if (!this.#resync.isDue) return;
     // What a dump shows must not be older than what is known to have been carried out.
     while (this.#applier.batches > 0) await this.#applier.next();
     this.#availability.unblock();
-    if (!this.#opened) {
-      await this.#kernel.open(this.#observer);
-      this.#opened = true;
-    }
-    // What asks for a dump from here on asks for the next one.
-    this.#resyncAt = undefined;
-    await this.#observer.dump();
-    this.#dumpEnded = this.#clock.now();
-    const next = this.#dumpEnded + this.#syncPeriodMs;
-    this.#resyncAt = Math.min(this.#resyncAt ?? next, next);
-    this.#lastSync = this.#clock.wall();
+    await this.#resync.run(this.#observer);
     this.#counters.resyncs++;
     this.#renewGuards();
     this.#scanAll();
@@ -370,7 +350,7 @@ export class RouteController {
     if (due === undefined || due > this.#clock.now()) return;
     const { prefixes, stale } = this.#retry.takeDue(this.#clock.now());
     for (const id of prefixes) this.#agenda.mark(id);
-    if (stale) this.#resyncAt = this.#clock.now();
+    if (stale) this.#resync.setDue(this.#clock.now());
   }
 
   /** In a dry run: whether it is quiet enough. Begins the next comparison if one is wanted. */
@@ -392,9 +372,8 @@ export class RouteController {
   #block(error: KernelUnavailableError): void {
     this.#counters.unavailable++;
     // A socket that failed once may be of no use any more.
-    if (this.#opened) this.#kernel.close();
-    this.#opened = false;
+    this.#resync.close();
     // Everything is compared then, so what was under way need not be remembered.
-    this.#resyncAt = this.#availability.fail(error);
+    this.#resync.setDue(this.#availability.fail(error));
   }
 }
