@@ -49,8 +49,6 @@ export interface SetControllerDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** Called after each pass. Must not throw. */
-  readonly onChanged?: () => void;
 }
 
 export class SetController {
@@ -58,7 +56,6 @@ export class SetController {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #log: Log;
-  readonly #onChanged: () => void;
   readonly #checkPeriodMs: number;
   readonly #syncPeriodMs: number;
   readonly #dryRun: boolean;
@@ -91,7 +88,6 @@ export class SetController {
     this.#clock = deps.clock;
     this.#random = deps.random;
     this.#log = deps.log;
-    this.#onChanged = deps.onChanged ?? (() => undefined);
     this.#checkPeriodMs = options.checkPeriodMs ?? CHECK_PERIOD_MS;
     this.#syncPeriodMs = options.syncPeriodMs ?? SYNC_PERIOD_MS;
     this.#dryRun = options.dryRun ?? false;
@@ -146,11 +142,9 @@ export class SetController {
     if (this.#busy !== undefined || this.#stopped) return;
     this.#timer?.cancel();
     this.#busy = this.#run();
-    const passes = this.#counters.syncs + this.#counters.failed;
     void this.#busy.finally(() => {
       this.#busy = undefined;
       this.#release();
-      if (this.#counters.syncs + this.#counters.failed > passes) this.#onChanged();
       if (this.#passDue && this.#retryAt === undefined) this.#begin();
       else this.#schedule();
     });

@@ -40,7 +40,6 @@ export class RouteController {
   readonly #clock: Clock;
   readonly #availability: Availability;
   readonly #log: Log;
-  readonly #onChanged: () => void;
   readonly #resync: Resync;
   readonly #observer: KernelObserver;
   readonly #applier: Applier;
@@ -66,7 +65,6 @@ export class RouteController {
     this.#clock = deps.clock;
     this.#availability = new Availability(deps.clock, deps.random, deps.log);
     this.#log = deps.log;
-    this.#onChanged = deps.onChanged ?? (() => undefined);
     this.#resync = new Resync(deps.kernel, deps.clock, options.syncPeriodMs ?? SYNC_PERIOD_MS);
     this.#survey = options.dryRun === true ? new Survey() : undefined;
     this.#guardSettings = options.guards;
@@ -292,7 +290,6 @@ export class RouteController {
       this.#busy = undefined;
     }
     this.#schedule();
-    this.#onChanged();
   }
 
   async #run(): Promise<void> {

@@ -151,8 +151,6 @@ export interface RouteControllerDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** Called after work that may have changed the status. Must not throw. */
-  readonly onChanged?: () => void;
   /**
    * Called when links and addresses were looked at, or a carrier came or went: this is how they
    * are now. `news`: other than before, so that neighbours may be reached now that were not, or the

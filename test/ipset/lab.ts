@@ -29,11 +29,10 @@ export const TWO = contents(
 );
 
 /** A controller on sets in memory and a fake clock. */
-export function setUp(options: SetControllerOptions = {}, onChanged?: () => void) {
+export function setUp(options: SetControllerOptions = {}) {
   const clock = new FakeClock();
   const kernel = new FakeSets();
-  const deps = { kernel, clock, random: () => 0, log: silentLog, ...(onChanged && { onChanged }) };
-  const controller = new SetController(options, deps);
+  const controller = new SetController(options, { kernel, clock, random: () => 0, log: silentLog });
   const codes = () => controller.status().conditions.map((condition) => condition.code);
   const messages = () =>
     controller
