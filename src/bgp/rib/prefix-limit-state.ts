@@ -1,4 +1,7 @@
-/** What an UPDATE did to the prefix limit of its peer, as the speaker is told it. */
+/** The bound on a peer's prefixes: what its UPDATEs did to it, as the speaker is told. */
+import { FAMILIES } from "../../ip/address.ts";
+import type { FamilyRib } from "./family-rib.ts";
+import type { PeerState, RibPeerPolicies } from "./rib-peer.ts";
 
 export interface PrefixLimitState {
   /** Prefixes were refused because of the limit. It ends the session, so nothing else is said. */
@@ -17,3 +20,35 @@ export const PREFIX_LIMIT = {
   crowdedWarning: { exceeded: false, crowded: true, warning: true },
   exceeded: { exceeded: true, crowded: false, warning: false },
 } as const satisfies Record<string, PrefixLimitState>;
+
+type Ribs = { readonly 4: FamilyRib; readonly 6: FamilyRib };
+
+/** Prefixes of one family that a peer may send. */
+export function prefixLimit({ maximumPrefixes }: RibPeerPolicies): number {
+  return maximumPrefixes?.limit ?? Number.POSITIVE_INFINITY;
+}
+
+/** What happened to the peer's limit since this was asked last. */
+export function takeLimitState(ribs: Ribs, peer: PeerState): PrefixLimitState {
+  const limits = peer.config.maximumPrefixes;
+  let crowded = false;
+  let warning = false;
+  for (const family of FAMILIES) {
+    const into = ribs[family].adjRibIn(peer.id);
+    if (into.refused) return PREFIX_LIMIT.exceeded;
+    const warn = limits !== undefined && into.counted * 100 > limits.limit * limits.warningPercent;
+    if (into.crowded) crowded = true;
+    if (warn && !into.warned) warning = true;
+    into.crowded = false;
+    into.warned = warn;
+  }
+  if (crowded) return warning ? PREFIX_LIMIT.crowdedWarning : PREFIX_LIMIT.crowded;
+  return warning ? PREFIX_LIMIT.warning : PREFIX_LIMIT.ok;
+}
+
+/** The same, where the limit may be a lower one now than when the paths came. */
+export function takeNewLimitState(ribs: Ribs, peer: PeerState): PrefixLimitState {
+  const limit = prefixLimit(peer.config);
+  const isOver = FAMILIES.some((family) => ribs[family].adjRibIn(peer.id).counted > limit);
+  return isOver ? PREFIX_LIMIT.exceeded : takeLimitState(ribs, peer);
+}

@@ -2,12 +2,12 @@
  * What `podrouter rib` and users of the library see of the RIB: objects and text, made on demand
  * and lazily. Why a path lost is worked out here, by running the decision again.
  */
-import { addressFromWord, type IpAddress } from "../../ip/address.ts";
+import { addressFromWord, FAMILIES, type IpAddress } from "../../ip/address.ts";
 import { NO_NEXT_HOPS } from "../../ip/next-hop-batch.ts";
 import type { Prefix } from "../../ip/prefix.ts";
 import { formatPrefix } from "../../ip/prefix-batch.ts";
 import { Origin, type PathAttributes, type RouteFamily } from "../message/types.ts";
-import type { BestRoute, LostReason, RibPath } from "../types.ts";
+import type { BestRoute, FamilyCounters, LostReason, RibPath } from "../types.ts";
 import type { Advertised } from "./adj-rib-out.ts";
 import type { AttributeStore } from "./attribute-store.ts";
 import { exportedAttributes } from "./export-rules.ts";
@@ -55,7 +55,7 @@ export function* listPaths(inputs: ViewInputs, query: PathQuery): Generator<RibP
   const peer = query.peer === undefined ? undefined : inputs.findPeer(query.peer);
   if (peer === undefined && (query.peer !== undefined || query.view === "out")) return;
   let left = query.limit ?? Number.POSITIVE_INFINITY;
-  for (const family of [4, 6] as const) {
+  for (const family of FAMILIES) {
     if (query.family !== undefined && query.family !== family) continue;
     const rib = inputs.ribs[family];
     const rows = selectRows(rib.table, query, left, (row) => {
@@ -88,6 +88,17 @@ export function bestRoute(
     nextHops: bestNextHops(inputs, rib, row),
     stale: best !== NO_PATH && isStale(rib, best),
   };
+}
+
+/** All best routes, in no order; to be read before the RIB changes again. */
+export function* listBest(inputs: ViewInputs): Generator<BestRoute> {
+  for (const family of FAMILIES) {
+    const rib = inputs.ribs[family];
+    for (let row = 1; row < rib.table.rowLimit; row++) {
+      if (!rib.table.isUsed(row) || rib.table.best(row) === NO_PATH) continue;
+      yield bestRoute(inputs, rib, row);
+    }
+  }
 }
 
 /** Ways of the row's best route; none when there is no route, or it is our own. */
@@ -154,6 +165,30 @@ function rowPaths(
       pathId: paths.pathId(path),
       since: paths.sinceSeconds(path) * 1000,
     });
+  });
+}
+
+/** Counts for each negotiated family, or each with stale paths while the peer is down. */
+export function familyCounters(
+  { ribs }: ViewInputs,
+  { id, up, seats }: PeerState,
+): FamilyCounters[] {
+  const families = up ? seats.map((seat) => seat.family) : FAMILIES;
+  return families.map((family) => {
+    const into = ribs[family].adjRibIn(id);
+    const seat = seats.find((candidate) => candidate.family === family);
+    const out = seat?.group.out;
+    const oversized = out?.oversized.sizeFor(id) ?? 0;
+    return {
+      family,
+      received: into.received,
+      accepted: into.accepted,
+      advertised: out === undefined ? 0 : out.size - out.sizeFrom(id) - oversized,
+      oversized,
+      stale: into.staleReason === "restart" ? into.stale : 0,
+      endOfRibReceived: into.endOfRibReceived,
+      endOfRibSent: seat?.member.endOfRibSent ?? false,
+    };
   });
 }
 

@@ -20,10 +20,24 @@ import type { NextHopMetric } from "./next-hop-table.ts";
 import { localAttributes } from "./originate.ts";
 import { hasOutput, readOutput } from "./output-reader.ts";
 import { LOCAL_PEER, type PeerId } from "./peer-table.ts";
-import { PREFIX_LIMIT, type PrefixLimitState } from "./prefix-limit-state.ts";
+import {
+  PREFIX_LIMIT,
+  type PrefixLimitState,
+  prefixLimit,
+  takeLimitState,
+  takeNewLimitState,
+} from "./prefix-limit-state.ts";
 import { kindOf, type PeerState, type RibPeer, type RibPeerPolicies } from "./rib-peer.ts";
 import { type RibGlobals, type RibOptions, RibState } from "./rib-state.ts";
-import { bestRoute, listOversized, listPaths, type Oversized, type PathQuery } from "./rib-view.ts";
+import {
+  bestRoute,
+  familyCounters,
+  listBest,
+  listOversized,
+  listPaths,
+  type Oversized,
+  type PathQuery,
+} from "./rib-view.ts";
 
 export class Rib {
   /** Best routes in columns. */
@@ -130,7 +144,7 @@ export class Rib {
       this.announce(peer, update.mpReach, update.mpAttributes);
     }
     this.state.flush();
-    return this.limitState(peer);
+    return takeLimitState(this.ribs, peer);
   }
 
   /** The peer's End-of-RIB: its stale paths of the family go. */
@@ -191,9 +205,7 @@ export class Rib {
     state.flush();
     // With the last path of a peer that is away, which the policy may have ended, it is forgotten.
     if (state.peers.find(id) === undefined) return PREFIX_LIMIT.ok;
-    const limit = config.maximumPrefixes?.limit ?? Number.POSITIVE_INFINITY;
-    const isOver = FAMILIES.some((family) => this.ribs[family].adjRibIn(id).counted > limit);
-    return isOver ? PREFIX_LIMIT.exceeded : this.limitState(peer);
+    return takeNewLimitState(this.ribs, peer);
   }
 
   /** Originates exactly these routes: withdraws and announces the difference. */
@@ -288,14 +300,8 @@ export class Rib {
   }
 
   /** All best routes, in no order; to be read before the RIB changes again. */
-  *best(): Generator<BestRoute> {
-    for (const family of FAMILIES) {
-      const rib = this.ribs[family];
-      for (let row = 1; row < rib.table.rowLimit; row++) {
-        if (!rib.table.isUsed(row) || rib.table.best(row) === 0) continue;
-        yield bestRoute(this.state, rib, row);
-      }
-    }
+  best(): Iterable<BestRoute> {
+    return listBest(this.state);
   }
 
   /** Paths that match, sorted by prefix, the best of each first; see `PathQuery`. */
@@ -306,24 +312,7 @@ export class Rib {
   /** Counts for each negotiated family, or each with stale paths while the peer is down. */
   counters(id: PeerId): FamilyCounters[] {
     const peer = this.state.peers.find(id);
-    if (peer === undefined) return [];
-    const families = peer.up ? peer.seats.map((seat) => seat.family) : FAMILIES;
-    return families.map((family) => {
-      const into = this.ribs[family].adjRibIn(id);
-      const seat = peer.seats.find((candidate) => candidate.family === family);
-      const out = seat?.group.out;
-      const oversized = out?.oversized.sizeFor(id) ?? 0;
-      return {
-        family,
-        received: into.received,
-        accepted: into.accepted,
-        advertised: out === undefined ? 0 : out.size - out.sizeFrom(id) - oversized,
-        oversized,
-        stale: into.staleReason === "restart" ? into.stale : 0,
-        endOfRibReceived: into.endOfRibReceived,
-        endOfRibSent: seat?.member.endOfRibSent ?? false,
-      };
-    });
+    return peer === undefined ? [] : familyCounters(this.state, peer);
   }
 
   /** Where the cost of next hops comes from; zero for all until told. */
@@ -365,29 +354,10 @@ export class Rib {
     attributes: PathAttributes | undefined,
   ): void {
     if (batch.count === 0 || attributes === undefined) return;
-    const limit = peer.config.maximumPrefixes?.limit ?? Number.POSITIVE_INFINITY;
-    this.ribs[batch.family].announce(peer.id, batch, attributes, limit);
+    this.ribs[batch.family].announce(peer.id, batch, attributes, prefixLimit(peer.config));
   }
 
   private withdraw(id: PeerId, batch: PrefixBatch): void {
     if (batch.count > 0) this.ribs[batch.family].withdraw(id, batch);
-  }
-
-  private limitState(peer: PeerState): PrefixLimitState {
-    let crowded = false;
-    let warning = false;
-    for (const family of FAMILIES) {
-      const into = this.ribs[family].adjRibIn(peer.id);
-      if (into.refused) return PREFIX_LIMIT.exceeded;
-      const limits = peer.config.maximumPrefixes;
-      const warn =
-        limits !== undefined && into.counted * 100 > limits.limit * limits.warningPercent;
-      if (into.crowded) crowded = true;
-      if (warn && !into.warned) warning = true;
-      into.crowded = false;
-      into.warned = warn;
-    }
-    if (crowded) return warning ? PREFIX_LIMIT.crowdedWarning : PREFIX_LIMIT.crowded;
-    return warning ? PREFIX_LIMIT.warning : PREFIX_LIMIT.ok;
   }
 }
