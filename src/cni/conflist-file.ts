@@ -17,14 +17,7 @@ import type { Log } from "../runtime/log.ts";
 import { PassLoop } from "../runtime/pass-loop.ts";
 import { type ConflistRefusal, type OwnPluginPaths, planConflist } from "./conflist.ts";
 import type { Gateway } from "./gateways.ts";
-import {
-  CONFLIST_PERIOD_MS,
-  CONFLIST_REST_MS,
-  NAMED_MAX,
-  PLUGINS_MAX,
-  RETRY_FIRST_MS,
-  RETRY_MAX_MS,
-} from "./limits.ts";
+import { CONFLIST_PERIOD_MS, CONFLIST_REST_MS, NAMED_MAX, PLUGINS_MAX, RETRY } from "./limits.ts";
 import type { CniCondition, CniPluginChoice } from "./types.ts";
 
 /** The files, for tests to stand in. Everything but `isProgram` rejects with {@link FileError}. */
@@ -164,8 +157,7 @@ export class ConflistFile {
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
       found.push(failed(error));
-      const options = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
-      delayMs = backoffMs(options, this.#failures++, this.#deps.random);
+      delayMs = backoffMs(RETRY, this.#failures++, this.#deps.random);
     }
     this.#conditions = found;
     this.#outcome = outcome;

@@ -19,8 +19,7 @@ export const LINKS_ROUNDS_MAX = 5;
 /** Addresses of earlier pod CIDRs that the bridge keeps. Beyond: the oldest go unnoticed. */
 export const FORMER_ADDRESSES_MAX = 16;
 /** What failed is tried again: the first time after, and at most every. */
-export const RETRY_FIRST_MS = 200;
-export const RETRY_MAX_MS = 10_000;
+export const RETRY = { firstMs: 200, maxMs: 10_000 } as const;
 /** Foreign changes of packet rules are looked for this often. */
 export const RULES_CHECK_MS = 500;
 /** The rules are listed at least this often, whatever the kernel says of changes. */

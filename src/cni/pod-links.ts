@@ -11,13 +11,7 @@ import type { Log } from "../runtime/log.ts";
 import { PassLoop } from "../runtime/pass-loop.ts";
 import type { BridgeMemory } from "./bridge-memory.ts";
 import { describeOperation, type HostLinks, type LinkOperation } from "./host-links.ts";
-import {
-  LINKS_GAP_MS,
-  LINKS_PERIOD_MS,
-  LINKS_ROUNDS_MAX,
-  RETRY_FIRST_MS,
-  RETRY_MAX_MS,
-} from "./limits.ts";
+import { LINKS_GAP_MS, LINKS_PERIOD_MS, LINKS_ROUNDS_MAX, RETRY } from "./limits.ts";
 import { type LinksPlan, type LinksWanted, planLinks } from "./links-plan.ts";
 import { keepSysctls, type Sysctls, settleBridge } from "./sysctls.ts";
 import type { CniCondition } from "./types.ts";
@@ -132,8 +126,7 @@ export class PodLinks {
     ];
     this.#deps.onChanged?.();
     if (failure === undefined) return LINKS_PERIOD_MS;
-    const options = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
-    return backoffMs(options, this.#failures++, this.#deps.random);
+    return backoffMs(RETRY, this.#failures++, this.#deps.random);
   }
 
   /** Why not, where it failed. */

@@ -11,8 +11,7 @@ import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { PassLoop } from "../runtime/pass-loop.ts";
 import {
-  RETRY_FIRST_MS,
-  RETRY_MAX_MS,
+  RETRY,
   RULES_CHECK_MS,
   RULES_PERIOD_MS,
   RULES_REPAIRS_MAX,
@@ -168,8 +167,7 @@ export class PodRules {
       if (error.code === "missing") this.#filter = undefined;
       this.#conditions = [failed(error)];
       this.#deps.onChanged?.();
-      const options = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
-      return backoffMs(options, this.#failures++, this.#deps.random);
+      return backoffMs(RETRY, this.#failures++, this.#deps.random);
     }
     this.#deps.onChanged?.();
     const listingMs = [...this.#listingMs.values()].reduce((sum, ms) => sum + ms, 0);

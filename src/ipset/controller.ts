@@ -22,13 +22,7 @@ import {
   unavailableCondition,
 } from "./conditions.ts";
 import { hasIpv6, type SetContents, withMembersOf } from "./desired.ts";
-import {
-  CHECK_PERIOD_MS,
-  PLANNED_LISTED_MAX,
-  RETRY_FIRST_MS,
-  RETRY_MAX_MS,
-  SYNC_PERIOD_MS,
-} from "./limits.ts";
+import { CHECK_PERIOD_MS, PLANNED_LISTED_MAX, RETRY, SYNC_PERIOD_MS } from "./limits.ts";
 import { conflictOf, type LeftSet, planChange, planSet, type SetPlan } from "./plan.ts";
 import { SetsError, type SetsKernel } from "./ports.ts";
 import { MutableSetCounters, type SetStatus, type SetSummary } from "./status.ts";
@@ -335,8 +329,7 @@ export class SetController {
   #failed(conditions: readonly SetCondition[]): void {
     this.#conditions = conditions;
     this.#counters.failed++;
-    const options = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
-    const delay = backoffMs(options, this.#failures++, this.#random);
+    const delay = backoffMs(RETRY, this.#failures++, this.#random);
     this.#retryAt = this.#clock.now() + delay;
     this.#log.debug({ conditions: conditions.length }, "ipsets not right yet");
   }

@@ -18,5 +18,4 @@ export const CHECK_PERIOD_MS = 2000;
 /** And compared member by member this often. */
 export const SYNC_PERIOD_MS = 60_000;
 /** After a failure: tried again first after, and at most every. */
-export const RETRY_FIRST_MS = 200;
-export const RETRY_MAX_MS = 60_000;
+export const RETRY = { firstMs: 200, maxMs: 60_000 } as const;

@@ -30,8 +30,7 @@ import {
   OVERLAY_ROUNDS_MAX,
   OVERLAY_SETTLE_MS,
   PLANNED_MAX,
-  RETRY_FIRST_MS,
-  RETRY_MAX_MS,
+  RETRY,
 } from "./limits.ts";
 import { isOurDevice, overheadBytes } from "./names.ts";
 import { isWhole, type OverlayPlan, planOverlay } from "./plan.ts";
@@ -201,8 +200,7 @@ export class OverlayController {
   }
 
   #backoff(): number {
-    const options = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
-    return backoffMs(options, this.#failures - 1, this.#deps.random);
+    return backoffMs(RETRY, this.#failures - 1, this.#deps.random);
   }
 
   /** A device must be there before anything can lead through it: hence rounds. */

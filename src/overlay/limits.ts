@@ -7,8 +7,7 @@ export const OVERLAY_GAP_MS = 200;
 /** What may go only once the routes have left it is looked at again after this. */
 export const OVERLAY_SETTLE_MS = 500;
 /** What the kernel refused is tried again: the first time after, and at most every. */
-export const RETRY_FIRST_MS = 200;
-export const RETRY_MAX_MS = 30_000;
+export const RETRY = { firstMs: 200, maxMs: 30_000 } as const;
 /** A device leads to its entries: rounds of one pass. Beyond: the rest waits for the next pass. */
 export const OVERLAY_ROUNDS_MAX = 4;
 /** Operations in one call of the kernel port. Beyond: further calls, in order. */

@@ -3,7 +3,7 @@ import { backoffMs } from "../runtime/backoff.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { type RouteCondition, unavailableCondition } from "./conditions.ts";
-import { RETRY_FIRST_MS, RETRY_MAX_MS } from "./limits.ts";
+import { RETRY } from "./limits.ts";
 import type { KernelUnavailableError } from "./ports.ts";
 
 export class Availability {
@@ -37,8 +37,7 @@ export class Availability {
       this.#log.warn({ code: error.code, reason: error.message }, "routes cannot be kept up");
     }
     this.#condition = condition;
-    const options = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
-    const delay = backoffMs(options, this.#failures++, this.#random);
+    const delay = backoffMs(RETRY, this.#failures++, this.#random);
     this.#blockedUntil = this.#clock.now() + delay;
     return this.#blockedUntil;
   }

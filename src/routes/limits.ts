@@ -31,8 +31,7 @@ export const RESYNC_GAP_MS = 200;
 /** An event this soon after an operation of ours may be older than it: compare in full. */
 export const EVENT_AGE_MS = 1000;
 /** Failed operations are tried again: the first time after, and at most every. */
-export const RETRY_FIRST_MS = 100;
-export const RETRY_MAX_MS = 30_000;
+export const RETRY = { firstMs: 100, maxMs: 30_000 } as const;
 /** A full comparison with the kernel is made this often unless told otherwise. */
 export const SYNC_PERIOD_MS = 60_000;
 /** Events kept while a dump is read. Beyond: dropped, and the dump is made again. */

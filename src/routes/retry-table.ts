@@ -1,7 +1,7 @@
 /** Prefixes whose operation failed, and when each is to be tried again. */
 import { backoffMs } from "../runtime/backoff.ts";
 import type { Random } from "../runtime/clock.ts";
-import { RETRY_FIRST_MS, RETRY_MAX_MS } from "./limits.ts";
+import { RETRY } from "./limits.ts";
 import type { PrefixId, PrefixIndex } from "./prefix-index.ts";
 
 interface Entry {
@@ -38,8 +38,7 @@ export class RetryTable {
     const known = this.#entries.get(id);
     if (known === undefined) this.#index.hold(id);
     const failures = known?.failures ?? 0;
-    const options = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
-    const due = now + backoffMs(options, failures, this.#random);
+    const due = now + backoffMs(RETRY, failures, this.#random);
     this.#entries.set(id, { failures: failures + 1, due, stale });
     this.#nextDue = Math.min(this.#nextDue ?? due, due);
   }

@@ -8,7 +8,7 @@ import {
   OVERLAY_GAP_MS,
   OVERLAY_PERIOD_MS,
   OVERLAY_SETTLE_MS,
-  RETRY_MAX_MS,
+  RETRY,
 } from "../../src/overlay/limits.ts";
 import type { OverlaySettings, OverlayWanted } from "../../src/overlay/types.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -240,7 +240,7 @@ test("what the kernel refuses is one condition, tried again, and no way", async 
   assert.equal(one.overlay.way(FAR)?.ready, false);
   assert.equal(one.overlay.status().missing, 1);
   one.kernel.refuses = () => false;
-  await one.clock.advanceAsync(RETRY_MAX_MS);
+  await one.clock.advanceAsync(RETRY.maxMs);
   assert.deepEqual(one.overlay.conditions(), []);
   assert.equal(one.overlay.way(FAR)?.ready, true);
 });
@@ -252,7 +252,7 @@ test("what was done, though its answer was lost, is no condition", async (t) => 
   one.kernel.answer = ({ kind }) => (kind === "create-device" && times-- > 0 ? lost : undefined);
   await want(one, "192.168.51.50");
   assert.equal(one.overlay.status().failed, 1);
-  await one.clock.advanceAsync(RETRY_MAX_MS);
+  await one.clock.advanceAsync(RETRY.maxMs);
   assert.equal(one.overlay.way(FAR)?.ready, true);
   assert.deepEqual(one.overlay.conditions(), []);
   // The last of all that there is to do.
@@ -271,7 +271,7 @@ test("without the right to change anything: one condition, and again later", asy
   await want(one, "192.168.51.50");
   assert.match(one.overlay.conditions()[0]?.message ?? "", /CAP_NET_ADMIN missing/);
   one.kernel.broken = false;
-  await one.clock.advanceAsync(RETRY_MAX_MS);
+  await one.clock.advanceAsync(RETRY.maxMs);
   assert.deepEqual(one.overlay.conditions(), []);
   assert.equal(one.overlay.way(FAR)?.ready, true);
 });

@@ -3,13 +3,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { prefix } from "../../src/ip/prefix.ts";
-import { RETRY_FIRST_MS, RETRY_MAX_MS } from "../../src/routes/limits.ts";
+import { RETRY } from "../../src/routes/limits.ts";
 import { PrefixIndex } from "../../src/routes/prefix-index.ts";
 import { RetryTable } from "../../src/routes/retry-table.ts";
 import { backoffMs } from "../../src/runtime/backoff.ts";
 
 const PREFIXES = ["10.1.0.0/24", "10.2.0.0/24", "10.3.0.0/24", "fd00:1::/64"].map(prefix);
-const BACKOFF = { firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS };
 /** What is due so soon goes with what is due now. */
 const TOGETHER_MS = 50;
 
@@ -34,7 +33,7 @@ test("what failed is due once after each failure, ever later, until it is settle
         else if (kind === "failed") {
           const failures = known.get(id)?.failures ?? 0;
           table.failed(id, now, stale);
-          const due = now + backoffMs(BACKOFF, failures, () => 0);
+          const due = now + backoffMs(RETRY, failures, () => 0);
           known.set(id, { failures: failures + 1, due, stale });
         } else if (kind === "settled") {
           table.settled(id);
