@@ -2,7 +2,7 @@
  * The tunnels' side of the agent: which Nodes there are to reach, and what the routes, the pods,
  * the conditions and `podrouter status` are told of it.
  */
-import type { IpFamily } from "../ip/address.ts";
+import { FAMILIES } from "../ip/address.ts";
 import type { Topology } from "../k8s/topology.ts";
 import { OverlayController, type OverlayDeps, type OverlayStatus } from "../overlay/controller.ts";
 import type { OverlayProblem } from "../overlay/desired.ts";
@@ -95,7 +95,7 @@ export class OverlayPart {
 
   /** What tunnels take from the MTU of pods. */
   overheadBytes({ self }: Topology): number {
-    const families = ([4, 6] as const).filter((family: IpFamily) => self?.nodeIps[family]);
+    const families = FAMILIES.filter((family) => self?.nodeIps[family]);
     return this.#controller.overheadBytes(families);
   }
 

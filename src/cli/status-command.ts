@@ -6,6 +6,7 @@ import {
   type ConditionStatus,
   STATUS_PATH,
 } from "../agent/admin-protocol.ts";
+import { FAMILIES } from "../ip/address.ts";
 import { formatAge } from "./age.ts";
 import { askAgent } from "./agent-client.ts";
 import { CliError } from "./cli-error.ts";
@@ -64,8 +65,8 @@ function bgpText({ as, routerId, peers, peersUp }: BgpSummary, status: AgentStat
 /** `Overlay vxlan, subnet: 3 by IPv4, 1 not yet (podrouter-vx4)`. */
 export function overlayText(overlay: NonNullable<AgentStatus["overlay"]>): string {
   const { encap, type, tunnels, missing, devices } = overlay;
-  const perFamily = [4, 6].flatMap((family) => {
-    const count = tunnels[family as 4 | 6];
+  const perFamily = FAMILIES.flatMap((family) => {
+    const count = tunnels[family];
     return count > 0 ? [`${count} by IPv${family}`] : [];
   });
   const none = missing > 0 ? "no tunnel works" : "no node needs a tunnel";

@@ -2,7 +2,7 @@
  * Which prefixes are to be looked at next, in portions of one family: those that were marked, those
  * whose wanted route changed, then those of a comparison of all.
  */
-import type { IpFamily } from "../ip/address.ts";
+import { FAMILIES, type IpFamily } from "../ip/address.ts";
 import { NextHopBatch } from "../ip/next-hop-batch.ts";
 import { type Prefix, prefixFamily } from "../ip/prefix.ts";
 import { pushPrefix } from "../ip/prefix-batch.ts";
@@ -125,7 +125,7 @@ export class Agenda {
    * Fills a portion. False when there was nothing; an empty portion is no less one of several.
    */
   next(portion: Portion): boolean {
-    for (const family of [4, 6] as const) {
+    for (const family of FAMILIES) {
       portion.begin(family);
       if (this.#takeMarked(portion, family)) return true;
       if (this.#takeChanged(portion)) return true;

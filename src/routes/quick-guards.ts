@@ -2,12 +2,10 @@
  * The guards by number: whether a prefix may be installed, without the words for why not. Says yes
  * only where {@link Guards.refusal} has nothing to say.
  */
-import type { IpAddress, IpFamily } from "../ip/address.ts";
+import { FAMILIES, type IpAddress, type IpFamily } from "../ip/address.ts";
 import { type Prefix, prefixFamily } from "../ip/prefix.ts";
 import { PrefixBatch, pushPrefix } from "../ip/prefix-batch.ts";
 import { type AddressWords, SortedAddresses } from "./sorted-addresses.ts";
-
-const FAMILIES = [4, 6] as const;
 
 export class QuickGuards {
   /** By family: no overlap with these; not inside of those. */
