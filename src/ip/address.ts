@@ -90,7 +90,7 @@ export function compareAddresses(a: IpAddress, b: IpAddress): number {
 }
 
 /** Shorter first, then byte by byte. */
-export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
   if (a.length !== b.length) return a.length - b.length;
   for (let i = 0; i < a.length; i++) {
     const difference = a[i]! - b[i]!;

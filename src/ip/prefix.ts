@@ -1,7 +1,6 @@
 import {
   addressBytes,
   addressFromBytes,
-  compareBytes,
   type IpAddress,
   type IpFamily,
   parseAddress,
@@ -93,12 +92,4 @@ export function prefixCovers(outer: Prefix, inner: Prefix): boolean {
 /** Whether two prefixes share an address. */
 export function prefixesOverlap(a: Prefix, b: Prefix): boolean {
   return prefixCovers(a, b) || prefixCovers(b, a);
-}
-
-/** IPv4 first, numeric by address, then shorter first: the order of every listing. */
-export function comparePrefixes(a: Prefix, b: Prefix): number {
-  return (
-    compareBytes(addressBytes(prefixAddress(a)), addressBytes(prefixAddress(b))) ||
-    prefixLength(a) - prefixLength(b)
-  );
 }

@@ -11,15 +11,23 @@ import {
   type NotificationMessage,
   type OpenMessage,
 } from "../../src/bgp/message/types.ts";
-import {
-  type Connection,
-  type Listener,
-  plainPolicy,
-  type Transport,
+import type {
+  Connection,
+  Listener,
+  SocketPolicy,
+  Transport,
 } from "../../src/bgp/session/transport.ts";
 import { type IpAddress, wordOfAddress } from "../../src/ip/address.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
 import { MemoryHost } from "./memory-network.ts";
+
+/** A socket with nothing special about it. */
+export const plainPolicy: SocketPolicy = {
+  password: undefined,
+  ttl: undefined,
+  ttlSecurity: false,
+  bindInterface: undefined,
+};
 
 export interface Heard {
   readonly type: MessageType;

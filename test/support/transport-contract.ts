@@ -6,12 +6,12 @@ import {
   type ConnectionHandler,
   type ListenHandler,
   type ListenProblem,
-  plainPolicy,
   QUEUE_BYTES_HIGH,
   type SocketPolicy,
   type Transport,
 } from "../../src/bgp/session/transport.ts";
 import type { IpAddress } from "../../src/ip/address.ts";
+import { plainPolicy } from "./raw-peer.ts";
 
 /** Two machines that reach each other, and time. */
 export interface TransportWorld {

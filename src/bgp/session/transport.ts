@@ -121,11 +121,3 @@ export const QUEUE_BYTES_HIGH = 256 * 1024;
 export const QUEUE_BYTES_LOW = 64 * 1024;
 /** How long the last NOTIFICATION may take. */
 export const LINGER_MS = 2_000;
-
-/** A socket with nothing special about it. */
-export const plainPolicy: SocketPolicy = {
-  password: undefined,
-  ttl: undefined,
-  ttlSecurity: false,
-  bindInterface: undefined,
-};
