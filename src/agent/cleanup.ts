@@ -119,8 +119,15 @@ export async function planCleanup(confFile: string, ports: CleanupPorts): Promis
   const sets = await lookForSets(ports, notes);
   lines.push(...sets.map((name) => `ipset ${name}`));
   return {
-    ...{ lines, notes: [...unseen, ...notes], unseen },
-    ...{ conflist, pluginFiles, rules, routes: routes.count, overlay, sets },
+    lines,
+    notes: [...unseen, ...notes],
+    unseen,
+    conflist,
+    pluginFiles,
+    rules,
+    routes: routes.count,
+    overlay,
+    sets,
   };
 }
 

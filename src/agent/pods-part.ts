@@ -119,7 +119,11 @@ class OwnPlugin {
   ) {
     const file = leaseFile(leases);
     this.plugin = new PodPlugin({
-      ...{ wiring: new NetlinkWiring(), file, foreign: hostLocalLeases(), foreignBridge, log },
+      wiring: new NetlinkWiring(),
+      file,
+      foreign: hostLocalLeases(),
+      foreignBridge,
+      log,
     });
     this.#socket = new CniSocket(this.plugin, { log, clock });
     this.#path = socket;

@@ -216,15 +216,13 @@ function shadowing(names: readonly string[], path: string): readonly string[] {
 }
 
 function shadowed(names: readonly string[], path: string): CniCondition {
-  const [one, many] = ["sorts", "sort"];
   return {
     name: "cni-conf-shadowed",
     severity: "error",
     message:
-      `${list(names)} in ${dirname(path)} ${names.length === 1 ? one : many} before ` +
+      `${list(names)} in ${dirname(path)} ${names.length === 1 ? "sorts" : "sort"} before ` +
       `${basename(path)}: the container runtime uses the first one, and pods are not ` +
-      "connected by " +
-      "podrouter",
+      "connected by podrouter",
   };
 }
 

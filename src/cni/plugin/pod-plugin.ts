@@ -179,9 +179,8 @@ export class PodPlugin {
     const { netns, mtu, linkAddress, cniVersion, previous } = request;
     try {
       const gateways = this.#book.gateways();
-      const connected = await this.#deps.wiring.connect({
-        ...{ lease, addresses, gateways, netns, mtu, linkAddress, recorded },
-      });
+      const order = { lease, addresses, gateways, netns, mtu, linkAddress, recorded };
+      const connected = await this.#deps.wiring.connect(order);
       this.#unwritten = undefined;
       if (before !== undefined) this.#book.settle(lease, before);
       return resultOf({ cniVersion, netns, connected, addresses, previous });
