@@ -11,7 +11,7 @@ import { type Introduction, type LocalSide, openMessage } from "../message/negot
 import { encodeOpen } from "../message/open.ts";
 import type { GracefulRestartConfig, PeerConfig, SpeakerConfig } from "../types.ts";
 import { INTRODUCTIONS_MAX } from "./limits.ts";
-import { localSide, type Offer } from "./local-side.ts";
+import { type Forwarding, localSide, type Offer } from "./local-side.ts";
 
 type Names = Pick<SpeakerConfig, "hostName" | "domainName">;
 
@@ -19,14 +19,14 @@ class Made implements Introduction {
   readonly side: LocalSide;
   readonly names: Names;
   readonly offer: Offer;
-  readonly restarting: boolean;
+  readonly forwarding: Forwarding;
   #open: Uint8Array | undefined;
 
-  constructor(identity: LocalIdentity, names: Names, offer: Offer, restarting: boolean) {
-    this.side = localSide(identity, names, offer, restarting);
+  constructor(identity: LocalIdentity, names: Names, offer: Offer, forwarding: Forwarding) {
+    this.side = localSide(identity, names, offer, forwarding);
     this.names = names;
     this.offer = offer;
-    this.restarting = restarting;
+    this.forwarding = forwarding;
   }
 
   /** Encoded when it is to be sent: whoever lists peers asks for our side alone. */
@@ -44,19 +44,19 @@ export class Introductions {
     identity: LocalIdentity,
     speaker: SpeakerConfig,
     peer: Offer,
-    restarting: boolean,
+    forwarding: Forwarding,
   ): Introduction {
     for (const made of this.#made) {
       const same =
         made.side.as === identity.as &&
         made.side.routerId === identity.routerId &&
-        made.restarting === restarting &&
+        made.forwarding === forwarding &&
         made.names.hostName === speaker.hostName &&
         made.names.domainName === speaker.domainName &&
         sameOffer(made.offer, peer);
       if (same) return made;
     }
-    const made = new Made(identity, namesOf(speaker), offerOf(peer), restarting);
+    const made = new Made(identity, namesOf(speaker), offerOf(peer), forwarding);
     if (this.#made.length >= INTRODUCTIONS_MAX) this.#made.shift();
     this.#made.push(made);
     return made;

@@ -26,14 +26,19 @@ export type Offer = Pick<
 >;
 
 /**
- * `restarting`: we restarted and found our routes in the kernel, so the R bit and the F bits are
- * set (RFC 4724 §4.1). Otherwise neither is: to the byte what kube-router's GoBGP sends.
+ * What our OPEN says of the forwarding that the peer may have kept our routes for, RFC 4724 §4.1:
+ * - `restarted`: we restarted and found our routes in the kernel; the R bit and the F bits are set;
+ * - `kept`: the last session was lost and nothing else; the F bits alone are set;
+ * - `none`: neither is: to the byte what kube-router's GoBGP sends.
  */
+export type Forwarding = "restarted" | "kept" | "none";
+
+/** What our OPEN says. */
 export function localSide(
   identity: LocalIdentity,
   speaker: Pick<SpeakerConfig, "hostName" | "domainName">,
   peer: Offer,
-  restarting: boolean,
+  forwarding: Forwarding,
 ): LocalSide {
   const restart = peer.gracefulRestart;
   const capabilities = localCapabilities({
@@ -45,10 +50,10 @@ export function localSide(
       restart === undefined
         ? undefined
         : {
-            restarted: restarting,
+            restarted: forwarding === "restarted",
             notification: restart.notification,
             restartSeconds: restart.restartSeconds,
-            forwardingPreserved: restarting ? peer.families : [],
+            forwardingPreserved: forwarding === "none" ? [] : peer.families,
             longLivedSeconds: restart.longLivedSeconds,
           },
     extendedMessage: peer.extendedMessage,

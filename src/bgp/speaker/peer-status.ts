@@ -46,7 +46,7 @@ export function peerStatus(peer: Peer, rib: Rib): PeerStatus {
     errors: record.errors.snapshot(),
     outputQueueBytes: connection?.queuedBytes ?? 0,
     families: peer.ribId === undefined ? [] : rib.counters(peer.ribId),
-    restarting: session?.localCapabilities.some(isRestarted) ?? peer.restarting,
+    restarting: session?.localCapabilities.some(isRestarted) ?? peer.forwarding === "restarted",
   };
 }
 

@@ -25,7 +25,7 @@ import type { Task } from "../session/work-queue.ts";
 import type { PeerConfig } from "../types.ts";
 import { administrativeShutdown, linkLost, maximumPrefixes } from "./end-orders.ts";
 import { OUTPUT_BATCH_BYTES, RESET_DELAY_MS } from "./limits.ts";
-import { localIdentity, ribPeer } from "./local-side.ts";
+import { type Forwarding, localIdentity, ribPeer } from "./local-side.ts";
 import { logMalformedUpdate } from "./malformed-log.ts";
 import { nextHopsOf } from "./next-hops.ts";
 import { differs, policiesOf } from "./peer-change.ts";
@@ -97,11 +97,13 @@ export class Peer implements SessionHooks, Task {
     return this.session.session;
   }
 
-  /** Our OPEN says now that we restarted; it is not over while routes are held back. */
-  get restarting(): boolean {
+  /** What our OPEN says now; that we restarted is not over while routes are held back. */
+  get forwarding(): Forwarding {
     const restart = this.#config.gracefulRestart;
-    if (restart === undefined || this.#host.deferring()) return restart !== undefined;
-    return !this.#everUp && this.#host.restartedWithin(restart.restartSeconds * 1000);
+    if (restart === undefined) return "none";
+    const isFirst = !this.#everUp && this.#host.restartedWithin(restart.restartSeconds * 1000);
+    if (isFirst || this.#host.deferring()) return "restarted";
+    return this.#stale.wereKept ? "kept" : "none";
   }
 
   /** Brings the session up as the configuration wants it; the first dial after `delayMs`. */
@@ -212,7 +214,7 @@ export class Peer implements SessionHooks, Task {
 
   introduction(): Introduction {
     const { memory } = this.#host;
-    return memory.introductions.of(this.local, this.#host.config(), this.#config, this.restarting);
+    return memory.introductions.of(this.local, this.#host.config(), this.#config, this.forwarding);
   }
 
   established(session: NegotiatedSession): void {

@@ -33,10 +33,16 @@ export class StaleRoutes {
   /** Its end came while the peer was back, and its End-of-RIB has not come since. */
   readonly #overdue = new Set<RouteFamily>();
   #isBack = false;
+  #wereKept = false;
 
   constructor(clock: Clock, actions: StaleRoutesActions) {
     this.#clock = clock;
     this.#actions = actions;
+  }
+
+  /** The last session ended so that routes were kept of it, here and by a peer that lives on. */
+  get wereKept(): boolean {
+    return this.#wereKept;
   }
 
   /** Families that are kept for a peer that is away. */
@@ -52,6 +58,7 @@ export class StaleRoutes {
   /** The session ended; these families are kept. */
   peerLeft(retained: readonly RetainedFamily[]): void {
     this.#isBack = false;
+    this.#wereKept = retained.length > 0;
     this.#overdue.clear();
     const kept = new Set(retained.map(({ family }) => family));
     for (const family of this.families) {
@@ -92,6 +99,7 @@ export class StaleRoutes {
 
   /** Forgets all timers; the routes are somebody else's to remove. */
   cancel(): void {
+    this.#wereKept = false;
     for (const family of this.families) this.done(family);
   }
 

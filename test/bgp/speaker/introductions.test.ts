@@ -6,7 +6,7 @@ import { openMessage } from "../../../src/bgp/message/negotiate.ts";
 import { encodeOpen } from "../../../src/bgp/message/open.ts";
 import { Introductions } from "../../../src/bgp/speaker/introductions.ts";
 import { INTRODUCTIONS_MAX } from "../../../src/bgp/speaker/limits.ts";
-import { localIdentity, localSide } from "../../../src/bgp/speaker/local-side.ts";
+import { type Forwarding, localIdentity, localSide } from "../../../src/bgp/speaker/local-side.ts";
 import type { PeerConfig, SpeakerConfig } from "../../../src/bgp/types.ts";
 import { ip, peerConfig, speakerConfig } from "../../support/speakers.ts";
 
@@ -45,14 +45,14 @@ function settings(
 }
 
 test("an introduction is what its settings say, whatever was asked for before", () => {
-  const ask = fc.tuple(speakers, peers, fc.boolean());
+  const ask = fc.tuple(speakers, peers, fc.constantFrom<Forwarding>("restarted", "kept", "none"));
   fc.assert(
     fc.property(fc.array(ask, { minLength: 1, maxLength: 40 }), (asks) => {
       const introductions = new Introductions();
-      for (const [speakerChanges, peerChanges, restarting] of asks) {
+      for (const [speakerChanges, peerChanges, forwarding] of asks) {
         const [identity, speaker, peer] = settings(speakerChanges, peerChanges);
-        const side = localSide(identity, speaker, peer, restarting);
-        const found = introductions.of(identity, speaker, peer, restarting);
+        const side = localSide(identity, speaker, peer, forwarding);
+        const found = introductions.of(identity, speaker, peer, forwarding);
         assert.deepEqual(found.side, side);
         assert.deepEqual(found.open, encodeOpen(openMessage(side)));
       }
@@ -62,7 +62,7 @@ test("an introduction is what its settings say, whatever was asked for before", 
 
 test("one setting that differs makes another introduction", () => {
   const introductions = new Introductions();
-  const before = introductions.of(...settings({}, {}), false);
+  const before = introductions.of(...settings({}, {}), "none");
   const gracefulRestart = { restartSeconds: 90, notification: false, longLivedSeconds: undefined };
   const others = [
     settings({ as: 64513 }, {}),
@@ -82,22 +82,25 @@ test("one setting that differs makes another introduction", () => {
   ];
   for (const other of others) {
     const fresh = new Introductions();
-    fresh.of(...settings({}, {}), false);
-    assert.notDeepEqual(fresh.of(...other, false), before);
+    fresh.of(...settings({}, {}), "none");
+    assert.notDeepEqual(fresh.of(...other, "none"), before);
   }
-  assert.notDeepEqual(introductions.of(...settings({}, {}), true).open, before.open);
+  const opens = (["none", "kept", "restarted"] as const).map((forwarding) => {
+    return introductions.of(...settings({}, {}), forwarding).open.join();
+  });
+  assert.equal(new Set(opens).size, 3);
 });
 
 test("peers of like settings share one, beyond the bound it is made again", () => {
   const introductions = new Introductions();
-  const first = introductions.of(...settings({}, {}), false);
+  const first = introductions.of(...settings({}, {}), "none");
   const families: PeerConfig["families"] = [4];
   const unlike = { name: "b", password: "key", passive: true };
-  assert.equal(introductions.of(...settings({}, { families, ...unlike }, 10), false), first);
+  assert.equal(introductions.of(...settings({}, { families, ...unlike }, 10), "none"), first);
   for (let index = 0; index < INTRODUCTIONS_MAX; index++) {
-    introductions.of(...settings({}, { holdSeconds: 100 + index }), false);
+    introductions.of(...settings({}, { holdSeconds: 100 + index }), "none");
   }
-  const again = introductions.of(...settings({}, {}), false);
+  const again = introductions.of(...settings({}, {}), "none");
   assert.notEqual(again, first);
   assert.deepEqual(again.open, first.open);
 });
