@@ -79,6 +79,7 @@ function survives(session: NegotiatedSession, cause: EndCause): boolean {
   switch (cause.kind) {
     case "transport":
     case "replaced":
+    case "collision":
       return true;
     // RFC 8538 §4: a Hard Reset never; others, the hold timer's included, with the N bit alone.
     case "received":
@@ -86,7 +87,6 @@ function survives(session: NegotiatedSession, cause: EndCause): boolean {
     case "sent":
       return notificationsAreGraceful(session) && !isHardReset(cause.error);
     case "stopped":
-    case "collision":
       return false;
   }
 }

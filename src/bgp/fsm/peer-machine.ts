@@ -16,9 +16,11 @@
  * Deviation: RFC 4724 §4.2 takes the connection itself as the sign; an OPEN is harder to forge.
  * Towards any other peer the new connection is refused, and a KEEPALIVE on the old one finds out
  * whether anyone is still there: a rebooted peer answers with a reset.
+ * An Established session that a collision ends late, because an OPEN was slow, is replaced in the
+ * same way: both speakers live, and their routes stay while they come up on the other connection.
  */
 import { assert } from "../../runtime/assert.ts";
-import { type LocalIdentity, newerSurvives, type Origin } from "./collision.ts";
+import { isGivenUp, type LocalIdentity, newerSurvives, type Origin } from "./collision.ts";
 import { afterNews } from "./established.ts";
 import type { FsmEvent, SessionNews } from "./events.ts";
 import { type FsmAction, type FsmContext, type FsmState, idleState } from "./state.ts";
@@ -136,6 +138,10 @@ function onConnection(
   const { main, second } = machine;
   const onMain = main.connection === connection;
   if (!onMain && second?.connection !== connection) return machine;
+  if (onMain && second?.purpose === "collision" && isGraceful(main.fsm) && isGivenUp(event)) {
+    leave(main, "collision", actions);
+    return promote(machine, context.now);
+  }
   if (event.type === "openReceived" && second !== undefined && awaitsOpen(onMain, machine)) {
     return resolve(machine, onMain, event, context, actions);
   }
@@ -260,15 +266,14 @@ function resolve(
     case "OpenSent":
       return stepMain(swap(machine, context.now), event, context, actions);
     case "Connect":
-      return takeOver(machine, { type: "openCollisionDump" }, event, context, actions);
+      return takeOver(machine, event, context, actions);
     case "OpenConfirm":
     case "Established": {
       const wins =
         second.purpose === "restart" ||
         newerSurvives(context.local, event.session, main.origin, second.origin);
-      const dump: FsmEvent = { type: "openCollisionDump" };
-      if (!wins) return stepSecond(machine, dump, context, actions);
-      return takeOver(machine, dump, event, context, actions);
+      if (!wins) return stepSecond(machine, { type: "openCollisionDump" }, context, actions);
+      return takeOver(machine, event, context, actions);
     }
     case "Idle":
     case "Active":
@@ -279,23 +284,30 @@ function resolve(
 /** The tracked connection wins: the other one ends, and the OPEN counts. */
 function takeOver(
   machine: PeerMachine,
-  dump: FsmEvent,
   open: FsmEvent,
   context: PeerContext,
   actions: PeerAction[],
 ): PeerMachine {
   const { main, second } = machine;
   assert(second !== undefined, "only a tracked connection takes over");
-  if (second.purpose === "restart" && main.fsm.name === "Established") {
-    // RFC 4724 §5: no NOTIFICATION, the old TCP session is just closed.
-    const { connection } = main;
-    actions.push({ type: "close", reset: true, connection });
-    const session = main.fsm.session;
-    actions.push({ type: "ended", cause: { kind: "replaced" }, session, connection });
+  if (isGraceful(main.fsm)) {
+    leave(main, second.purpose === "restart" ? "replaced" : "collision", actions);
   } else {
-    pushActions(step(main.fsm, dump, context).actions, main.connection, actions);
+    const dumped = step(main.fsm, { type: "openCollisionDump" }, context);
+    pushActions(dumped.actions, main.connection, actions);
   }
   return stepMain(promote(machine, context.now), open, context, actions);
+}
+
+/** RFC 4724 §5: no NOTIFICATION, the TCP session is just closed. */
+function leave({ connection, fsm }: Slot, kind: "replaced" | "collision", actions: PeerAction[]) {
+  actions.push({ type: "close", reset: kind === "replaced", connection });
+  actions.push({ type: "ended", cause: { kind }, session: fsm.session, connection });
+}
+
+/** A session stands, with graceful restart. */
+function isGraceful({ name, session }: FsmState): boolean {
+  return name === "Established" && session?.gracefulRestart !== undefined;
 }
 
 /** The tracked connection becomes the peer's; what the peer did before stays on its account. */

@@ -56,7 +56,7 @@ export type EndCause =
     }
   /** Told to; nothing was sent. */
   | { readonly kind: "stopped"; readonly reason: string }
-  /** A collision was decided against this connection. */
+  /** A collision was decided against this connection; another one of the peer goes on. */
   | { readonly kind: "collision" }
   /** The peer came back on a new connection before this one was seen to die, RFC 4724 §4.2. */
   | { readonly kind: "replaced" };

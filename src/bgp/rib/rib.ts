@@ -111,16 +111,20 @@ export class Rib {
 
   /**
    * The session is gone. Paths of the families in `retainStale` stay, marked stale (those that
-   * were stale before go, RFC 4724 §4.2); all others are withdrawn.
+   * were stale before go, RFC 4724 §4.2); all others are withdrawn. `goesOn`: the peer has not
+   * restarted, it is on another connection, so what was stale before stays, too.
    */
-  peerDown(id: PeerId, options: { readonly retainStale: readonly RouteFamily[] }): void {
+  peerDown(
+    id: PeerId,
+    options: { readonly retainStale: readonly RouteFamily[]; readonly goesOn?: boolean },
+  ): void {
     const peer = this.state.registry.upPeer(id);
     peer.up = false;
     this.state.leave(peer);
     for (const family of FAMILIES) {
       const into = this.ribs[family].adjRibIn(id);
       // What route refreshes under way had not confirmed yet is no staler than the rest.
-      const kept = 1 + into.openRefreshes;
+      const kept = options.goesOn === true ? EPOCHS_MAX : 1 + into.openRefreshes;
       into.age("restart");
       // A long-lived stale path has its own timer (RFC 9494 §4.2), and outlives as many losses as
       // can be told apart.

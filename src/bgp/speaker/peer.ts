@@ -290,7 +290,8 @@ export class Peer implements SessionHooks, Task {
     this.#decoder = undefined;
     services.work.remove(this);
     this.refresh.ended();
-    this.#withId((id) => rib.peerDown(id, { retainStale: retained.map(({ family }) => family) }));
+    const retainStale = retained.map(({ family }) => family);
+    this.#withId((id) => rib.peerDown(id, { retainStale, goesOn: cause.kind === "collision" }));
     this.#stale.peerLeft(retained);
     if (retained.length === 0) this.bind(undefined);
     this.#host.progressed();

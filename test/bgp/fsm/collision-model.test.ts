@@ -1,10 +1,12 @@
 /**
  * Connection collision, RFC 4271 §6.8, by exhaustion: two machines that dial each other, every
  * order in which the network can deliver what they send. In each end both are Established on the
- * same connection; there is no order in which both drop their own and wait for the next try.
+ * same connection; there is no order in which both drop their own and wait for the next try, and
+ * none in which a session that gives way takes its routes with it.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { familiesToRetain } from "../../../src/bgp/fsm/graceful-restart.ts";
 import {
   newPeerMachine,
   type PeerAction,
@@ -12,7 +14,7 @@ import {
   type PeerMachine,
   stepPeer,
 } from "../../../src/bgp/fsm/peer-machine.ts";
-import { context, events, sampleSession } from "./samples.ts";
+import { context, events, gracefulRestart, sampleSession } from "./samples.ts";
 
 type Side = "a" | "b";
 type Message = "connected" | "accepted" | "OPEN" | "KEEPALIVE" | "NOTIFICATION" | "closed";
@@ -28,6 +30,8 @@ interface World {
   readonly a: PeerMachine;
   readonly b: PeerMachine;
   readonly links: readonly Link[];
+  /** A session ended in a way that loses its routes. */
+  readonly lost?: true;
 }
 
 const other = (side: Side): Side => (side === "a" ? "b" : "a");
@@ -85,7 +89,8 @@ class Model {
       case "connected":
         return events.tcpConnected;
       case "OPEN": {
-        const session = sampleSession({ remoteRouterId: this.ids[other(side)] });
+        const remoteRouterId = this.ids[other(side)];
+        const session = sampleSession({ remoteRouterId, gracefulRestart });
         return { type: "openReceived", session } as const;
       }
       case "KEEPALIVE":
@@ -118,6 +123,11 @@ class Model {
       };
       return { ...world, links: [...world.links, link] };
     }
+    if (action.type === "ended") {
+      const { session, cause } = action;
+      const kept = session === undefined || familiesToRetain(session, cause).length > 0;
+      return kept ? world : { ...world, lost: true };
+    }
     const index =
       action.type === "adopt" || action.type === "refuse"
         ? accepting!
@@ -149,7 +159,6 @@ class Model {
         );
       }
       case "established":
-      case "ended":
         return world;
     }
   }
@@ -163,6 +172,7 @@ function check(model: Model, what: string): void {
     assert.equal(world.b.main.fsm.name, "Established", text);
     const link = world.links.findIndex(({ ids }) => ids.a === world.a.main.connection);
     assert.equal(world.links[link]!.ids.b, world.b.main.connection, text);
+    assert.equal(world.lost, undefined, text);
     assert.equal(world.a.second, undefined, text);
     assert.equal(world.b.second, undefined, text);
   }

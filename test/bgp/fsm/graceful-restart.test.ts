@@ -45,7 +45,7 @@ test("what is kept, by how the session ended and what was negotiated", () => {
     ["administrative shutdown received", received(6, 2), "n"],
     ["hard reset received", received(6, 9), ""],
     ["stopped", { kind: "stopped", reason: "" }, ""],
-    ["collision", { kind: "collision" }, ""],
+    ["another connection of the peer goes on", { kind: "collision" }, "ptn"],
   ];
   const sessions: readonly [string, NegotiatedSession][] = [
     ["-", none],

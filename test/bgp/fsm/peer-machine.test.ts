@@ -107,6 +107,32 @@ test("the same, when the first connection is Established before the second OPEN 
   assert.equal(peer.states, "OpenConfirm#2");
 });
 
+test("the same with graceful restart: no NOTIFICATION, whichever side is the first (RFC 4724 §5)", () => {
+  const both = () => {
+    const peer = new Peer("OpenSent");
+    peer.do(accepted);
+    peer.on(1, open({ ...higher, gracefulRestart }));
+    peer.on(1, events.keepaliveReceived);
+    assert.equal(peer.states, "Established#1 OpenSent#2");
+    return peer;
+  };
+  const we = both();
+  assert.equal(
+    we.on(2, open({ ...higher, gracefulRestart })),
+    "close#1, ended#1 collision session, KEEPALIVE#2",
+  );
+  assert.equal(we.states, "OpenConfirm#2");
+  const notification = { code: 6, subcode: 7, data: new Uint8Array(0) };
+  for (const event of [events.tcpFails, { ...events.notificationReceived, notification }]) {
+    const they = both();
+    assert.equal(they.on(1, event), "close#1, ended#1 collision session");
+    assert.equal(they.states, "OpenSent#2");
+    assert.equal(they.machine.main.fsm.flaps, 0);
+  }
+  const other = both();
+  assert.equal(other.on(1, events.notificationReceived), "close#1, ended#1 received session");
+});
+
 test("equal router ids in two ASes: the higher AS's connection stays (RFC 6286 §2.3)", () => {
   for (const [remoteAs, states] of [
     [64511, "OpenConfirm#1"],

@@ -1,8 +1,18 @@
 /** A connection is lost, or given up for another one, between two speakers that both live on. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { encodeKeepalive } from "../../../src/bgp/message/keepalive.ts";
+import { encodeOpen } from "../../../src/bgp/message/open.ts";
 import { MessageType } from "../../../src/bgp/message/types.ts";
-import { hex, message, openOf, RawPeer, restartCapability } from "../../support/raw-peer.ts";
+import {
+  announce,
+  endOfRib,
+  hex,
+  message,
+  openOf,
+  RawPeer,
+  restartCapability,
+} from "../../support/raw-peer.ts";
 import { ip, World } from "../../support/speakers.ts";
 
 const PREFIX_A = "10.0.1.0/24";
@@ -40,4 +50,84 @@ test("F bits alone: after a session of which the peer may have kept our routes",
   a.speaker.setPeers([]);
   a.speaker.setPeers([config]);
   assert.equal(bits(), false, "a peer that was taken out is a new one");
+});
+
+/** Two dials that cross; what the peer says on its own one comes late. It has the higher identifier. */
+function crossing(world: World, before: (raw: RawPeer) => void) {
+  const a = world.node("192.0.2.1");
+  const address = ip("192.0.2.9");
+  const host = world.network.host(address);
+  const [ours, theirs] = [new RawPeer(host, address).listen(), new RawPeer(host, address)];
+  const capabilities = [{ kind: "fourOctetAs", as: 64512 } as const, restartCapability()];
+  const open = encodeOpen(openOf(address, { capabilities }));
+  const isUp = () => a.speaker.peer(address)?.state === "Established";
+  const up = (raw: RawPeer, ...more: Uint8Array[]) => {
+    raw.send(open, encodeKeepalive(), ...more);
+    world.until(isUp, "session");
+    world.advance(100);
+  };
+  a.speaker.setPeers([{ ...a.peerTo(a), address }]);
+  a.speaker.start();
+  world.until(() => ours.names === "OPEN", "our OPEN");
+  before(ours);
+  const gone: string[] = [];
+  a.speaker.onBestChange((routes) => {
+    gone.push(...routes.filter(({ nextHops }) => nextHops.length === 0).map((one) => one.prefix));
+  });
+  return { a, ours, theirs, up, gone };
+}
+
+test("a collision that is decided when a session stands takes no route away", () => {
+  const world = new World();
+  const { a, ours, theirs, up, gone } = crossing(world, () => undefined);
+  theirs.dial(a.address);
+  world.until(() => theirs.names === "OPEN", "our OPEN on the other connection");
+  up(ours, announce(ours.address, 1, 2), endOfRib);
+  assert.equal(a.routes().length, 2);
+  up(theirs);
+  assert.equal(ours.closed, "closed by peer");
+  assert.equal(ours.notification, undefined, "RFC 4724 §5");
+  assert.equal(a.speaker.peer(theirs.address)!.established, 2);
+  assert.deepEqual(gone, []);
+  theirs.send(announce(theirs.address, 2), endOfRib);
+  world.advance(100);
+  assert.deepEqual(gone, ["10.0.1.0/24"], "only what is not told again");
+});
+
+test("nor does it, when the peer was the first to decide", () => {
+  for (const end of ["close", "notification"] as const) {
+    const world = new World();
+    const { a, ours, theirs, up, gone } = crossing(world, () => undefined);
+    theirs.dial(a.address);
+    world.until(() => theirs.names === "OPEN", "our OPEN on the other connection");
+    up(ours, announce(ours.address, 1), endOfRib);
+    if (end === "notification") ours.send(message(MessageType.notification, hex("0607")));
+    ours.connection!.close();
+    world.advance(100);
+    up(theirs, announce(theirs.address, 1), endOfRib);
+    assert.deepEqual(a.routes(), ["10.0.1.0/24 via 192.0.2.9"], end);
+    assert.deepEqual(gone, [], end);
+  }
+});
+
+test("what a restarted peer has not told again stays over a collision, too", () => {
+  const world = new World();
+  const { a, ours, theirs, up, gone } = crossing(world, (raw) => {
+    raw.send(encodeOpen(openOf(raw.address, { capabilities: [restartCapability()] })));
+    raw.send(encodeKeepalive(), announce(raw.address, 1), endOfRib);
+    world.advance(5_000);
+    raw.connection!.reset();
+    raw.forget();
+    world.until(() => raw.names === "OPEN", "our OPEN again");
+  });
+  assert.deepEqual(a.routes(), ["10.0.1.0/24 via 192.0.2.9 stale"]);
+  theirs.dial(a.address);
+  world.until(() => theirs.names === "OPEN", "our OPEN on the other connection");
+  up(ours);
+  up(theirs);
+  assert.deepEqual(a.routes(), ["10.0.1.0/24 via 192.0.2.9 stale"]);
+  theirs.send(announce(theirs.address, 1), endOfRib);
+  world.advance(100);
+  assert.deepEqual(a.routes(), ["10.0.1.0/24 via 192.0.2.9"]);
+  assert.deepEqual(gone, []);
 });
