@@ -4,9 +4,10 @@
  * administrator's shell.
  *
  * Refused are: a default route; whatever overlaps addresses that are not routed (loopback,
- * multicast, link-local, reserved); whatever covers the next hop itself, an address of this machine
- * or a protected one (all Node addresses); our own pod CIDRs and parts of them. A larger prefix
- * that holds our pod CIDRs, such as a router's aggregate, is allowed: our own are more specific.
+ * multicast, link-local, broadcast); whatever covers the next hop itself, an address of this
+ * machine or a protected one (all Node addresses); our own pod CIDRs and parts of them. A larger
+ * prefix that holds our pod CIDRs, such as a router's aggregate, is allowed: our own are more
+ * specific.
  * For the same reason addresses of ours inside our pod CIDRs (the bridge's) are not counted.
  */
 import { addressBytes, type IpAddress } from "../ip/address.ts";
@@ -78,14 +79,17 @@ function sameList(a: readonly string[], b: readonly string[]): boolean {
   return a === b || (a.length === b.length && a.every((entry, index) => entry === b[index]));
 }
 
-/** RFC 6890 and RFC 4291: what no peer can be the way to. */
+/**
+ * RFC 6890 and RFC 4291: what no peer can be the way to. 240.0.0.0/4 is not among it: Linux
+ * forwards it, and some sites have their pods there, as k8s/ranges.ts allows.
+ */
 const NOT_ROUTABLE = {
   4: [
     reserved("0.0.0.0/8", "this network"),
     reserved("127.0.0.0/8", "loopback"),
     reserved("169.254.0.0/16", "link-local"),
     reserved("224.0.0.0/4", "multicast"),
-    reserved("240.0.0.0/4", "reserved"),
+    reserved("255.255.255.255/32", "broadcast"),
   ],
   6: [
     reserved("::/128", "unspecified"),

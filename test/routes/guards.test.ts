@@ -27,7 +27,10 @@ const cases: readonly [string, string, RegExp | undefined][] = [
   ["127.1.2.0/24", "192.168.50.51", /loopback/],
   ["224.0.1.0/24", "192.168.50.51", /multicast/],
   ["169.254.7.0/24", "192.168.50.51", /link-local/],
-  ["250.0.0.0/8", "192.168.50.51", /reserved/],
+  ["255.255.255.255/32", "192.168.50.51", /broadcast/],
+  ["240.0.0.0/4", "192.168.50.51", /broadcast/],
+  // As for pod CIDRs: some sites have pods there.
+  ["240.1.2.0/24", "192.168.50.51", undefined],
   ["::/1", "2001:db8::51", /overlaps/],
   ["::1/128", "2001:db8::51", /loopback/],
   ["ff02::/16", "2001:db8::51", /multicast/],
