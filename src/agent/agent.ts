@@ -95,6 +95,8 @@ export class Agent {
   );
   /** Undefined = the peers are planned as a whole. */
   #nodePeers: NodePeers | undefined;
+  /** Of the configuration, flags or annotations. */
+  #namedPeers: readonly IpAddress[] = [];
   #adopted = 0;
   readonly #underlay = new MachineUnderlay(() => this.#overlay.tunnels);
   /** The kernel was looked at: it is known whether routes of an earlier run are there. */
@@ -244,10 +246,15 @@ export class Agent {
 
   #apply(topology: Topology, change: TopologyChange | "all"): void {
     this.#changes.take({ topology, complete: this.#complete }, change);
-    this.#routes.setGuards(
-      { protectedAddresses: topology.nodeIps, ownPodCidrs: topology.self?.podCidrs ?? [] },
-      change === "all" ? undefined : change.nodeIps,
-    );
+    this.#setGuards(change === "all" ? undefined : change.nodeIps);
+  }
+
+  /** `changed`: of the Nodes' addresses, while nothing else did. */
+  #setGuards(changed?: ReadonlyMap<IpAddress, boolean>): void {
+    const protectedAddresses = this.#topology?.nodeIps ?? [];
+    const ownPodCidrs = this.#topology?.self?.podCidrs ?? [];
+    const peers = this.#namedPeers;
+    this.#routes.setGuards({ protectedAddresses, ownPodCidrs, peers }, changed);
   }
 
   async #fillSets(known: Known, change: TopologyChange | "all"): Promise<void> {
@@ -295,6 +302,8 @@ export class Agent {
     const restarted = this.#adopted > 0;
     const planned = planBgp({ topology, config, loaded, restarted, mesh: this.#mesh });
     this.#nodePeers = planned.ok ? planned.plan.nodePeers : undefined;
+    this.#namedPeers = planned.ok ? planned.plan.named : [];
+    this.#setGuards();
     this.#bgp.update(planned);
     this.#metrics.observePeersSync((this.#deps.clock.now() - began) / 1000);
   }

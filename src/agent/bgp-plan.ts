@@ -31,6 +31,8 @@ import type { PolicyMemo } from "./policy-memo.ts";
 export interface BgpPlan {
   readonly speaker: SpeakerConfig;
   readonly peers: readonly PeerConfig[];
+  /** Addresses of those that the file, flags or annotations name. */
+  readonly named: readonly IpAddress[];
   readonly routes: readonly OriginatedRoute[];
   /** What of the inputs could not be used, in one sentence each. */
   readonly problems: readonly string[];
@@ -93,6 +95,7 @@ function planAlone(inputs: BgpInputs): BgpPlanned {
         listen,
       },
       peers: file.peers,
+      named: file.peers.map(({ address }) => address),
       routes: file.routes,
       problems: file.problems,
       warnings: [],
@@ -152,6 +155,7 @@ function planNode(inputs: BgpInputs, topology: Topology): BgpPlanned {
         clusterId: global?.clusterId ?? annotations.routeReflectorServer,
       },
       peers: peers.peers,
+      named: [...named],
       routes: [...ownRoutes(self), ...file.routes],
       problems: [
         ...problems.map((problem) => problem.message),

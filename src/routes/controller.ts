@@ -21,7 +21,8 @@ import { Agenda } from "./agenda.ts";
 import { Applier } from "./applier.ts";
 import { Availability } from "./availability.ts";
 import { ConditionBook } from "./conditions.ts";
-import { type GuardSettings, Guards, guardedOtherwise } from "./guards.ts";
+import { GuardKeeper } from "./guard-keeper.ts";
+import type { GuardSettings } from "./guards.ts";
 import { BATCHES_MAX, SYNC_PERIOD_MS } from "./limits.ts";
 import { KernelObserver } from "./observer.ts";
 import { Planner } from "./planner.ts";
@@ -50,8 +51,7 @@ export class RouteController {
   readonly #survey: Survey | undefined;
   readonly #agenda: Agenda;
   readonly #planner: Planner;
-  #guardSettings: GuardSettings;
-  #guards: Guards;
+  readonly #guards: GuardKeeper;
   #state: "new" | "running" | "stopped" = "new";
   #converged = false;
   #adopted = 0;
@@ -67,9 +67,8 @@ export class RouteController {
     this.#log = deps.log;
     this.#resync = new Resync(deps.kernel, deps.clock, options.syncPeriodMs ?? SYNC_PERIOD_MS);
     this.#survey = options.dryRun === true ? new Survey() : undefined;
-    this.#guardSettings = options.guards;
-    this.#guards = new Guards(options.guards, []);
     this.#observer = this.#observe(deps);
+    this.#guards = new GuardKeeper(options.guards, this.#observer);
     const { index } = this.#observer;
     this.#retry = new RetryTable(index, deps.random);
     this.#conditions = new ConditionBook(index);
@@ -141,14 +140,7 @@ export class RouteController {
 
   /** New guards, for all routes that are judged anew; see `guardedOtherwise` for `changed`. */
   setGuards(settings: GuardSettings, changed?: ReadonlyMap<IpAddress, boolean>): void {
-    const touched = guardedOtherwise(this.#guardSettings, settings, changed?.keys());
-    this.#guardSettings = settings;
-    if (touched !== "all" && touched.length === 0) return;
-    if (changed === undefined) this.#renewGuards();
-    else this.#guards.protect(changed);
-    if (touched === "all" || this.#survey !== undefined) this.#scanAll();
-    else for (const prefix of touched) this.#agenda.mark(this.#observer.index.insertText(prefix));
-    this.#schedule();
+    this.#judge(this.#guards.set(settings, changed));
   }
 
   /**
@@ -210,6 +202,14 @@ export class RouteController {
     this.#resync.close();
   }
 
+  /** The guards say, or may say, something else of these. */
+  #judge(touched: readonly Prefix[] | "all"): void {
+    if (touched.length === 0) return;
+    if (touched === "all" || this.#survey !== undefined) this.#scanAll();
+    else for (const prefix of touched) this.#agenda.mark(this.#observer.index.insertText(prefix));
+    this.#schedule();
+  }
+
   #touch(id: PrefixId): void {
     if (this.#survey !== undefined) this.#survey.changed(this.#clock.now());
     else this.#agenda.mark(id);
@@ -223,6 +223,7 @@ export class RouteController {
         this.#counters.foreignEvents++;
         this.#touch(id);
       },
+      onGateway: (gateway) => this.#judge(this.#guards.meet(gateway)),
       onDoubt: (delayMs) => this.#requestResync(delayMs),
       onTopology: (topology, news) => onTopology?.(topology, news),
       onOverrun: () => {
@@ -239,10 +240,6 @@ export class RouteController {
   #requestResync(delayMs: number): void {
     this.#resync.request(delayMs);
     this.#schedule();
-  }
-
-  #renewGuards(): void {
-    this.#guards = new Guards(this.#guardSettings, this.#observer.topology.addresses);
   }
 
   #scanAll(): void {
@@ -311,7 +308,7 @@ export class RouteController {
       this.#takeRetries();
       await this.#resyncIfDue();
       if (!this.#maySurvey()) return;
-      const planned = this.#planner.planTurn(this.#guards);
+      const planned = this.#planner.planTurn(this.#guards.guards);
       if (!this.#agenda.scans) this.#survey?.end();
       const { batches } = this.#applier;
       // Waiting for the kernel is a turn for the event loop, too.
@@ -338,7 +335,7 @@ export class RouteController {
     this.#availability.unblock();
     await this.#resync.run(this.#observer);
     this.#counters.resyncs++;
-    this.#renewGuards();
+    this.#guards.renew();
     this.#scanAll();
   }
 

@@ -5,14 +5,15 @@
  *
  * Refused are: a default route; whatever overlaps addresses that are not routed (loopback,
  * multicast, link-local, broadcast); whatever covers the next hop itself, an address of this
- * machine or a protected one (all Node addresses); our own pod CIDRs and parts of them. A larger
- * prefix that holds our pod CIDRs, such as a router's aggregate, is allowed: our own are more
- * specific.
- * For the same reason addresses of ours inside our pod CIDRs (the bridge's) are not counted.
+ * machine, a protected one (all Node addresses) or a neighbour's (see neighbours.ts); our own pod
+ * CIDRs and parts of them. A larger prefix that holds our pod CIDRs, such as a router's aggregate,
+ * is allowed: our own are more specific. For the same reason addresses inside our pod CIDRs (the
+ * bridge's) are not counted.
  */
 import { addressBytes, type IpAddress } from "../ip/address.ts";
 import { type Prefix, prefix, prefixFromBytes } from "../ip/prefix.ts";
 import type { PrefixBatch } from "../ip/prefix-batch.ts";
+import type { Neighbour, Neighbours } from "./neighbours.ts";
 import { QuickGuards } from "./quick-guards.ts";
 import {
   AddressIndex,
@@ -24,17 +25,20 @@ import {
 } from "./ranges.ts";
 import type { AddressWords } from "./sorted-addresses.ts";
 
-/** Given by the agent; changes with the Nodes. */
+/** Given by the agent; changes with the Nodes and the configuration. */
 export interface GuardSettings {
   /** Every address of every Node. */
   readonly protectedAddresses: readonly IpAddress[];
   readonly ownPodCidrs: readonly Prefix[];
+  /** Peers that the configuration names; they count while they are on a link of this machine. */
+  readonly peers?: readonly IpAddress[];
 }
 
 export type GuardRefusal =
   | { readonly reason: "default-route" }
   | { readonly reason: "not-routable"; readonly what: string }
   | { readonly reason: "covers-node-address"; readonly address: IpAddress }
+  | { readonly reason: "covers-neighbour"; readonly what: Neighbour; readonly address: IpAddress }
   | { readonly reason: "covers-next-hop"; readonly address: IpAddress }
   | { readonly reason: "own-pod-cidr"; readonly podCidr: Prefix };
 
@@ -57,12 +61,18 @@ export function guardedOtherwise(
 }
 
 function changedAddresses(before: GuardSettings, after: GuardSettings): Iterable<IpAddress> {
-  if (sameList(before.protectedAddresses, after.protectedAddresses)) return [];
-  const changed = new Set(after.protectedAddresses);
-  for (const address of before.protectedAddresses) {
-    if (!changed.delete(address)) changed.add(address);
-  }
-  return changed;
+  return new Set([
+    ...differing(before.protectedAddresses, after.protectedAddresses),
+    ...differing(before.peers ?? [], after.peers ?? []),
+  ]);
+}
+
+/** What only one of the lists has. */
+function differing(before: readonly IpAddress[], after: readonly IpAddress[]): Iterable<IpAddress> {
+  if (sameList(before, after)) return [];
+  const differs = new Set(after);
+  for (const address of before) if (!differs.delete(address)) differs.add(address);
+  return differs;
 }
 
 /** The prefixes of each length that hold the address. */
@@ -114,18 +124,25 @@ export class Guards {
   readonly #quick: QuickGuards;
   /** Of this machine, which are protected whoever else has them. */
   readonly #local = new Set<IpAddress>();
+  readonly #neighbours = new Map<IpAddress, Neighbour>();
+  readonly #neighbourIndex = new AddressIndex([]);
 
-  constructor(settings: GuardSettings, localAddresses: Iterable<IpAddress>) {
+  constructor(
+    settings: GuardSettings,
+    localAddresses: Iterable<IpAddress>,
+    neighbours: Neighbours = new Map(),
+  ) {
     this.#ownPodCidrs = settings.ownPodCidrs.map((podCidr) => ({
       range: rangeOf(podCidr),
       podCidr,
     }));
     for (const address of localAddresses) {
-      if (!isNotRoutable(address) && !this.#isOwnPodAddress(address)) this.#local.add(address);
+      if (this.#counts(address)) this.#local.add(address);
     }
     const counted = new Set([...settings.protectedAddresses, ...this.#local]);
     this.#protected = new AddressIndex(counted);
     this.#quick = new QuickGuards(NOT_ROUTABLE_PREFIXES, settings.ownPodCidrs, counted);
+    for (const [address, what] of neighbours) this.#meet(address, what);
   }
 
   /** Of protected addresses that may have come or gone: whether each is one now. */
@@ -133,8 +150,21 @@ export class Guards {
     for (const [address, there] of changed) {
       if (this.#local.has(address)) continue;
       this.#protected.put(address, there);
-      this.#quick.protect(address, there);
+      if (!this.#neighbours.has(address)) this.#quick.protect(address, there);
     }
+  }
+
+  /** Takes in a neighbour. The prefixes of which the guards may say something else from now on. */
+  meet(address: IpAddress, what: Neighbour): readonly Prefix[] {
+    return this.#meet(address, what) ? prefixesAround(address) : [];
+  }
+
+  #meet(address: IpAddress, what: Neighbour): boolean {
+    if (this.#neighbours.has(address) || !this.#counts(address)) return false;
+    this.#neighbours.set(address, what);
+    this.#neighbourIndex.put(address, true);
+    this.#quick.protect(address, true);
+    return true;
   }
 
   /**
@@ -161,7 +191,11 @@ export class Guards {
       }
     }
     const address = this.#protected.lowestIn(range);
-    return address === undefined ? undefined : { reason: "covers-node-address", address };
+    if (address !== undefined) return { reason: "covers-node-address", address };
+    const neighbour = this.#neighbourIndex.lowestIn(range);
+    if (neighbour === undefined) return undefined;
+    const what = this.#neighbours.get(neighbour)!;
+    return { reason: "covers-neighbour", what, address: neighbour };
   }
 
   /** Next hops are few, prefixes many. */
@@ -174,9 +208,11 @@ export class Guards {
     return range;
   }
 
-  #isOwnPodAddress(address: IpAddress): boolean {
+  /** Whether a larger prefix around it would take it away. */
+  #counts(address: IpAddress): boolean {
     const range = rangeOfAddress(address);
-    return this.#ownPodCidrs.some((own) => rangeCovers(own.range, range));
+    if (NOT_ROUTABLE[range.family].some((bad) => rangesOverlap(range, bad.range))) return false;
+    return !this.#ownPodCidrs.some((own) => rangeCovers(own.range, range));
   }
 }
 
@@ -189,16 +225,13 @@ export function describeRefusal(refusal: GuardRefusal): string {
       return `it overlaps ${refusal.what} addresses`;
     case "covers-node-address":
       return `it covers the node address ${refusal.address}`;
+    case "covers-neighbour":
+      return `it covers the ${refusal.what} ${refusal.address}, which is on a link of this machine`;
     case "covers-next-hop":
       return `it covers its own next hop ${refusal.address}`;
     case "own-pod-cidr":
       return `it lies in this node's own pod CIDR ${refusal.podCidr}`;
   }
-}
-
-function isNotRoutable(address: IpAddress): boolean {
-  const range = rangeOfAddress(address);
-  return NOT_ROUTABLE[range.family].some((bad) => rangesOverlap(range, bad.range));
 }
 
 function rangeOfAddress(address: IpAddress): AddressRange {

@@ -12,6 +12,8 @@ export const BATCHES_MAX = 2;
 export const NEXT_HOPS_MAX = 64;
 /** Next hops whose way is remembered. Beyond: all are forgotten, and found again when asked for. */
 export const RESOLUTIONS_MAX = 10_000;
+/** Gateways of other people's routes that are protected. Beyond: those seen later are not. */
+export const GATEWAYS_MAX = 4_000;
 /** Conditions kept with their text. Beyond: the prefix is kept, and counted. */
 export const CONDITIONS_KEPT_MAX = 4_000;
 /** Conditions listed by `status()`. Beyond: counted in `conditionsTotal`, not listed. */

@@ -2,9 +2,11 @@
  * Keeps what is known of the kernel: the view of its routes and the topology, from dumps and from
  * the events between them. Says which prefixes an event touched and when only a dump can tell.
  */
+import type { IpAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { EVENT_AGE_MS, EVENTS_HELD_MAX } from "./limits.ts";
+import { Gateways } from "./neighbours.ts";
 import type {
   AddressEvent,
   KernelListener,
@@ -24,6 +26,8 @@ export interface ObserverListener {
   /** Whether routes of others for that prefix matter. */
   isWanted(prefix: Prefix): boolean;
   onTouched(id: PrefixId): void;
+  /** A route of others goes through a gateway that is not among the known ones. */
+  onGateway(gateway: IpAddress): void;
   /** The view may be wrong: dump again, not before `delayMs` from now. */
   onDoubt(delayMs: number): void;
   /**
@@ -50,6 +54,7 @@ export class KernelObserver implements KernelListener {
   /** Being filled by a dump. */
   #dumped: RouteView | undefined;
   #topology = new Topology([], []);
+  #gateways = new Gateways(this.#topology);
   /** The topology was listed once. */
   #looked = false;
   /** Events that came during a dump; undefined when none is under way. */
@@ -83,6 +88,11 @@ export class KernelObserver implements KernelListener {
     return this.#topology;
   }
 
+  /** On links of this machine, of routes of others. */
+  get gateways(): Iterable<IpAddress> {
+    return this.#gateways;
+  }
+
   /**
    * Lists everything anew. Events that come meanwhile are applied to the result: they are a
    * complete record of what changed since before the first entry was read, and applying one twice
@@ -92,16 +102,24 @@ export class KernelObserver implements KernelListener {
     this.#held = [];
     try {
       const { links, addresses } = await this.#kernel.dumpTopology();
+      const topology = new Topology(links, addresses);
       const isWanted = (to: Prefix) => this.#listener.isWanted(to);
       let view = this.#view;
+      let gateways = this.#gateways;
       await this.#kernel.dumpRoutes(() => {
         view = new RouteView(this.#index);
+        gateways = new Gateways(topology);
         this.#dumped = view;
-        return keepingNeighbours(isWanted, (route) => view.add(route));
+        const keep = keepingNeighbours(isWanted, (route) => view.add(route));
+        return (route) => {
+          gateways.note(route);
+          keep(route);
+        };
       });
       const held = this.#held;
       this.#view = view;
-      this.#renewTopology(new Topology(links, addresses));
+      this.#gateways = gateways;
+      this.#renewTopology(topology);
       this.#held = undefined;
       for (const { kind, event } of held) {
         if (kind === "route") this.onRoute(event);
@@ -124,6 +142,9 @@ export class KernelObserver implements KernelListener {
   onRoute(event: RouteEvent): void {
     if (this.#hold({ kind: "route", event })) return;
     const { prefix } = event.route;
+    if (event.change === "new") {
+      for (const gateway of this.#gateways.note(event.route)) this.#listener.onGateway(gateway);
+    }
     const known = this.#view.has(this.#index.findText(prefix));
     if (!known && !isOurs(event.route) && !this.#listener.isWanted(prefix)) return;
     const id = this.#index.insertText(prefix);

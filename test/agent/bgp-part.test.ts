@@ -66,6 +66,7 @@ function withRouters(
   const plan = {
     speaker: speakerConfig({ as: 64512, routerId: US, listen: [{ address: US, port: 179 }] }),
     peers,
+    named: [],
     routes,
     problems: [],
     warnings: [],
@@ -152,7 +153,7 @@ test("a session that is not up is a warning, many of them are one", () => {
   const bgp = part(clock);
   const down = (count: number) => {
     const speaker = speakerConfig({ as: 64512, routerId: US, listen: [] });
-    const nothing = { routes: [], problems: [], warnings: [], nodePeers: undefined };
+    const nothing = { named: [], routes: [], problems: [], warnings: [], nodePeers: undefined };
     bgp.update({ ok: true, plan: { speaker, peers: absent(count), ...nothing } });
     bgp.conditions();
     clock.advance(20_000);
@@ -185,7 +186,7 @@ test("who is waited for is named, of many the first ones, and nobody who is mean
       i === 1 ? { ...peer, shutdown: { message: "" } } : peer,
     );
     const speaker = speakerConfig({ as: 64512, routerId: US, listen: [] });
-    const nothing = { routes: [], problems: [], warnings: [], nodePeers: undefined };
+    const nothing = { named: [], routes: [], problems: [], warnings: [], nodePeers: undefined };
     bgp.update({ ok: true, plan: { speaker, peers, ...nothing } });
     return bgp.notReady();
   };

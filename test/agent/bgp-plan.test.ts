@@ -132,6 +132,21 @@ test("next hops of the other family: the link's, then where we listen, never the
   assert.deepEqual(nextHops({ file: bare, addresses }), [true, addresses]);
 });
 
+test("peers that are named: by the file, flags and annotations, and not as Nodes", () => {
+  const addresses = ["192.0.2.1"];
+  const annotations = { "kube-router.io/peers": "[{ remoteip: 192.0.2.9, remoteasn: 65001 }]" };
+  const flags = { "peer-router-ips": "192.0.2.8", "peer-router-asns": "65001" };
+  const file = `peers: [{ name: tor, address: 192.0.2.7, remoteAs: 65001 },
+    { name: node, address: ${OTHER_NODE}, remoteAs: 65001 }]`;
+  const named = (given: Given) => plan(given).named;
+  assert.deepEqual(named({ addresses }), []);
+  assert.deepEqual(named({ addresses, annotations }), ["192.0.2.9"]);
+  assert.deepEqual(named({ addresses, annotations, flags }), ["192.0.2.8"]);
+  assert.deepEqual(named({ addresses, flags, file }), ["192.0.2.7", OTHER_NODE, "192.0.2.8"]);
+  const alone = `global: { routerId: 192.0.2.1 }\n${file}`;
+  assert.deepEqual(named({ file: alone }), ["192.0.2.7", OTHER_NODE]);
+});
+
 test("BFD of the annotation is a warning, not a problem", () => {
   const peers = "- remoteip: 192.0.2.9\n  remoteasn: 65001\n  bfd: { enabled: true }\n";
   const annotations = { "kube-router.io/peers": peers };

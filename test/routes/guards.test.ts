@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { prefix } from "../../src/ip/prefix.ts";
+import { type Prefix, prefix } from "../../src/ip/prefix.ts";
 import { PrefixBatch, pushPrefix } from "../../src/ip/prefix-batch.ts";
 import { describeRefusal, Guards, guardedOtherwise } from "../../src/routes/guards.ts";
+import type { Neighbours } from "../../src/routes/neighbours.ts";
 import { addressWords } from "../../src/routes/sorted-addresses.ts";
 import { address } from "./fake-kernel.ts";
 
@@ -68,6 +69,96 @@ test("guards: any of several next hops counts", () => {
   const nextHops = ["192.168.50.51", "10.8.0.1"].map(address);
   const refusal = guards.refusal(prefix("10.8.0.0/24"), nextHops);
   assert.deepEqual(refusal, { reason: "covers-next-hop", address: "10.8.0.1" });
+});
+
+/** As {@link cases}, with neighbours on the link of 192.168.50.0/24 and in a pod CIDR of ours. */
+const neighbourCases: readonly [string, string, RegExp | undefined][] = [
+  ["192.168.50.1/32", "192.168.50.51", /covers the peer 192\.168\.50\.1, which is on a link/],
+  ["192.168.50.0/30", "192.168.50.51", /covers the peer 192\.168\.50\.1, which/],
+  ["192.168.50.254/32", "192.168.50.51", /covers the gateway 192\.168\.50\.254, which is on/],
+  ["192.168.50.252/30", "192.168.50.51", /covers the gateway 192\.168\.50\.254, which/],
+  ["192.168.50.1/32", "192.168.50.1", /own next hop/],
+  ["192.168.0.0/16", "10.9.9.9", /node address 192\.168\.50\.50/],
+  // Service addresses of a node, out of the same subnet.
+  ["192.168.50.200/32", "192.168.50.51", undefined],
+  ["2001:db8::1/128", "2001:db8::51", /covers the gateway 2001:db8::1, which/],
+  ["2001:db8::2/128", "2001:db8::51", undefined],
+  // A pod that is a peer: ours is more specific than what holds all of our pods.
+  ["10.233.0.0/16", "192.168.50.51", undefined],
+  ["10.233.64.9/32", "192.168.50.51", /own pod CIDR/],
+];
+
+for (const [destination, nextHop, expected] of neighbourCases) {
+  test(`guards with neighbours: ${destination} via ${nextHop}`, () => {
+    const hops = [address(nextHop)];
+    const to = prefix(destination);
+    const refusal = withNeighbours().refusal(to, hops);
+    assert.equal(refusal === undefined, allows(withNeighbours(), to, nextHop), "by number");
+    if (expected === undefined) assert.equal(refusal, undefined);
+    else assert.match(refusal === undefined ? "allowed" : describeRefusal(refusal), expected);
+  });
+}
+
+const NEIGHBOURS: Neighbours = new Map([
+  [address("192.168.50.1"), "peer"],
+  [address("192.168.50.254"), "gateway"],
+  [address("2001:db8::1"), "gateway"],
+  [address("10.233.64.9"), "peer"],
+]);
+
+function withNeighbours(): Guards {
+  const settings = {
+    protectedAddresses: ["192.168.50.50", "192.168.50.51"].map(address),
+    ownPodCidrs: [prefix("10.233.64.0/24")],
+  };
+  return new Guards(settings, [address("192.168.50.50")], NEIGHBOURS);
+}
+
+function allows(all: Guards, to: Prefix, ...nextHops: string[]): boolean {
+  const batch = new PrefixBatch(1);
+  batch.reset(to.includes(":") ? 6 : 4);
+  pushPrefix(batch, to);
+  return all.allows(batch, 0, addressWords(nextHops.map(address)));
+}
+
+test("a neighbour stays one when a Node with its address comes and goes", () => {
+  const met = withNeighbours();
+  const to = prefix("192.168.50.1/32");
+  const reason = () => met.refusal(to, [address("192.168.50.51")])?.reason;
+  for (const there of [true, false]) {
+    met.protect(new Map([[address("192.168.50.1"), there]]));
+    assert.equal(reason(), there ? "covers-node-address" : "covers-neighbour");
+    assert.equal(allows(met, to, "192.168.50.51"), false);
+  }
+});
+
+test("a gateway that is met counts from then on, and names the prefixes around it, once", () => {
+  const met = withNeighbours();
+  const gateway = address("192.168.50.7");
+  const to = prefix("192.168.50.7/32");
+  assert.ok(allows(met, to, "192.168.50.51"));
+  assert.equal(met.meet(gateway, "gateway").length, 33);
+  assert.ok(!allows(met, to, "192.168.50.51"));
+  assert.equal(met.refusal(to, [address("192.168.50.51")])?.reason, "covers-neighbour");
+  assert.deepEqual(met.meet(gateway, "gateway"), []);
+  assert.deepEqual(met.meet(address("192.168.50.1"), "gateway"), [], "it is a peer");
+  assert.deepEqual(met.meet(address("10.233.64.7"), "gateway"), [], "a pod of ours");
+});
+
+test("of a peer that is named or not any more, the prefixes around it are looked at", () => {
+  const of = (...peers: string[]) => ({
+    protectedAddresses: [address("10.1.0.1")],
+    ownPodCidrs: [],
+    peers: peers.map(address),
+  });
+  assert.equal(guardedOtherwise(of(), of("192.168.50.1")).length, 33);
+  assert.equal(guardedOtherwise(of("192.168.50.1"), of()).length, 33);
+  assert.deepEqual(guardedOtherwise(of("192.168.50.1"), of("192.168.50.1")), []);
+  const { peers: _, ...without } = of();
+  assert.deepEqual(guardedOtherwise(without, of()), []);
+  // It is protected before and after.
+  const both = guardedOtherwise(of("10.1.0.1"), { ...of(), protectedAddresses: [] });
+  assert.equal(both.length, 33);
 });
 
 test("whatever the guards say otherwise after a change is named by it", () => {

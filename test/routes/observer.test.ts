@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Prefix, prefix } from "../../src/ip/prefix.ts";
-import { EVENT_AGE_MS, EVENTS_HELD_MAX } from "../../src/routes/limits.ts";
+import { EVENT_AGE_MS, EVENTS_HELD_MAX, GATEWAYS_MAX } from "../../src/routes/limits.ts";
 import { KernelObserver } from "../../src/routes/observer.ts";
 import { KernelUnavailableError } from "../../src/routes/ports.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -19,10 +19,16 @@ async function setUp() {
   const clock = new FakeClock();
   const kernel = new FakeKernel(clock);
   const wanted = new Set<Prefix>();
-  const told = { doubts: [] as number[], touched: [] as Prefix[], news: [] as boolean[] };
+  const told = {
+    doubts: [] as number[],
+    touched: [] as Prefix[],
+    gateways: [] as string[],
+    news: [] as boolean[],
+  };
   const observer: KernelObserver = new KernelObserver(kernel, clock, 7, {
     isWanted: (to) => wanted.has(to),
     onTouched: (id) => told.touched.push(observer.index.prefix(id)),
+    onGateway: (gateway) => told.gateways.push(gateway),
     onDoubt: (delayMs) => told.doubts.push(delayMs),
     onTopology: (_, news) => told.news.push(news),
     onOverrun: () => undefined,
@@ -141,4 +147,55 @@ test("a link that was down in between is news, though all looks as before", asyn
   await dump();
   await dump();
   assert.deepEqual(told.news, [false, true, false]);
+});
+
+test("gateways on our links of routes of others are known, and told of when they are new", async () => {
+  const { clock, kernel, told, observer, dump } = await setUp();
+  const others = (to: string, ...via: string[]) => route(to, { via, protocol: STATIC });
+  const first = others("0.0.0.0/0", "192.168.50.1");
+  kernel.routes.push(first, others("10.1.0.0/16", "10.200.0.1"), OURS);
+  await dump();
+  assert.deepEqual([...observer.gateways], ["192.168.50.1"], "on a link, and not of ours");
+  assert.deepEqual(told.gateways, [], "a dump tells by itself");
+  kernel.add(others("10.2.0.0/16", "192.168.50.1", "192.168.50.2"));
+  kernel.add(others("2001:db8:5::/48", "2001:db8::2"));
+  kernel.add(route(P2, { via: "192.168.50.9" }));
+  await clock.advanceAsync(1);
+  assert.deepEqual(told.gateways, ["192.168.50.2", "2001:db8::2"]);
+  kernel.delete((entry) => entry === first || entry.prefix === "10.2.0.0/16");
+  await clock.advanceAsync(1);
+  assert.deepEqual([...observer.gateways], ["192.168.50.1", "192.168.50.2", "2001:db8::2"]);
+  await dump();
+  assert.deepEqual([...observer.gateways], ["2001:db8::2"], "what has gone is forgotten");
+});
+
+test("a gateway that comes during a dump, and one of a link that comes up, are known then", async () => {
+  const { clock, kernel, told, observer, dump } = await setUp();
+  const behind = route("0.0.0.0/0", { via: "10.99.0.9", link: 3, protocol: STATIC });
+  kernel.dumpMs = 5;
+  kernel.duringDump = () => kernel.add(route("10.1.0.0/16", { via: A, protocol: STATIC }));
+  await dump();
+  assert.deepEqual([...observer.gateways], [A]);
+  assert.deepEqual(told.gateways, [A]);
+  kernel.duringDump = () => undefined;
+  kernel.links.push({ index: 3, name: "enp2s0", up: false });
+  kernel.addresses.push({ ...OWN, link: 3 });
+  kernel.add(behind);
+  await clock.advanceAsync(1);
+  await dump();
+  assert.deepEqual([...observer.gateways], [A], "a link that is down leads nowhere");
+  kernel.links = kernel.links.map((link) => ({ ...link, up: true }));
+  await dump();
+  assert.deepEqual([...observer.gateways].sort(), ["10.99.0.9", A]);
+});
+
+test("of a thousand times a thousand gateways a bounded number is kept", async () => {
+  const { kernel, observer, dump } = await setUp();
+  kernel.addresses.push({ ...OWN, subnet: prefix("10.99.0.0/16") });
+  for (let i = 0; i < GATEWAYS_MAX + 9; i++) {
+    const via = `10.99.${1 + (i >> 8)}.${i & 255}`;
+    kernel.routes.push(route(`10.${i >> 8}.${i & 255}.0/24`, { via, protocol: STATIC }));
+  }
+  await dump();
+  assert.equal([...observer.gateways].length, GATEWAYS_MAX);
 });

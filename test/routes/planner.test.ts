@@ -13,6 +13,7 @@ import { Applier } from "../../src/routes/applier.ts";
 import { ConditionBook, foreignCondition } from "../../src/routes/conditions.ts";
 import { evaluate } from "../../src/routes/evaluate.ts";
 import { type GuardSettings, Guards } from "../../src/routes/guards.ts";
+import type { Neighbours } from "../../src/routes/neighbours.ts";
 import { KernelObserver } from "../../src/routes/observer.ts";
 import { planPrefix } from "../../src/routes/plan.ts";
 import { Planner } from "../../src/routes/planner.ts";
@@ -89,6 +90,7 @@ interface Planned {
 const UNHEARD = {
   isWanted: () => true,
   onTouched: () => undefined,
+  onGateway: () => undefined,
   onDoubt: () => undefined,
   onTopology: () => undefined,
   onOverrun: () => undefined,
@@ -212,7 +214,13 @@ function cut(base: string, length: number): Prefix {
 }
 
 test("the guards by number allow what the guards do not refuse", () => {
-  const guards = new Guards(SETTINGS, [address("192.168.50.49"), address("2001:db8:1::9")]);
+  const neighbours: Neighbours = new Map([
+    [address("192.168.50.1"), "peer"],
+    [address("10.99.0.2"), "gateway"],
+    [address("2001:db8:1::1"), "gateway"],
+  ]);
+  const local = [address("192.168.50.49"), address("2001:db8:1::9")];
+  const guards = new Guards(SETTINGS, local, neighbours);
   const hops = fc.subarray(HOPS.map(address));
   fc.assert(
     fc.property(anyPrefix, hops, (to, nextHops) => {

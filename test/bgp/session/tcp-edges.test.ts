@@ -6,8 +6,9 @@ import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Errno, linuxSys } from "netlink-ts";
 import { TcpTransport } from "../../../src/bgp/session/tcp-transport.ts";
-import { type ListenProblem, plainPolicy } from "../../../src/bgp/session/transport.ts";
+import type { ListenProblem } from "../../../src/bgp/session/transport.ts";
 import { parseAddress } from "../../../src/ip/address.ts";
+import { plainPolicy } from "../../support/raw-peer.ts";
 import { End } from "../../support/transport-contract.ts";
 
 const US = parseAddress("127.0.0.1")!;

@@ -1,0 +1,68 @@
+/** Gateways and peers on a link, on the running kernel: which of its routes need what. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { address } from "../routes/fake-kernel.ts";
+import { RouteNode } from "../support/route-node.ts";
+import { until } from "../support/shell.ts";
+
+const A = "192.168.50.51";
+const A6 = "2001:db8::51";
+
+test("the default route of the machine can be made anew, whatever is announced", async (t) => {
+  const node = RouteNode.make(t);
+  if (node === undefined) return;
+  const { namespace } = node;
+  namespace.ip("route add default via 192.168.50.1");
+  namespace.ip("-6 route add default via 2001:db8::1");
+  await node.controller.start();
+  node.want("192.168.50.1/32", A);
+  node.want("192.168.50.0/30", A);
+  node.want("192.168.50.200/32", A);
+  node.want("2001:db8::1/128", A6);
+  node.want("2001:db8::200/128", A6);
+  await node.has([
+    `192.168.50.200 via ${A} dev enp1s0`,
+    `2001:db8::200 via ${A6} dev enp1s0 metric 1024 pref medium`,
+  ]);
+  await until("refused", () => node.controller.status().conditionsTotal === 3);
+  assert.deepEqual(new Set(node.codes()), new Set(["route-refused"]));
+  namespace.ip("-6 route del default");
+  // "No route to host", were its gateway reached through another one.
+  namespace.ip("-6 route add default via 2001:db8::1");
+});
+
+test("an administrator's new route takes its gateway back, of several next hops too", async (t) => {
+  const node = RouteNode.make(t);
+  if (node === undefined) return;
+  await node.controller.start();
+  const route = (host: number) => `192.168.50.${host} via ${A} dev enp1s0`;
+  for (const host of [201, 202, 203]) node.want(`192.168.50.${host}/32`, A);
+  await node.has([201, 202, 203].map(route));
+  node.namespace.ip("route add 10.1.0.0/16 nexthop via 192.168.50.201 nexthop via 192.168.50.202");
+  await node.has([route(203)]);
+  node.namespace.ip("route add 10.2.0.0/16 via 192.168.50.203 dev enp1s0 table 100");
+  node.want("10.233.65.0/24", A);
+  await node.has([`10.233.65.0/24 via ${A} dev enp1s0`, route(203)]);
+});
+
+test("a peer counts while its link is up", async (t) => {
+  const peers = ["192.168.60.1", "2001:db8:60::1"].map(address);
+  const node = RouteNode.make(t, { guards: { protectedAddresses: [], ownPodCidrs: [], peers } });
+  if (node === undefined) return;
+  const { namespace } = node;
+  namespace.veth("enp2s0", "192.168.60.50/24");
+  namespace.ip("address add 2001:db8:60::50/64 dev enp2s0 nodad");
+  await node.controller.start();
+  node.want("192.168.60.1/32", A);
+  node.want("2001:db8:60::1/128", A6);
+  await until("refused", () => node.controller.status().conditionsTotal === 2);
+  assert.deepEqual(node.routes(), []);
+  namespace.ip("link set enp2s0 down");
+  await node.has([
+    `192.168.60.1 via ${A} dev enp1s0`,
+    `2001:db8:60::1 via ${A6} dev enp1s0 metric 1024 pref medium`,
+  ]);
+  namespace.ip("link set enp2s0 up");
+  namespace.ip("address replace 2001:db8:60::50/64 dev enp2s0 nodad");
+  await node.has([]);
+});
