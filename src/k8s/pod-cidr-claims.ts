@@ -3,7 +3,11 @@
  * alone and all must agree, so the answer depends on the Node objects only.
  *
  * 1. A CIDR that covers an address of any Node is refused: its route would swallow the node
- *    network.
+ *    network. Whoever is older: were the older one to win here as well, a Node could have the
+ *    address of any younger one (its kubelet, its sessions) routed to itself, by an annotation, and
+ *    nothing else that a Node can say does that; while pods of others it can have by BGP alone.
+ *    Besides, the age of a Node is not that of what it says, and a rule that finds a CIDR with
+ *    several Nodes in it at fault itself would turn around with the second Node that comes.
  * 2. Of CIDRs of different Nodes that overlap, one stands. First lose those that overlap with two
  *    or more other Nodes (one typing error of a /8 must not silence a cluster), then the older
  *    Node wins (creationTimestamp; unknown is youngest), then the name that sorts first.

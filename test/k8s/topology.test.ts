@@ -200,6 +200,21 @@ describe("Nodes that contradict each other", () => {
     }
   });
 
+  test("age decides between CIDRs, and never about the address of a Node", () => {
+    for (const created of [old, young]) {
+      const result = view("node1", {
+        ...SEED,
+        node4: { internal: "10.233.65.7", cidrs: ["10.233.67.0/24"], created },
+      });
+      assert.equal(result.nodeIps[0], "10.233.65.7");
+      assert.deepEqual(result.podSubnets, ["10.233.64.0/24", "10.233.66.0/24", "10.233.67.0/24"]);
+      assert.deepEqual(messages(result), [
+        'Node node2: pod CIDR "10.233.65.0/24" covers Node node4\'s address 10.233.65.7 and would ' +
+          "swallow the node network; it is left out",
+      ]);
+    }
+  });
+
   test("a CIDR that covers only its own Node's address is refused too", () => {
     const result = view("a", { a: { internal: "10.1.0.9", cidrs: ["10.1.0.0/24"] } });
     assert.deepEqual(result.podSubnets, []);
