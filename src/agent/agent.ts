@@ -13,6 +13,7 @@
  * no part has to report anything.
  */
 import { TcpTransport } from "../bgp/session/tcp-transport.ts";
+import { POD_BRIDGE } from "../cni/types.ts";
 import type { IpAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import { SetController } from "../ipset/controller.ts";
@@ -131,7 +132,7 @@ export class Agent {
     });
     this.#routes = new RouteController(
       {
-        guards: { protectedAddresses: [], ownPodCidrs: [] },
+        guards: { protectedAddresses: [], ownPodCidrs: [], podLink: POD_BRIDGE },
         syncPeriodMs: config.routeSyncSeconds * 1000,
         dryRun: config.dryRun,
       },
@@ -254,7 +255,8 @@ export class Agent {
     const protectedAddresses = this.#topology?.nodeIps ?? [];
     const ownPodCidrs = this.#topology?.self?.podCidrs ?? [];
     const peers = this.#namedPeers;
-    this.#routes.setGuards({ protectedAddresses, ownPodCidrs, peers }, changed);
+    const settings = { protectedAddresses, ownPodCidrs, podLink: POD_BRIDGE, peers };
+    this.#routes.setGuards(settings, changed);
   }
 
   async #fillSets(known: Known, change: TopologyChange | "all"): Promise<void> {

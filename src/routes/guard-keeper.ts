@@ -48,7 +48,9 @@ export class GuardKeeper {
 
   #make(): Guards {
     const { topology, gateways } = this.#observer;
-    const neighbours = neighboursOf(this.#settings.peers ?? [], gateways, topology);
-    return new Guards(this.#settings, topology.addresses, neighbours);
+    const { podLink, peers = [] } = this.#settings;
+    const neighbours = neighboursOf(peers, gateways, topology);
+    const podSubnets = podLink === undefined ? [] : topology.subnetsOn(podLink);
+    return new Guards(this.#settings, topology.addresses, neighbours, podSubnets);
   }
 }

@@ -8,7 +8,8 @@
  * machine, a protected one (all Node addresses) or a neighbour's (see neighbours.ts); our own pod
  * CIDRs and parts of them. A larger prefix that holds our pod CIDRs, such as a router's aggregate,
  * is allowed: our own are more specific. For the same reason addresses inside our pod CIDRs (the
- * bridge's) are not counted.
+ * bridge's) are not counted. Pods stay where they are when the Node has got another pod CIDR, or
+ * has lost its own to another Node: what is on their interface is ours until the last has gone.
  */
 import { addressBytes, type IpAddress } from "../ip/address.ts";
 import { type Prefix, prefix, prefixFromBytes } from "../ip/prefix.ts";
@@ -30,6 +31,8 @@ export interface GuardSettings {
   /** Every address of every Node. */
   readonly protectedAddresses: readonly IpAddress[];
   readonly ownPodCidrs: readonly Prefix[];
+  /** Interface of this node's pods: what is on it counts like a pod CIDR of ours. */
+  readonly podLink?: string;
   /** Peers that the configuration names; they count while they are on a link of this machine. */
   readonly peers?: readonly IpAddress[];
 }
@@ -40,7 +43,8 @@ export type GuardRefusal =
   | { readonly reason: "covers-node-address"; readonly address: IpAddress }
   | { readonly reason: "covers-neighbour"; readonly what: Neighbour; readonly address: IpAddress }
   | { readonly reason: "covers-next-hop"; readonly address: IpAddress }
-  | { readonly reason: "own-pod-cidr"; readonly podCidr: Prefix };
+  | { readonly reason: "own-pod-cidr"; readonly podCidr: Prefix }
+  | { readonly reason: "own-pods"; readonly subnet: Prefix };
 
 /** Of so many addresses that come or go, the prefixes around them are looked at one by one. */
 const ADDRESSES_CHANGED_MAX = 16;
@@ -115,12 +119,16 @@ function reserved(text: string, what: string) {
   return { prefix: reservedPrefix, range: rangeOf(reservedPrefix), what };
 }
 
+function ofOwn(prefix: Prefix, refusal: GuardRefusal) {
+  return { range: rangeOf(prefix), refusal };
+}
+
 const NOT_ROUTABLE_PREFIXES = [...NOT_ROUTABLE[4], ...NOT_ROUTABLE[6]].map((each) => each.prefix);
 
 export class Guards {
   readonly #protected: AddressIndex;
   readonly #nextHops = new Map<IpAddress, AddressRange>();
-  readonly #ownPodCidrs: readonly { readonly range: AddressRange; readonly podCidr: Prefix }[];
+  readonly #own: readonly { readonly range: AddressRange; readonly refusal: GuardRefusal }[];
   readonly #quick: QuickGuards;
   /** Of this machine, which are protected whoever else has them. */
   readonly #local = new Set<IpAddress>();
@@ -131,17 +139,20 @@ export class Guards {
     settings: GuardSettings,
     localAddresses: Iterable<IpAddress>,
     neighbours: Neighbours = new Map(),
+    podSubnets: readonly Prefix[] = [],
   ) {
-    this.#ownPodCidrs = settings.ownPodCidrs.map((podCidr) => ({
-      range: rangeOf(podCidr),
-      podCidr,
-    }));
+    const { ownPodCidrs } = settings;
+    const others = podSubnets.filter((subnet) => !ownPodCidrs.includes(subnet));
+    this.#own = [
+      ...ownPodCidrs.map((podCidr) => ofOwn(podCidr, { reason: "own-pod-cidr", podCidr })),
+      ...others.map((subnet) => ofOwn(subnet, { reason: "own-pods", subnet })),
+    ];
     for (const address of localAddresses) {
       if (this.#counts(address)) this.#local.add(address);
     }
     const counted = new Set([...settings.protectedAddresses, ...this.#local]);
     this.#protected = new AddressIndex(counted);
-    this.#quick = new QuickGuards(NOT_ROUTABLE_PREFIXES, settings.ownPodCidrs, counted);
+    this.#quick = new QuickGuards(NOT_ROUTABLE_PREFIXES, [...ownPodCidrs, ...others], counted);
     for (const [address, what] of neighbours) this.#meet(address, what);
   }
 
@@ -182,8 +193,8 @@ export class Guards {
     for (const { range: bad, what } of NOT_ROUTABLE[range.family]) {
       if (rangesOverlap(range, bad)) return { reason: "not-routable", what };
     }
-    for (const { range: own, podCidr } of this.#ownPodCidrs) {
-      if (rangeCovers(own, range)) return { reason: "own-pod-cidr", podCidr };
+    for (const { range: own, refusal } of this.#own) {
+      if (rangeCovers(own, range)) return refusal;
     }
     for (const nextHop of nextHops) {
       if (rangeCovers(range, this.#rangeOfNextHop(nextHop))) {
@@ -212,7 +223,7 @@ export class Guards {
   #counts(address: IpAddress): boolean {
     const range = rangeOfAddress(address);
     if (NOT_ROUTABLE[range.family].some((bad) => rangesOverlap(range, bad.range))) return false;
-    return !this.#ownPodCidrs.some((own) => rangeCovers(own.range, range));
+    return !this.#own.some((own) => rangeCovers(own.range, range));
   }
 }
 
@@ -231,6 +242,8 @@ export function describeRefusal(refusal: GuardRefusal): string {
       return `it covers its own next hop ${refusal.address}`;
     case "own-pod-cidr":
       return `it lies in this node's own pod CIDR ${refusal.podCidr}`;
+    case "own-pods":
+      return `it lies in ${refusal.subnet}, where pods of this node still are`;
   }
 }
 

@@ -11,7 +11,7 @@
 
 import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import { isBare, type LocalAddress, type OnLinkPrefix } from "../ip/local-address.ts";
-import { prefix, prefixContains, prefixLength } from "../ip/prefix.ts";
+import { hostPrefix, type Prefix, prefix, prefixContains, prefixLength } from "../ip/prefix.ts";
 import { RESOLUTIONS_MAX } from "./limits.ts";
 import { type AddressRange, addressNumber, rangeOf, rangesOverlap } from "./ranges.ts";
 import type { Hop, Link } from "./types.ts";
@@ -72,6 +72,15 @@ export class Topology {
 
   linkName(index: number): string {
     return this.#links.get(index)?.name ?? `if${index}`;
+  }
+
+  /** What the addresses of that interface say to be on it. */
+  subnetsOn(name: string): readonly Prefix[] {
+    const found = [...this.#addresses.values()].filter(
+      ({ link, address, subnet }) =>
+        this.#links.get(link)?.name === name && subnet !== hostPrefix(address),
+    );
+    return found.map(({ subnet }) => subnet);
   }
 
   /** The way to a next hop of a route of this family. Mostly the same object each time. */

@@ -66,3 +66,25 @@ test("a peer counts while its link is up", async (t) => {
   namespace.ip("address replace 2001:db8:60::50/64 dev enp2s0 nodad");
   await node.has([]);
 });
+
+test("pods that are still on kube-bridge are reached, whoever has their CIDR", async (t) => {
+  const guards = { protectedAddresses: [], ownPodCidrs: [], podLink: "kube-bridge" };
+  const node = RouteNode.make(t, { guards });
+  if (node === undefined) return;
+  const { namespace } = node;
+  namespace.ip("link add kube-bridge type bridge");
+  namespace.ip("address add 10.233.64.1/24 dev kube-bridge");
+  namespace.ip("address add fd00:64::1/64 dev kube-bridge nodad");
+  namespace.ip("link set kube-bridge up");
+  await node.controller.start();
+  node.want("10.233.64.128/25", A);
+  node.want("fd00:64:0:0:f000::/68", A6);
+  node.want("10.233.64.0/22", A);
+  const aggregate = `10.233.64.0/22 via ${A} dev enp1s0`;
+  await until("refused", () => node.controller.status().conditionsTotal === 2);
+  await node.has([aggregate]);
+  namespace.ip("link delete kube-bridge");
+  const half = `10.233.64.128/25 via ${A} dev enp1s0`;
+  const six = `fd00:64:0:0:f000::/68 via ${A6} dev enp1s0 metric 1024 pref medium`;
+  await node.has([aggregate, half, six]);
+});

@@ -111,3 +111,29 @@ test("a dry run says what it would refuse for a new gateway", async () => {
   assert.deepEqual(h.controller.status().planned, []);
   assert.match(h.messages(), /covers the gateway 192\.168\.50\.2/);
 });
+
+test("where pods of this node still are no route leads, whoever has the pod CIDR now", async () => {
+  const guards = { protectedAddresses: [A, B].map(address), ownPodCidrs: [], podLink: "br0" };
+  const h = new Harness({ guards });
+  const half = "10.233.64.128/25";
+  h.kernel.links.push({ index: 3, name: "br0", up: true });
+  h.kernel.addresses.push(
+    { link: 3, address: address("10.233.64.1"), subnet: prefix("10.233.64.0/24") },
+    { link: 3, address: address("10.233.70.1"), subnet: prefix("10.233.70.1/32") },
+  );
+  h.want(half, B);
+  // Ours is more specific.
+  h.want("10.233.64.0/22", B);
+  h.want("10.233.70.0/24", B);
+  await h.started();
+  assert.deepEqual(h.kernel.ours(), lines(route("10.233.64.0/22", { via: B })));
+  assert.match(h.messages(), /10\.233\.64\.128\/25 via .* lies in 10\.233\.64\.0\/24, where pods/);
+  assert.match(h.messages(), /covers the node address 10\.233\.70\.1/);
+  // The last pod has gone.
+  h.kernel.deleteAddress("10.233.64.1");
+  await h.rest(1000);
+  assert.deepEqual(
+    h.kernel.ours(),
+    lines(route("10.233.64.0/22", { via: B }), route(half, { via: B })),
+  );
+});

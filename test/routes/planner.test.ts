@@ -182,7 +182,10 @@ test("plans by number are those of the straightforward form", async () => {
 
 const anyPrefix: fc.Arbitrary<Prefix> = fc.oneof(
   fc
-    .tuple(fc.constantFrom("10.233.64.0", "192.168.50.50", "0.0.0.0", "224.0.0.0"), fc.nat(32))
+    .tuple(
+      fc.constantFrom("10.233.64.0", "192.168.50.50", "192.168.50.1", "0.0.0.0", "224.0.0.0"),
+      fc.nat(32),
+    )
     .map(([base, length]) => cut(base, length)),
   fc
     .tuple(
@@ -191,6 +194,7 @@ const anyPrefix: fc.Arbitrary<Prefix> = fc.oneof(
         "fd00:64::",
         "fd00:64::f000:0:0:1",
         "::1",
+        "2001:db8:1::1",
         "fe80::",
         "2001:db8:1:2:3:4:5:6",
       ),
@@ -220,7 +224,8 @@ test("the guards by number allow what the guards do not refuse", () => {
     [address("2001:db8:1::1"), "gateway"],
   ]);
   const local = [address("192.168.50.49"), address("2001:db8:1::9")];
-  const guards = new Guards(SETTINGS, local, neighbours);
+  const pods = ["10.233.64.0/22", "fd00:64::/48"].map(prefix);
+  const guards = new Guards(SETTINGS, local, neighbours, pods);
   const hops = fc.subarray(HOPS.map(address));
   fc.assert(
     fc.property(anyPrefix, hops, (to, nextHops) => {
