@@ -136,8 +136,8 @@ test("reading again says so, and what is refused each time; or that there is not
     const stays = "the last good configuration stays in force";
     assert.deepEqual(it.lines.splice(0), [
       again,
-      `error configuration refused ${path}:1: peers: expected a list, not text; ${stays}`,
-      `error configuration refused ${path}:2: networks: expected a list, not text; ${stays}`,
+      `error configuration refused ${path}:1: peers: expected a list, not "x"; ${stays}`,
+      `error configuration refused ${path}:2: networks: expected a list, not "y"; ${stays}`,
     ]);
   }
 });

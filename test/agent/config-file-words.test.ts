@@ -16,62 +16,80 @@ const match = (keys: string) => statement(`result: accept, match: { ${keys} }`);
 const many = (count: number, entry: string) => Array.from({ length: count }, () => entry).join();
 
 const PORT = "expected a whole number from 1 to 65535";
+const HOLD = "expected 0, or a hold time from 3s to 65535s";
 const WORDS: readonly (readonly [text: string, field: string, words: string])[] = [
-  [listen("70000"), "global.listen[0].port", PORT],
-  [listen("0"), "global.listen[0].port", PORT],
-  [listen("1.5"), "global.listen[0].port", PORT],
-  [listen(".inf"), "global.listen[0].port", PORT],
-  [listen(".nan"), "global.listen[0].port", PORT],
-  [listen("1e300"), "global.listen[0].port", PORT],
-  [listen("x"), "global.listen[0].port", "expected a number, not text"],
+  [listen("70000"), "global.listen[0].port", `${PORT}, not 70000`],
+  [listen("0"), "global.listen[0].port", `${PORT}, not 0`],
+  [listen("1.5"), "global.listen[0].port", `${PORT}, not 1.5`],
+  [listen(".inf"), "global.listen[0].port", `${PORT}, not Infinity`],
+  [listen(".nan"), "global.listen[0].port", `${PORT}, not NaN`],
+  [listen("1e300"), "global.listen[0].port", `${PORT}, not 1e+300`],
+  [listen("x"), "global.listen[0].port", 'expected a number, not "x"'],
+  [listen('"179"'), "global.listen[0].port", 'expected a number, not "179"'],
   [listen("[1]"), "global.listen[0].port", "expected a number, not a list"],
   [listen("null"), "global.listen[0].port", "expected a number, not nothing"],
-  [listen("true"), "global.listen[0].port", "expected a number, not true or false"],
+  [listen("true"), "global.listen[0].port", "expected a number, not true"],
   [
     `global: { listen: [${many(65, "{ address: 192.0.2.1 }")}] }`,
     "global.listen",
     "expected at most 64 entries",
   ],
-  ["global: { maximumPaths: 65 }", "global.maximumPaths", "expected a whole number from 1 to 64"],
+  [
+    "global: { maximumPaths: 65 }",
+    "global.maximumPaths",
+    "expected a whole number from 1 to 64, not 65",
+  ],
   ["global: [1]", "global", "expected keys with values, not a list"],
   ["global: { asn: 1 }", "global.asn", "is not a key that is known here"],
-  ["global: { as: [1] }", "global.as", "expected an AS number from 1 to 4294967294"],
-  ["global: { as: true }", "global.as", "expected an AS number from 1 to 4294967294"],
-  ["peers: 5", "peers", "expected a list, not a number"],
-  ["peers: [5]", "peers[0]", "expected keys with values, not a number"],
+  ["global: { as: [1] }", "global.as", "expected an AS number from 1 to 4294967294, not a list"],
+  ["global: { as: true }", "global.as", "expected an AS number from 1 to 4294967294, not true"],
+  ["global: { as: 0 }", "global.as", "expected an AS number from 1 to 4294967294, not 0"],
+  ["peers: 5", "peers", "expected a list, not 5"],
+  ["peers: [5]", "peers[0]", "expected keys with values, not 5"],
   ["peers: [{ name: a, remoteAs: 1 }]", "peers[0].address", "is missing"],
   ["peers: [{ address: 192.0.2.1, remoteAs: 1 }]", "peers[0].name", "is missing"],
-  [peer("name: 5").replace("name: a, ", ""), "peers[0].name", "expected text, not a number"],
+  [peer("name: 5").replace("name: a, ", ""), "peers[0].name", "expected text, not 5"],
   [peer("families: []"), "peers[0].families", "expected at least 1 entry"],
   [peer("families: [ipv4, ipv4, ipv6]"), "peers[0].families", "expected at most 2 entries"],
-  [peer("families: [ipx]"), "peers[0].families[0]", "expected ipv4 or ipv6"],
-  [peer("passive: yes"), "peers[0].passive", "expected true or false, not text"],
+  [peer("families: [ipx]"), "peers[0].families[0]", 'expected ipv4 or ipv6, not "ipx"'],
+  [peer("passive: yes"), "peers[0].passive", 'expected true or false, not "yes"'],
   [peer('passwordFile: ""'), "peers[0].passwordFile", "expected at least 1 character"],
   [
     peer(`bindInterface: ${"x".repeat(16)}`),
     "peers[0].bindInterface",
-    "expected at most 15 characters",
+    `expected at most 15 characters, not "${"x".repeat(16)}"`,
   ],
-  [peer("holdTime: {}"), "peers[0].holdTime", "expected 0, or a hold time from 3s to 65535s"],
-  [peer("shutdown: 5"), "peers[0].shutdown", "expected true or false, or text"],
-  [peer(`shutdown: ${"x".repeat(256)}`), "peers[0].shutdown", "expected at most 255 characters"],
-  [peer("addPath: all"), "peers[0].addPath", "expected none or receive or send or both"],
+  [peer("holdTime: {}"), "peers[0].holdTime", `${HOLD}, not keys with values`],
+  [peer("holdTime: 2s"), "peers[0].holdTime", `${HOLD}, not "2s"`],
+  [peer("holdTime:"), "peers[0].holdTime", `${HOLD}, not nothing`],
+  [peer("shutdown: 5"), "peers[0].shutdown", "expected true or false, or text, not 5"],
+  [
+    peer(`shutdown: ${"x".repeat(256)}`),
+    "peers[0].shutdown",
+    `expected at most 255 characters, not "${"x".repeat(64)}…"`,
+  ],
+  [peer("addPath: all"), "peers[0].addPath", 'expected none or receive or send or both, not "all"'],
   [peer("maximumPrefixes: {}"), "peers[0].maximumPrefixes.limit", "is missing"],
   [
     peer("maximumPrefixes: { limit: 4294967296 }"),
     "peers[0].maximumPrefixes.limit",
-    "expected a whole number from 1 to 4294967295",
+    "expected a whole number from 1 to 4294967295, not 4294967296",
   ],
   [statement("name: s"), "policies[0].statements[0].result", "is missing"],
   [
     match("prefixes: [true]"),
     "policies[0].statements[0].match.prefixes[0]",
-    "expected a prefix without host bits, such as 10.0.0.0/8",
+    "expected a prefix without host bits, such as 10.0.0.0/8, not true",
   ],
   [
     match("prefixes: [[]]"),
     "policies[0].statements[0].match.prefixes[0]",
-    "expected a prefix without host bits, such as 10.0.0.0/8",
+    "expected a prefix without host bits, such as 10.0.0.0/8, not a list",
+  ],
+  [
+    match("prefixes: [10.0.0.1/8]"),
+    "policies[0].statements[0].match.prefixes[0]",
+    'expected a prefix without host bits, such as 10.0.0.0/8, not "10.0.0.1/8"',
   ],
   [
     match("prefixes: [{ ge: 9 }]"),
@@ -81,7 +99,7 @@ const WORDS: readonly (readonly [text: string, field: string, words: string])[] 
   [
     match("prefixes: [{ prefix: 10.0.0.0/8, le: 129 }]"),
     "policies[0].statements[0].match.prefixes[0].le",
-    "expected a whole number from 0 to 128",
+    "expected a whole number from 0 to 128, not 129",
   ],
   [
     match("prefixes: [{ prefix: 10.0.0.0/8, lt: 9 }]"),
@@ -96,7 +114,7 @@ const WORDS: readonly (readonly [text: string, field: string, words: string])[] 
   [
     "networks: [{ prefix: 10.0.0.0/8, med: -1 }]",
     "networks[0].med",
-    "expected a whole number from 0 to 4294967295",
+    "expected a whole number from 0 to 4294967295, not -1",
   ],
 ];
 
@@ -110,6 +128,31 @@ test("a key from outside is repeated bounded, and without what could steer a ter
   const [message] = refusals(JSON.stringify({ [`a\u001b[2J${"x".repeat(5000)}`]: 1 }));
   assert.match(message!, /^a\?\[2Jx+….*: is not a key that is known here$/);
   assert.ok(message!.length < 400);
+});
+
+test("so is a value", () => {
+  const [message] = refusals(JSON.stringify({ peers: `a\u001b[2J"\n${"x".repeat(5000)}` }));
+  assert.match(message!, /^peers: expected a list, not "a\?\[2J'\?x{50,60}…"$/);
+});
+
+test("nothing that may be a password is repeated", () => {
+  for (const [text, words] of [
+    // A file of passwords in the place of this one.
+    ["s3cret", /^expected keys with values, not text$/],
+    ["1234567890", /^expected keys with values, not a number$/],
+    // The password itself, where its file is to be named.
+    [peer("passwordFile: 1234567890"), /^peers\[0\]\.passwordFile: expected text, not a number$/],
+    [peer("passwordFile: [s3cret]"), /^peers\[0\]\.passwordFile: expected text, not a list$/],
+    [peer(`passwordFile: ${"s3cret".repeat(1000)}`), /: expected at most 4096 characters$/],
+    ["peerGroups: [{ name: g, passwordFile: 1234567890 }]", /: expected text, not a number$/],
+    // A key that other programs have.
+    [peer("password: s3cret"), /^peers\[0\]\.password: is not a key that is known here$/],
+  ] as const) {
+    const said = refusals(text);
+    assert.equal(said.length, 1, said.join("\n"));
+    assert.match(said[0]!, words);
+    assert.doesNotMatch(said[0]!, /s3cret|12345/);
+  }
 });
 
 /** Keys of the file with values that are mostly wrong. */

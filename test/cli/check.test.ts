@@ -49,13 +49,15 @@ test("every fault of the file is said, with its line", async () => {
     ),
   );
   assert.equal(code, 1);
-  assert.deepEqual(lines, [`${FILE}:2: peers[0].port: expected a whole number from 1 to 65535`]);
+  assert.deepEqual(lines, [
+    `${FILE}:2: peers[0].port: expected a whole number from 1 to 65535, not 70000`,
+  ]);
   const both = await check(`peers:\n  - ${peer("")}\n  - ${peer(", group: tors, import: x")}`);
   assert.deepEqual(both, {
     code: 1,
     lines: [
       `${FILE}:3: peers[1].name: tor is there already`,
-      `${FILE}:3: peers[1].address: is the address of peer tor too`,
+      `${FILE}:3: peers[1].address: 192.0.2.254 is the address of peer tor too`,
       `${FILE}:3: peers[1].group: no peer group is called tors`,
       `${FILE}:3: peers[1].import: no policy is called x`,
     ],

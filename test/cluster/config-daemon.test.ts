@@ -135,14 +135,17 @@ test("a password: right, wrong and right again", async (t) => {
 test("a wrong file at start is one line for each mistake, in both forms of the log", async (t) => {
   const it = await lab(t);
   if (it === undefined) return;
-  await writeFile(it.file, "global: { as: 0 }\npeers: x\n");
+  await writeFile(it.file, "global: { as: 0 }\npeers: 5\n");
   for (const format of ["json", "text"]) {
     const agent = it.agent(`--log-format=${format}`);
     assert.equal(await agent.exited, 1);
     const said = agent.output.split("\n").filter((line) => line.includes("agent cannot start"));
     assert.equal(said.length, 2, agent.output);
-    assert.match(said[0]!, /bgp\.yaml:1: global\.as: expected an AS number/);
-    assert.match(said[1]!, /bgp\.yaml:2: peers: expected a list, not text/);
+    assert.match(
+      said[0]!,
+      /bgp\.yaml:1: global\.as: expected an AS number from 1 to 4294967294, not 0/,
+    );
+    assert.match(said[1]!, /bgp\.yaml:2: peers: expected a list, not 5/);
   }
 });
 

@@ -68,11 +68,12 @@ function parseYaml(text: string, name: string, needs: ConfigNeeds): ParsedConfig
   }
   const plain = plainValue(() => document.toJS({ maxAliasCount: ALIASES_MAX }) as unknown);
   if (!plain.ok) return refused(name, [{ line: 1, field: "", text: plain.problem }]);
-  const result = configFileSchema.safeParse(plain.value ?? {}, { error: wordsOf });
+  const content = plain.value ?? {};
+  const result = configFileSchema.safeParse(content, { error: wordsOf });
   const lineOf = (path: Path) => lineAt(offsetOf(document, path));
   const problems = result.success
     ? crossReferences(result.data, needs)
-    : findings(result.error.issues);
+    : findings(result.error.issues, content);
   if (problems.length > 0 || !result.success) {
     const found = problems.map((problem) => ({
       line: lineOf(problem.path),
@@ -135,7 +136,7 @@ function crossReferences(file: ConfigFile, needs: ConfigNeeds): Finding[] {
     if (other !== undefined) {
       problems.push({
         path: ["peers", index, "address"],
-        text: `is the address of peer ${other} too`,
+        text: `${peer.address} is the address of peer ${other} too`,
       });
     }
     addresses.set(peer.address, peer.name);
@@ -152,7 +153,8 @@ function crossReferences(file: ConfigFile, needs: ConfigNeeds): Finding[] {
     }
     const localAddress = peer.localAddress ?? group?.localAddress;
     if (localAddress !== undefined && familyOf(localAddress) !== familyOf(peer.address)) {
-      const text = `is of another family than the peer's address, ${peer.address}`;
+      const other = `is of another family than the peer's address, ${peer.address}`;
+      const text = `${localAddress} ${other}`;
       problems.push({ path: ["peers", index, "localAddress"], text });
     }
   }
@@ -194,7 +196,8 @@ function prefixRanges(file: ConfigFile): Finding[] {
         const le = entry.le ?? (entry.ge === undefined ? own : longest);
         if (own <= ge && ge <= le && le <= longest) return [];
         const path = ["policies", p, "statements", s, "match", "prefixes", e];
-        return [{ path, text: `lengths must be ${own} <= ge <= le <= ${longest}` }];
+        const rule = `lengths of ${entry.prefix} must be ${own} <= ge <= le <= ${longest}`;
+        return [{ path, text: `${rule}, not ge ${ge}, le ${le}` }];
       }),
     ),
   );
@@ -207,7 +210,7 @@ function lengthRanges(file: ConfigFile): Finding[] {
       const { asPathLengthMin: min = 0, asPathLengthMax: max = min } = match ?? {};
       if (min <= max) return [];
       const path = ["policies", p, "statements", s, "match", "asPathLengthMax"];
-      return [{ path, text: `is less than asPathLengthMin, ${min}: nothing can match` }];
+      return [{ path, text: `${max} is less than asPathLengthMin, ${min}: nothing can match` }];
     }),
   );
 }
@@ -223,7 +226,7 @@ function networkMistakes(file: ConfigFile): Finding[] {
     prefixes.add(prefix);
     // The reverse is possible: RFC 8950.
     if (nextHop !== undefined && familyOf(nextHop) === 4 && prefixFamily(prefix) === 6) {
-      const text = `expected an IPv6 address, for ${prefix}`;
+      const text = `expected an IPv6 address, for ${prefix}, not ${nextHop}`;
       found.push({ path: ["networks", index, "nextHop"], text });
     }
     return found;

@@ -1,8 +1,9 @@
 /**
- * What the schema of the configuration file finds, in an operator's words: "expected …", in terms
- * of YAML. Pure.
+ * What the schema of the configuration file finds, in an operator's words and in terms of YAML:
+ * "expected …, not …". Pure.
  */
 import type { core } from "zod";
+import { quoted } from "../../k8s/problem.ts";
 
 export type Path = readonly PropertyKey[];
 
@@ -11,12 +12,15 @@ export interface Finding {
   readonly text: string;
 }
 
+/** Keys whose value is never repeated: somebody may have put the password itself there. */
+const SECRET_KEYS: ReadonlySet<PropertyKey> = new Set(["passwordFile"]);
+
 /** For `safeParse`: the text of an issue that the schema has none of its own for. */
 export function wordsOf(issue: core.$ZodRawIssue): string {
   if (issue.input === undefined) return "is missing";
   switch (issue.code) {
     case "invalid_type":
-      return `expected ${nameOfType(issue.expected)}, not ${nameOfValue(issue.input)}`;
+      return `expected ${nameOfType(issue.expected)}`;
     case "invalid_value":
       return `expected ${issue.values.map(String).join(" or ")}`;
     case "too_small":
@@ -31,26 +35,62 @@ export function wordsOf(issue: core.$ZodRawIssue): string {
 /** A union without words of its own; its branches have some. */
 const UNSAID = "expected something else";
 
-/** Issues with the text that they have by {@link wordsOf}; unions are taken apart. */
-export function findings(issues: readonly core.$ZodIssue[]): readonly Finding[] {
-  return issues.flatMap((issue) => {
-    const { path } = issue;
-    if (issue.code === "invalid_union" && issue.message === UNSAID) {
+/**
+ * Issues with the text that they have by {@link wordsOf}, and what stands in their place instead;
+ * unions are taken apart. `content` is what the issues are about.
+ */
+export function findings(issues: readonly core.$ZodIssue[], content: unknown): readonly Finding[] {
+  return takenApart(issues).map(({ path, text, code }) => {
+    const instead = code === "unrecognized_keys" ? undefined : insteadOf(content, path, code);
+    return { path, text: instead === undefined ? text : `${text}, not ${instead}` };
+  });
+}
+
+interface Part extends Finding {
+  readonly code: core.$ZodIssue["code"];
+}
+
+function takenApart(issues: readonly core.$ZodIssue[]): readonly Part[] {
+  return issues.flatMap((issue): readonly Part[] => {
+    const { path, code } = issue;
+    if (code === "invalid_union" && issue.message === UNSAID) {
       // The branch that went furthest is the one that was meant.
-      const branches = issue.errors.map(findings);
+      const branches = issue.errors.map(takenApart);
       const deepest = branches.sort((a, b) => depth(b) - depth(a))[0] ?? [];
       return deepest.map((inner) => ({ ...inner, path: [...path, ...inner.path] }));
     }
-    if (issue.code === "unrecognized_keys") {
+    if (code === "unrecognized_keys") {
       const text = "is not a key that is known here";
-      return issue.keys.map((key) => ({ path: [...path, key], text }));
+      return issue.keys.map((key) => ({ path: [...path, key], text, code }));
     }
-    return [{ path, text: issue.message }];
+    return [{ path, text: issue.message, code }];
   });
 }
 
 function depth(found: readonly Finding[]): number {
   return Math.max(0, ...found.map(({ path }) => path.length));
+}
+
+/** `70000`, `"x"`, `a list`; undefined where nothing stands, or more than can be said. */
+function insteadOf(content: unknown, path: Path, code: Part["code"]): string | undefined {
+  const value = valueAt(content, path);
+  if (value === undefined) return undefined;
+  if (typeof value === "object") {
+    return code === "too_small" || code === "too_big" ? undefined : nameOfValue(value);
+  }
+  // A file that is text as a whole may be the password's.
+  const secret = path.length === 0 || path.some((key) => SECRET_KEYS.has(key));
+  if (!secret) return quoted(value);
+  return code === "invalid_type" ? nameOfValue(value) : undefined;
+}
+
+function valueAt(content: unknown, path: Path): unknown {
+  let value = content;
+  for (const key of path) {
+    if (typeof value !== "object" || value === null) return undefined;
+    value = (value as Readonly<Record<PropertyKey, unknown>>)[key];
+  }
+  return value;
 }
 
 const TYPE_NAMES: Readonly<Record<string, string>> = {
