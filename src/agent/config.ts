@@ -138,7 +138,11 @@ function readFlags(
     const value = flag.value.parse(text);
     values[key] = value ?? flag.value.parse(flag.default);
     if (value !== undefined) continue;
-    problems.push(expectedSentence(flag.name, text, flag.value.expects));
+    const entries = flag.value.wrongEntries?.(text) ?? [];
+    if (entries.length === 0) {
+      problems.push(expectedSentence(flag.name, text, flag.value.expects));
+    }
+    problems.push(...entries.map((said) => `--${flag.name}: ${said}`));
     wrong.add(key);
   }
   for (const [name, what] of Object.entries(ABSENT_PARTS)) {

@@ -21,8 +21,9 @@ export function externalSettings(
   if (flags.peerRouterPorts.length > 0) {
     inStep("peer-router-ports", flags.peerRouterPorts, flags.peerRouterIps, problems);
   }
-  if (new Set(addresses).size < addresses.length) {
-    problems.push("--peer-router-ips: expected each address once");
+  const again = addresses.find((address, index) => addresses.indexOf(address) < index);
+  if (again !== undefined) {
+    problems.push(`--peer-router-ips: expected each address once, ${again} is there again`);
   }
   if (problems.length > before) return undefined;
   const peers = addresses.map(

@@ -4,6 +4,7 @@
  */
 import { type IpAddress, parseAddress } from "../ip/address.ts";
 import { isPrefix, type Prefix, parsePrefix } from "../ip/prefix.ts";
+import { quoted } from "../k8s/problem.ts";
 
 /** How one kind of flag value is read and spoken of. */
 export interface ValueParser<T> {
@@ -12,6 +13,8 @@ export interface ValueParser<T> {
   /** "a duration such as 90s, from 3s to 18h12m15s". */
   readonly expects: string;
   parse(text: string): T | undefined;
+  /** Of a list: what is said of each entry for which `parse` refuses the text. */
+  wrongEntries?(text: string): readonly string[];
 }
 
 /** Longest flag value that is looked at; a longer one is refused like any other wrong value. */
@@ -173,6 +176,14 @@ export function prefixListValue(entriesMax: number): ValueParser<readonly Prefix
       if (entries === undefined || entries.length > entriesMax) return undefined;
       const prefixes = entries.map(parsePrefix).filter(isPrefix);
       return prefixes.length === entries.length ? [...new Set(prefixes)] : undefined;
+    },
+    wrongEntries(text) {
+      const entries = listValue.parse(text) ?? [];
+      if (entries.length > entriesMax) return [];
+      const wrong = entries.filter((entry) => !isPrefix(parsePrefix(entry)));
+      return wrong.map(
+        (entry) => `${quoted(entry)} is no prefix such as 10.0.0.0/8, without host bits`,
+      );
     },
   };
 }

@@ -9,6 +9,7 @@ import { peersCommand } from "./peers-command.ts";
 import { ribCommand } from "./rib-command.ts";
 import { type ExitCode, foreignFlagSentence, runCommand, type StartAgent } from "./run-command.ts";
 import { statusCommand } from "./status-command.ts";
+import { printable } from "./table.ts";
 import { versionCommand } from "./version-command.ts";
 
 const DESCRIPTION =
@@ -97,5 +98,5 @@ function failure(io: CliIo, error: unknown): number {
 function usageSentence(error: CommanderError): string {
   const unknown = /^error: unknown option '(-[^']*)'/.exec(error.message);
   const foreign = unknown === null ? undefined : foreignFlagSentence(unknown[1]!);
-  return foreign ?? error.message.replace(/^error: /, "").replace(/\n/g, " ");
+  return printable(foreign ?? error.message.replace(/^error: /, "").replace(/\n/g, " "));
 }

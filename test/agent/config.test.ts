@@ -351,9 +351,21 @@ test("the own plugin is told where socket and leases are, which takes absolute p
 test("wrong values about pods are named", () => {
   assert.deepEqual(problemsOf({ "masquerade-exclude": "10.0.0.1/8", "cni-plugin": "calico" }), [
     "--cni-plugin=calico: expected bridge or ptp or podrouter",
-    "--masquerade-exclude=10.0.0.1/8: expected at most 256 prefixes such as 10.0.0.0/8, " +
-      "with commas between them",
+    '--masquerade-exclude: "10.0.0.1/8" is no prefix such as 10.0.0.0/8, without host bits',
   ]);
+});
+
+test("of a list the entries that are wrong are named, and not those around them", () => {
+  const good = Array.from({ length: 100 }, (_, i) => `10.${i}.0.0/16`);
+  assert.deepEqual(problemsOf({ "masquerade-exclude": [...good, "x", "fd00::/8", ""].join() }), [
+    '--masquerade-exclude: "x" is no prefix such as 10.0.0.0/8, without host bits',
+    '--masquerade-exclude: "" is no prefix such as 10.0.0.0/8, without host bits',
+  ]);
+  const [tooMany, ...others] = problemsOf({
+    "masquerade-exclude": Array.from({ length: 257 }, () => "10.0.0.0/8").join(),
+  });
+  assert.match(tooMany!, /^--masquerade-exclude=10\.0\.0\.0.*…: expected at most 256 prefixes /);
+  assert.deepEqual(others, []);
 });
 
 test("beside the machine's own network the CNI configuration must be named, or is nobody's", () => {

@@ -77,6 +77,8 @@ test("wrong usage is one sentence for each fault and exit code 2", async () => {
     [["peer"], "unknown command 'peer' (Did you mean peers?)"],
     [["run", "--bgp-prot=1"], "unknown option '--bgp-prot=1' (Did you mean --bgp-port?)"],
     [["run", "--bgp-port"], "option '--bgp-port <number>' argument missing"],
+    [["wa\u001b[2Jlk"], "unknown command 'wa?[2Jlk'"],
+    [["run", "--bfd-\u001b[2J"], "--bfd-?[2J is not a flag here: podrouter has no BFD"],
     [["run", "now"], "too many arguments for 'run'. Expected 0 arguments but got 1."],
     [["run", "--bgp-port=0"], "--bgp-port=0: expected a whole number from 1 to 65535"],
     [
