@@ -125,6 +125,16 @@ test("the arguments are accepted, and the probes ask where the agent answers", (
   ]);
 });
 
+test("an agent is ended for a minute without an answer, before peers give its session up", () => {
+  const { periodSeconds, timeoutSeconds, failureThreshold } = container.livenessProbe;
+  const unanswered = periodSeconds * failureThreshold;
+  assert.ok(timeoutSeconds <= periodSeconds);
+  assert.ok(unanswered >= 60, "a start with a thousand Nodes, and hardly any processor");
+  const hold = RUN_FLAGS.bgpHoldtime.value.parse(RUN_FLAGS.bgpHoldtime.default)!;
+  // Its last KEEPALIVE may have been due just then.
+  assert.ok(unanswered <= hold - hold / 3);
+});
+
 test("what is read and written lies on the host, where the flags say by default", () => {
   const expected = [
     ADMIN_SOCKET_DEFAULT.replace(/\/[^/]*$/, ""),

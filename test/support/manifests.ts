@@ -13,6 +13,13 @@ export interface Manifest {
   readonly metadata: { readonly name: string; readonly namespace?: string };
 }
 
+export interface Probe {
+  readonly httpGet: { readonly port: number; readonly path: string };
+  readonly periodSeconds: number;
+  readonly timeoutSeconds: number;
+  readonly failureThreshold: number;
+}
+
 export interface Container {
   readonly name: string;
   readonly image: string;
@@ -20,8 +27,8 @@ export interface Container {
   readonly command: readonly string[];
   readonly env: readonly { readonly name: string; readonly valueFrom: unknown }[];
   readonly securityContext: Readonly<Record<string, unknown>>;
-  readonly livenessProbe: { readonly httpGet: { readonly port: number; readonly path: string } };
-  readonly readinessProbe: { readonly httpGet: { readonly port: number; readonly path: string } };
+  readonly livenessProbe: Probe;
+  readonly readinessProbe: Probe;
   readonly volumeMounts: readonly {
     readonly name: string;
     readonly mountPath: string;
