@@ -39,7 +39,7 @@ not work out. So after a 2 the command line needs a change, or what its flags re
 | 1 | a configuration file (\`--config\`) that is missing or wrong at the start |
 | 1 | \`podrouter check\` finds a configuration file or a file of passwords missing or wrong; for a flag it is 2 |
 | 1 | another agent runs here, or the socket for the commands cannot be made |
-| 1 | a command finds no agent, gets no answer, or may not ask; there is no such peer |
+| 1 | a command finds no agent, gets no answer, or may not ask; there is no such peer, or no path to what was asked for |
 | 1 | \`podrouter cleanup\` without the right, beside an agent that runs, or with something left over or not to be looked at |
 | 1 | a bug: the last line of the log says which |
 
