@@ -6,6 +6,7 @@ import { buildNetworks, buildPeers, type PeerDefaults } from "../../src/agent/co
 import { parseConfigFile } from "../../src/agent/config-file/parse.ts";
 import type { ConfigFile } from "../../src/agent/config-file/schema.ts";
 import { type IpAddress, parseAddress } from "../../src/ip/address.ts";
+import { settle } from "../support/fake-clock.ts";
 
 const FULL = `# a rack
 global:
@@ -201,7 +202,9 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
     "networks:\n  - { prefix: 'fd00::/8', nextHop: 10.0.0.1 }\n",
     /^peers\.yaml:2: networks\[0\]\.nextHop: expected an IPv6 address, for fd00::\/8, not 10\.0\.0\.1$/,
   ],
-  ["a: 1\na: 2\n", /^peers\.yaml:2: /],
+  ["peers: []\npeers: []\n", /^peers\.yaml:2: the key peers is there already$/],
+  ['{"peers": [{"name": "a", "name": "b"}]}', /^peers\.yaml:1: the key name is there already$/],
+  ["? {}\n: 1\n", /^peers\.yaml:1: \{\}: is not a key that is known here$/],
   [
     "peers: []\n---\npeers: []\n",
     /^peers\.yaml:2: expected one document: a second one begins here$/,
@@ -217,6 +220,16 @@ test("a wrong file is refused whole, with file, line, field and what was expecte
       messages.join("\n"),
     );
   }
+});
+
+test("what is odd in a file is said as a problem, and nowhere else", async (t) => {
+  const warnings: string[] = [];
+  const heard = (warning: Error) => warnings.push(warning.message);
+  process.on("warning", heard);
+  t.after(() => process.off("warning", heard));
+  assert.equal(refusals("? [global]\n: 1\n").length, 1);
+  await settle(1);
+  assert.deepEqual(warnings, []);
 });
 
 test("all problems are listed, up to a bound", () => {

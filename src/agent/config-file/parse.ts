@@ -4,7 +4,7 @@
  * A good file in JSON, which is YAML too, is read a hundred times as fast; a thousand peers in
  * YAML take the event loop for a fifth of a second.
  */
-import { LineCounter, parseDocument } from "yaml";
+import { LineCounter, parseDocument, type YAMLParseError } from "yaml";
 import { familyOf } from "../../ip/address.ts";
 import { type Prefix, prefixFamily } from "../../ip/prefix.ts";
 import { printable } from "../../k8s/problem.ts";
@@ -16,6 +16,9 @@ import { type Finding, findings, type Path, wordsOf } from "./words.ts";
 const PROBLEMS_MAX = 20;
 /** What of a field's name is repeated in a message. */
 const FIELD_LENGTH_MAX = 200;
+/** A key as the file's own are, quoted or not. */
+const KEY = /^["']?([\w.-]+)/;
+const KEY_LENGTH_MAX = 64;
 /** How often an alias may be expanded: YAML's own amplification is bounded. */
 const ALIASES_MAX = 100;
 
@@ -55,6 +58,8 @@ function parseYaml(text: string, name: string, needs: ConfigNeeds): ParsedConfig
   const document = parseDocument(text, {
     lineCounter: lines,
     uniqueKeys: true,
+    // A warning of its own would go to standard error, past the log.
+    logLevel: "error",
     prettyErrors: false,
   });
   const lineAt = (offset: number) => lines.linePos(offset).line;
@@ -62,7 +67,7 @@ function parseYaml(text: string, name: string, needs: ConfigNeeds): ParsedConfig
     const found = document.errors.map((error) => ({
       line: lineAt(error.pos[0]),
       field: "",
-      text: textOf(error),
+      text: textOf(error, text),
     }));
     return refused(name, found);
   }
@@ -85,10 +90,12 @@ function parseYaml(text: string, name: string, needs: ConfigNeeds): ParsedConfig
   return { ok: true, file: result.data };
 }
 
-/** The library's own words, but where they are for who calls it. */
-function textOf({ code, message }: { readonly code: string; readonly message: string }): string {
+/** The library's own words, but where they are for who calls it, or name nothing. */
+function textOf({ code, message, pos }: YAMLParseError, text: string): string {
   if (code === "MULTIPLE_DOCS") return "expected one document: a second one begins here";
-  return printable(message);
+  if (code !== "DUPLICATE_KEY") return printable(message);
+  const key = KEY.exec(text.slice(pos[0], pos[0] + KEY_LENGTH_MAX))?.[1];
+  return `${key === undefined ? "this key" : `the key ${key}`} is there already`;
 }
 
 function plainValue(
