@@ -66,10 +66,14 @@ export function peersFromYaml(text: string, report: ReportAnnotation): NamedPeer
   return { peers, leftOut };
 }
 
-/** The library's messages quote the source, which may hold a password: only the place is told. */
+/**
+ * The library's messages quote the source, which may hold a password: only the place is told, and
+ * what it would say on standard error is not asked for.
+ */
 function parseYamlList(text: string, report: ReportAnnotation): unknown[] {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const quiet = { prettyErrors: false, logLevel: "error" } as const;
+  const document = parseDocument(text, { lineCounter: lines, ...quiet });
   const error = document.errors[0];
   if (error !== undefined) {
     const { line, col } = lines.linePos(error.pos[0]);

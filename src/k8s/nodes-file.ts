@@ -60,7 +60,9 @@ function parseYaml(text: string, language = "YAML"): Documents {
     return { problem: `YAML of more than ${limit} takes too long to read: write it as JSON` };
   }
   const lineCounter = new LineCounter();
-  const documents = parseAllDocuments(text, { lineCounter, prettyErrors: false });
+  // Warnings of the library's own would quote the text on standard error, past the log.
+  const quiet = { prettyErrors: false, logLevel: "error" } as const;
+  const documents = parseAllDocuments(text, { lineCounter, ...quiet });
   const values: unknown[] = [];
   for (const document of Array.isArray(documents) ? documents : []) {
     const error = document.errors[0];

@@ -6,7 +6,7 @@ import { buildNetworks, buildPeers, type PeerDefaults } from "../../src/agent/co
 import { parseConfigFile } from "../../src/agent/config-file/parse.ts";
 import type { ConfigFile } from "../../src/agent/config-file/schema.ts";
 import { type IpAddress, parseAddress } from "../../src/ip/address.ts";
-import { settle } from "../support/fake-clock.ts";
+import { processWarnings } from "../support/process-warnings.ts";
 
 const FULL = `# a rack
 global:
@@ -223,12 +223,9 @@ test("a wrong file is refused whole, with file, line, field and what was expecte
 });
 
 test("what is odd in a file is said as a problem, and nowhere else", async (t) => {
-  const warnings: string[] = [];
-  const heard = (warning: Error) => warnings.push(warning.message);
-  process.on("warning", heard);
-  t.after(() => process.off("warning", heard));
-  assert.equal(refusals("? [global]\n: 1\n").length, 1);
-  await settle(1);
+  const warnings = await processWarnings(t, () => {
+    assert.equal(refusals("? [global]\n: 1\n").length, 1);
+  });
   assert.deepEqual(warnings, []);
 });
 
