@@ -10,7 +10,7 @@ import { familyOf, type IpAddress, parseAddress } from "../ip/address.ts";
 import { parseAs, parseUint, type ReportAnnotation } from "./annotation-values.ts";
 import { ANNOTATION_ENTRIES_MAX } from "./limits.ts";
 import { isJsonObject, type JsonObject } from "./node-snapshot.ts";
-import { quoted } from "./problem.ts";
+import { keyText, quoted } from "./problem.ts";
 
 /** BFD towards a peer, as far as the annotation gives it; times in milliseconds. */
 export interface AnnotationBfd {
@@ -107,7 +107,7 @@ function peerFromEntry(
 ): AnnotationPeer | IpAddress | undefined {
   const unknownKey = Object.keys(entry).find((key) => !PEER_KEYS.includes(key));
   if (unknownKey !== undefined) {
-    complain(`has no use for ${quoted(unknownKey)} (known: ${PEER_KEYS.join(", ")})`);
+    complain(`has no use for ${quoted(keyText(unknownKey))} (known: ${PEER_KEYS.join(", ")})`);
   }
   const fields = new EntryFields(entry, complain);
   const address = fields.read("remoteip", parseAddress, "an IP address");

@@ -68,6 +68,15 @@ export function quoted(value: unknown): string {
   return `"${printable(cut).replaceAll('"', "'")}${cut.length < value.length ? "…" : ""}"`;
 }
 
+/**
+ * A key of YAML from outside, fit to be repeated: what comes behind a colon is a value whose space
+ * is missing, or that stands in a mapping which is the key, and may be a password.
+ */
+export function keyText(key: string): string {
+  const end = key.search(/[:{]/);
+  return end < 0 ? key : `${key.slice(0, end + 1)}…`;
+}
+
 /** Replaces control, formatting, surrogate and private characters, which could steer a terminal. */
 export function printable(text: string): string {
   return text.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, "?");

@@ -147,6 +147,8 @@ test("nothing that may be a password is repeated", () => {
     ["peerGroups: [{ name: g, passwordFile: 1234567890 }]", /: expected text, not a number$/],
     // A key that other programs have.
     [peer("password: s3cret"), /^peers\[0\]\.password: is not a key that is known here$/],
+    [peer("password:s3cret"), /^peers\[0\]\.password:…: is not a key that is known here$/],
+    ["? { password: s3cret }\n: 1\n", /^\{…: is not a key that is known here$/],
   ] as const) {
     const said = refusals(text);
     assert.equal(said.length, 1, said.join("\n"));

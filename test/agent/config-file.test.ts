@@ -204,7 +204,7 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   ],
   ["peers: []\npeers: []\n", /^peers\.yaml:2: the key peers is there already$/],
   ['{"peers": [{"name": "a", "name": "b"}]}', /^peers\.yaml:1: the key name is there already$/],
-  ["? {}\n: 1\n", /^peers\.yaml:1: \{\}: is not a key that is known here$/],
+  ["? {}\n: 1\n", /^peers\.yaml:1: \{…: is not a key that is known here$/],
   [
     "peers: []\n---\npeers: []\n",
     /^peers\.yaml:2: expected one document: a second one begins here$/,

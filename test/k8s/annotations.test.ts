@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { readNodeAnnotations } from "../../src/k8s/annotations.ts";
-import { processWarnings } from "../support/process-warnings.ts";
 
 const PASSWORD = "hunter2!";
 const PASSWORD_BASE64 = Buffer.from(PASSWORD).toString("base64");
@@ -36,13 +35,6 @@ test("no annotations: nothing set, nothing wrong", () => {
     },
     messages: [],
   });
-});
-
-test("nothing of an annotation is said past the log, a password least of all", async (t) => {
-  const warnings = await processWarnings(t, () =>
-    read({ peers: `- ? { password: ${PASSWORD_BASE64} }\n  : 1\n- !x 1\n` }),
-  );
-  assert.deepEqual(warnings, []);
 });
 
 describe("node.asn", () => {

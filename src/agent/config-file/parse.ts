@@ -7,7 +7,7 @@
 import { LineCounter, parseDocument, type YAMLParseError } from "yaml";
 import { familyOf } from "../../ip/address.ts";
 import { type Prefix, prefixFamily } from "../../ip/prefix.ts";
-import { printable } from "../../k8s/problem.ts";
+import { keyText, printable } from "../../k8s/problem.ts";
 import { parseJson } from "./json.ts";
 import { CONFIG_BYTES_MAX, type ConfigFile, configFileSchema } from "./schema.ts";
 import { type Finding, findings, type Path, wordsOf } from "./words.ts";
@@ -257,7 +257,7 @@ function offsetOf(document: { getIn(path: Path, keepScalar: true): unknown }, pa
 function fieldText(path: Path): string {
   const text = path
     .map((part, index) =>
-      typeof part === "number" ? `[${part}]` : `${index > 0 ? "." : ""}${String(part)}`,
+      typeof part === "number" ? `[${part}]` : `${index > 0 ? "." : ""}${keyText(String(part))}`,
     )
     .join("");
   const cut = text.slice(0, FIELD_LENGTH_MAX);
