@@ -9,8 +9,9 @@
  *    Besides, the age of a Node is not that of what it says, and a rule that finds a CIDR with
  *    several Nodes in it at fault itself would turn around with the second Node that comes.
  * 2. Of CIDRs of different Nodes that overlap, one stands. First lose those that overlap with two
- *    or more other Nodes (one typing error of a /8 must not silence a cluster), then the older
- *    Node wins (creationTimestamp; unknown is youngest), then the name that sorts first.
+ *    or more other Nodes, and of these those that overlap with the most CIDRs of others (the /16 of
+ *    the cluster at one Node or at several must not silence all the rest), then the older Node wins
+ *    (creationTimestamp; unknown is youngest), then the name that sorts first.
  *
  * CIDRs of one Node may overlap each other. Prefixes either nest or are disjoint, so one sweep in
  * address order finds every overlap: the open prefixes around a claim form its chain of parents.
@@ -93,6 +94,8 @@ interface Contest {
   /** Another Node that it overlaps with, and whether there are more than that one. */
   rival: NodeSnapshot | undefined;
   severalRivals: boolean;
+  /** CIDRs of other Nodes that it overlaps with. */
+  overlaps: number;
   /** Set once the claim stands. */
   stands: boolean;
   /** A claim that stands inside this one, of each of at most two different Nodes. */
@@ -109,6 +112,7 @@ function contestedClaims(claims: readonly Claim[]): Contest[] {
       parent: open,
       rival: undefined,
       severalRivals: false,
+      overlaps: 0,
       stands: false,
       inside: [],
     };
@@ -125,6 +129,7 @@ function contestedClaims(claims: readonly Claim[]): Contest[] {
 }
 
 function addRival(contest: Contest, node: NodeSnapshot): void {
+  contest.overlaps++;
   if (contest.rival === undefined) contest.rival = node;
   else if (contest.rival !== node) contest.severalRivals = true;
 }
@@ -165,7 +170,8 @@ function standingRival(contest: Contest): Claim | undefined {
 
 function comparePrecedence(a: Contest, b: Contest): number {
   if (a.severalRivals !== b.severalRivals) return a.severalRivals ? 1 : -1;
-  return compareSeniority(a.claim.node, b.claim.node) || compareClaims(a.claim, b.claim);
+  const excess = a.severalRivals ? a.overlaps - b.overlaps : 0;
+  return excess || compareSeniority(a.claim.node, b.claim.node) || compareClaims(a.claim, b.claim);
 }
 
 /** Older first, then by name. The order in which Nodes that contradict each other are believed. */

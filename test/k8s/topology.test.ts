@@ -178,6 +178,21 @@ describe("Nodes that contradict each other", () => {
     assert.deepEqual(result.self?.podCidrs, []);
   });
 
+  test("the cluster's network at several Nodes silences none of the others", () => {
+    const own = ["10.1.1.0/24", "10.1.2.0/24", "10.1.3.0/24"];
+    const nodes = Object.fromEntries(
+      own.map((of, i) => [`n${i}`, { internal: `192.168.0.${9 + i}`, cidrs: [of], created: young }]),
+    );
+    const result = view("n0", {
+      ...nodes,
+      a: { internal: "192.168.0.1", cidrs: ["10.1.0.0/16"], created: old },
+      b: { internal: "192.168.0.2", cidrs: ["10.1.0.0/16"], created: old },
+    });
+    assert.deepEqual(result.podSubnets, own);
+    assert.deepEqual(result.self?.podCidrs, [own[0]]);
+    assert.equal(result.problems.length, 2);
+  });
+
   test("a Node's own CIDRs may overlap", () => {
     const result = view("a", {
       a: { internal: "192.168.0.1", cidrs: ["10.1.0.0/16", "10.1.1.0/24"] },
