@@ -8,16 +8,17 @@
  *    nothing else that a Node can say does that; while pods of others it can have by BGP alone.
  *    Besides, the age of a Node is not that of what it says, and a rule that finds a CIDR with
  *    several Nodes in it at fault itself would turn around with the second Node that comes.
- * 2. Of CIDRs of different Nodes that overlap, one stands. First lose those that overlap with two
- *    or more other Nodes, and of these those that overlap with the most CIDRs of others (the /16 of
- *    the cluster at one Node or at several must not silence all the rest), then the older Node wins
- *    (creationTimestamp; unknown is youngest), then the name that sorts first.
+ * 2. Of CIDRs of different Nodes that overlap, one stands. First lose those that overlap with the
+ *    most other Nodes (the network of the whole cluster, by mistake at one Node or at several, must
+ *    not silence all the rest), then the older Node wins (creationTimestamp; unknown is youngest),
+ *    then the name that sorts first.
  *
  * CIDRs of one Node may overlap each other. Prefixes either nest or are disjoint, so one sweep in
  * address order finds every overlap: the open prefixes around a claim form its chain of parents.
  */
 import type { IpAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
+import { RIVALS_COUNTED_MAX } from "./limits.ts";
 import type { NodeSnapshot } from "./node-snapshot.ts";
 import { type NodeProblem, nodeProblem } from "./problem.ts";
 import type { AddressRange } from "./ranges.ts";
@@ -91,11 +92,8 @@ function someOverlap(claims: readonly Claim[]): boolean {
 interface Contest {
   readonly claim: Claim;
   readonly parent: Contest | undefined;
-  /** Another Node that it overlaps with, and whether there are more than that one. */
-  rival: NodeSnapshot | undefined;
-  severalRivals: boolean;
-  /** CIDRs of other Nodes that it overlaps with. */
-  overlaps: number;
+  /** Other Nodes that it overlaps with, as far as they are counted. */
+  readonly rivals: NodeSnapshot[];
   /** Set once the claim stands. */
   stands: boolean;
   /** A claim that stands inside this one, of each of at most two different Nodes. */
@@ -110,9 +108,7 @@ function contestedClaims(claims: readonly Claim[]): Contest[] {
     const contest: Contest = {
       claim,
       parent: open,
-      rival: undefined,
-      severalRivals: false,
-      overlaps: 0,
+      rivals: [],
       stands: false,
       inside: [],
     };
@@ -128,10 +124,8 @@ function contestedClaims(claims: readonly Claim[]): Contest[] {
   return [...contested];
 }
 
-function addRival(contest: Contest, node: NodeSnapshot): void {
-  contest.overlaps++;
-  if (contest.rival === undefined) contest.rival = node;
-  else if (contest.rival !== node) contest.severalRivals = true;
+function addRival({ rivals }: Contest, node: NodeSnapshot): void {
+  if (rivals.length < RIVALS_COUNTED_MAX && !rivals.includes(node)) rivals.push(node);
 }
 
 /** The claims that lose, each with the claim that it lost to. */
@@ -169,9 +163,8 @@ function standingRival(contest: Contest): Claim | undefined {
 }
 
 function comparePrecedence(a: Contest, b: Contest): number {
-  if (a.severalRivals !== b.severalRivals) return a.severalRivals ? 1 : -1;
-  const excess = a.severalRivals ? a.overlaps - b.overlaps : 0;
-  return excess || compareSeniority(a.claim.node, b.claim.node) || compareClaims(a.claim, b.claim);
+  const fewer = a.rivals.length - b.rivals.length;
+  return fewer || compareSeniority(a.claim.node, b.claim.node) || compareClaims(a.claim, b.claim);
 }
 
 /** Older first, then by name. The order in which Nodes that contradict each other are believed. */

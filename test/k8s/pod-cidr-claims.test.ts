@@ -36,10 +36,8 @@ const overlap = (a: Claim, b: Claim) => a.node !== b.node && rangesOverlap(a.ran
 
 /** One after the other, in order of precedence: who overlaps with nobody that stands, stands. */
 function standing(claims: readonly Claim[]): readonly Claim[] {
-  const rivals = (claim: Claim) => {
-    const others = claims.filter((one) => overlap(claim, one));
-    return new Set(others.map(({ node }) => node)).size > 1 ? others.length : 0;
-  };
+  const rivals = (claim: Claim) =>
+    new Set(claims.filter((one) => overlap(claim, one)).map(({ node }) => node)).size;
   const rank = (claim: Claim) => [
     rivals(claim),
     claim.node.createdAt ?? Number.POSITIVE_INFINITY,

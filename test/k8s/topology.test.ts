@@ -181,7 +181,10 @@ describe("Nodes that contradict each other", () => {
   test("the cluster's network at several Nodes silences none of the others", () => {
     const own = ["10.1.1.0/24", "10.1.2.0/24", "10.1.3.0/24"];
     const nodes = Object.fromEntries(
-      own.map((of, i) => [`n${i}`, { internal: `192.168.0.${9 + i}`, cidrs: [of], created: young }]),
+      own.map((of, i) => [
+        `n${i}`,
+        { internal: `192.168.0.${9 + i}`, cidrs: [of], created: young },
+      ]),
     );
     const result = view("n0", {
       ...nodes,
