@@ -185,7 +185,7 @@ export function transportContract(
     const { near, far, out, listener } = await pair(world);
     out.write([new Uint8Array(100_000), bytes("NOTIFICATION")]);
     out.close();
-    out.write([bytes("never")]);
+    assert.equal(out.write([bytes("never")]), true, "there is no room to be waited for");
     await world.until(() => far.reason !== undefined, "closed");
     assert.equal(far.bytes, 100_012);
     assert.equal(far.reason, "closed by peer");
@@ -214,6 +214,15 @@ export function transportContract(
     await world.until(() => far.reason !== undefined, "closed");
     await world.pass(20);
     assert.deepEqual(far.log, ["closed"]);
+    assert.deepEqual(near.log, ["connected"]);
+    listener.close();
+  });
+
+  run("who resets hears nothing", async (world) => {
+    const { near, far, out, listener } = await pair(world);
+    out.reset();
+    await world.until(() => far.reason !== undefined, "closed");
+    await world.pass(20);
     assert.deepEqual(near.log, ["connected"]);
     listener.close();
   });

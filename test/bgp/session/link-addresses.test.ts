@@ -23,15 +23,15 @@ test("addresses of the interface that has the address, those that others can use
 });
 
 test("what lasts goes before what is temporary, deprecated or not usable yet", () => {
-  const addresses = ["2001:db8::7", "2001:db8::6", "2001:db8::5", "2001:db8::4", "2001:db8::3"];
+  const addresses = ["2001:db8::7", "2001:db8::6", "2001:db8::4", "2001:db8::5", "2001:db8::3"];
   const interfaces = { eth0: list("192.0.2.1", ...addresses, "fe80::1") };
   // As the kernel writes it: the newest first.
   const flags = readAddressFlags(
     [
       "20010db8000000000000000000000007 02 40 00 88     eth0", // found to be another machine's
       "20010db8000000000000000000000006 02 40 00 40     eth0", // tentative
-      "20010db8000000000000000000000005 02 40 00 01     eth0", // temporary
       "20010db8000000000000000000000004 02 40 00 a0     eth0", // deprecated
+      "20010db8000000000000000000000005 02 40 00 01     eth0", // temporary
       "20010db8000000000000000000000003 02 40 00 80     eth0",
       "fe800000000000000000000000000001 02 40 20 80     eth0",
       "nonsense",

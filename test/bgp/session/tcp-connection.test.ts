@@ -1,0 +1,162 @@
+/** What a TCP connection owes a peer that is not one of ours: a bare socket on the other side. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, Socket } from "node:net";
+import { type TestContext, test } from "node:test";
+import { setImmediate as nextLoop } from "node:timers/promises";
+import { socketReason } from "../../../src/bgp/session/tcp-connection.ts";
+import { TcpTransport } from "../../../src/bgp/session/tcp-transport.ts";
+import { type Connection, LINGER_MS, plainPolicy } from "../../../src/bgp/session/transport.ts";
+import { parseAddress } from "../../../src/ip/address.ts";
+import { End } from "../../support/transport-contract.ts";
+
+const LOOPBACK = parseAddress("127.0.0.1")!;
+
+/** How many of these keep the process going. */
+const active = (kind: string) =>
+  process.getActiveResourcesInfo().filter((each) => each === kind).length;
+
+/** A connection of ours, and the peer's end of it, which only ends when it is told to. */
+async function dialled(t: TestContext): Promise<{ out: Connection; end: End; peer: Socket }> {
+  const server = createServer({ allowHalfOpen: true }).listen(0, LOOPBACK);
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  const end = new End();
+  const options = { address: LOOPBACK, port, localAddress: undefined, policy: plainPolicy };
+  const out = new TcpTransport().dial(options, end);
+  const [peer] = (await once(server, "connection")) as [Socket];
+  peer.on("error", () => undefined);
+  while (!end.log.includes("connected")) await nextLoop();
+  t.after(() => {
+    out.reset();
+    peer.destroy();
+    server.close();
+  });
+  return { out, end, peer };
+}
+
+test("a message is sent at once, dialled or accepted: it waits for no acknowledgement", async (t) => {
+  const noDelay = t.mock.method(Socket.prototype, "setNoDelay");
+  const listener = createServer().listen(0, LOOPBACK);
+  await once(listener, "listening");
+  const { port } = listener.address() as { port: number };
+  listener.close();
+  const transport = new TcpTransport();
+  const accepted = new End();
+  await new Promise<void>((resolve) => {
+    const server = transport.listen(
+      { address: LOOPBACK, port, passwords: new Map() },
+      {
+        listening() {
+          const options = { address: LOOPBACK, port, localAddress: undefined };
+          const out = transport.dial({ ...options, policy: plainPolicy }, new End());
+          t.after(() => out.reset());
+        },
+        accepted(connection) {
+          accepted.connection = connection;
+          setImmediate(resolve);
+          return { handler: accepted, policy: plainPolicy };
+        },
+        failed: (problem) => assert.fail(problem.message),
+      },
+    );
+    t.after(() => server.close());
+  });
+  assert.deepEqual(
+    noDelay.mock.calls.map((call) => call.arguments),
+    [[true], [true]],
+  );
+});
+
+test("closed while paused: what the peer still sends is taken, so that it comes to its end", async (t) => {
+  const { out, end, peer } = await dialled(t);
+  out.pause();
+  out.close();
+  // More than the kernel keeps for one who does not read.
+  const taken = new Promise<unknown>((resolve) => {
+    peer.write(new Uint8Array(16 * 1024 * 1024), resolve);
+  });
+  assert.equal((await taken) ?? undefined, undefined);
+  assert.equal(end.bytes, 0, "who closes hears nothing");
+});
+
+test("a peer that does not end is left after the time for a last NOTIFICATION", async (t) => {
+  const { out, peer } = await dialled(t);
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const write = () => new Promise<unknown>((resolve) => peer.write("x", resolve));
+  out.close();
+  await once(peer.resume(), "end");
+  t.mock.timers.tick(LINGER_MS - 1);
+  for (let i = 0; i < 20; i++) assert.equal((await write()) ?? undefined, undefined);
+  t.mock.timers.tick(1);
+  // The first octet after it is answered with a reset.
+  while (!peer.destroyed) await write();
+  assert.equal(peer.errored !== null, true);
+});
+
+test("closing: all that waits is sent, be it more than the kernel takes", async (t) => {
+  const { out, peer } = await dialled(t);
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  out.write([new Uint8Array(16 * 1024 * 1024)]);
+  out.close();
+  let bytes = 0;
+  peer.on("data", (chunk) => {
+    bytes += chunk.length;
+  });
+  await once(peer, "end");
+  assert.equal(bytes, 16 * 1024 * 1024);
+});
+
+test("a peer that ends is gone at once, whatever it has not read", async (t) => {
+  const { out, end, peer } = await dialled(t);
+  while (out.write([new Uint8Array(64 * 1024)])) await nextLoop();
+  const before = active("TCPSocketWrap");
+  peer.end();
+  while (end.reason === undefined) await nextLoop();
+  assert.equal(end.reason, "closed by peer");
+  await nextLoop();
+  assert.equal(active("TCPSocketWrap"), before - 1);
+});
+
+test("closed, and the peer ended: nothing is left that would keep the process", async (t) => {
+  const { out, peer } = await dialled(t);
+  const before = active("Timeout");
+  out.close();
+  out.close();
+  assert.equal(active("Timeout"), before + 1);
+  await once(peer.resume(), "end");
+  peer.end();
+  await once(peer, "close");
+  for (let i = 0; i < 1000 && active("Timeout") > before; i++) await nextLoop();
+  assert.equal(active("Timeout"), before);
+});
+
+test("a reset is one for the peer", async (t) => {
+  const { out, peer } = await dialled(t);
+  out.reset();
+  await assert.rejects(once(peer.resume(), "close"), { code: "ECONNRESET" });
+});
+
+for (const way of ["close", "reset"] as const) {
+  test(`a dial that is given up by ${way} ends, and is not waited for`, async (t) => {
+    const server = createServer().listen(0, LOOPBACK);
+    t.after(() => server.close());
+    await once(server, "listening");
+    const { port } = server.address() as { port: number };
+    const before = active("Timeout");
+    const options = { address: LOOPBACK, port, localAddress: undefined, policy: plainPolicy };
+    const out = new TcpTransport().dial(options, new End());
+    out[way]();
+    assert.equal(active("Timeout"), before);
+    // The kernel may have answered all the same.
+    for (let i = 0; i < 1000 && active("TCPSocketWrap") > 0; i++) await nextLoop();
+    assert.equal(active("TCPSocketWrap"), 0);
+  });
+}
+
+test("an error has its reason, be it one without words of ours", () => {
+  assert.equal(socketReason(Object.assign(new Error(), { code: "ETIMEDOUT" })), "timed out");
+  assert.equal(socketReason(Object.assign(new Error(), { code: "EMFILE" })), "EMFILE");
+  assert.equal(socketReason(new Error("octets of the peer")), "unknown error");
+  assert.equal(socketReason({ code: "ETIMEDOUT" }), "unknown error");
+});
