@@ -1,8 +1,11 @@
 /** The watch of the Nodes on a fake clock and a fake transport: every way in which it can break. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { ApiNodeSource } from "../../src/k8s/api-source.ts";
+import { silentLog } from "../../src/runtime/log.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { Bench, node3, seed, unreachable } from "./api-source-bench.ts";
-import { bookmark, event } from "./fake-transport.ts";
+import { bookmark, event, FakeTransport } from "./fake-transport.ts";
 import { nodeObject, SEED } from "./node-objects.ts";
 
 describe("watch", () => {
@@ -81,6 +84,19 @@ describe("watch", () => {
       delays.push(bench.untilRequest());
     }
     assert.deepEqual(delays, [400, 800, 1600, 3200, 6400, 12_800, 15_000, 15_000, 15_000]);
+  });
+
+  test("how long it is to last is drawn, so that a thousand agents do not come back together", () => {
+    for (const [drawn, seconds] of [
+      [0.5, "450"],
+      [0.999, "599"],
+    ] as const) {
+      const transport = new FakeTransport();
+      const parts = { transport, clock: new FakeClock(), log: silentLog, random: () => drawn };
+      new ApiNodeSource(parts).start(() => {});
+      transport.last.list("100", seed);
+      assert.equal(transport.last.query["timeoutSeconds"], seconds);
+    }
   });
 
   test("90 s without a byte: the connection is dead, watch again from the last version", () => {

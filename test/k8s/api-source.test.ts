@@ -7,8 +7,8 @@ import { nameInBeginning } from "../../src/k8s/node-list.ts";
 import { silentLog } from "../../src/runtime/log.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { Bench, seed, unreachable } from "./api-source-bench.ts";
-import { FakeTransport } from "./fake-transport.ts";
-import { nodeMap, SEED, snapshot } from "./node-objects.ts";
+import { event, FakeTransport } from "./fake-transport.ts";
+import { nodeMap, nodeObject, SEED, snapshot } from "./node-objects.ts";
 
 describe("list", () => {
   test("then watch from its version, with bookmarks and a drawn time limit", () => {
@@ -106,6 +106,8 @@ describe("list", () => {
       bench.transport.last.list("100", [], { continue: "again" });
     }
     assert.match(bench.source.status().lastError!.reason, /goes on after 1024 pages/);
+    assert.equal(bench.transport.requests.length, 2 + 1024);
+    assert.ok(bench.transport.requests.at(-1)!.aborted);
     assert.equal(bench.changes.length, 0);
   });
 
@@ -118,6 +120,17 @@ describe("list", () => {
     assert.equal(said.length, 3, said.join("\n"));
     assert.match(said.join("\n"), /Node node9: is larger than 4194304 bytes/);
     assert.match(said.join("\n"), /Node node1: is there twice/);
+  });
+
+  test("an object that is not JSON is named, the others are used", () => {
+    const bench = new Bench();
+    const [one, two] = [JSON.stringify(seed[0]), JSON.stringify(seed[1])];
+    bench.transport.last.open();
+    bench.transport.last.raw(`{"metadata":{"resourceVersion":"1"},"items":[${one},{x},${two}]}`);
+    bench.transport.last.end();
+    assert.deepEqual(bench.names, ["node1", "node2"]);
+    const said = bench.source.status().problems.map((problem) => problem.message);
+    assert.match(said.join("\n"), /^an object of the API is not JSON/);
   });
 
   test("a Node that has become too large stays as it was known", () => {
@@ -205,6 +218,24 @@ test("stopped from within onChange: the watch that follows the list is aborted t
   assert.equal(clock.pendingCount, 0);
 });
 
+test("stopped from within onChange: nothing of what else has come counts", () => {
+  const transport = new FakeTransport();
+  const clock = new FakeClock();
+  const source = new ApiNodeSource({ transport, clock, log: silentLog, random: () => 0 });
+  const names: string[][] = [];
+  source.start((nodes) => {
+    names.push([...nodes.keys()]);
+    if (nodes.has("node4")) void source.stop();
+  });
+  transport.last.list("100", seed.slice(0, 1));
+  transport.last.open();
+  const line = JSON.stringify(event("ADDED", nodeObject("node4"), "101"));
+  transport.last.raw(`${line}\ngarbage\n`);
+  assert.deepEqual(names, [["node1"], ["node1", "node4"]]);
+  assert.equal(transport.requests.length, 2);
+  assert.equal(clock.pendingCount, 0);
+});
+
 test("stopped: the request is aborted, no timer is left, no call comes any more", async () => {
   for (const state of ["listing", "watching", "waiting"] as const) {
     const bench = state === "listing" ? new Bench() : Bench.synced();
@@ -214,6 +245,7 @@ test("stopped: the request is aborted, no timer is left, no call comes any more"
       bench.transport.last.fail(unreachable());
     }
     await bench.source.stop();
+    assert.equal(bench.clock.pendingCount, 0, state);
     const count = bench.transport.requests.length;
     bench.clock.advance(1_000_000);
     assert.equal(bench.transport.requests.length, count, state);

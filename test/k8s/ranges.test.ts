@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { addressFromBytes, compareAddresses, type IpAddress } from "../../src/ip/address.ts";
-import { prefixContains, prefixesOverlap, prefixFromBytes } from "../../src/ip/prefix.ts";
+import {
+  prefixContains,
+  prefixesOverlap,
+  prefixFromBytes,
+  prefix as prefixOf,
+} from "../../src/ip/prefix.ts";
 import {
   addressKey,
   prefixRange,
@@ -38,6 +43,18 @@ test("ranges contain and overlap as prefixes do", () => {
     }),
     { numRuns: 1000 },
   );
+});
+
+test("a range ends with its first and its last address", () => {
+  for (const [network, first, last, before, after] of [
+    ["10.1.2.0/23", "10.1.2.0", "10.1.3.255", "10.1.1.255", "10.1.4.0"],
+    ["fd00:1::/32", "fd00:1::", "fd00:1:ffff:ffff:ffff:ffff:ffff:ffff", "fd00::", "fd00:2::"],
+    ["10.1.2.3/32", "10.1.2.3", "10.1.2.3", "10.1.2.2", "10.1.2.4"],
+  ] as const) {
+    const range = prefixRange(prefixOf(network));
+    const holds = (text: string) => rangeContains(range, addressKey(text as IpAddress));
+    assert.deepEqual([first, last, before, after].map(holds), [true, true, false, false], network);
+  }
 });
 
 test("reserved blocks", () => {
