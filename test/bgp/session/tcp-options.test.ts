@@ -1,0 +1,145 @@
+/** What sockets are set to, seen on the wire and in the process, over the loopback. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readdirSync } from "node:fs";
+import { createServer, Socket } from "node:net";
+import { type TestContext, test } from "node:test";
+import { setImmediate as nextLoop } from "node:timers/promises";
+import { bindSocket, openTcpSocket, setMinimumTtl } from "netlink-ts";
+import { setListenerKey } from "../../../src/bgp/session/tcp-options.ts";
+import { TcpTransport } from "../../../src/bgp/session/tcp-transport.ts";
+import {
+  type Connection,
+  type Listener,
+  type ListenProblem,
+  plainPolicy,
+} from "../../../src/bgp/session/transport.ts";
+import { type IpAddress, parseAddress } from "../../../src/ip/address.ts";
+import { End } from "../../support/transport-contract.ts";
+
+const transport = new TcpTransport();
+const LOOPBACK = parseAddress("127.0.0.1")!;
+const openFiles = () => readdirSync("/proc/self/fd").length;
+
+interface Standing {
+  readonly listener: Listener;
+  readonly accepted: Promise<Connection>;
+  readonly problem: ListenProblem | undefined;
+}
+
+/** Listens until the test ends; resolves when it is known whether it stands. */
+function listen(t: TestContext, address: IpAddress, port: number, policy = plainPolicy) {
+  const { promise: accepted, resolve: accept } = Promise.withResolvers<Connection>();
+  return new Promise<Standing>((resolve) => {
+    const listener = transport.listen(
+      { address, port, passwords: new Map() },
+      {
+        listening: () => resolve({ listener, accepted, problem: undefined }),
+        accepted(connection) {
+          accept(connection);
+          return { handler: new End(), policy };
+        },
+        failed: (problem) => resolve({ listener, accepted, problem }),
+      },
+    );
+    t.after(() => listener.close());
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, LOOPBACK);
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+test("a TTL is set: who asks for more does not hear from less", async (t) => {
+  const fd = openTcpSocket(4);
+  setMinimumTtl(fd, 4, 20);
+  bindSocket(fd, LOOPBACK, 0);
+  const server = createServer().listen({ fd });
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  const dial = (ttl: number) => {
+    const end = new End();
+    const policy = { ...plainPolicy, ttl };
+    const out = transport.dial({ address: LOOPBACK, port, localAddress: undefined, policy }, end);
+    t.after(() => out.reset());
+    return end;
+  };
+  const [less, enough] = [dial(19), dial(20)];
+  const [peer] = (await once(server, "connection")) as [Socket];
+  while (!enough.log.includes("connected")) await nextLoop();
+  assert.deepEqual(less.log, []);
+  peer.destroy();
+  server.close();
+});
+
+test("an accepted connection has its own TTL, not its listener's", async (t) => {
+  const port = await freePort();
+  const { accepted } = await listen(t, LOOPBACK, port, { ...plainPolicy, ttl: 19 });
+  const fd = openTcpSocket(4);
+  const peer = new Socket({ fd, readable: true, writable: true });
+  t.after(() => peer.destroy());
+  peer.connect({ host: LOOPBACK, port });
+  await once(peer, "connect");
+  setMinimumTtl(fd, 4, 20);
+  const connection = await accepted;
+  connection.write([Uint8Array.of(1)]);
+  let heard = 0;
+  peer.on("data", (chunk) => {
+    heard += chunk.length;
+  });
+  for (let i = 0; i < 100; i++) await nextLoop();
+  assert.equal(heard, 0);
+  // It is sent again.
+  setMinimumTtl(fd, 4, 19);
+  await once(peer, "data");
+  assert.equal(heard, 1);
+});
+
+test("a listener that begins anew stands, though connections of the last one are ending", async (t) => {
+  const port = await freePort();
+  const { listener, accepted } = await listen(t, LOOPBACK, port);
+  const out = transport.dial(
+    { address: LOOPBACK, port, localAddress: undefined, policy: plainPolicy },
+    new End(),
+  );
+  t.after(() => out.reset());
+  // Who closes first has the connection's end on its side for a minute.
+  (await accepted).close();
+  listener.close();
+  assert.equal((await listen(t, LOOPBACK, port)).problem, undefined);
+});
+
+test("listeners on all addresses of both families stand side by side", async (t) => {
+  const port = await freePort();
+  for (const text of ["::", "0.0.0.0"]) {
+    const { problem } = await listen(t, parseAddress(text)!, port);
+    assert.equal(problem, undefined, text);
+  }
+});
+
+test("a socket that could not be made ready is closed", async (t) => {
+  const before = openFiles();
+  const policy = { ...plainPolicy, bindInterface: "no-such-device" };
+  for (let i = 0; i < 5; i++) {
+    const options = { address: LOOPBACK, port: 1, localAddress: undefined, policy };
+    transport.dial(options, new End());
+    const { problem } = await listen(t, parseAddress("203.0.113.1")!, 1790);
+    assert.equal(problem?.code, "EADDRNOTAVAIL");
+  }
+  assert.equal(openFiles(), before);
+});
+
+test("to take away a key that the kernel never had is no error; any other failure is one", (t) => {
+  const fd = openTcpSocket(4);
+  t.after(() => new Socket({ fd }).destroy());
+  assert.equal(setListenerKey(fd, LOOPBACK, undefined), undefined);
+  assert.equal(setListenerKey(fd, LOOPBACK, "key"), undefined);
+  assert.equal(setListenerKey(fd, LOOPBACK, undefined), undefined);
+  assert.equal(setListenerKey(-1, LOOPBACK, undefined)?.code, "EBADF");
+  assert.equal(setListenerKey(-1, LOOPBACK, "key")?.code, "EBADF");
+});
