@@ -66,3 +66,18 @@ test("what failed is due once after each failure, ever later, until it is settle
     { numRuns: 600 },
   );
 });
+
+test("one that needs a new list is enough, wherever it stands among those due", () => {
+  for (const stale of [
+    [true, false, false],
+    [false, true, false],
+    [false, false, true],
+  ]) {
+    const index = new PrefixIndex(7, () => false);
+    const table = new RetryTable(index, () => 0);
+    for (const [at, each] of stale.entries()) {
+      table.failed(index.insertText(PREFIXES[at]!), 0, each);
+    }
+    assert.equal(table.takeDue(RETRY_FIRST_MS).stale, true);
+  }
+});
