@@ -1,6 +1,6 @@
 /** A pair between a bridge and another namespace, and a socket in there: what a pod takes. */
 import assert from "node:assert/strict";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 import { inNetworkNamespace, RouteNetlink, SystemCallError } from "../src/index.ts";
 import { Namespace } from "./support/namespace.ts";
@@ -78,6 +78,8 @@ test("an error inside brings the thread home all the same", (t) => {
   const sys = new ScriptedSys();
   const file = openSync("/proc/self/ns/net", "r");
   t.after(() => closeSync(file));
+  const openFiles = () => readdirSync("/proc/self/fd").length;
+  const before = openFiles();
   assert.throws(
     () =>
       inNetworkNamespace(
@@ -91,4 +93,5 @@ test("an error inside brings the thread home all the same", (t) => {
   );
   assert.equal(sys.entered.length, 2);
   assert.notEqual(sys.entered[1], file);
+  assert.equal(openFiles(), before);
 });
