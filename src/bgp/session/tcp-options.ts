@@ -4,6 +4,7 @@ import {
   bindToDevice,
   clearTcpMd5Key,
   closeSocket,
+  NetlinkError,
   openTcpSocket,
   SystemCallError,
   setIpv6Only,
@@ -76,17 +77,20 @@ export function openListenSocket(options: Pick<ListenOptions, "address" | "port"
   return fd;
 }
 
-/** Sets, changes or (undefined) takes away one peer's key on a listener; the kernel's error. */
+/**
+ * Sets, changes or (undefined) takes away one peer's key on a listener. The kernel's error, or that
+ * of a key that is none (EINVAL).
+ */
 export function setListenerKey(
   fd: number,
   peer: IpAddress,
   key: string | undefined,
-): SystemCallError | undefined {
+): SystemCallError | NetlinkError | undefined {
   try {
     if (key === undefined) clearTcpMd5Key(fd, peer);
     else setTcpMd5Key(fd, peer, key);
   } catch (error) {
-    if (!(error instanceof SystemCallError)) throw error;
+    if (!(error instanceof SystemCallError || error instanceof NetlinkError)) throw error;
     // The kernel never took it: there is none to take away.
     if (key !== undefined || error.code !== "ENOENT") return error;
   }

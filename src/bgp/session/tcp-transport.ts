@@ -13,6 +13,7 @@ import {
   FdPoller,
   Interest,
   listenOn,
+  type NetlinkError,
   type PolledSocket,
   SystemCallError,
   setNoDelay,
@@ -256,7 +257,7 @@ function keyProblem(unprotected: ReadonlyMap<IpAddress, string>): string | undef
   return `connections refused for want of the TCP MD5 key of ${peer}${others}: ${reason}`;
 }
 
-function keyReason(error: SystemCallError): string {
+function keyReason(error: SystemCallError | NetlinkError): string {
   return error.code === "ENOMEM" ? NO_ROOM_FOR_KEYS : socketReason(error);
 }
 
