@@ -5,7 +5,7 @@ import { ApiNodeSource } from "../../src/k8s/api-source.ts";
 import { silentLog } from "../../src/runtime/log.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { Bench, node3, seed, unreachable } from "./api-source-bench.ts";
-import { bookmark, event, FakeTransport } from "./fake-transport.ts";
+import { bookmark, errorEvent, event, FakeTransport } from "./fake-transport.ts";
 import { nodeObject, SEED } from "./node-objects.ts";
 
 describe("watch", () => {
@@ -25,6 +25,26 @@ describe("watch", () => {
       ["node1", "node2", "node3"],
       "a map given is never changed",
     );
+  });
+
+  test("who changed is told by name; of a whole list it is not known", () => {
+    const transport = new FakeTransport();
+    const parts = { transport, clock: new FakeClock(), log: silentLog, random: () => 0 };
+    const told: unknown[] = [];
+    const source = new ApiNodeSource(parts);
+    assert.equal(source.status().connected, false);
+    source.start((_, changed) => told.push(changed && [...changed]));
+    assert.equal(source.status().connected, false);
+    transport.last.list("100", seed);
+    transport.last.open();
+    transport.last.send(event("ADDED", nodeObject("node4"), "101"), event("DELETED", node3, "102"));
+    transport.last.send(event("MODIFIED", nodeObject("node4"), "103"));
+    transport.last.send(event("MODIFIED", nodeObject("node4", { uid: "other" }), "104"));
+    transport.last.send(errorEvent(410, "too old"));
+    transport.last.list("200", seed);
+    transport.last.open();
+    transport.last.send(event("DELETED", node3, "201"));
+    assert.deepEqual(told, [undefined, ["node4", "node3"], ["node4"], undefined, ["node3"]]);
   });
 
   test("a heartbeat and a bookmark change nothing", () => {
