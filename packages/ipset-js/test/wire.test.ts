@@ -200,6 +200,26 @@ for (const member of [
   });
 }
 
+test("what a member may have beside it has its bounds", () => {
+  const member = "192.0.2.1";
+  for (const timeout of [-1, 1.5, 2_147_484]) {
+    assert.throws(() => encodeEntry({ member, timeout }), { code: "EINVAL" });
+  }
+  for (const comment of ["", "c".repeat(256), "é".repeat(128), "a\0b"]) {
+    assert.throws(() => encodeEntry({ member, comment }), { code: "EINVAL" });
+  }
+  for (const entry of [
+    { member, timeout: 2_147_483 },
+    { member, comment: "c" },
+    { member, comment: "c".repeat(255) },
+    { member: "192.0.2.1,255:65535" },
+  ]) {
+    assert.deepEqual(decodeEntry(encodeEntry(entry)), entry);
+  }
+  const port = decodeEntry({ ip: { ipv4: member }, port: 5, flags: 0 });
+  assert.deepEqual(port, { member: "192.0.2.1,0:5" });
+});
+
 test("the revision is ours or the kernel's, whichever is older", () => {
   assert.equal(revisionFor("hash:ip", 0, 6), 4);
   assert.equal(revisionFor("hash:net", 0, 3), 3);

@@ -56,6 +56,15 @@ test("the numbers of attributes are those of linux/fib_rules.h", () => {
   assert.equal(encoded(rule).subarray(12).toString("hex"), attributes);
 });
 
+test("padding says nothing of a rule, any other attribute does", () => {
+  const others = (attribute: string) => {
+    const bytes = Buffer.concat([encoded({ family: 4 }), Buffer.from(attribute, "hex")]);
+    return decodeRule(bytes, 0, bytes.length)?.others;
+  };
+  assert.equal(others("04001200"), undefined);
+  assert.equal(others("0500130001000000"), true, "FRA_L3MDEV");
+});
+
 test("a rule of another family is not ours, and its prefixes are of one family", () => {
   const bytes = encoded({ family: 4 });
   bytes[0] = 7;

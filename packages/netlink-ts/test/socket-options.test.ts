@@ -28,13 +28,10 @@ class Calls extends ScriptedSys {
   override socket(...args: readonly number[]): number {
     return this.#called(`socket ${args.map((arg) => arg.toString(8)).join(" ")}`);
   }
-  override bind(...args: readonly [fd: number, address: Uint8Array]): number {
-    return this.#called(`bind ${Buffer.from(args[1]).toString("hex")}`);
+  override bind(_fd: number, address: Uint8Array): number {
+    return this.#called(`bind ${Buffer.from(address).toString("hex")}`);
   }
-  override setsockopt(
-    ...args: readonly [fd: number, level: number, option: number, value: Uint8Array]
-  ): number {
-    const [fd, level, option, value] = args;
+  override setsockopt(fd: number, level: number, option: number, value: Uint8Array): number {
     return this.#called(`set ${fd} ${level} ${option} ${Buffer.from(value).toString("hex")}`);
   }
   override close(fd: number): number {

@@ -58,7 +58,7 @@ export class ScriptedSys implements Sys {
   socket(): number {
     return 7;
   }
-  bind(): number {
+  bind(_fd: number, _address: Uint8Array): number {
     return 0;
   }
   getsockname(_fd: number, address: Uint8Array): number {
@@ -77,7 +77,7 @@ export class ScriptedSys implements Sys {
     bytes.set(answer.subarray(0, bytes.length));
     return answer.length;
   }
-  setsockopt(_fd: number, level: number, option: number): number {
+  setsockopt(_fd: number, level: number, option: number, _value: Uint8Array): number {
     this.options.push(`${level}/${option}`);
     return 0;
   }
