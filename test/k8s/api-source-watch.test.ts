@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ApiNodeSource } from "../../src/k8s/api-source.ts";
+import { ApiError } from "../../src/k8s/api-transport.ts";
 import { silentLog } from "../../src/runtime/log.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { Bench, node3, seed, unreachable } from "./api-source-bench.ts";
@@ -205,5 +206,59 @@ describe("watch", () => {
       bench.untilRequest();
     }
     assert.equal(bench.watching, false);
+  });
+});
+
+describe("what a watch leaves to the next one", () => {
+  for (const [what, line] of [
+    ["a bookmark", (i: number) => bookmark(String(101 + i))],
+    ["an event without a version", () => event("ADDED", nodeObject("node4"), "")],
+    ["the end of a Node without a version", () => event("DELETED", node3, "")],
+  ] as const) {
+    test(`${what} was some good: the next one begins at once`, () => {
+      const bench = Bench.synced();
+      for (let i = 0; i < 5; i++) {
+        bench.clock.advance(100);
+        bench.transport.last.send(line(i));
+        assert.equal(bench.source.status().lastSync, bench.clock.wall());
+        bench.transport.last.end();
+        assert.equal(bench.transport.requests.length, 3 + i);
+        bench.transport.last.open();
+      }
+    });
+  }
+
+  test("not what a server asked for before: an end that follows has its own delay", () => {
+    const bench = Bench.synced();
+    bench.transport.last.fail(new ApiError("throttled", "429", { retryAfterMs: 8_000 }));
+    assert.equal(bench.untilRequest(), 8_000);
+    bench.transport.last.end();
+    assert.equal(bench.untilRequest(), 400);
+  });
+
+  test("not the address: it is to be seen on an interface again before its loss counts", () => {
+    const bench = Bench.synced();
+    bench.own.clear();
+    bench.source.underlayChanged();
+    assert.equal(bench.transport.requests.length, 3);
+    bench.transport.last.open();
+    bench.source.underlayChanged();
+    assert.equal(bench.transport.requests.length, 3);
+  });
+
+  test("not how patient it was: after an answer a second is enough again", () => {
+    const bench = new Bench();
+    for (let i = 0; i < 80; i++) {
+      bench.clock.advance(100);
+      bench.source.underlayChanged();
+    }
+    assert.equal(bench.transport.requests.length, 4, "after 1, 3 and 7 s");
+    bench.transport.last.list("100", seed);
+    bench.clock.advance(999);
+    bench.source.underlayChanged();
+    assert.equal(bench.transport.requests.length, 5);
+    bench.clock.advance(1);
+    bench.source.underlayChanged();
+    assert.equal(bench.transport.requests.length, 6);
   });
 });

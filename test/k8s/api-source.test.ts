@@ -244,8 +244,10 @@ test("stopped: the request is aborted, no timer is left, no call comes any more"
       request.fail(unreachable());
       bench.transport.last.fail(unreachable());
     }
+    const resets = bench.transport.resets;
     await bench.source.stop();
     assert.equal(bench.clock.pendingCount, 0, state);
+    assert.equal(bench.transport.resets, resets + 1, "no connection is kept");
     const count = bench.transport.requests.length;
     bench.clock.advance(1_000_000);
     assert.equal(bench.transport.requests.length, count, state);
