@@ -100,6 +100,15 @@ test("an accepted connection has its own TTL, not its listener's", async (t) => 
   assert.equal(heard, 1);
 });
 
+test("an accepted connection that cannot be made ready ends", async (t) => {
+  const port = await freePort();
+  await listen(t, LOOPBACK, port, { ...plainPolicy, bindInterface: "no-such-device" });
+  const end = new End();
+  transport.dial({ address: LOOPBACK, port, localAddress: undefined, policy: plainPolicy }, end);
+  while (end.reason === undefined) await nextLoop();
+  assert.equal(end.log.at(-1), "closed");
+});
+
 test("a listener that begins anew stands, though connections of the last one are ending", async (t) => {
   const port = await freePort();
   const { listener, accepted } = await listen(t, LOOPBACK, port);
