@@ -9,7 +9,10 @@ import { type Prefix, prefix, prefixCovers, prefixLength } from "../../../src/ip
 import { batchOf, route } from "../../support/rib-lab.ts";
 
 const POOL = ["0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/9", "10.1.0.0/16", "10.1.2.0/24", "10.1.2.3/32"];
-const POOL6 = ["::/0", "2001:db8::/32", "2001:db8::/33", "2001:db8:0:1::/64", "2001:db8::1/128"];
+const POOL6 = [
+  ...["::/0", "2001:db8::/32", "2001:db8::/33", "2001:db8:0:1::/64", "2001:db8:0:1:ff00::/72"],
+  ...["2001:db8:0:1:ff00:1::/96", "2001:db8::1/128"],
+];
 
 test("a prefix list matches what lies in an entry with a length in its range", () => {
   const entry = fc
