@@ -131,7 +131,7 @@ function inAnotherOrder(all: readonly Event[], seed: number): readonly Event[][]
 
 /** What is saved of them is what they say. */
 function assertSaved(nodes: Nodes): void {
-  const saved = decodeNodes(encodeNodes(nodes, 0));
+  const saved = decodeNodes(encodeNodes({ nodes, version: undefined }, 0)).nodes;
   assert.deepEqual([...saved.keys()], [...nodes.keys()]);
   for (const [name, node] of nodes) {
     const of = { ...saved.get(name)!, problems: node.problems };

@@ -78,6 +78,6 @@ test("one that needs a new list is enough, wherever it stands among those due", 
     for (const [at, each] of stale.entries()) {
       table.failed(index.insertText(PREFIXES[at]!), 0, each);
     }
-    assert.equal(table.takeDue(RETRY_FIRST_MS).stale, true);
+    assert.equal(table.takeDue(RETRY.firstMs).stale, true);
   }
 });

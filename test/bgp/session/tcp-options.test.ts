@@ -8,13 +8,9 @@ import { setImmediate as nextLoop } from "node:timers/promises";
 import { bindSocket, openTcpSocket, setMinimumTtl } from "netlink-ts";
 import { setListenerKey } from "../../../src/bgp/session/tcp-options.ts";
 import { TcpTransport } from "../../../src/bgp/session/tcp-transport.ts";
-import {
-  type Connection,
-  type Listener,
-  type ListenProblem,
-  plainPolicy,
-} from "../../../src/bgp/session/transport.ts";
+import type { Connection, Listener, ListenProblem } from "../../../src/bgp/session/transport.ts";
 import { type IpAddress, parseAddress } from "../../../src/ip/address.ts";
+import { plainPolicy } from "../../support/raw-peer.ts";
 import { End } from "../../support/transport-contract.ts";
 
 const transport = new TcpTransport();
