@@ -19,7 +19,6 @@ import { parseNodesFile } from "../../src/k8s/nodes-file.ts";
 import { type Log, silentLog } from "../../src/runtime/log.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { processWarnings } from "../support/process-warnings.ts";
 import { nodeMap, nodeObject, SEED, snapshot } from "./node-objects.ts";
 import { Recorder, until } from "./recorder.ts";
 
@@ -113,11 +112,6 @@ describe("the text", () => {
     assert.ok("problem" in file && !file.problem.includes("c2VjcmV0"));
     const json = parseNodesFile('{"kind": "List", "password": c2VjcmV0}}');
     assert.ok("problem" in json && !json.problem.includes("c2VjcmV0"));
-  });
-
-  test("nor on standard error, by the YAML library itself", async (t) => {
-    const text = "kind: List\nitems:\n- ? { password: c2VjcmV0 }\n  : !x 1\n";
-    assert.deepEqual(await processWarnings(t, () => parseNodesFile(text)), []);
   });
 });
 
