@@ -56,13 +56,13 @@ class Ear {
   told = 0;
   readable = false;
   writable = false;
-  then: () => void = () => undefined;
+  onTold: () => void = () => undefined;
 
   ready(readable: boolean, writable: boolean): void {
     this.told++;
     this.readable = readable;
     this.writable = writable;
-    this.then();
+    this.onTold();
   }
 }
 
@@ -136,7 +136,7 @@ test("what was ready is not what has its number now", async () => {
   let made = -1;
   // Whoever is told first closes the other and takes its number.
   const replace = (own: Ear, other: number) => {
-    own.then = () => {
+    own.onTold = () => {
       if (made >= 0) return;
       poller.remove(other);
       closeSocket(other);
