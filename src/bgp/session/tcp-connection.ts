@@ -115,7 +115,8 @@ export class TcpConnection implements Connection, PolledSocket {
   }
 
   write(buffers: readonly Uint8Array[]): boolean {
-    if (this.#state !== "open" || this.#broken !== undefined) return true;
+    if (this.#state === "ending" || this.#state === "gone" || this.#broken !== undefined)
+      return true;
     if (buffers.length === 1) this.#put(buffers[0]!);
     else this.#putTogether(buffers);
     if (this.#queued > QUEUE_BYTES_HIGH) this.#full = true;
@@ -234,7 +235,7 @@ export class TcpConnection implements Connection, PolledSocket {
 
   /** How much of it the kernel took. */
   #send(bytes: Uint8Array, length: number): number {
-    if (this.#broken !== undefined) return 0;
+    if (this.#broken !== undefined || this.#state === "connecting") return 0;
     const sent = linuxSys.send(this.#fd, bytes, length);
     if (sent >= 0) {
       this.#sent += sent;

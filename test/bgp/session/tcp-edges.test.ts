@@ -142,6 +142,22 @@ test("what came before a reset is read, and then the reset", async (t) => {
   assert.equal(end.connection!.localAddress, undefined);
 });
 
+test("what is written before the connection stands goes out when it does", async (t) => {
+  const { port, ends, listener } = await listening();
+  const near = new End();
+  const options = { address: US, port, localAddress: undefined, policy: plainPolicy };
+  const connection = new TcpTransport().dial(options, near);
+  assert.equal(connection.write([Buffer.from("early")]), true);
+  assert.deepEqual([connection.queuedBytes, connection.sentBytes], [5, 0]);
+  t.after(() => {
+    listener.close();
+    connection.reset();
+    ends[0]?.connection!.reset();
+  });
+  await until(() => ends[0]?.text === "early", "sent");
+  assert.deepEqual([connection.queuedBytes, connection.sentBytes], [0, 5]);
+});
+
 test("while reading is paused a reset costs no turns", async (t) => {
   const { end, peer } = await joined(t);
   end.connection!.pause();
