@@ -4,6 +4,7 @@
  * of the transport port; the contract suite holds it to what TCP does.
  */
 
+import { CLOSED_BY_PEER } from "../../src/bgp/fsm/state.ts";
 import {
   type Connection,
   type ConnectionHandler,
@@ -332,7 +333,7 @@ class MemoryConnection implements Connection {
     }
     if (this.#closing && this.#output.length === 0) {
       this.ended = true;
-      this.#tell((end) => end.receiveEnd("closed by peer"));
+      this.#tell((end) => end.receiveEnd(CLOSED_BY_PEER));
     }
     if (!this.#full || this.queuedBytes > QUEUE_BYTES_LOW) return;
     this.#full = false;

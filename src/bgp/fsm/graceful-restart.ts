@@ -7,7 +7,7 @@
 import { hardReset } from "../message/notification.ts";
 import type { BgpError, NegotiatedSession, RestartFamily } from "../message/types.ts";
 import { CeaseSubcode, ErrorCode, type RouteFamily } from "../message/types.ts";
-import type { EndCause } from "./state.ts";
+import { CLOSED_BY_PEER, type EndCause } from "./state.ts";
 
 /** A family whose routes are kept, and until when they may wait for the peer. */
 export interface RetainedFamily {
@@ -73,6 +73,15 @@ function notificationsAreGraceful(session: NegotiatedSession): boolean {
 export function asHardReset(session: NegotiatedSession | undefined, error: BgpError): BgpError {
   if (session === undefined || !notificationsAreGraceful(session)) return error;
   return { ...hardReset(error), reason: error.reason };
+}
+
+/**
+ * Whether the peer may have restarted, by all that can be seen of it: its connection was closed in
+ * order, or it came back beside one that stood. A connection that is lost says nothing of it.
+ */
+export function mayHaveRestarted(cause: EndCause): boolean {
+  const closed = cause.kind === "transport" && cause.reason === CLOSED_BY_PEER;
+  return closed || cause.kind === "replaced";
 }
 
 function survives(session: NegotiatedSession, cause: EndCause): boolean {

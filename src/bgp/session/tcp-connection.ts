@@ -17,6 +17,7 @@ import {
   socketError,
 } from "netlink-ts";
 import { type IpAddress, parseAddress } from "../../ip/address.ts";
+import { CLOSED_BY_PEER } from "../fsm/state.ts";
 import {
   type Connection,
   type ConnectionHandler,
@@ -188,7 +189,7 @@ export class TcpConnection implements Connection, PolledSocket {
   #readAll(): void {
     if (this.#state !== "ending" || this.#queued === 0) {
       // The kernel tells of a reset once, and it was the sender who asked.
-      this.#end(this.#broken === undefined ? "closed by peer" : reasonOf(this.#broken));
+      this.#end(this.#broken === undefined ? CLOSED_BY_PEER : reasonOf(this.#broken));
       return;
     }
     // It may still read our last words.

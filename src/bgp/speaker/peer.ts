@@ -8,7 +8,11 @@ import { assert } from "../../runtime/assert.ts";
 import type { Timer } from "../../runtime/clock.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { LocalIdentity } from "../fsm/collision.ts";
-import { familiesStillForwarded, familiesToRetain } from "../fsm/graceful-restart.ts";
+import {
+  familiesStillForwarded,
+  familiesToRetain,
+  mayHaveRestarted,
+} from "../fsm/graceful-restart.ts";
 import type { EndCause } from "../fsm/state.ts";
 import type { Introduction } from "../message/negotiate.ts";
 import type {
@@ -292,7 +296,7 @@ export class Peer implements SessionHooks, Task {
     this.refresh.ended();
     const retainStale = retained.map(({ family }) => family);
     this.#withId((id) => rib.peerDown(id, { retainStale, goesOn: cause.kind === "collision" }));
-    this.#stale.peerLeft(retained);
+    this.#stale.peerLeft(retained, mayHaveRestarted(cause));
     if (retained.length === 0) this.bind(undefined);
     this.#host.progressed();
   }

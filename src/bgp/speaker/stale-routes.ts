@@ -40,7 +40,7 @@ export class StaleRoutes {
     this.#actions = actions;
   }
 
-  /** The last session ended so that routes were kept of it, here and by a peer that lives on. */
+  /** The last session was lost so that a peer that lives on has kept our routes, too. */
   get wereKept(): boolean {
     return this.#wereKept;
   }
@@ -56,9 +56,9 @@ export class StaleRoutes {
   }
 
   /** The session ended; these families are kept. */
-  peerLeft(retained: readonly RetainedFamily[]): void {
+  peerLeft(retained: readonly RetainedFamily[], restarted: boolean): void {
     this.#isBack = false;
-    this.#wereKept = retained.length > 0;
+    this.#wereKept = retained.length > 0 && !restarted;
     this.#overdue.clear();
     const kept = new Set(retained.map(({ family }) => family));
     for (const family of this.families) {

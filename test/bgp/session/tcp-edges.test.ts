@@ -152,7 +152,7 @@ test("what is written before the connection stands goes out when it does", async
   t.after(() => {
     listener.close();
     connection.reset();
-    ends[0]?.connection!.reset();
+    ends[0]?.connection?.reset();
   });
   await until(() => ends[0]?.text === "early", "sent");
   assert.deepEqual([connection.queuedBytes, connection.sentBytes], [0, 5]);

@@ -42,6 +42,12 @@ test("F bits alone: after a session of which the peer may have kept our routes",
   raw.connection!.reset();
   world.advance(10);
   assert.equal(bits(), true, "only the connection was lost");
+  raw.connection!.close();
+  world.advance(10);
+  assert.equal(bits(), false, "it may have restarted: to the byte what kube-router sends");
+  raw.connection!.reset();
+  world.advance(10);
+  assert.equal(bits(), true, "lost again");
   raw.send(message(MessageType.notification, hex("0604")));
   world.advance(10);
   assert.equal(bits(), false, "after a NOTIFICATION nothing is kept (RFC 4724 §4)");

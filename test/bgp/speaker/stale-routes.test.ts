@@ -29,7 +29,7 @@ class Kept {
   left(restartSeconds: number, longLivedSeconds: number): this {
     const kept = this.stale.keepable([{ family: 4, restartSeconds, longLivedSeconds }]);
     if (kept.length === 0) this.log.push("nothing kept");
-    this.stale.peerLeft(kept);
+    this.stale.peerLeft(kept, true);
     return this;
   }
 
@@ -100,7 +100,7 @@ test("times end with what they were for: each later loss has its own", () => {
   };
   // Lost for good, with nothing kept.
   const final = longLived();
-  final.stale.peerLeft([]);
+  final.stale.peerLeft([], true);
   again(final, ["10 mark 4"]);
   // The family is not forwarded, and nothing waits for its table.
   const cold = longLived();
@@ -243,7 +243,7 @@ test("any history: no route is kept beyond its times, nor goes before they end",
             end(stale());
             longLivedEnd = undefined;
           }
-          routes.peerLeft(kept);
+          routes.peerLeft(kept, true);
         } else if (what === "back" && !up) {
           up = true;
           routes.peerReturned(BACK);
