@@ -13,7 +13,7 @@ export const ADDRESSES_PER_NODE_MAX = 32;
 /** Pod CIDRs that are read of one Node; the rest is left out. */
 export const POD_CIDRS_PER_NODE_MAX = 16;
 
-/** Other Nodes counted that a pod CIDR overlaps with; more weigh no more when one has to lose. */
+/** Other Nodes counted that a pod CIDR overlaps with. Beyond: their pod CIDRs are counted. */
 export const RIVALS_COUNTED_MAX = 16;
 
 /** kube-router.io annotations kept of one Node; the rest is left out. */

@@ -94,6 +94,8 @@ interface Contest {
   readonly parent: Contest | undefined;
   /** Other Nodes that it overlaps with, as far as they are counted. */
   readonly rivals: NodeSnapshot[];
+  /** CIDRs of other Nodes that it overlaps with. */
+  overlaps: number;
   /** Set once the claim stands. */
   stands: boolean;
   /** A claim that stands inside this one, of each of at most two different Nodes. */
@@ -109,6 +111,7 @@ function contestedClaims(claims: readonly Claim[]): Contest[] {
       claim,
       parent: open,
       rivals: [],
+      overlaps: 0,
       stands: false,
       inside: [],
     };
@@ -124,7 +127,9 @@ function contestedClaims(claims: readonly Claim[]): Contest[] {
   return [...contested];
 }
 
-function addRival({ rivals }: Contest, node: NodeSnapshot): void {
+function addRival(contest: Contest, node: NodeSnapshot): void {
+  const { rivals } = contest;
+  contest.overlaps++;
   if (rivals.length < RIVALS_COUNTED_MAX && !rivals.includes(node)) rivals.push(node);
 }
 
@@ -163,7 +168,8 @@ function standingRival(contest: Contest): Claim | undefined {
 }
 
 function comparePrecedence(a: Contest, b: Contest): number {
-  const fewer = a.rivals.length - b.rivals.length;
+  const uncounted = a.rivals.length === RIVALS_COUNTED_MAX;
+  const fewer = a.rivals.length - b.rivals.length || (uncounted ? a.overlaps - b.overlaps : 0);
   return fewer || compareSeniority(a.claim.node, b.claim.node) || compareClaims(a.claim, b.claim);
 }
 

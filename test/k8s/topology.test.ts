@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { prefixContains, prefixesOverlap } from "../../src/ip/prefix.ts";
+import { RIVALS_COUNTED_MAX } from "../../src/k8s/limits.ts";
 import { type Topology, topology } from "../../src/k8s/topology.ts";
 import { type NodeParts, nodeMap, SEED, snapshot } from "./node-objects.ts";
 
@@ -194,6 +195,22 @@ describe("Nodes that contradict each other", () => {
     assert.deepEqual(result.podSubnets, own);
     assert.deepEqual(result.self?.podCidrs, [own[0]]);
     assert.equal(result.problems.length, 2);
+  });
+
+  test("at however many Nodes: a label of a whole zone is one wrong command", () => {
+    const own = Array.from({ length: 40 }, (_, i) => `10.1.${i + 1}.0/24`);
+    const wrong = Array.from({ length: RIVALS_COUNTED_MAX + 4 }, (_, i) => i);
+    const nodes = Object.fromEntries([
+      ...own.map((of, i) => [
+        `n${i}`,
+        { internal: `192.168.0.${9 + i}`, cidrs: [of], created: young },
+      ]),
+      ...wrong.map((i) => [
+        `a${i}`,
+        { internal: `192.168.1.${1 + i}`, cidrs: ["10.1.0.0/16"], created: old },
+      ]),
+    ]);
+    assert.deepEqual(view("n0", nodes).podSubnets, own);
   });
 
   test("a Node's own CIDRs may overlap", () => {
