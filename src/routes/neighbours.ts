@@ -10,7 +10,7 @@
  * holds the whole subnet the subnet is the more specific one.
  */
 import { familyOf, type IpAddress } from "../ip/address.ts";
-import { GATEWAYS_MAX } from "./limits.ts";
+import { GATEWAY_KEPT_MS, GATEWAYS_MAX } from "./limits.ts";
 import type { Topology } from "./topology.ts";
 import { type Hop, isOurs, type KernelRoute } from "./types.ts";
 
@@ -36,21 +36,26 @@ export function neighboursOf(
 }
 
 /**
- * Gateways on links of this machine that routes of others have, or had since the last dump: one
- * that no route has any more is forgotten with the next, which begins with new ones.
+ * Gateways on links of this machine that routes of others have, or had a moment ago: when a link
+ * goes down and up, and whenever somebody sets up the machine's network anew, its routes come back
+ * later than ours, and must find the way to their gateway as it was.
  */
 export class Gateways {
   readonly #topology: Topology;
-  readonly #known = new Set<IpAddress>();
+  readonly #now: number;
+  /** Since which dump no route has it, monotonic ms; undefined = one has. */
+  readonly #known = new Map<IpAddress, number | undefined>();
   /** Of a full table of somebody else's most routes go the same way. */
   #last: readonly Hop[] = [];
 
-  constructor(topology: Topology) {
+  /** `now`: monotonic ms, of the dump that it begins with. */
+  constructor(topology: Topology, now: number) {
     this.#topology = topology;
+    this.#now = now;
   }
 
-  [Symbol.iterator](): Iterator<IpAddress> {
-    return this.#known.values();
+  *[Symbol.iterator](): Iterator<IpAddress> {
+    for (const gateway of this.#known.keys()) if (isOnLink(gateway, this.#topology)) yield gateway;
   }
 
   /** Takes in a route of the main table; those of its gateways that were not known. */
@@ -60,10 +65,21 @@ export class Gateways {
     return route.hops.flatMap(({ gateway }) => gateway ?? []).filter((one) => this.#add(one));
   }
 
+  /** After the dump: those of the time before that still count. While no link leads there, all. */
+  keep(before: Gateways): void {
+    for (const [gateway, missed = this.#now] of before.#known) {
+      if (this.#known.size >= GATEWAYS_MAX) return;
+      if (this.#known.has(gateway)) continue;
+      const since = isOnLink(gateway, this.#topology) ? missed : this.#now;
+      if (this.#now - since < GATEWAY_KEPT_MS) this.#known.set(gateway, since);
+    }
+  }
+
   #add(gateway: IpAddress): boolean {
-    if (this.#known.has(gateway) || this.#known.size >= GATEWAYS_MAX) return false;
+    const isNew = !this.#known.has(gateway);
+    if (isNew && this.#known.size >= GATEWAYS_MAX) return false;
     if (!isOnLink(gateway, this.#topology)) return false;
-    this.#known.add(gateway);
-    return true;
+    this.#known.set(gateway, undefined);
+    return isNew;
   }
 }

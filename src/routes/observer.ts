@@ -54,7 +54,7 @@ export class KernelObserver implements KernelListener {
   /** Being filled by a dump. */
   #dumped: RouteView | undefined;
   #topology = new Topology([], []);
-  #gateways = new Gateways(this.#topology);
+  #gateways: Gateways;
   /** The topology was listed once. */
   #looked = false;
   /** Events that came during a dump; undefined when none is under way. */
@@ -68,6 +68,7 @@ export class KernelObserver implements KernelListener {
   constructor(kernel: RouteKernel, clock: Clock, seed: number, listener: ObserverListener) {
     this.#kernel = kernel;
     this.#clock = clock;
+    this.#gateways = new Gateways(this.#topology, clock.now());
     this.#listener = listener;
     this.#index = new PrefixIndex(seed, (id) => {
       return this.#view.has(id) || this.#dumped?.has(id) === true;
@@ -105,10 +106,11 @@ export class KernelObserver implements KernelListener {
       const topology = new Topology(links, addresses);
       const isWanted = (to: Prefix) => this.#listener.isWanted(to);
       let view = this.#view;
+      const now = this.#clock.now();
       let gateways = this.#gateways;
       await this.#kernel.dumpRoutes(() => {
         view = new RouteView(this.#index);
-        gateways = new Gateways(topology);
+        gateways = new Gateways(topology, now);
         this.#dumped = view;
         const keep = keepingNeighbours(isWanted, (route) => view.add(route));
         return (route) => {
@@ -118,6 +120,7 @@ export class KernelObserver implements KernelListener {
       });
       const held = this.#held;
       this.#view = view;
+      gateways.keep(this.#gateways);
       this.#gateways = gateways;
       this.#renewTopology(topology);
       this.#held = undefined;

@@ -45,6 +45,26 @@ test("an administrator's new route takes its gateway back, of several next hops 
   await node.has([`10.233.65.0/24 via ${A} dev enp1s0`, route(203)]);
 });
 
+test("a link that was down gets its default route back, whatever is announced", async (t) => {
+  const node = RouteNode.make(t);
+  if (node === undefined) return;
+  const { namespace } = node;
+  namespace.ip("-6 route add default via 2001:db8::1");
+  await node.controller.start();
+  const elsewhere = `2001:db8:5::/48 via ${A6} dev enp1s0 metric 1024 pref medium`;
+  node.want("2001:db8::1/128", A6);
+  node.want("2001:db8:5::/48", A6);
+  await node.has([elsewhere]);
+  namespace.ip("link set enp1s0 down");
+  await until("no way", () => node.controller.status().conditionsTotal === 2);
+  namespace.ip("link set enp1s0 up");
+  namespace.ip("address replace 2001:db8::50/64 dev enp1s0 nodad");
+  // Whoever sets up the machine's network comes behind us.
+  await until("refused", () => node.codes().join() === "route-refused");
+  await node.has([elsewhere]);
+  namespace.ip("-6 route add default via 2001:db8::1");
+});
+
 test("a peer counts while its link is up", async (t) => {
   const peers = ["192.168.60.1", "2001:db8:60::1"].map(address);
   const node = RouteNode.make(t, { guards: { protectedAddresses: [], ownPodCidrs: [], peers } });

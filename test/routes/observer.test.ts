@@ -2,7 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Prefix, prefix } from "../../src/ip/prefix.ts";
-import { EVENT_AGE_MS, EVENTS_HELD_MAX, GATEWAYS_MAX } from "../../src/routes/limits.ts";
+import {
+  EVENT_AGE_MS,
+  EVENTS_HELD_MAX,
+  GATEWAY_KEPT_MS,
+  GATEWAYS_MAX,
+} from "../../src/routes/limits.ts";
 import { KernelObserver } from "../../src/routes/observer.ts";
 import { KernelUnavailableError } from "../../src/routes/ports.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -166,7 +171,14 @@ test("gateways on our links of routes of others are known, and told of when they
   await clock.advanceAsync(1);
   assert.deepEqual([...observer.gateways], ["192.168.50.1", "192.168.50.2", "2001:db8::2"]);
   await dump();
-  assert.deepEqual([...observer.gateways], ["2001:db8::2"], "what has gone is forgotten");
+  assert.equal([...observer.gateways].length, 3, "it may come back in a moment");
+  clock.advance(GATEWAY_KEPT_MS - 1);
+  kernel.add(others("10.3.0.0/16", "192.168.50.2"));
+  await clock.advanceAsync(1);
+  assert.deepEqual(told.gateways, ["192.168.50.2", "2001:db8::2"], "it counted all the time");
+  await dump();
+  const left = ["192.168.50.2", "2001:db8::2"];
+  assert.deepEqual([...observer.gateways].sort(), left, "what has gone is forgotten");
 });
 
 test("a gateway that comes during a dump, and one of a link that comes up, are known then", async () => {
@@ -187,6 +199,27 @@ test("a gateway that comes during a dump, and one of a link that comes up, are k
   kernel.links = kernel.links.map((link) => ({ ...link, up: true }));
   await dump();
   assert.deepEqual([...observer.gateways].sort(), ["10.99.0.9", A]);
+});
+
+test("a gateway counts on where no link led to it for a while", async () => {
+  const { clock, kernel, observer, dump } = await setUp();
+  const uplink = route("2001:db8:9::/48", { via: "2001:db8::1", protocol: STATIC });
+  kernel.routes.push(uplink);
+  await dump();
+  const own = kernel.addresses.pop()!;
+  kernel.delete((entry) => entry === uplink);
+  for (let i = 0; i < 3; i++) {
+    clock.advance(GATEWAY_KEPT_MS);
+    await dump();
+    assert.deepEqual([...observer.gateways], []);
+  }
+  kernel.addresses.push(own);
+  clock.advance(GATEWAY_KEPT_MS - 1);
+  await dump();
+  assert.deepEqual([...observer.gateways], ["2001:db8::1"], "its routes are still to come");
+  clock.advance(1);
+  await dump();
+  assert.deepEqual([...observer.gateways], []);
 });
 
 test("of a thousand times a thousand gateways a bounded number is kept", async () => {
