@@ -61,19 +61,25 @@ export function nodeProblem(details: ProblemDetails): NodeProblem {
   };
 }
 
-/** Outside text or JSON in quotes, cut to {@link QUOTED_LENGTH_MAX}, one line, printable. */
+/** What stands behind the word is one, if a comma, a colon or a line end was forgotten. */
+const BEFORE_PASSWORD = /^.*?passw(?:or)?ds?(?=.*[\p{L}\p{N}])/isu;
+
+/**
+ * Outside text or JSON in quotes, cut to {@link QUOTED_LENGTH_MAX} and behind the word password,
+ * one line, printable.
+ */
 export function quoted(value: unknown): string {
   if (typeof value !== "string") return describe(value);
-  const cut = value.slice(0, QUOTED_LENGTH_MAX);
+  const cut = (BEFORE_PASSWORD.exec(value)?.[0] ?? value).slice(0, QUOTED_LENGTH_MAX);
   return `"${printable(cut).replaceAll('"', "'")}${cut.length < value.length ? "…" : ""}"`;
 }
 
 /**
- * A key of YAML from outside, fit to be repeated: what comes behind a colon is a value whose space
- * is missing, or that stands in a mapping which is the key, and may be a password.
+ * A key of YAML from outside, fit to be repeated: what comes behind its first word is a value whose
+ * colon or space is missing, or that stands in a mapping which is the key, and may be a password.
  */
 export function keyText(key: string): string {
-  const end = key.search(/[:{]/);
+  const end = key.search(/[:={\s]/);
   return end < 0 ? key : `${key.slice(0, end + 1)}…`;
 }
 

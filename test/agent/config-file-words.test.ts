@@ -148,6 +148,12 @@ test("nothing that may be a password is repeated", () => {
     // A key that other programs have.
     [peer("password: s3cret"), /^peers\[0\]\.password: is not a key that is known here$/],
     [peer("password:s3cret"), /^peers\[0\]\.password:…: is not a key that is known here$/],
+    [peer("password=s3cret"), /^peers\[0\]\.password=…: is not a key that is known here$/],
+    [peer("password s3cret"), /^peers\[0\]\.password …: is not a key that is known here$/],
+    // What the YAML library quotes.
+    [peer("password: *s3cret"), /^Unresolved alias \(the anchor must be set before the alias\)$/],
+    [peer("password: !<s3cret 1"), /^a tag means nothing here$/],
+    ["peers:\n- password: |s3cret\n", /^Block scalar header includes extra characters$/],
     ["? { password: s3cret }\n: 1\n", /^\{…: is not a key that is known here$/],
   ] as const) {
     const said = refusals(text);

@@ -202,6 +202,10 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
     "networks:\n  - { prefix: 'fd00::/8', nextHop: 10.0.0.1 }\n",
     /^peers\.yaml:2: networks\[0\]\.nextHop: expected an IPv6 address, for fd00::\/8, not 10\.0\.0\.1$/,
   ],
+  [
+    "peerGroups:\n  - &a { name: g }\n  - *a\n  - *b\n",
+    /^peers\.yaml:4: Unresolved alias \(the anchor must be set before the alias\)$/,
+  ],
   ["peers: []\npeers: []\n", /^peers\.yaml:2: the key peers is there already$/],
   ['{"peers": [{"name": "a", "name": "b"}]}', /^peers\.yaml:1: the key name is there already$/],
   ["? {}\n: 1\n", /^peers\.yaml:1: \{…: is not a key that is known here$/],

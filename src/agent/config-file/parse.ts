@@ -4,7 +4,14 @@
  * A good file in JSON, which is YAML too, is read a hundred times as fast; a thousand peers in
  * YAML take the event loop for a fifth of a second.
  */
-import { LineCounter, parseDocument, type YAMLParseError } from "yaml";
+import {
+  type Document,
+  isAlias,
+  LineCounter,
+  parseDocument,
+  visit,
+  type YAMLParseError,
+} from "yaml";
 import { familyOf } from "../../ip/address.ts";
 import { type Prefix, prefixFamily } from "../../ip/prefix.ts";
 import { keyText, printable } from "../../k8s/problem.ts";
@@ -72,7 +79,10 @@ function parseYaml(text: string, name: string, needs: ConfigNeeds): ParsedConfig
     return refused(name, found);
   }
   const plain = plainValue(() => document.toJS({ maxAliasCount: ALIASES_MAX }) as unknown);
-  if (!plain.ok) return refused(name, [{ line: 1, field: "", text: plain.problem }]);
+  if (!plain.ok) {
+    const line = lineAt(offsetOfLooseAlias(document));
+    return refused(name, [{ line, field: "", text: plain.problem }]);
+  }
   const content = plain.value ?? {};
   const result = configFileSchema.safeParse(content, { error: wordsOf });
   const lineOf = (path: Path) => lineAt(offsetOf(document, path));
@@ -90,12 +100,38 @@ function parseYaml(text: string, name: string, needs: ConfigNeeds): ParsedConfig
   return { ok: true, file: result.data };
 }
 
-/** The library's own words, but where they are for who calls it, or name nothing. */
+/**
+ * The library's own words, but where they are for who calls it, or name nothing, and without what
+ * they quote of the file: somebody may have put a password there, as in `password: |secret`.
+ */
 function textOf({ code, message, pos }: YAMLParseError, text: string): string {
   if (code === "MULTIPLE_DOCS") return "expected one document: a second one begins here";
-  if (code !== "DUPLICATE_KEY") return printable(message);
+  if (code === "TAG_RESOLVE_FAILED") return "a tag means nothing here";
+  if (code !== "DUPLICATE_KEY") return unquoted(message);
   const key = KEY.exec(text.slice(pos[0], pos[0] + KEY_LENGTH_MAX))?.[1];
   return `${key === undefined ? "this key" : `the key ${key}`} is there already`;
+}
+
+function unquoted(message: string): string {
+  return printable(message.replace(/: .*$/s, ""));
+}
+
+/** Where the first alias is that has no anchor before it; 0 = there is none. */
+function offsetOfLooseAlias(document: Document.Parsed): number {
+  const anchors = new Set<string>();
+  let offset = 0;
+  visit(document, {
+    Node(_key, node) {
+      if (!isAlias(node)) {
+        if (node.anchor !== undefined) anchors.add(node.anchor);
+        return undefined;
+      }
+      if (anchors.has(node.source)) return undefined;
+      offset = node.range?.[0] ?? 0;
+      return visit.BREAK;
+    },
+  });
+  return offset;
 }
 
 function plainValue(
@@ -106,7 +142,7 @@ function plainValue(
   try {
     return { ok: true, value: read() };
   } catch (error) {
-    return { ok: false, problem: error instanceof Error ? printable(error.message) : "is no YAML" };
+    return { ok: false, problem: error instanceof Error ? unquoted(error.message) : "is no YAML" };
   }
 }
 
