@@ -167,6 +167,8 @@ test("gateways on our links of routes of others are known, and told of when they
   kernel.add(route(P2, { via: "192.168.50.9" }));
   await clock.advanceAsync(1);
   assert.deepEqual(told.gateways, ["192.168.50.2", "2001:db8::2"]);
+  await dump();
+  clock.advance(GATEWAY_KEPT_MS);
   kernel.delete((entry) => entry === first || entry.prefix === "10.2.0.0/16");
   await clock.advanceAsync(1);
   assert.deepEqual([...observer.gateways], ["192.168.50.1", "192.168.50.2", "2001:db8::2"]);
@@ -176,9 +178,10 @@ test("gateways on our links of routes of others are known, and told of when they
   kernel.add(others("10.3.0.0/16", "192.168.50.2"));
   await clock.advanceAsync(1);
   assert.deepEqual(told.gateways, ["192.168.50.2", "2001:db8::2"], "it counted all the time");
+  kernel.delete((entry) => entry.prefix === "10.3.0.0/16");
   await dump();
   const left = ["192.168.50.2", "2001:db8::2"];
-  assert.deepEqual([...observer.gateways].sort(), left, "what has gone is forgotten");
+  assert.deepEqual([...observer.gateways].sort(), left, "what has gone for long is forgotten");
 });
 
 test("a gateway that comes during a dump, and one of a link that comes up, are known then", async () => {
@@ -231,4 +234,9 @@ test("of a thousand times a thousand gateways a bounded number is kept", async (
   }
   await dump();
   assert.equal([...observer.gateways].length, GATEWAYS_MAX);
+  kernel.routes = [route("0.0.0.0/0", { via: "192.168.50.1", protocol: STATIC })];
+  await dump();
+  const [newest, ...gone] = [...observer.gateways];
+  assert.equal(newest, "192.168.50.1", "room for those that have gone is what others leave");
+  assert.equal(gone.length, GATEWAYS_MAX - 1);
 });
