@@ -202,6 +202,7 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
     "networks:\n  - { prefix: 'fd00::/8', nextHop: 10.0.0.1 }\n",
     /^peers\.yaml:2: networks\[0\]\.nextHop: expected an IPv6 address, for fd00::\/8, not 10\.0\.0\.1$/,
   ],
+  ['{ "peers" "x" }', /^peers\.yaml:1: Missing , or : between flow map items$/],
   [
     "peerGroups:\n  - &a { name: g }\n  - *a\n  - *b\n",
     /^peers\.yaml:4: Unresolved alias \(the anchor must be set before the alias\)$/,

@@ -113,7 +113,7 @@ function textOf({ code, message, pos }: YAMLParseError, text: string): string {
 }
 
 function unquoted(message: string): string {
-  return printable(message.replace(/: .*$/s, ""));
+  return printable(message.replace(/(?<=[\w)]): .*$/s, ""));
 }
 
 /** Where the first alias is that has no anchor before it; 0 = there is none. */
