@@ -102,6 +102,7 @@ export class MemoryHost implements Transport {
   readonly addresses: readonly IpAddress[];
   /** False: lost its power; it answers nothing, and its connections know nothing of it. */
   alive = true;
+  readonly afterInput = (callback: () => void): void => this.defer(callback);
 
   constructor(network: MemoryNetwork, addresses: readonly IpAddress[]) {
     this.network = network;

@@ -93,6 +93,11 @@ export class FdPoller {
     else this.#sys.epollControl(this.#epoll.fd, Control.DELETE, fd, this.#eventByte);
   }
 
+  /** Tells all who are ready now, each of them once. Not to be called by who is being told. */
+  look(): void {
+    for (let left = this.#size; left > 0 && this.#tell() === EVENTS_MAX; left -= EVENTS_MAX);
+  }
+
   #opened(): number {
     if (this.#epoll === undefined) {
       const fd = check("epoll_create1", this.#sys.epollCreate());
@@ -114,8 +119,9 @@ export class FdPoller {
     return this.#sys.epollControl(epoll, operation, fd, this.#eventByte);
   }
 
-  #tell(): void {
-    if (this.#epoll === undefined) return;
+  /** How many events there were. */
+  #tell(): number {
+    if (this.#epoll === undefined) return 0;
     const count = this.#sys.epollWait(this.#epoll.fd, this.#eventBytes, EVENTS_MAX);
     for (let index = 0; index < count; index++) {
       const at = index * EVENT_WORDS;
@@ -124,5 +130,6 @@ export class FdPoller {
       const events = this.#events[at]!;
       entry!.socket.ready((events & READABLE) !== 0, (events & WRITABLE) !== 0);
     }
+    return count;
   }
 }

@@ -181,7 +181,7 @@ export class MachineRunner {
   #timerRuns(): void {
     const { clock, transport } = this.#services;
     if (clock.now() - this.#timerAt < LATE_MS) this.#tick();
-    else transport.defer(() => this.#tick());
+    else transport.afterInput(() => this.#tick());
   }
 
   #tick(): void {

@@ -80,6 +80,14 @@ export class TcpTransport implements Transport {
   defer(callback: () => void): void {
     setImmediate(callback);
   }
+
+  afterInput(callback: () => void): void {
+    setImmediate(() => {
+      // What came in is told in a turn of its own, which may be behind this one.
+      this.#poller.look();
+      callback();
+    });
+  }
 }
 
 /** A dial that could not even begin: told through `closed`, as every other failure to connect. */

@@ -109,8 +109,10 @@ export interface Transport {
    * where that is not known. Left out = it never is.
    */
   addressesBeside?(own: IpAddress): readonly IpAddress[];
-  /** Runs `callback` after all I/O and timers that are due now have had their turn. */
+  /** Runs `callback` after I/O and timers that are due now have had a turn. */
   defer(callback: () => void): void;
+  /** The same, and after all connections were read that have something to be read by then. */
+  afterInput(callback: () => void): void;
 }
 
 /**

@@ -25,6 +25,7 @@ export function holdDials(
     listen: (options, handler) => transport.listen(options, handler),
     addressesBeside: (own) => transport.addressesBeside?.(own) ?? [],
     defer: (callback) => transport.defer(callback),
+    afterInput: (callback) => transport.afterInput(callback),
   };
 }
 

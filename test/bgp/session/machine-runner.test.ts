@@ -29,7 +29,7 @@ class Owner {
 
 function established(clock = new FakeClock(), random = () => 0.5, coarse = coarseTimers(clock)) {
   const deferred: (() => void)[] = [];
-  const transport = { defer: (callback: () => void) => void deferred.push(callback) };
+  const transport = { afterInput: (callback: () => void) => void deferred.push(callback) };
   const owner = new Owner();
   const services = { clock, coarse, random, transport: transport as Transport };
   const runner = new MachineRunner(services, owner);
@@ -139,7 +139,7 @@ test("what is left of a long interval is put on the grid too", () => {
 test("short intervals are not put on the grid", () => {
   const clock = new FakeClock();
   const owner = new Owner();
-  const transport = { defer() {} } as unknown as Transport;
+  const transport = { afterInput() {} } as unknown as Transport;
   const coarse = coarseTimers(clock);
   const runner = new MachineRunner({ clock, coarse, random: () => 0, transport }, owner);
   runner.step({ type: "order", event: events.manualStart });

@@ -30,7 +30,8 @@ async function listening() {
   const ends: End[] = [];
   const problems: ListenProblem[] = [];
   let stands = false;
-  const listener = new TcpTransport().listen(
+  const transport = new TcpTransport();
+  const listener = transport.listen(
     { address: US, port, passwords: new Map() },
     {
       listening() {
@@ -46,7 +47,7 @@ async function listening() {
     },
   );
   await until(() => stands, "listening");
-  return { port, ends, problems, listener };
+  return { transport, port, ends, problems, listener };
 }
 
 /** One of ours and Node's other end, which may be closed by halves. */
@@ -218,4 +219,23 @@ test("what waits is a copy: the caller's and the common memory may change", asyn
   await until(() => heard().length === expected.length, "all");
   assert.ok(heard() === expected);
   assert.equal(end.writables, 1);
+});
+
+test("after input: all that has come in was read, of however many", async (t) => {
+  const { transport, port, ends, listener } = await listening();
+  t.after(() => listener.close());
+  const peers = Array.from({ length: 600 }, () => connect({ host: US, port }));
+  t.after(() => {
+    for (const peer of peers) peer.destroy();
+    for (const end of ends) end.connection!.reset();
+  });
+  await until(() => ends.length === 600 && peers.every((one) => !one.connecting), "all are there");
+  for (const peer of peers) peer.write("x");
+  let read = -1;
+  transport.afterInput(() => {
+    read = ends.filter(({ text }) => text === "x").length;
+  });
+  assert.equal(read, -1, "not from inside of the call");
+  await until(() => read >= 0, "called");
+  assert.equal(read, 600);
 });

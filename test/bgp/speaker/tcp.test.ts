@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { type TestContext, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
+import { encodeKeepalive } from "../../../src/bgp/message/keepalive.ts";
 import { TcpTransport } from "../../../src/bgp/session/tcp-transport.ts";
 import { Speaker } from "../../../src/bgp/speaker.ts";
 import type { PeerConfig } from "../../../src/bgp/types.ts";
@@ -180,6 +181,24 @@ test("a real flood: the other peer's KEEPALIVEs stay on time, with a hold time o
   assert.ok(received() > 2_000, `${received()} UPDATEs`);
   const longest = turns.reduce((most, { cpuMs }) => Math.max(most, cpuMs), 0);
   assert.ok(longest < 400, `the loop stood still for ${longest} ms`);
+});
+
+test("a process that stood still reads what came in before it judges a peer", async (t) => {
+  const a = await node(t, "127.0.0.1", "192.0.2.1");
+  const raw = new RawPeer(transport, ip("127.0.0.2"), await freePort("127.0.0.2")).listen();
+  t.after(() => raw.stop());
+  raw.autoOpen = openOf(raw.address, { holdSeconds: 3 });
+  raw.keepalives = true;
+  a.speaker.setPeers([peerConfig(a.address, raw.address, { port: raw.port })]);
+  a.speaker.start();
+  const status = () => a.speaker.peer(raw.address)!;
+  await until(() => status().state === "Established", "session");
+  // Behind the reading of this turn: timers are next.
+  await nextTurn();
+  raw.send(encodeKeepalive());
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3_700);
+  await sleep(50);
+  assert.deepEqual([status().state, raw.notification], ["Established", undefined]);
 });
 
 /** Who connects there, counted. */
