@@ -44,8 +44,14 @@ export interface StillForwarded {
   readonly longLived: readonly RouteFamily[];
 }
 
-/** By the F bits of what a peer announced that is back. */
-export function familiesStillForwarded(session: NegotiatedSession): StillForwarded {
+/**
+ * By the F bits of what a peer announced that is back. `goesOn`: it was never away, but gave a
+ * session up for this one in a collision.
+ * Deviation: RFC 4724 §4.2 goes by the F bits then, too; but they are of an OPEN that went out
+ * before there was a session whose forwarding they could speak of.
+ */
+export function familiesStillForwarded(session: NegotiatedSession, goesOn = false): StillForwarded {
+  if (goesOn) return { restart: session.families, longLived: session.families };
   const forwarded = (entries: readonly RestartFamily[] = []) =>
     session.families.filter((family) => entries.find(isOf(family))?.forwardingPreserved);
   return {

@@ -25,6 +25,7 @@ import { UpdateDecoder } from "../message/update-decoder.ts";
 import type { PeerId } from "../rib/peer-table.ts";
 import type { PrefixLimitState } from "../rib/prefix-limit-state.ts";
 import { type EndOrder, PeerSession, type SessionHooks } from "../session/peer-session.ts";
+import type { Connection } from "../session/transport.ts";
 import type { Task } from "../session/work-queue.ts";
 import type { PeerConfig } from "../types.ts";
 import { administrativeShutdown, linkLost, maximumPrefixes } from "./end-orders.ts";
@@ -56,6 +57,8 @@ export class Peer implements SessionHooks, Task {
   #id: PeerId | undefined;
   #decoder: UpdateDecoder | undefined;
   #everUp = false;
+  /** Where the peer goes on after a collision: its OPEN there is older than the session's end. */
+  #goesOnAt: Connection | undefined;
   #holdTimer: Timer | undefined;
   readonly #link: PeerLink;
   #dialTimer: Timer | undefined;
@@ -233,7 +236,8 @@ export class Peer implements SessionHooks, Task {
     const nextHops = nextHopsOf(this.#config, own, session.families, services.transport);
     const id = rib.peerUp(ribPeer(this.#config, this.local, session, nextHops));
     this.bind(id);
-    this.#stale.peerReturned(familiesStillForwarded(session));
+    const goesOn = this.#goesOnAt !== undefined && this.#goesOnAt === this.session.connection;
+    this.#stale.peerReturned(familiesStillForwarded(session, goesOn));
     if (this.#host.deferring()) rib.holdOutput(id, true);
     if (rib.hasOutput(id)) this.outputReady();
     this.#host.progressed();
@@ -295,7 +299,9 @@ export class Peer implements SessionHooks, Task {
     services.work.remove(this);
     this.refresh.ended();
     const retainStale = retained.map(({ family }) => family);
-    this.#withId((id) => rib.peerDown(id, { retainStale, goesOn: cause.kind === "collision" }));
+    const goesOn = cause.kind === "collision";
+    this.#goesOnAt = goesOn ? this.session.connection : undefined;
+    this.#withId((id) => rib.peerDown(id, { retainStale, goesOn }));
     this.#stale.peerLeft(retained, mayHaveRestarted(cause));
     if (retained.length === 0) this.bind(undefined);
     this.#host.progressed();

@@ -59,12 +59,13 @@ test("F bits alone: after a session of which the peer may have kept our routes",
 });
 
 /** Two dials that cross; what the peer says on its own one comes late. It has the higher identifier. */
-function crossing(world: World, before: (raw: RawPeer) => void) {
+function crossing(world: World, before: (raw: RawPeer) => void, forwardingPreserved = true) {
   const a = world.node("192.0.2.1");
   const address = ip("192.0.2.9");
   const host = world.network.host(address);
   const [ours, theirs] = [new RawPeer(host, address).listen(), new RawPeer(host, address)];
-  const capabilities = [{ kind: "fourOctetAs", as: 64512 } as const, restartCapability()];
+  const restart = restartCapability({ families: [{ family: 4, forwardingPreserved }] });
+  const capabilities = [{ kind: "fourOctetAs", as: 64512 } as const, restart];
   const open = encodeOpen(openOf(address, { capabilities }));
   const isUp = () => a.speaker.peer(address)?.state === "Established";
   const up = (raw: RawPeer, ...more: Uint8Array[]) => {
@@ -83,21 +84,40 @@ function crossing(world: World, before: (raw: RawPeer) => void) {
   return { a, ours, theirs, up, gone };
 }
 
-test("a collision that is decided when a session stands takes no route away", () => {
+for (const bit of [true, false]) {
+  test(`a collision that is decided when a session stands takes no route away, F bit ${bit}`, () => {
+    const world = new World();
+    // An OPEN that went out before there was a session says nothing of how that one ended.
+    const { a, ours, theirs, up, gone } = crossing(world, () => undefined, bit);
+    theirs.dial(a.address);
+    world.until(() => theirs.names === "OPEN", "our OPEN on the other connection");
+    up(ours, announce(ours.address, 1, 2), endOfRib);
+    assert.equal(a.routes().length, 2);
+    up(theirs);
+    assert.equal(ours.closed, "closed by peer");
+    assert.equal(ours.notification, undefined, "RFC 4724 §5");
+    assert.equal(a.speaker.peer(theirs.address)!.established, 2);
+    assert.deepEqual(gone, []);
+    theirs.send(announce(theirs.address, 2), endOfRib);
+    world.advance(100);
+    assert.deepEqual(gone, ["10.0.1.0/24"], "only what is not told again");
+  });
+}
+
+test("on a third connection the F bit counts again", () => {
   const world = new World();
-  const { a, ours, theirs, up, gone } = crossing(world, () => undefined);
+  const { a, ours, theirs, up, gone } = crossing(world, () => undefined, false);
   theirs.dial(a.address);
   world.until(() => theirs.names === "OPEN", "our OPEN on the other connection");
-  up(ours, announce(ours.address, 1, 2), endOfRib);
-  assert.equal(a.routes().length, 2);
-  up(theirs);
-  assert.equal(ours.closed, "closed by peer");
-  assert.equal(ours.notification, undefined, "RFC 4724 §5");
-  assert.equal(a.speaker.peer(theirs.address)!.established, 2);
-  assert.deepEqual(gone, []);
-  theirs.send(announce(theirs.address, 2), endOfRib);
+  up(ours, announce(ours.address, 1), endOfRib);
+  ours.connection!.close();
   world.advance(100);
-  assert.deepEqual(gone, ["10.0.1.0/24"], "only what is not told again");
+  theirs.connection!.reset();
+  ours.forget();
+  world.until(() => ours.names === "OPEN", "our OPEN on a third connection");
+  assert.deepEqual([a.routes(), gone], [["10.0.1.0/24 via 192.0.2.9 stale"], []]);
+  up(ours);
+  assert.deepEqual([a.routes(), gone], [[], ["10.0.1.0/24"]]);
 });
 
 test("nor does it, when the peer was the first to decide", () => {
