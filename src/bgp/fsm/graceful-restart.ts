@@ -81,13 +81,9 @@ export function asHardReset(session: NegotiatedSession | undefined, error: BgpEr
   return { ...hardReset(error), reason: error.reason };
 }
 
-/**
- * Whether the peer may have restarted, by all that can be seen of it: its connection was closed in
- * order, or it came back beside one that stood. A connection that is lost says nothing of it.
- */
-export function mayHaveRestarted(cause: EndCause): boolean {
-  const closed = cause.kind === "transport" && cause.reason === CLOSED_BY_PEER;
-  return closed || cause.kind === "replaced";
+/** Whether the peer closed the connection in order, as one does that restarts. */
+export function wasClosedInOrder(cause: EndCause): boolean {
+  return cause.kind === "transport" && cause.reason === CLOSED_BY_PEER;
 }
 
 function survives(session: NegotiatedSession, cause: EndCause): boolean {

@@ -11,7 +11,7 @@ import type { LocalIdentity } from "../fsm/collision.ts";
 import {
   familiesStillForwarded,
   familiesToRetain,
-  mayHaveRestarted,
+  wasClosedInOrder,
 } from "../fsm/graceful-restart.ts";
 import type { EndCause } from "../fsm/state.ts";
 import type { Introduction } from "../message/negotiate.ts";
@@ -110,7 +110,7 @@ export class Peer implements SessionHooks, Task {
     if (restart === undefined) return "none";
     const isFirst = !this.#everUp && this.#host.restartedWithin(restart.restartSeconds * 1000);
     if (isFirst || this.#host.deferring()) return "restarted";
-    return this.#stale.wereKept ? "kept" : "none";
+    return this.isUp || this.#stale.wereKept ? "kept" : "none";
   }
 
   /** Brings the session up as the configuration wants it; the first dial after `delayMs`. */
@@ -302,7 +302,7 @@ export class Peer implements SessionHooks, Task {
     const goesOn = cause.kind === "collision";
     this.#goesOnAt = goesOn ? this.session.connection : undefined;
     this.#withId((id) => rib.peerDown(id, { retainStale, goesOn }));
-    this.#stale.peerLeft(retained, mayHaveRestarted(cause));
+    this.#stale.peerLeft(retained, wasClosedInOrder(cause));
     if (retained.length === 0) this.bind(undefined);
     this.#host.progressed();
   }

@@ -56,9 +56,9 @@ export class StaleRoutes {
   }
 
   /** The session ended; these families are kept. */
-  peerLeft(retained: readonly RetainedFamily[], restarted: boolean): void {
+  peerLeft(retained: readonly RetainedFamily[], inOrder: boolean): void {
     this.#isBack = false;
-    this.#wereKept = retained.length > 0 && !restarted;
+    this.#wereKept = retained.length > 0 && !inOrder;
     this.#overdue.clear();
     const kept = new Set(retained.map(({ family }) => family));
     for (const family of this.families) {

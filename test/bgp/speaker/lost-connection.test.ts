@@ -58,6 +58,27 @@ test("F bits alone: after a session of which the peer may have kept our routes",
   assert.equal(bits(), false, "a peer that was taken out is a new one");
 });
 
+test("F bits alone: beside a session that only the peer knows to be lost", () => {
+  const world = new World();
+  const a = world.node("192.0.2.1");
+  const address = ip("192.0.2.9");
+  const host = world.network.host(address);
+  const capabilities = [{ kind: "fourOctetAs", as: 64512 } as const, restartCapability()];
+  const [before, after] = [new RawPeer(host, address).listen(), new RawPeer(host, address)];
+  for (const raw of [before, after]) raw.autoOpen = openOf(address, { capabilities });
+  a.speaker.setPeers([{ ...a.peerTo(a), address }]);
+  a.speaker.start();
+  world.until(() => a.speaker.peer(address)?.state === "Established", "session");
+  world.advance(5_000);
+  after.keepalives = true;
+  after.dial(a.address);
+  world.until(() => a.speaker.peer(address)?.established === 2, "a session on the other one");
+  const { local } = a.speaker.peer(address)!.capabilities;
+  const restart = local.find(({ kind }) => kind === "gracefulRestart");
+  assert.ok(restart?.kind === "gracefulRestart");
+  assert.deepEqual([restart.restarted, restart.families[0]!.forwardingPreserved], [false, true]);
+});
+
 /** Two dials that cross; what the peer says on its own one comes late. It has the higher identifier. */
 function crossing(world: World, before: (raw: RawPeer) => void, forwardingPreserved = true) {
   const a = world.node("192.0.2.1");
