@@ -3,7 +3,6 @@
  * that fill when nobody reads, links that can be cut and hosts that can vanish. The second adapter
  * of the transport port; the contract suite holds it to what TCP does.
  */
-
 import { CLOSED_BY_PEER } from "../../src/bgp/fsm/state.ts";
 import {
   type Connection,
