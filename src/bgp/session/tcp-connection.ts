@@ -42,13 +42,14 @@ const REASONS: Readonly<Record<string, string>> = {
 
 /** Words for an error of a system call; never holds what came from the peer. */
 export function socketReason(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
-  return REASONS[code] ?? code;
+  return wordsOf(error instanceof Error && "code" in error ? String(error.code) : "unknown error");
 }
 
-/** Words for an errno. */
 function reasonOf(errno: number): string {
-  const code = errnoName(errno);
+  return wordsOf(errnoName(errno));
+}
+
+function wordsOf(code: string): string {
   return REASONS[code] ?? code;
 }
 

@@ -50,7 +50,10 @@ const ACCEPTS_MAX = 128;
 const SHORTAGE_MS = 100;
 /** Of them all the next accept may be better off. */
 const SHORTAGES: ReadonlySet<number> = new Set([
-  ...[Errno.EMFILE, Errno.ENFILE, Errno.ENOBUFS, Errno.ENOMEM],
+  Errno.EMFILE,
+  Errno.ENFILE,
+  Errno.ENOBUFS,
+  Errno.ENOMEM,
 ]);
 
 /** Transport over the machine's TCP. */
