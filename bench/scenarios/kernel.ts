@@ -1,10 +1,12 @@
 /** S4 and S5: routes on their way into the kernel's main table, and out again. */
-import { setTimeout as sleep } from "node:timers/promises";
 import type { DaemonKind } from "../daemons/daemon.ts";
 import { LateError } from "../generator/client.ts";
+import { type FeedOrder, PrefixPlan } from "../generator/feed.ts";
+import { addressText } from "../generator/messages.ts";
 import { now, type PeerSpec } from "../generator/peers.ts";
+import { KernelRoutes } from "../measure/kernel-routes.ts";
 import { takeLoopDelay } from "../measure/loop-delay.ts";
-import { cpuSeconds, megabytes, routeCount } from "../measure/processes.ts";
+import { cpuSeconds, megabytes } from "../measure/processes.ts";
 import { linkAddress, Stage } from "../stage.ts";
 import { kernelFloor, runKernelFloor } from "./kernel-floor.ts";
 import { DIAL_WINDOW, meshNeighbors, meshPeers } from "./mesh-peers.ts";
@@ -21,46 +23,6 @@ const USED: readonly Measure[] = [
   { key: "rss", label: "peak RSS", unit: "MB", ratio: false },
   LOOP,
 ];
-
-/** One daemon with routes in the kernel, and what is asked of both. */
-class KernelRun {
-  readonly #stage: Stage;
-  readonly #options: RunOptions;
-  /** Between two looks at the table: each is a walk over it. */
-  readonly #everyMs: number;
-
-  constructor(stage: Stage, options: RunOptions, everyMs: number) {
-    this.#stage = stage;
-    this.#options = options;
-    this.#everyMs = everyMs;
-  }
-
-  /** Seconds from an act of the generator until the kernel has so many routes. */
-  async until(pid: number, count: number, act: () => Promise<number>): Promise<number> {
-    const from = await act();
-    const end = now() + this.#options.timeoutMs;
-    for (;;) {
-      const there = routeCount(pid);
-      if (there === count) return seconds(from, now());
-      if (now() > end) {
-        const totals = await this.#stage.generator.totals();
-        throw new LateError(
-          `the kernel has ${there} routes, not ${count}; ${JSON.stringify(totals)}`,
-        );
-      }
-      await sleep(this.#everyMs);
-    }
-  }
-
-  /** Sessions of all peers, in whatever order. */
-  async up(count: number, window: number): Promise<void> {
-    const { generator } = this.#stage;
-    const all = generator.reach({ established: count }, UP_MS_MAX);
-    all.catch(() => undefined);
-    await generator.dial(window);
-    await all;
-  }
-}
 
 export const S4: Scenario = {
   key: "s4",
@@ -81,17 +43,18 @@ export const S4: Scenario = {
     const stage = await Stage.build(2);
     try {
       const peers = meshPeers({ count, announceAtOnce: false, receiver: false });
-      return await measure(stage, kind, peers, count, DIAL_WINDOW, options, 1);
+      // So few that to count them all costs nothing.
+      return await measure(stage, kind, peers, [], DIAL_WINDOW, options);
     } finally {
       await stage.remove();
     }
   },
 };
 
-export const S5: Scenario = intoKernel("s5", 10_000, 2);
-export const S5_100K: Scenario = intoKernel("s5-100k", 100_000, 15);
+export const S5: Scenario = intoKernel("s5", 10_000);
+export const S5_100K: Scenario = intoKernel("s5-100k", 100_000);
 
-function intoKernel(key: string, size: number, everyMs: number): Scenario {
+function intoKernel(key: string, size: number): Scenario {
   const count = size.toLocaleString("en");
   return {
     key,
@@ -99,10 +62,10 @@ function intoKernel(key: string, size: number, everyMs: number): Scenario {
     text:
       `${SENDERS} external senders of ${count} prefixes /24 in all, each sender a next hop, ` +
       `${PREFIXES_PER_UPDATE} an UPDATE: from the first octet written until the kernel's main ` +
-      "table has them all, or none of them (the kernel's own count, looked at every " +
-      `${everyMs} ms). The *kernel floor* is the kernel alone: the same routes in the same order, ` +
-      "encoded before the clock starts, sent 8,000 at a time by a program that does nothing else, " +
-      "until the last answer.",
+      "table has them all, or none of them (the last route of each sender is looked up every " +
+      "millisecond, and the kernel's own count taken when these have changed). The *kernel floor* " +
+      "is the kernel alone: the same routes in the same order, encoded before the clock starts, " +
+      "sent 8,000 at a time by a program that does nothing else, until the last answer.",
     measures: [
       { key: "load", label: "load", unit: "s", ratio: true },
       { key: "withdraw", label: "withdraw all", unit: "s", ratio: true },
@@ -123,7 +86,8 @@ function intoKernel(key: string, size: number, everyMs: number): Scenario {
           return await runKernelFloor(stage, { gateways, ...sizes });
         }
         const peers = Array.from({ length: SENDERS }, (_, i) => senderOf(i, each));
-        return await measure(stage, kind, peers, each * SENDERS, SENDERS, options, everyMs);
+        const last = peers.map(({ feed }) => lastAddress(feed!));
+        return await measure(stage, kind, peers, last, SENDERS, options);
       } finally {
         await stage.remove();
       }
@@ -141,35 +105,57 @@ function senderOf(index: number, prefixes: number): PeerSpec {
   return { address, as, receives: false, feed, announceAtOnce: false };
 }
 
+/** An address within the last prefix of a feed. */
+function lastAddress({ lengths, firstPrefix, prefixes }: FeedOrder): string {
+  const plan = new PrefixPlan(lengths);
+  for (let i = 0; i < firstPrefix + prefixes; i++) plan.next();
+  return addressText(plan.address + 1);
+}
+
 /** Announce, withdraw, announce, drop: each until the kernel's table is as it must be. */
 async function measure(
   stage: Stage,
   kind: DaemonKind,
   peers: readonly PeerSpec[],
-  routes: number,
+  last: readonly string[],
   window: number,
   options: RunOptions,
-  everyMs: number,
 ): Promise<Figures> {
   const { generator } = stage;
   await stage.peers(peers);
   const neighbors = meshNeighbors(peers, true);
   const watchLoop = kind.key === "podrouter";
   const { daemon, folder } = await stage.start(kind, { neighbors, kernel: true, watchLoop });
-  const kernel = new KernelRun(stage, options, everyMs);
-  await kernel.up(peers.length, window);
-  const { pid } = daemon;
-  const own = routeCount(pid);
+  const namespace = stage.namespaces.name("daemon");
+  const kernel = new KernelRoutes(namespace, daemon.pid, last);
+  stage.add(async () => kernel.close());
+  await allUp(stage, peers.length, window);
   const pids = await daemon.pids();
-  if (watchLoop) await takeLoopDelay(pid, folder);
-  const load = await kernel.until(pid, own + routes, () => generator.send("announce"));
-  const withdraw = await kernel.until(pid, own, () => generator.send("withdraw"));
-  const again = await kernel.until(pid, own + routes, () => generator.send("announce"));
-  const drop = await kernel.until(pid, own, () => generator.drop());
+  if (watchLoop) await takeLoopDelay(daemon.pid, folder);
+  const took = async (routes: number, act: () => Promise<number>) => {
+    const from = await act();
+    const at = await kernel.reach(routes, now() + options.timeoutMs);
+    if (at !== undefined) return seconds(from, at);
+    const totals = JSON.stringify(await generator.totals());
+    throw new LateError(`the kernel has ${kernel.count} routes, not ${routes}; ${totals}`);
+  };
+  const routes = peers.reduce((sum, { feed }) => sum + (feed?.prefixes ?? 0), 0);
+  const load = await took(routes, () => generator.send("announce"));
+  const withdraw = await took(0, () => generator.send("withdraw"));
+  const again = await took(routes, () => generator.send("announce"));
+  const drop = await took(0, () => generator.drop());
   return {
     ...{ load, withdraw, again, drop },
     cpu: await cpuSeconds(pids),
     rss: await megabytes(pids, "VmHWM"),
-    ...(watchLoop ? { loopMost: (await takeLoopDelay(pid, folder)).most } : {}),
+    ...(watchLoop ? { loopMost: (await takeLoopDelay(daemon.pid, folder)).most } : {}),
   };
+}
+
+/** Sessions of all peers, in whatever order. */
+async function allUp({ generator }: Stage, count: number, window: number): Promise<void> {
+  const all = generator.reach({ established: count }, UP_MS_MAX);
+  all.catch(() => undefined);
+  await generator.dial(window);
+  await all;
 }
