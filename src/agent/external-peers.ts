@@ -6,7 +6,7 @@
  */
 import type { Policy, PolicyStatement } from "../bgp/rib/policy-types.ts";
 import type { PeerConfig } from "../bgp/types.ts";
-import { FAMILIES, familyOf, type IpAddress } from "../ip/address.ts";
+import { ADDRESS_BITS, FAMILIES, familyOf, type IpAddress } from "../ip/address.ts";
 import { type Prefix, prefix, prefixFamily, prefixLength } from "../ip/prefix.ts";
 import type { NodeAnnotations } from "../k8s/annotations.ts";
 import type { SelfNode } from "../k8s/topology.ts";
@@ -162,7 +162,7 @@ function importPolicyOf(importReject: readonly Prefix[]): Policy {
   const rejected = importReject.map((refused) => ({
     prefix: refused,
     ge: prefixLength(refused),
-    le: prefixFamily(refused) === 4 ? 32 : 128,
+    le: ADDRESS_BITS[prefixFamily(refused)],
   }));
   const defaults = DEFAULT_ROUTES.map((route) => ({ prefix: route, ge: 0, le: 0 }));
   return {

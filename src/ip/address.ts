@@ -27,6 +27,9 @@ export function parseAddress(text: string): IpAddress | undefined {
 
 export const FAMILIES: readonly IpFamily[] = [4, 6];
 
+/** How many bits an address has: the length of a host prefix. */
+export const ADDRESS_BITS: Readonly<Record<IpFamily, number>> = { 4: 32, 6: 128 };
+
 /** `0.0.0.0` and `::`: what listens there does so on all addresses of the family. */
 export const UNSPECIFIED_ADDRESSES: readonly IpAddress[] = ["0.0.0.0", "::"] as IpAddress[];
 

@@ -1,5 +1,5 @@
 /** From pod subnets and Node addresses to sets. Pure. */
-import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
+import { ADDRESS_BITS, familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import { type Prefix, prefixAddress, prefixFamily, prefixLength } from "../ip/prefix.ts";
 import { ELEMENTS_MAX, HASH_SIZE, MEMBERS_MAX } from "./limits.ts";
 import { type ActualSet, type DesiredSet, OUR_SETS } from "./types.ts";
@@ -111,7 +111,7 @@ function membersOf<T extends string>(
 export function podSubnetMember(prefix: Prefix): string | undefined {
   const length = prefixLength(prefix);
   if (length === 0) return undefined;
-  return length === (prefixFamily(prefix) === 4 ? 32 : 128) ? prefixAddress(prefix) : prefix;
+  return length === ADDRESS_BITS[prefixFamily(prefix)] ? prefixAddress(prefix) : prefix;
 }
 
 /** As {@link podSubnetMember}. */

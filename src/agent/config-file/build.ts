@@ -11,9 +11,14 @@ import type {
 } from "../../bgp/rib/policy-types.ts";
 import type { OriginatedRoute, PeerConfig } from "../../bgp/types.ts";
 import { FAMILIES, familyOf, type IpAddress, type IpFamily } from "../../ip/address.ts";
-import { prefixFamily, prefixLength } from "../../ip/prefix.ts";
 import { PolicyMemo } from "../policy-memo.ts";
-import type { ConfigFile, PeerGroupSection, PeerSection, PolicySection } from "./schema.ts";
+import {
+  type ConfigFile,
+  matchedLengths,
+  type PeerGroupSection,
+  type PeerSection,
+  type PolicySection,
+} from "./schema.ts";
 
 /** What holds where neither peer nor group says otherwise. */
 export interface PeerDefaults {
@@ -174,12 +179,9 @@ function buildPolicy(section: PolicySection): Policy {
 type MatchSection = NonNullable<PolicySection["statements"][number]["match"]>;
 
 function buildMatch(match: MatchSection): PolicyMatch {
-  const prefixes = match.prefixes?.map((entry): PrefixMatch => {
-    const own = prefixLength(entry.prefix);
-    const longest = prefixFamily(entry.prefix) === 4 ? 32 : 128;
-    const le = entry.le ?? (entry.ge === undefined ? own : longest);
-    return { prefix: entry.prefix, ge: entry.ge ?? own, le };
-  });
+  const prefixes = match.prefixes?.map(
+    (entry): PrefixMatch => ({ prefix: entry.prefix, ...matchedLengths(entry) }),
+  );
   return defined({ ...match, prefixes });
 }
 

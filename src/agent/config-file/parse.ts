@@ -12,11 +12,11 @@ import {
   visit,
   type YAMLParseError,
 } from "yaml";
-import { familyOf } from "../../ip/address.ts";
-import { type Prefix, prefixFamily } from "../../ip/prefix.ts";
+import { ADDRESS_BITS, familyOf } from "../../ip/address.ts";
+import { type Prefix, prefixFamily, prefixLength } from "../../ip/prefix.ts";
 import { keyText, printable } from "../../k8s/problem.ts";
 import { parseJson } from "./json.ts";
-import { CONFIG_BYTES_MAX, type ConfigFile, configFileSchema } from "./schema.ts";
+import { CONFIG_BYTES_MAX, type ConfigFile, configFileSchema, matchedLengths } from "./schema.ts";
 import { type Finding, findings, type Path, wordsOf } from "./words.ts";
 
 /** Problems that are listed before "and N more". */
@@ -233,10 +233,9 @@ function prefixRanges(file: ConfigFile): Finding[] {
   return file.policies.flatMap((policy, p) =>
     policy.statements.flatMap((statement, s) =>
       (statement.match?.prefixes ?? []).flatMap((entry, e) => {
-        const own = Number(entry.prefix.split("/")[1]);
-        const longest = entry.prefix.includes(":") ? 128 : 32;
-        const ge = entry.ge ?? own;
-        const le = entry.le ?? (entry.ge === undefined ? own : longest);
+        const own = prefixLength(entry.prefix);
+        const longest = ADDRESS_BITS[prefixFamily(entry.prefix)];
+        const { ge, le } = matchedLengths(entry);
         if (own <= ge && ge <= le && le <= longest) return [];
         const path = ["policies", p, "statements", s, "match", "prefixes", e];
         const rule = `lengths of ${entry.prefix} must be ${own} <= ge <= le <= ${longest}`;

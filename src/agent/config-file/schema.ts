@@ -6,8 +6,14 @@
  * Secrets never stand in the file: `passwordFile` names a file that holds the TCP MD5 key.
  */
 import * as z from "zod";
-import { familyOf, type IpAddress, parseAddress, UNSPECIFIED_ADDRESSES } from "../../ip/address.ts";
-import { isPrefix, type Prefix, parsePrefix } from "../../ip/prefix.ts";
+import {
+  ADDRESS_BITS,
+  familyOf,
+  type IpAddress,
+  parseAddress,
+  UNSPECIFIED_ADDRESSES,
+} from "../../ip/address.ts";
+import { isPrefix, type Prefix, parsePrefix, prefixFamily, prefixLength } from "../../ip/prefix.ts";
 import { parseAs, parseClusterId, parseCommunity } from "../../k8s/annotation-values.ts";
 import { NEXT_HOPS_MAX } from "../../routes/limits.ts";
 import { parseDurationMs } from "../flag-values.ts";
@@ -103,6 +109,19 @@ const prefixMatch = z.union([
     le: whole(0, 128).optional(),
   }),
 ]);
+
+/**
+ * The lengths of prefixes that an entry matches, in bits, both included: its own and no other
+ * unless told; with `ge` alone up to the longest of the family.
+ */
+export function matchedLengths({ prefix, ge, le }: z.output<typeof prefixMatch>): {
+  readonly ge: number;
+  readonly le: number;
+} {
+  const own = prefixLength(prefix);
+  const longest = ADDRESS_BITS[prefixFamily(prefix)];
+  return { ge: ge ?? own, le: le ?? (ge === undefined ? own : longest) };
+}
 
 const statement = z.strictObject({
   name: name.optional(),

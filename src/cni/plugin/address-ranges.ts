@@ -3,7 +3,14 @@
  * own (in IPv6 the routers' anycast address, RFC 4291 §2.6.1), the first after it, which is the
  * bridge's and every pod's gateway, and in IPv4 the broadcast address. Pure.
  */
-import { addressBytes, addressFromBytes, type IpAddress, type IpFamily } from "../../ip/address.ts";
+import {
+  ADDRESS_BITS,
+  addressBytes,
+  addressFromBytes,
+  familyOf,
+  type IpAddress,
+  type IpFamily,
+} from "../../ip/address.ts";
 import { type Prefix, prefixAddress, prefixFamily, prefixLength } from "../../ip/prefix.ts";
 
 /** An address of a range, with what a pod needs to use it. */
@@ -13,8 +20,6 @@ export interface RangeAddress {
   /** Of the prefix, in bits. */
   readonly length: number;
 }
-
-const BITS: Readonly<Record<IpFamily, number>> = { 4: 32, 6: 128 };
 
 export class AddressRange {
   readonly prefix: Prefix;
@@ -28,7 +33,7 @@ export class AddressRange {
     this.family = prefixFamily(prefix);
     this.length = prefixLength(prefix);
     const base = numberOf(prefixAddress(prefix));
-    const size = 1n << BigInt(BITS[this.family] - this.length);
+    const size = 1n << BigInt(ADDRESS_BITS[this.family] - this.length);
     this.#first = base + 2n;
     this.#last = base + size - (this.family === 4 ? 2n : 1n);
   }
@@ -45,7 +50,7 @@ export class AddressRange {
 
   /** Whether a pod may have it. */
   holds(address: IpAddress): boolean {
-    if (this.family !== (address.includes(":") ? 6 : 4)) return false;
+    if (this.family !== familyOf(address)) return false;
     const number = numberOf(address);
     return number >= this.#first && number <= this.#last;
   }
@@ -82,7 +87,7 @@ function numberOf(address: IpAddress): bigint {
 }
 
 function addressOf(number: bigint, family: IpFamily): IpAddress {
-  const bytes = new Uint8Array(BITS[family] / 8);
+  const bytes = new Uint8Array(ADDRESS_BITS[family] / 8);
   let rest = number;
   for (let i = bytes.length - 1; i >= 0; i--) {
     bytes[i] = Number(rest & 255n);
