@@ -10,6 +10,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { familyOf } from "../ip/address.ts";
 import { backoffMs } from "../runtime/backoff.ts";
 import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
@@ -167,7 +168,7 @@ function listen(server: Server, at: ListenAt): Promise<NodeJS.ErrnoException | u
 
 function describe(at: ListenAt): string {
   if (at.address === undefined) return `port ${at.port}`;
-  return at.address.includes(":") ? `[${at.address}]:${at.port}` : `${at.address}:${at.port}`;
+  return familyOf(at.address) === 6 ? `[${at.address}]:${at.port}` : `${at.address}:${at.port}`;
 }
 
 function describeError(error: NodeJS.ErrnoException): string {

@@ -7,7 +7,7 @@
  *
  * An address family whose own node address is on no interface gets no tunnels, and a condition.
  */
-import { FAMILIES, type IpAddress, type IpFamily } from "../ip/address.ts";
+import { FAMILIES, familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import {
   hostPrefix,
   type Prefix,
@@ -241,7 +241,7 @@ class Maker {
   #device(node: IpAddress): Device {
     const { encap, vni, port } = this.#settings;
     if (this.#shared !== undefined) return this.#shared;
-    const family = node.includes(":") ? 6 : 4;
+    const family = familyOf(node);
     const kind = deviceKind(encap, family);
     const common = { kind, mtu: this.#mtu, local: this.#own, borrowed: false };
     if (encap === "ipip") {
@@ -284,8 +284,7 @@ function whyForeign(device: Device, host: HostState): OverlayProblem | undefined
 function sharesVni(link: HostLink, device: Device): boolean {
   const { vxlan } = device;
   if (link.kind !== "vxlan" || isOurDevice(link)) return false;
-  const otherFamily =
-    link.local !== undefined && link.local.includes(":") !== device.local.includes(":");
+  const otherFamily = link.local !== undefined && familyOf(link.local) !== familyOf(device.local);
   return link.vni === vxlan?.vni && link.port === vxlan?.port && !otherFamily;
 }
 

@@ -30,11 +30,12 @@ const LOOPBACK_TYPE = 772;
 const IPV6_METRIC = 1024;
 /** Hops that an outer packet of IP in IP may take; 0 would copy the inner packet's. */
 const TUNNEL_TTL = 64;
+
 export function deviceSpec({ name, kind, mtu, local, remote, vxlan }: Device) {
   const common = { name, mtu, up: true };
   if (vxlan !== undefined) {
     const { vni: id, port, mac } = vxlan;
-    const own = local.includes(":") ? { local6: local } : { local };
+    const own = familyOf(local) === 6 ? { local6: local } : { local };
     return {
       ...common,
       linkAddress: mac,
@@ -71,7 +72,7 @@ export function routeSpec(item: Item) {
   if (item.kind !== "route") throw new Error(`bug: ${item.kind} among the routes`);
   const { prefix, link, gateway } = item;
   // A link-local gateway needs no leave to be on the link, and the kernel grants IPv6 none.
-  const onLink = gateway !== undefined && !gateway.includes(":");
+  const onLink = gateway !== undefined && familyOf(gateway) === 4;
   return {
     destination: prefix,
     table: OVERLAY_TABLE,

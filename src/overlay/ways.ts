@@ -1,5 +1,5 @@
 /** What the routes are told of a tunnel: the way that a next hop is reached by. */
-import type { IpAddress } from "../ip/address.ts";
+import { familyOf, type IpAddress } from "../ip/address.ts";
 import type { Target } from "./desired.ts";
 
 /** How a next hop is reached; the form that src/routes asks for. */
@@ -22,7 +22,7 @@ export const NOT_YET: OverlayWay = { ready: false, why: "which is not made yet" 
 export function wayOf({ source, vtep }: Target, link: number | undefined): OverlayWay {
   if (link === undefined) return NOT_YET;
   const gateway = vtep?.gateway;
-  const onLink = gateway !== undefined && !gateway.includes(":");
+  const onLink = gateway !== undefined && familyOf(gateway) === 4;
   const hop = { gateway, link, weight: 1, ...(onLink ? { onLink } : {}) } as const;
   return { ready: true, hop, source };
 }

@@ -11,7 +11,7 @@
  * bridge's) are not counted. Pods stay where they are when the Node has got another pod CIDR, or
  * has lost its own to another Node: what is on their interface is ours until the last has gone.
  */
-import { addressBytes, type IpAddress } from "../ip/address.ts";
+import { addressBytes, familyOf, type IpAddress } from "../ip/address.ts";
 import { type Prefix, prefix, prefixFromBytes } from "../ip/prefix.ts";
 import type { PrefixBatch } from "../ip/prefix-batch.ts";
 import type { Neighbour, Neighbours } from "./neighbours.ts";
@@ -249,5 +249,5 @@ export function describeRefusal(refusal: GuardRefusal): string {
 
 function rangeOfAddress(address: IpAddress): AddressRange {
   const number = addressNumber(address);
-  return { family: address.includes(":") ? 6 : 4, first: number, last: number };
+  return { family: familyOf(address), first: number, last: number };
 }

@@ -2,7 +2,7 @@
  * The guards by number: whether a prefix may be installed, without the words for why not. Says yes
  * only where {@link Guards.refusal} has nothing to say.
  */
-import { FAMILIES, type IpAddress, type IpFamily } from "../ip/address.ts";
+import { FAMILIES, familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import { type Prefix, prefixFamily } from "../ip/prefix.ts";
 import { PrefixBatch, pushPrefix } from "../ip/prefix-batch.ts";
 import { type AddressWords, SortedAddresses } from "./sorted-addresses.ts";
@@ -22,14 +22,14 @@ export class QuickGuards {
     this.#own = batchesOf(ownPodCidrs);
     const addresses = [...protectedAddresses];
     this.#protected = {
-      4: new SortedAddresses(addresses.filter((address) => !address.includes(":"))),
-      6: new SortedAddresses(addresses.filter((address) => address.includes(":"))),
+      4: new SortedAddresses(addresses.filter((address) => familyOf(address) === 4)),
+      6: new SortedAddresses(addresses.filter((address) => familyOf(address) === 6)),
     };
   }
 
   /** An address is protected from now on, or not any more. */
   protect(address: IpAddress, there: boolean): void {
-    this.#protected[address.includes(":") ? 6 : 4].put(address, there);
+    this.#protected[familyOf(address)].put(address, there);
   }
 
   /** Whether row `row` of the batch may be installed by way of these next hops of its family. */

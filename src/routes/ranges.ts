@@ -3,8 +3,14 @@
  * IPv6 bigints; only numbers of one family are ever compared. A tenth of the cost of bigints for
  * both, and every prefix passes here.
  */
-import { addressBytes, type IpAddress, type IpFamily, leadingQuad } from "../ip/address.ts";
-import { type Prefix, prefixAddress, prefixLength } from "../ip/prefix.ts";
+import {
+  addressBytes,
+  familyOf,
+  type IpAddress,
+  type IpFamily,
+  leadingQuad,
+} from "../ip/address.ts";
+import { type Prefix, prefixAddress, prefixFamily, prefixLength } from "../ip/prefix.ts";
 
 export type AddressNumber = number | bigint;
 
@@ -17,13 +23,13 @@ export interface AddressRange {
 
 /** The number that an address is, in network order. */
 export function addressNumber(address: IpAddress): AddressNumber {
-  return address.includes(":") ? ipv6Number(address) : leadingQuad(address, address.length);
+  return familyOf(address) === 6 ? ipv6Number(address) : leadingQuad(address, address.length);
 }
 
 /** The addresses that a prefix covers. */
 export function rangeOf(prefix: Prefix): AddressRange {
   const length = prefixLength(prefix);
-  if (prefix.includes(":")) {
+  if (prefixFamily(prefix) === 6) {
     const first = ipv6Number(prefixAddress(prefix));
     return { family: 6, first, last: first + (1n << BigInt(128 - length)) - 1n };
   }
@@ -48,8 +54,7 @@ export class AddressIndex {
   constructor(addresses: Iterable<IpAddress>) {
     const byFamily: Record<IpFamily, Entry[]> = { 4: [], 6: [] };
     for (const address of addresses) {
-      const family = address.includes(":") ? 6 : 4;
-      byFamily[family].push({ number: addressNumber(address), address });
+      byFamily[familyOf(address)].push({ number: addressNumber(address), address });
     }
     for (const entries of [byFamily[4], byFamily[6]]) {
       entries.sort((a, b) => (a.number < b.number ? -1 : a.number > b.number ? 1 : 0));
@@ -59,7 +64,7 @@ export class AddressIndex {
 
   /** Puts an address in, or takes it out; it need not be otherwise already. */
   put(address: IpAddress, there: boolean): void {
-    const entries = this.#byFamily[address.includes(":") ? 6 : 4];
+    const entries = this.#byFamily[familyOf(address)];
     const number = addressNumber(address);
     const at = firstFrom(entries, number);
     const known = entries[at]?.number === number;
