@@ -13,6 +13,7 @@ import type { ConfigNeeds } from "./config-file/parse.ts";
 import type { ConfigFileSource, LoadedConfig } from "./config-file/source.ts";
 import type { ExternalPeer, ExternalSettings } from "./external-peers.ts";
 import { withPasswords } from "./external-settings.ts";
+import { givenRouterId } from "./flag-values.ts";
 
 const PASSWORDS_BYTES_MAX = 256 * 1024;
 /** How often passwords that cannot be had are looked for, unasked. */
@@ -20,8 +21,7 @@ const PASSWORDS_RETRY_MS = 5000;
 
 /** What a configuration file must say for an agent with these flags. */
 export function configNeeds({ nodes, bgp }: AgentConfig): ConfigNeeds {
-  const unknown = bgp.routerId === "primary" || bgp.routerId === "generate";
-  return { routerId: nodes.kind === "none" && unknown };
+  return { routerId: nodes.kind === "none" && givenRouterId(bgp.routerId) === undefined };
 }
 
 /** The peers of the flags with the passwords of that file, or why not, in one sentence. */

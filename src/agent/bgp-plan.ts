@@ -16,6 +16,7 @@ import type { AgentConfig } from "./config.ts";
 import { buildNetworks, buildPeers, type PeerDefaults } from "./config-file/build.ts";
 import type { LoadedConfig } from "./config-file/source.ts";
 import { externalPeers, leftOutPeers, unusedOptions } from "./external-peers.ts";
+import { givenRouterId } from "./flag-values.ts";
 import {
   listenAddresses,
   type MeshMemo,
@@ -73,7 +74,7 @@ function planAlone(inputs: BgpInputs): BgpPlanned {
   const { config, loaded } = inputs;
   if (loaded === undefined) return { ok: false, reason: "the configuration file is not read yet" };
   const { global } = loaded.file;
-  const routerId = global.routerId ?? addressChoice(config);
+  const routerId = global.routerId ?? givenRouterId(config.bgp.routerId);
   if (routerId === undefined) {
     const reason = "global.routerId is needed in the configuration file, or --router-id";
     return { ok: false, reason, fault: true };
@@ -102,10 +103,6 @@ function planAlone(inputs: BgpInputs): BgpPlanned {
       nodePeers: undefined,
     },
   };
-}
-
-function addressChoice({ bgp }: AgentConfig): IpAddress | undefined {
-  return bgp.routerId === "primary" || bgp.routerId === "generate" ? undefined : bgp.routerId;
 }
 
 function planNode(inputs: BgpInputs, topology: Topology): BgpPlanned {

@@ -2,7 +2,7 @@
  * Texts from the command line into values. Each parser gives the value, or undefined when the text
  * is none; `expects` completes the sentence "--flag=text: expected …". Pure.
  */
-import { type IpAddress, parseAddress } from "../ip/address.ts";
+import { familyOf, type IpAddress, parseAddress, UNSPECIFIED_ADDRESSES } from "../ip/address.ts";
 import { isPrefix, type Prefix, parsePrefix } from "../ip/prefix.ts";
 import { quoted } from "../k8s/problem.ts";
 
@@ -129,10 +129,24 @@ export const routerIdValue: ValueParser<RouterIdChoice> = {
   parse(text) {
     if (text === "") return "primary";
     if (text === "generate") return "generate";
-    const address = parseAddress(text);
-    return address?.includes(":") || address === "0.0.0.0" ? undefined : address;
+    return parseRouterId(text);
   },
 };
+
+/**
+ * A BGP Identifier, as an IPv4 address. RFC 6286 §2.1: not 0, with which every peer would refuse
+ * the session.
+ */
+export function parseRouterId(text: string): IpAddress | undefined {
+  const address = parseAddress(text);
+  if (address === undefined || familyOf(address) !== 4) return undefined;
+  return UNSPECIFIED_ADDRESSES.includes(address) ? undefined : address;
+}
+
+/** The address that was given; undefined where it follows from the Node's. */
+export function givenRouterId(choice: RouterIdChoice): IpAddress | undefined {
+  return choice === "primary" || choice === "generate" ? undefined : choice;
+}
 
 /** One of a closed list. */
 export function choiceValue<const T extends string>(choices: readonly T[]): ValueParser<T> {

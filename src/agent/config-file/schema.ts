@@ -6,17 +6,11 @@
  * Secrets never stand in the file: `passwordFile` names a file that holds the TCP MD5 key.
  */
 import * as z from "zod";
-import {
-  ADDRESS_BITS,
-  familyOf,
-  type IpAddress,
-  parseAddress,
-  UNSPECIFIED_ADDRESSES,
-} from "../../ip/address.ts";
+import { ADDRESS_BITS, type IpAddress, parseAddress } from "../../ip/address.ts";
 import { isPrefix, type Prefix, parsePrefix, prefixFamily, prefixLength } from "../../ip/prefix.ts";
 import { parseAs, parseClusterId, parseCommunity } from "../../k8s/annotation-values.ts";
 import { NEXT_HOPS_MAX } from "../../routes/limits.ts";
-import { parseDurationMs } from "../flag-values.ts";
+import { parseDurationMs, parseRouterId } from "../flag-values.ts";
 
 /** Bounds of the file: beyond them it is refused whole. */
 export const CONFIG_BYTES_MAX = 4 * 1024 * 1024;
@@ -43,12 +37,7 @@ function scalar<T>(expects: string, parse: (text: string) => T | undefined) {
 }
 
 const address = scalar<IpAddress>("an IPv4 or IPv6 address", parseAddress);
-// RFC 6286 §2.1: an identifier is not 0; every peer would refuse the session.
-const routerId = scalar<IpAddress>("an IPv4 address other than 0.0.0.0", (text) => {
-  const parsed = parseAddress(text);
-  if (parsed === undefined || familyOf(parsed) !== 4) return undefined;
-  return UNSPECIFIED_ADDRESSES.includes(parsed) ? undefined : parsed;
-});
+const routerId = scalar<IpAddress>("an IPv4 address other than 0.0.0.0", parseRouterId);
 const prefix = scalar<Prefix>("a prefix without host bits, such as 10.0.0.0/8", (text) => {
   const parsed = parsePrefix(text);
   return isPrefix(parsed) ? parsed : undefined;
