@@ -7,7 +7,7 @@
 import type { Policy, PolicyStatement } from "../bgp/rib/policy-types.ts";
 import type { PeerConfig } from "../bgp/types.ts";
 import { ADDRESS_BITS, FAMILIES, familyOf, type IpAddress } from "../ip/address.ts";
-import { type Prefix, prefix, prefixFamily, prefixLength } from "../ip/prefix.ts";
+import { DEFAULT_ROUTES, type Prefix, prefixFamily, prefixLength } from "../ip/prefix.ts";
 import type { NodeAnnotations } from "../k8s/annotations.ts";
 import type { SelfNode } from "../k8s/topology.ts";
 import type { Condition } from "./conditions.ts";
@@ -35,7 +35,6 @@ export interface ExternalSettings {
   readonly leftOut?: readonly IpAddress[];
 }
 
-const DEFAULT_ROUTES: readonly Prefix[] = [prefix("0.0.0.0/0"), prefix("::/0")];
 const BGP_PORT = 179;
 
 /**
@@ -164,7 +163,7 @@ function importPolicyOf(importReject: readonly Prefix[]): Policy {
     ge: prefixLength(refused),
     le: ADDRESS_BITS[prefixFamily(refused)],
   }));
-  const defaults = DEFAULT_ROUTES.map((route) => ({ prefix: route, ge: 0, le: 0 }));
+  const defaults = FAMILIES.map((family) => ({ prefix: DEFAULT_ROUTES[family], ge: 0, le: 0 }));
   return {
     name: "import",
     statements: [

@@ -5,6 +5,7 @@
  */
 import type { IpFamily } from "../ip/address.ts";
 import {
+  DEFAULT_ROUTES,
   isPrefix,
   type Prefix,
   parsePrefix,
@@ -17,8 +18,6 @@ import type { CniPluginKind } from "./types.ts";
 
 /** Keys of host-local's old form, with one range only; they become a range. */
 const RANGE_KEYS = ["subnet", "rangeStart", "rangeEnd", "gateway"] as const;
-
-const DEFAULT_ROUTES: Readonly<Record<IpFamily, string>> = { 4: "0.0.0.0/0", 6: "::/0" };
 
 /** kindnet's lease folder: leases end with the machine's uptime, as the pods do. */
 const PTP_LEASES = "/run/cni-ipam-state";

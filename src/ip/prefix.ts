@@ -42,6 +42,12 @@ export function prefix(text: string): Prefix {
   return parsed;
 }
 
+/** The destination that every address lies in, by family. */
+export const DEFAULT_ROUTES: Readonly<Record<IpFamily, Prefix>> = {
+  4: "0.0.0.0/0" as Prefix,
+  6: "::/0" as Prefix,
+};
+
 /** The prefix of `length` bits of an address of 4 or 16 bytes; host bits are cleared. */
 export function prefixFromBytes(bytes: Uint8Array, length: number): Prefix {
   const masked = bytes.slice();

@@ -15,10 +15,12 @@ import {
   NetlinkError,
   type Outcome,
   RouteNetlink,
+  RouteTable,
   rejectingWith,
   SystemCallError,
 } from "netlink-ts";
 import { familyOf } from "../../ip/address.ts";
+import { DEFAULT_ROUTES } from "../../ip/prefix.ts";
 import { writeSysctlNow } from "../../runtime/sysctl.ts";
 import { ownAddress } from "../netlink-links.ts";
 import { dotted } from "../sysctls.ts";
@@ -26,7 +28,6 @@ import { POD_BRIDGE } from "../types.ts";
 import type { RangeAddress } from "./address-ranges.ts";
 import { decodeAlias, encodeAlias, hostLinkName } from "./attachment.ts";
 import { linkAddressFor } from "./link-address.ts";
-import { DEFAULTS } from "./result.ts";
 import {
   type Connected,
   type ConnectSpec,
@@ -243,7 +244,11 @@ async function finishPodEnd(
   const ways = await routes.apply(
     wanted.map(({ address, gateway }) => ({
       kind: "add",
-      route: { destination: DEFAULTS[familyOf(address)], gateway, interfaceIndex: link.index },
+      route: {
+        destination: DEFAULT_ROUTES[familyOf(address)],
+        gateway,
+        interfaceIndex: link.index,
+      },
     })),
   );
   // Where another interface of the pod has the default route already, the first one stays.
@@ -260,13 +265,13 @@ async function inspectInside(
   if (link === undefined) return [`${interfaceName} is gone`];
   const interfaceIndex = link.index;
   const present = await addresses.list({ interfaceIndex });
-  const ways = await routes.list({ table: MAIN_TABLE });
+  const ways = await routes.list({ table: RouteTable.MAIN });
   const hasAddress = ({ address, length }: RangeAddress) =>
     present.some((one) => one.address === `${address}/${length}`);
   // Ours, or that of an interface that came before.
   const hasRoute = ({ address, gateway }: RangeAddress) =>
     ways
-      .filter(({ destination }) => destination === DEFAULTS[familyOf(address)])
+      .filter(({ destination }) => destination === DEFAULT_ROUTES[familyOf(address)])
       .some((one) => one.interfaceIndex !== interfaceIndex || one.gateway === gateway);
   return [
     ...(isUp(link) ? [] : [`${interfaceName} is down`]),
@@ -278,8 +283,6 @@ async function inspectInside(
       .map(({ gateway }) => `there is no default route by ${gateway} on ${interfaceName}`),
   ];
 }
-
-const MAIN_TABLE = 254;
 
 /** A socket inside the namespace, for the length of a task. */
 async function insideOf<T>(

@@ -3,6 +3,7 @@
  * an address's family, 1.1.0 a link's MTU). What plugins before this one made stays in front. Pure.
  */
 import { familyOf } from "../../ip/address.ts";
+import { DEFAULT_ROUTES } from "../../ip/prefix.ts";
 import type { JsonObject } from "../json.ts";
 import type { RangeAddress } from "./address-ranges.ts";
 import type { PreviousResult } from "./request.ts";
@@ -46,12 +47,10 @@ export function resultOf(result: AddResult): JsonObject {
     routes: [
       ...(previous?.routes ?? []),
       ...addresses.map(({ address, gateway }) => ({
-        dst: DEFAULTS[familyOf(address)],
+        dst: DEFAULT_ROUTES[familyOf(address)],
         gw: gateway,
       })),
     ],
     dns: previous?.dns ?? {},
   };
 }
-
-export const DEFAULTS = { 4: "0.0.0.0/0", 6: "::/0" } as const;
