@@ -3,6 +3,7 @@ import {
   AddressFlag,
   type InterfaceAddress,
   LinkFlag,
+  LinkType,
   type Link as NetlinkLink,
   RouteNetlinkPair,
   RouteTable,
@@ -114,8 +115,6 @@ function linkChange({ hairpin, ...change }: LinkChange) {
 
 /** RTPROT_RA: what the kernel itself took from a router's message. */
 const RA = 9;
-/** ARPHRD_LOOPBACK. */
-const LOOPBACK_TYPE = 772;
 
 function linkOf({ index, name, flags, mtu, type, info, masterIndex }: NetlinkLink): HostLink {
   return {
@@ -124,7 +123,7 @@ function linkOf({ index, name, flags, mtu, type, info, masterIndex }: NetlinkLin
     kind: info?.kind,
     mtu: mtu ?? 0,
     up: (flags & LinkFlag.UP) !== 0,
-    loopback: type === LOOPBACK_TYPE,
+    loopback: type === LinkType.LOOPBACK,
     masterIndex: masterIndex ?? 0,
     hairpin: info?.bridgePort?.hairpin ?? false,
   };

@@ -3,6 +3,7 @@ import {
   IpTunnelFlag,
   IpTunnelProtocol,
   LinkFlag,
+  LinkType,
   type Neighbour,
   NeighbourState,
   type Link as NetlinkLink,
@@ -24,8 +25,6 @@ import {
   RULE_PRIORITY,
 } from "./types.ts";
 
-/** ARPHRD_LOOPBACK. */
-const LOOPBACK_TYPE = 772;
 /** The metric that the kernel gives IPv6 routes for which none is asked (IP6_RT_PRIO_USER). */
 const IPV6_METRIC = 1024;
 /** Hops that an outer packet of IP in IP may take; 0 would copy the inner packet's. */
@@ -112,7 +111,7 @@ export function linkOf({
     kind: info?.kind,
     mtu: mtu ?? 0,
     up: (flags & LinkFlag.UP) !== 0,
-    loopback: type === LOOPBACK_TYPE,
+    loopback: type === LinkType.LOOPBACK,
     alias,
     mac: linkAddress,
     local: addressOrNone(vxlan?.local ?? vxlan?.local6 ?? ipTunnel?.local),

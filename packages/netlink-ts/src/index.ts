@@ -45,6 +45,7 @@ export {
   LinkFlag,
   type LinkInfo,
   type LinkSpec,
+  LinkType,
   OperationalState,
   type Vxlan,
 } from "./link.ts";

@@ -45,6 +45,9 @@ export const OperationalState = {
   UP: 6,
 } as const;
 
+/** Hardware types, as `type` (ARPHRD_* of linux/if_arp.h). */
+export const LinkType = { ETHERNET: 1, LOOPBACK: 772 } as const;
+
 /** Interface and kind names: 15 bytes and a NUL. */
 const NAME_BYTES_MAX = 15;
 const ALIAS_BYTES_MAX = 255;
@@ -120,7 +123,7 @@ export interface Link extends LinkFields {
   readonly name: string;
   /** {@link LinkFlag} bits. */
   readonly flags: number;
-  /** ARPHRD number: 1 Ethernet, 772 loopback. */
+  /** ARPHRD number: {@link LinkType}, and others. */
   readonly type: number;
   /** {@link OperationalState}. */
   readonly operationalState?: number;
