@@ -1,6 +1,6 @@
 /** Public face of ipset-js. */
 export { formatEntry, type SetEntry } from "./entry.ts";
-export { IpsetErrno, IpsetError } from "./errors.ts";
+export { IpsetErrno, IpsetError, type IpsetErrorDetail } from "./errors.ts";
 export {
   type ChangeOptions,
   type EntryFailure,

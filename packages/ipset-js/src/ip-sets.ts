@@ -268,7 +268,7 @@ export class IpSets {
         if (!(error instanceof IpsetError)) throw error;
         let index: number | undefined = error.line - 1;
         if (index < 0) {
-          if (error.code !== "PROTOCOL") throw error;
+          if (error.errno !== IpsetErrno.PROTOCOL) throw error;
           const sent = { from: first, to: next, left: failures };
           index = await this.#unsuited(name, entries, sent);
         }
