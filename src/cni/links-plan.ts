@@ -5,7 +5,8 @@
  *
  * What is put back for running pods stands in bridge-memory.ts.
  */
-import { addressBytes, familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
+import { addressBytes, familyOf, type IpAddress } from "../ip/address.ts";
+import { LOOPBACK_MTU, MTU_MIN } from "../ip/mtu.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import {
   type BridgeMemory,
@@ -54,11 +55,6 @@ export interface LinksPlan {
   readonly former: readonly IpAddress[];
   readonly memory: BridgeMemory | undefined;
 }
-
-/** An address on `lo` says nothing about the way out. */
-const LOOPBACK_MTU = 1500;
-/** What a link must carry: RFC 791 §3.2, RFC 8200 §5. */
-const MTU_MIN: Readonly<Record<IpFamily, number>> = { 4: 576, 6: 1280 };
 
 export function planLinks(
   host: HostLinks,

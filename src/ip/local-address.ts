@@ -5,6 +5,7 @@ import {
   isPrefix,
   type Prefix,
   parsePrefix,
+  prefix,
   prefixAddress,
   prefixContains,
   prefixFromBytes,
@@ -21,6 +22,17 @@ export interface LocalAddress {
   /** The address itself names no subnet; it is a router's word: {@link withAnnounced}. */
   readonly announced?: true;
 }
+
+/**
+ * Subnets of local addresses that lead to no next hop: one there would name no interface, or is
+ * this machine.
+ */
+export const UNCOUNTED_SUBNETS: readonly Prefix[] = [
+  "fe80::/10",
+  "169.254.0.0/16",
+  "127.0.0.0/8",
+  "::1/128",
+].map(prefix);
 
 /** A prefix that is on a link because a router there says so, RFC 4861 §6.3.4. */
 export interface OnLinkPrefix {

@@ -8,10 +8,11 @@
  * An address family whose own node address is on no interface gets no tunnels, and a condition.
  */
 import { FAMILIES, familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
+import { UNCOUNTED_SUBNETS } from "../ip/local-address.ts";
+import { LOOPBACK_MTU, MTU_MIN } from "../ip/mtu.ts";
 import {
   hostPrefix,
   type Prefix,
-  prefix,
   prefixContains,
   prefixesOverlap,
   prefixFamily,
@@ -74,13 +75,6 @@ export interface DesiredOverlay {
   readonly podCidrs: readonly Prefix[];
   readonly problems: readonly OverlayProblem[];
 }
-
-/** Not counted as subnets, as in src/routes: a next hop there would name no interface. */
-const UNCOUNTED = ["fe80::/10", "169.254.0.0/16", "127.0.0.0/8", "::1/128"].map(prefix);
-/** An address on `lo` says nothing about the way out. */
-const LOOPBACK_MTU = 1500;
-/** What a link must carry: RFC 791 §3.2, RFC 8200 §5. */
-const MTU_MIN: Readonly<Record<IpFamily, number>> = { 4: 576, 6: 1280 };
 
 export const NOTHING_DESIRED: DesiredOverlay = {
   targets: [],
@@ -152,7 +146,7 @@ function nodesToTunnel(
   const subnets = host.addresses
     .map(({ subnet }) => subnet)
     .filter((subnet) => prefixFamily(subnet) === family)
-    .filter((subnet) => !UNCOUNTED.some((uncounted) => prefixesOverlap(uncounted, subnet)));
+    .filter((subnet) => !UNCOUNTED_SUBNETS.some((uncounted) => prefixesOverlap(uncounted, subnet)));
   const nodes = new Set<IpAddress>();
   for (const { [family]: node } of remotes) {
     if (node === undefined || node === own[family]) continue;

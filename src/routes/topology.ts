@@ -10,8 +10,13 @@
  */
 
 import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
-import { isBare, type LocalAddress, type OnLinkPrefix } from "../ip/local-address.ts";
-import { hostPrefix, type Prefix, prefix, prefixContains, prefixLength } from "../ip/prefix.ts";
+import {
+  isBare,
+  type LocalAddress,
+  type OnLinkPrefix,
+  UNCOUNTED_SUBNETS,
+} from "../ip/local-address.ts";
+import { hostPrefix, type Prefix, prefixContains, prefixLength } from "../ip/prefix.ts";
 import { RESOLUTIONS_MAX } from "./limits.ts";
 import { type AddressRange, addressNumber, rangeOf, rangesOverlap } from "./ranges.ts";
 import type { Hop, Link } from "./types.ts";
@@ -33,9 +38,7 @@ interface Subnet {
   readonly link: number;
 }
 
-const UNCOUNTED = ["fe80::/10", "169.254.0.0/16", "127.0.0.0/8", "::1/128"].map((text) =>
-  rangeOf(prefix(text)),
-);
+const UNCOUNTED = UNCOUNTED_SUBNETS.map(rangeOf);
 
 export class Topology {
   readonly #links = new Map<number, Link>();
