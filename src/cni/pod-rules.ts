@@ -18,9 +18,11 @@ import {
   RULES_REST_FACTOR,
 } from "./limits.ts";
 import {
+  describeChanges,
   NO_RULES,
   type PresentRules,
   planRules,
+  RULE_TABLES,
   type RuleChanges,
   type RulesWanted,
 } from "./rules.ts";
@@ -84,9 +86,6 @@ export interface PodRulesDeps {
   /** Called after each pass that did or found something. Must not throw. */
   readonly onChanged?: () => void;
 }
-
-const TABLES: readonly (keyof RuleChanges)[] = ["filter", "nat"];
-const PROGRAMS: Readonly<Record<IpFamily, string>> = { 4: "iptables", 6: "ip6tables" };
 
 export class PodRules {
   readonly #dryRun: boolean;
@@ -228,8 +227,7 @@ export class PodRules {
       else if (now < (this.#unusedDue.get(family) ?? now)) continue;
       else this.#unusedDue.set(family, Number.POSITIVE_INFINITY);
       try {
-        const lines = await this.#checkFamily(filter, family, wanted, used);
-        planned.push(...lines.map((line) => `${PROGRAMS[family]} ${line}`));
+        planned.push(...(await this.#checkFamily(filter, family, wanted, used)));
       } catch (error) {
         if (!(error instanceof PacketFilterError)) throw error;
         // A machine without the other family may well be without its iptables.
@@ -253,7 +251,8 @@ export class PodRules {
   ): Promise<readonly string[]> {
     const rules = used ? { ...wanted, randomFully: filter.randomFully } : NO_RULES;
     if (this.#dryRun) {
-      return allLines(planRules(family, rules, await this.#list(filter, family, true)));
+      const present = await this.#list(filter, family, true);
+      return describeChanges(family, planRules(family, rules, present));
     }
     // What is left in an unused family was never right.
     const repaired = used && this.#checked?.wanted === wanted;
@@ -292,7 +291,7 @@ export class PodRules {
     const changes = planRules(family, rules, await this.#list(filter, family, thorough));
     const count = allLines(changes).length;
     if (count === 0) return false;
-    for (const table of TABLES) {
+    for (const table of RULE_TABLES) {
       if (changes[table].length > 0) await filter.change(family, table, changes[table]);
     }
     const level = this.#isContested() ? "debug" : "info";
@@ -306,7 +305,7 @@ export class PodRules {
 }
 
 function allLines(changes: RuleChanges): readonly string[] {
-  return TABLES.flatMap((table) => changes[table]);
+  return RULE_TABLES.flatMap((table) => changes[table]);
 }
 
 const CONTESTED: CniCondition = {

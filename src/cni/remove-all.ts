@@ -3,7 +3,7 @@ import type { IpFamily } from "../ip/address.ts";
 import { isOwnConflist } from "./conflist.ts";
 import type { ConflistFiles } from "./conflist-file.ts";
 import { type HoldingFilter, type PacketFilter, PacketFilterError } from "./pod-rules.ts";
-import { NO_RULES, planRules, type RuleChanges } from "./rules.ts";
+import { describeChanges, NO_RULES, planRules, RULE_TABLES, type RuleChanges } from "./rules.ts";
 
 /** Rules of ours in one back end and family, as what takes them away. */
 export interface OwnRules {
@@ -11,8 +11,6 @@ export interface OwnRules {
   readonly family: IpFamily;
   readonly changes: RuleChanges;
 }
-
-const TABLES = ["filter", "nat"] as const;
 
 /** Looks through the given back ends; `unseen`: which could not be listed, and why. */
 export async function findOwnRules(
@@ -24,7 +22,7 @@ export async function findOwnRules(
     for (const family of families) {
       try {
         const changes = planRules(family, NO_RULES, await filter.read(family, true));
-        if (TABLES.some((table) => changes[table].length > 0)) {
+        if (RULE_TABLES.some((table) => changes[table].length > 0)) {
           rules.push({ filter, family, changes });
         }
       } catch (error) {
@@ -38,14 +36,13 @@ export async function findOwnRules(
 
 /** The lines that would be carried out: `iptables -t nat -D POSTROUTING …`. */
 export function describeOwnRules({ family, changes }: OwnRules): readonly string[] {
-  const program = family === 4 ? "iptables" : "ip6tables";
-  return TABLES.flatMap((table) => changes[table].map((line) => `${program} -t ${table} ${line}`));
+  return describeChanges(family, changes);
 }
 
 /** Carries them out; why not, where it failed. */
 export async function removeOwnRules(own: OwnRules): Promise<string | undefined> {
   try {
-    for (const table of TABLES) {
+    for (const table of RULE_TABLES) {
       const lines = own.changes[table];
       if (lines.length > 0) await own.filter.change(own.family, table, lines);
     }

@@ -70,6 +70,17 @@ export interface RuleChanges {
   readonly nat: readonly string[];
 }
 
+/** The tables that have rules of ours, in the order in which they are changed. */
+export const RULE_TABLES = ["filter", "nat"] as const satisfies readonly (keyof RuleChanges)[];
+
+/** The changes as one would type them: `iptables -t nat -D POSTROUTING …`. */
+export function describeChanges(family: IpFamily, changes: RuleChanges): readonly string[] {
+  const program = family === 4 ? "iptables" : "ip6tables";
+  return RULE_TABLES.flatMap((table) =>
+    changes[table].map((line) => `${program} -t ${table} ${line}`),
+  );
+}
+
 export function planRules(
   family: IpFamily,
   wanted: RulesWanted,

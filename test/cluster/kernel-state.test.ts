@@ -144,7 +144,7 @@ test("--dry-run shows everything and changes nothing", async (t) => {
     return lines.some((line) => line.startsWith("write ")) ? lines : undefined;
   });
   assert.ok(planned.some((line) => /^ip link add kube-bridge .*mtu 1500 type bridge$/.test(line)));
-  assert.ok(planned.some((line) => /^iptables -A POSTROUTING .* MASQUERADE/.test(line)));
+  assert.ok(planned.some((line) => /^iptables -t nat -A POSTROUTING .* MASQUERADE/.test(line)));
   assert.equal(await cluster.namespaces.exec("node1", "nft", "list", "ruleset"), "");
   await assert.rejects(access(cluster.cniConfFile("node1")));
   await assert.rejects(cluster.namespaces.ip("node1", "link show kube-bridge"));

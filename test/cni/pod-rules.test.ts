@@ -288,7 +288,7 @@ test("a dry run says what it would do", async (t) => {
   await clock.advanceAsync(1000);
   assert.equal(filter.rules.size, 0);
   assert.equal(rules.planned().length, 4);
-  assert.match(rules.planned()[3]!, /^iptables -A POSTROUTING .* MASQUERADE/);
+  assert.match(rules.planned()[3]!, /^iptables -t nat -A POSTROUTING .* MASQUERADE/);
 });
 
 test("a dry run says of each family what can be typed", async (t) => {
