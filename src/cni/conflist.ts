@@ -17,9 +17,9 @@
 import { isDeepStrictEqual } from "node:util";
 import type { IpFamily } from "../ip/address.ts";
 import { type Prefix, prefixFamily } from "../ip/prefix.ts";
+import { isJsonObject, type JsonObject } from "../runtime/json.ts";
 import { type Gateway, gatewaysOf } from "./gateways.ts";
 import { planIpam } from "./ipam.ts";
-import { isObject, type JsonObject } from "./json.ts";
 import { PLUGIN_TYPE } from "./plugin/wire.ts";
 import { type CniPluginChoice, POD_BRIDGE } from "./types.ts";
 
@@ -183,9 +183,9 @@ function parseList(
   } catch {
     return "not-json";
   }
-  if (!isObject(list)) return "not-a-list";
+  if (!isJsonObject(list)) return "not-a-list";
   const plugins = list["plugins"];
-  if (!Array.isArray(plugins) || !plugins.every(isObject)) return "not-a-list";
+  if (!Array.isArray(plugins) || !plugins.every(isJsonObject)) return "not-a-list";
   return { list, plugins };
 }
 
@@ -273,7 +273,7 @@ function programsOf(list: JsonObject): string[] {
   const programs = new Set<string>();
   for (const plugin of list["plugins"] as readonly JsonObject[]) {
     const ipam = plugin["ipam"];
-    for (const type of [plugin["type"], isObject(ipam) ? ipam["type"] : undefined]) {
+    for (const type of [plugin["type"], isJsonObject(ipam) ? ipam["type"] : undefined]) {
       if (typeof type === "string" && type !== "") programs.add(type);
     }
   }

@@ -4,8 +4,8 @@
  */
 import { type IpAddress, parseAddress } from "../ip/address.ts";
 import { isPrefix, type Prefix, parsePrefix } from "../ip/prefix.ts";
+import { isJsonObject, type JsonObject } from "../runtime/json.ts";
 import { knownRanges } from "./ipam.ts";
-import { isObject, type JsonObject } from "./json.ts";
 import { AddressRange } from "./plugin/address-ranges.ts";
 import { PLUGIN_TYPE } from "./plugin/wire.ts";
 
@@ -23,7 +23,7 @@ export function gatewaysOf(plugin: JsonObject, podCidrs: readonly Prefix[]): rea
   // With a VLAN it goes to an interface on top of the bridge.
   const gives =
     type === "bridge" && vlan === 0 && (isGateway === true || isDefaultGateway === true);
-  if (!gives || !isObject(ipam)) return [];
+  if (!gives || !isJsonObject(ipam)) return [];
   return knownRanges(ipam).flatMap(({ subnet, gateway }) => {
     const prefix = typeof subnet === "string" ? parsePrefix(subnet) : undefined;
     if (prefix === undefined || !isPrefix(prefix)) return [];

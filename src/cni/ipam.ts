@@ -13,7 +13,7 @@ import {
   prefixesOverlap,
   prefixFamily,
 } from "../ip/prefix.ts";
-import { isObject, type JsonObject } from "./json.ts";
+import { isJsonObject, type JsonObject } from "../runtime/json.ts";
 import type { CniPluginKind } from "./types.ts";
 
 /** Keys of host-local's old form, with one range only; they become a range. */
@@ -35,7 +35,7 @@ export function planIpam(
       ranges: rangeSets([], podCidrs),
     };
   }
-  if (!isObject(before) || (before["type"] ?? "host-local") !== "host-local") return undefined;
+  if (!isJsonObject(before) || (before["type"] ?? "host-local") !== "host-local") return undefined;
   const kept = Object.fromEntries(
     Object.entries(before).filter(([key]) => !RANGE_KEYS.some((known) => known === key)),
   );
@@ -53,7 +53,7 @@ export function knownRanges(ipam: JsonObject): readonly JsonObject[] {
   const ranges: JsonObject[] = [];
   const sets = ipam["ranges"];
   for (const set of Array.isArray(sets) ? sets : []) {
-    for (const range of Array.isArray(set) ? set : []) if (isObject(range)) ranges.push(range);
+    for (const range of Array.isArray(set) ? set : []) if (isJsonObject(range)) ranges.push(range);
   }
   if (ipam["subnet"] !== undefined) {
     const entries = RANGE_KEYS.map((key) => [key, ipam[key]] as const);
@@ -91,7 +91,7 @@ function rangesWithin(cidr: Prefix, known: readonly JsonObject[]): readonly Json
 /** The routes that are there, with a default route for each family in use and no other. */
 function routesOf(before: unknown, podCidrs: readonly Prefix[]): readonly JsonObject[] {
   const wanted = new Set(podCidrs.map((cidr) => DEFAULT_ROUTES[prefixFamily(cidr)]));
-  const known = (Array.isArray(before) ? before : []).filter(isObject);
+  const known = (Array.isArray(before) ? before : []).filter(isJsonObject);
   const defaults = Object.values(DEFAULT_ROUTES);
   const kept = known.filter(({ dst }) => !defaults.some((one) => one === dst && !wanted.has(one)));
   const missing = [...wanted].filter((dst) => !kept.some((route) => route["dst"] === dst));

@@ -7,9 +7,9 @@
  */
 import { LineCounter, parseDocument } from "yaml";
 import { familyOf, type IpAddress, parseAddress } from "../ip/address.ts";
+import { isJsonObject, type JsonObject } from "../runtime/json.ts";
 import { parseAs, parseUint, type ReportAnnotation } from "./annotation-values.ts";
 import { ANNOTATION_ENTRIES_MAX } from "./limits.ts";
-import { isJsonObject, type JsonObject } from "./node-snapshot.ts";
 import { keyText, quoted } from "./problem.ts";
 
 /** BFD towards a peer, as far as the annotation gives it; times in milliseconds. */

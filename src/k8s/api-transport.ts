@@ -1,6 +1,6 @@
 /** What the API source needs of HTTP: a GET whose answer streams in. Adapter: http-transport.ts. */
 import type { IpAddress } from "../ip/address.ts";
-import { isJsonObject } from "./node-snapshot.ts";
+import { isJsonObject } from "../runtime/json.ts";
 import { printable } from "./problem.ts";
 
 /**

@@ -2,6 +2,7 @@
 import { Agent, type ClientRequest, type IncomingMessage, request } from "node:http";
 import { Agent as TlsAgent, request as tlsRequest } from "node:https";
 import { type IpAddress, parseAddress } from "../ip/address.ts";
+import { isJsonObject } from "../runtime/json.ts";
 import {
   ApiError,
   type ApiHandlers,
@@ -12,7 +13,6 @@ import {
 import { credentialProblem, type KubeAccess } from "./kube-config.ts";
 import { ERROR_BODY_BYTES_MAX, RETRY_AFTER_MS_MAX } from "./limits.ts";
 import { networkWords } from "./network-words.ts";
-import { isJsonObject } from "./node-snapshot.ts";
 
 export class HttpApiTransport implements ApiTransport {
   readonly origin: string;

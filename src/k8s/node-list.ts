@@ -4,10 +4,11 @@
  */
 import type { IpAddress } from "../ip/address.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { isJsonObject } from "../runtime/json.ts";
 import { ApiError, type ApiRequest, type ApiTransport } from "./api-transport.ts";
 import { ListReader } from "./json-stream.ts";
 import { ENVELOPE_BYTES_MAX, LIST_PAGE_NODES, LIST_PAGES_MAX, OBJECT_BYTES_MAX } from "./limits.ts";
-import { isJsonObject, isNodeName } from "./node-snapshot.ts";
+import { isNodeName } from "./node-snapshot.ts";
 import type { StagedNodes } from "./node-store.ts";
 import { type NodeProblem, nodeProblem } from "./problem.ts";
 import { SilenceTimer } from "./silence-timer.ts";

@@ -7,6 +7,7 @@
  */
 import { type IpAddress, parseAddress } from "../ip/address.ts";
 import { isPrefix, type Prefix, parsePrefix, prefixFamily, prefixLength } from "../ip/prefix.ts";
+import { isJsonObject, type JsonObject } from "../runtime/json.ts";
 import {
   ADDRESSES_PER_NODE_MAX,
   ANNOTATION_LENGTH_MAX,
@@ -44,12 +45,6 @@ export interface NodeSnapshot {
   /** kube-router.io annotations by name without that prefix: `node.asn`. */
   readonly annotations: ReadonlyMap<string, string>;
   readonly problems: readonly NodeProblem[];
-}
-
-export type JsonObject = Readonly<Record<string, unknown>>;
-
-export function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Reads one Node object. Only an object without a usable name is rejected as a whole. */

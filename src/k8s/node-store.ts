@@ -2,8 +2,10 @@
  * The Nodes of one source while it is followed: objects in, snapshots out. Equal snapshots keep
  * their identity, so every method can say whether anything changed.
  */
+
+import { isJsonObject } from "../runtime/json.ts";
 import { NODES_MAX } from "./limits.ts";
-import { isJsonObject, type NodeSnapshot, nodeSnapshot, reuseSnapshot } from "./node-snapshot.ts";
+import { type NodeSnapshot, nodeSnapshot, reuseSnapshot } from "./node-snapshot.ts";
 import type { Nodes } from "./node-source.ts";
 import { type NodeProblem, nodeProblem } from "./problem.ts";
 

@@ -5,11 +5,12 @@
  */
 import type { IpAddress } from "../ip/address.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
+import { isJsonObject } from "../runtime/json.ts";
 import { ApiError, type ApiRequest, type ApiTransport, statusError } from "./api-transport.ts";
 import { LineReader } from "./json-stream.ts";
 import { OBJECT_BYTES_MAX } from "./limits.ts";
 import { NODES_PATH, nameInBeginning, unreadableObject } from "./node-list.ts";
-import { isJsonObject, isVersion } from "./node-snapshot.ts";
+import { isVersion } from "./node-snapshot.ts";
 import type { NodeProblem } from "./problem.ts";
 import { SilenceTimer } from "./silence-timer.ts";
 

@@ -4,8 +4,8 @@
  * not quoted, since annotations can hold passwords.
  */
 import { LineCounter, parseAllDocuments } from "yaml";
+import { isJsonObject } from "../runtime/json.ts";
 import { NODES_YAML_BYTES_MAX } from "./limits.ts";
-import { isJsonObject } from "./node-snapshot.ts";
 import { quoted } from "./problem.ts";
 
 export type NodesFile =

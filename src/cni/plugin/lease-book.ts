@@ -5,7 +5,7 @@
  */
 import { familyOf, type IpAddress, type IpFamily, parseAddress } from "../../ip/address.ts";
 import type { Prefix } from "../../ip/prefix.ts";
-import { isObject, type JsonObject } from "../json.ts";
+import { isJsonObject, type JsonObject } from "../../runtime/json.ts";
 import { AddressRange, type RangeAddress } from "./address-ranges.ts";
 import { type Attachment, attachmentKey, type Lease } from "./attachment.ts";
 import { ADDRESS_TRIES_MAX, LEASES_MAX, RANGES_REMEMBERED_MAX } from "./limits.ts";
@@ -219,12 +219,12 @@ function decode(text: string):
   } catch {
     return undefined;
   }
-  if (!isObject(json) || json["format"] !== FORMAT || !Array.isArray(json["leases"])) {
+  if (!isJsonObject(json) || json["format"] !== FORMAT || !Array.isArray(json["leases"])) {
     return undefined;
   }
   const leases = json["leases"].map(leaseOf);
   if (!leases.every((lease) => lease !== undefined)) return undefined;
-  const last = isObject(json["last"]) ? Object.entries(json["last"]) : [];
+  const last = isJsonObject(json["last"]) ? Object.entries(json["last"]) : [];
   return {
     leases,
     last: last.flatMap(([prefix, value]) => {
@@ -235,7 +235,7 @@ function decode(text: string):
 }
 
 function leaseOf(json: unknown): Lease | undefined {
-  if (!isObject(json)) return undefined;
+  if (!isJsonObject(json)) return undefined;
   const { network, containerId, interfaceName } = json as JsonObject;
   const list = json["addresses"];
   if (typeof network !== "string" || typeof containerId !== "string") return undefined;

@@ -11,8 +11,8 @@
 import { familyOf, type IpAddress, parseAddress } from "../../ip/address.ts";
 import type { Prefix } from "../../ip/prefix.ts";
 import { FileError } from "../../runtime/files.ts";
+import type { JsonObject } from "../../runtime/json.ts";
 import type { Log } from "../../runtime/log.ts";
-import type { JsonObject } from "../json.ts";
 import type { CniCondition } from "../types.ts";
 import type { RangeAddress } from "./address-ranges.ts";
 import {

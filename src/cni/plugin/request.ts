@@ -3,7 +3,7 @@
  * (CNI spec 1.1.0 §2 "Parameters", "Execution configuration"). Everything is checked here, by the
  * executable before it asks and by the agent again. Pure.
  */
-import { isObject, type JsonObject } from "../json.ts";
+import { isJsonObject, type JsonObject } from "../../runtime/json.ts";
 import {
   ARGS_BYTES_MAX,
   ATTACHMENTS_MAX,
@@ -124,7 +124,7 @@ export function parseConfig(stdin: string): JsonObject {
     const why = error instanceof Error ? error.message : "";
     throw new CniSpecError(Code.DECODING_FAILURE, "the configuration is not JSON", why);
   }
-  if (isObject(json)) return json;
+  if (isJsonObject(json)) return json;
   throw new CniSpecError(Code.DECODING_FAILURE, "the configuration is not a JSON object");
 }
 
@@ -199,7 +199,7 @@ function versionOf(json: JsonObject, command: Command): CniVersion {
 
 function readRuntimeConfig(json: unknown): Pick<PluginConfig, "linkAddress" | "addresses"> {
   if (json === undefined || json === null) return { linkAddress: undefined, addresses: [] };
-  if (!isObject(json)) throw badConfig("runtimeConfig is no object");
+  if (!isJsonObject(json)) throw badConfig("runtimeConfig is no object");
   const { mac, ips } = json;
   const noMac = mac === undefined || mac === "";
   if (!noMac && (typeof mac !== "string" || !LINK_ADDRESS.test(mac))) {
@@ -217,10 +217,10 @@ function readRuntimeConfig(json: unknown): Pick<PluginConfig, "linkAddress" | "a
 
 function readPrevious(json: unknown): PreviousResult | undefined {
   if (json === undefined || json === null) return undefined;
-  if (!isObject(json)) throw badConfig("prevResult is no object");
+  if (!isJsonObject(json)) throw badConfig("prevResult is no object");
   const list = (key: string): readonly JsonObject[] => {
     const value = json[key] ?? [];
-    if (Array.isArray(value) && value.length <= RESULT_ENTRIES_MAX && value.every(isObject)) {
+    if (Array.isArray(value) && value.length <= RESULT_ENTRIES_MAX && value.every(isJsonObject)) {
       return value;
     }
     throw badConfig(`prevResult.${key} is no list of at most ${RESULT_ENTRIES_MAX} objects`);
@@ -229,7 +229,7 @@ function readPrevious(json: unknown): PreviousResult | undefined {
     interfaces: list("interfaces"),
     ips: list("ips"),
     routes: list("routes"),
-    dns: isObject(json["dns"]) ? json["dns"] : undefined,
+    dns: isJsonObject(json["dns"]) ? json["dns"] : undefined,
   };
 }
 
@@ -249,7 +249,7 @@ function readKept(json: JsonObject): readonly Owner[] {
     throw badConfig(`${key} has more than ${ATTACHMENTS_MAX} entries`);
   }
   return list.map((entry: unknown) => {
-    const { containerID: containerId, ifname: interfaceName } = isObject(entry) ? entry : {};
+    const { containerID: containerId, ifname: interfaceName } = isJsonObject(entry) ? entry : {};
     if (typeof containerId !== "string" || typeof interfaceName !== "string") {
       throw badConfig(`${key} has an entry without containerID or ifname`);
     }

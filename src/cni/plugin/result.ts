@@ -4,7 +4,7 @@
  */
 import { familyOf } from "../../ip/address.ts";
 import { DEFAULT_ROUTES } from "../../ip/prefix.ts";
-import type { JsonObject } from "../json.ts";
+import type { JsonObject } from "../../runtime/json.ts";
 import type { RangeAddress } from "./address-ranges.ts";
 import type { PreviousResult } from "./request.ts";
 import { type CniVersion, isAtLeast } from "./spec.ts";

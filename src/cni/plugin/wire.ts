@@ -6,7 +6,7 @@
  *   → {"env": {"CNI_COMMAND": "ADD", …}, "config": "the text of standard input"}
  *   ← {"status": 0, "output": "what is printed"}
  */
-import { isObject } from "../json.ts";
+import { isJsonObject } from "../../runtime/json.ts";
 import type { CallEnvironment } from "./request.ts";
 
 /** Where the two meet, unless flags and configuration say otherwise. */
@@ -48,7 +48,7 @@ export function decodeCall(line: string): Call | undefined {
   const json = parse(line);
   const env = json?.["env"];
   const config = json?.["config"];
-  if (!isObject(env) || typeof config !== "string") return undefined;
+  if (!isJsonObject(env) || typeof config !== "string") return undefined;
   const environment: Record<string, string> = {};
   for (const name of VARIABLES) {
     const value = env[name];
@@ -74,7 +74,7 @@ export function decodeAnswer(line: string): Answer | undefined {
 function parse(line: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const json: unknown = JSON.parse(line);
-    return isObject(json) ? json : undefined;
+    return isJsonObject(json) ? json : undefined;
   } catch {
     return undefined;
   }
