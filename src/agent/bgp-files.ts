@@ -3,10 +3,10 @@
  * the peers that flags name. What is wrong with them is a condition; the rest goes on.
  */
 
-import { printable } from "../k8s/problem.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { FileError, readTextNow } from "../runtime/files.ts";
 import type { Log } from "../runtime/log.ts";
+import { printable } from "../runtime/operator-text.ts";
 import type { Condition } from "./conditions.ts";
 import type { AgentConfig } from "./config.ts";
 import type { ConfigNeeds } from "./config-file/parse.ts";

@@ -2,8 +2,9 @@
  * `podrouter check`: whether an agent with these flags would take its configuration file and the
  * files of passwords, by the agent's own reading of them. Opens nothing else.
  */
-import { printable } from "../k8s/problem.ts";
+
 import { FileError, readText } from "../runtime/files.ts";
+import { printable } from "../runtime/operator-text.ts";
 import { configNeeds, peersWithPasswords } from "./bgp-files.ts";
 import type { AgentConfig } from "./config.ts";
 import { buildPeers } from "./config-file/build.ts";

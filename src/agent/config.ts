@@ -2,11 +2,13 @@
  * From the texts of the command line and the environment to one validated, immutable
  * configuration of the agent. Pure: files that flags name are opened by the parts that use them.
  */
+
 import { isAbsolute, join } from "node:path";
 import { LEASES_FILE } from "../cni/plugin/wire.ts";
 import type { PodNetworkOptions } from "../cni/pod-network.ts";
 import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import type { OverlaySettings } from "../overlay/types.ts";
+import { printable } from "../runtime/operator-text.ts";
 import type { ExternalSettings } from "./external-peers.ts";
 import { externalSettings } from "./external-settings.ts";
 import type { Flag } from "./flag.ts";
@@ -161,10 +163,9 @@ export function expectedSentence(name: string, text: string, expects: string): s
   return `${dashes}${name}=${echo(text)}: expected ${expects}`;
 }
 
-/** A wrong text fit for a message: bounded, without control characters. */
+/** A wrong text fit for a message: bounded, printable. */
 export function echo(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
-  const plain = text.slice(0, ECHO_MAX).replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
+  const plain = printable(text.slice(0, ECHO_MAX));
   return text.length > ECHO_MAX ? `${plain}…` : plain;
 }
 

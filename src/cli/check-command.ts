@@ -2,10 +2,10 @@
 import { Command, Option } from "commander";
 import type { AgentConfig } from "../agent/config.ts";
 import type { ConfigFile } from "../agent/config-file/schema.ts";
+import { printable } from "../runtime/operator-text.ts";
 import { CliError } from "./cli-error.ts";
 import { type CliIo, write } from "./cli-io.ts";
 import { agentConfigOf, withRunFlags } from "./run-command.ts";
-import { printable } from "./table.ts";
 
 const DESCRIPTION =
   "Reads the flags of `podrouter run`, the configuration file and the files of passwords that " +

@@ -4,12 +4,12 @@ import { STATUS_PATH } from "../agent/admin-protocol.ts";
 import { hasNetAdmin } from "../agent/capabilities.ts";
 import { cniConfFile } from "../agent/config.ts";
 import { ADMIN_SOCKET_DEFAULT } from "../agent/flags.ts";
+import { printable } from "../runtime/operator-text.ts";
 import { AgentRefusal, askAgent, NoAgent } from "./agent-client.ts";
 import { CliError } from "./cli-error.ts";
 import { type CliIo, write } from "./cli-io.ts";
 import { adminSocketOption } from "./client-options.ts";
 import { confirmed } from "./confirm.ts";
-import { printable } from "./table.ts";
 
 const DESCRIPTION =
   "Removes what podrouter has made on this node: its CNI configuration, leases and socket of its " +

@@ -1,9 +1,9 @@
 /** `podrouter peers PEER`: the long form, with the sections of `gobgp neighbor ADDRESS`. */
 import type { PeerStatus } from "../agent/admin-protocol.ts";
+import { printable } from "../runtime/operator-text.ts";
 import { formatAge } from "./age.ts";
 import { capabilityLines } from "./capability-text.ts";
 import { asText, sumFamilies } from "./peers-table.ts";
-import { printable } from "./table.ts";
 
 /** The whole text for one peer at wall time `now` (ms since the epoch). */
 export function formatPeer(peer: PeerStatus, now: number): string {

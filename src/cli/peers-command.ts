@@ -1,6 +1,7 @@
 /** `podrouter peers [PEER]`. */
 import { Argument, Command } from "commander";
 import { PEERS_PATH, type PeerStatus, RIB_PATH, type RibPath } from "../agent/admin-protocol.ts";
+import { printable } from "../runtime/operator-text.ts";
 import { AgentRefusal, askAgent } from "./agent-client.ts";
 import { CliError } from "./cli-error.ts";
 import { type CliIo, write } from "./cli-io.ts";
@@ -9,7 +10,7 @@ import { writeJson, writeJsonArray } from "./output.ts";
 import { formatPeer } from "./peer-details.ts";
 import { peerColumns } from "./peers-table.ts";
 import { EMPTY_TABLE, ribColumns } from "./rib-table.ts";
-import { printable, writeTable } from "./table.ts";
+import { writeTable } from "./table.ts";
 
 const HELP = `
 Up/Down is the time since the session came up, or since it went down, or "never". States are

@@ -1,6 +1,7 @@
 /** The whole command line: commands, errors in one sentence, exit codes. */
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../agent/version.ts";
+import { printable } from "../runtime/operator-text.ts";
 import { checkCommand } from "./check-command.ts";
 import { cleanupCommand } from "./cleanup-command.ts";
 import { CliError } from "./cli-error.ts";
@@ -9,7 +10,6 @@ import { peersCommand } from "./peers-command.ts";
 import { ribCommand } from "./rib-command.ts";
 import { type ExitCode, foreignFlagSentence, runCommand, type StartAgent } from "./run-command.ts";
 import { statusCommand } from "./status-command.ts";
-import { printable } from "./table.ts";
 import { versionCommand } from "./version-command.ts";
 
 const DESCRIPTION =

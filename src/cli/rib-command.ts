@@ -3,13 +3,14 @@ import { Command, Option } from "commander";
 import { RIB_PATH, type RibPath } from "../agent/admin-protocol.ts";
 import { parseAddress } from "../ip/address.ts";
 import { isPrefix, parsePrefix } from "../ip/prefix.ts";
+import { printable } from "../runtime/operator-text.ts";
 import { askAgent } from "./agent-client.ts";
 import { CliError } from "./cli-error.ts";
 import { type CliIo, write } from "./cli-io.ts";
 import { clientOptions, withClientOptions } from "./client-options.ts";
 import { writeJsonArray } from "./output.ts";
 import { EMPTY_TABLE, ribColumns } from "./rib-table.ts";
-import { printable, writeTable } from "./table.ts";
+import { writeTable } from "./table.ts";
 
 const HELP = `
 Marks: * usable, > best, = used beside the best, S kept from a peer that restarts (stale).

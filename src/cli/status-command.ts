@@ -7,13 +7,14 @@ import {
   STATUS_PATH,
 } from "../agent/admin-protocol.ts";
 import { FAMILIES } from "../ip/address.ts";
+import { printable } from "../runtime/operator-text.ts";
 import { formatAge } from "./age.ts";
 import { askAgent } from "./agent-client.ts";
 import { CliError } from "./cli-error.ts";
 import { type CliIo, write } from "./cli-io.ts";
 import { clientOptions, withClientOptions } from "./client-options.ts";
 import { writeJson } from "./output.ts";
-import { type Column, printable, writeTable } from "./table.ts";
+import { type Column, writeTable } from "./table.ts";
 
 export function statusCommand(io: CliIo): Command {
   const command = new Command("status")

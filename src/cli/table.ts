@@ -4,7 +4,9 @@
  * million rows needs no more memory than one of a thousand, and one long AS path does not make it
  * gigabytes.
  */
+
 import type { Writable } from "node:stream";
+import { printable } from "../runtime/operator-text.ts";
 import { write } from "./cli-io.ts";
 
 export interface Column<T> {
@@ -72,10 +74,4 @@ function formatLine<T>(
     return `${column.lead ?? ""}${text}`;
   });
   return `${padded.join(" ").trimEnd()}\n`;
-}
-
-/** Text that cannot move the cursor or change colours, wherever it came from. */
-export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, "?");
 }

@@ -8,12 +8,14 @@
  * Each pass reads what is there and removes the difference; a pass is made when what is wanted
  * changes, when something happens in the folder, and every CONFLIST_PERIOD_MS.
  */
+
 import { basename, dirname, join } from "node:path";
 import type { Prefix } from "../ip/prefix.ts";
 import { backoffMs } from "../runtime/backoff.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import { FileError } from "../runtime/files.ts";
 import type { Log } from "../runtime/log.ts";
+import { printable } from "../runtime/operator-text.ts";
 import { PassLoop } from "../runtime/pass-loop.ts";
 import { type ConflistRefusal, type OwnPluginPaths, planConflist } from "./conflist.ts";
 import type { Gateway } from "./gateways.ts";
@@ -264,10 +266,9 @@ function waiting(path: string, notYet: string): CniCondition {
   };
 }
 
-/** Names for a message: bounded, without control characters. */
+/** Names for a message: bounded, printable. */
 function list(names: readonly string[]): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
-  const plain = names.map((name) => name.slice(0, 80).replace(/[\u0000-\u001f\u007f]/g, "?"));
+  const plain = names.map((name) => printable(name.slice(0, 80)));
   const rest = plain.length - NAMED_MAX;
   return `${plain.slice(0, NAMED_MAX).join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`;
 }

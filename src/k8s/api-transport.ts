@@ -1,7 +1,7 @@
 /** What the API source needs of HTTP: a GET whose answer streams in. Adapter: http-transport.ts. */
 import type { IpAddress } from "../ip/address.ts";
 import { isJsonObject } from "../runtime/json.ts";
-import { printable } from "./problem.ts";
+import { printable } from "../runtime/operator-text.ts";
 
 /**
  * `unreachable`: no answer. `unauthorized`, `forbidden`: 401, 403. `gone`: 410, the version is too

@@ -10,10 +10,11 @@ import { KubeConfig, type User } from "@kubernetes/client-node";
 import { parse } from "yaml";
 import type { Clock } from "../runtime/clock.ts";
 import { FileError, fileExists, readText, readTextNow } from "../runtime/files.ts";
+import { printable } from "../runtime/operator-text.ts";
 import { systemClock } from "../runtime/system-clock.ts";
 import { KUBECONFIG_BYTES_MAX, TOKEN_BYTES_MAX } from "./limits.ts";
 import { oneAtATime } from "./one-at-a-time.ts";
-import { printable, quoted } from "./problem.ts";
+import { quoted } from "./problem.ts";
 
 /** Names the flag or file and what is wrong with it. */
 export class KubeConfigError extends Error {}

@@ -2,7 +2,7 @@
  * A socket or TLS error on the way to the API server as a sentence for an operator: what Node.js
  * and OpenSSL say of certificates leaves out which certificate, and what to do about it. Pure.
  */
-import { printable } from "./problem.ts";
+import { printable } from "../runtime/operator-text.ts";
 
 const WORDS_MAX = 200;
 

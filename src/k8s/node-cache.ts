@@ -8,11 +8,11 @@ import type { Clock, Timer } from "../runtime/clock.ts";
 import { FileError, readText, writeAtomically } from "../runtime/files.ts";
 import { isJsonObject } from "../runtime/json.ts";
 import type { Log } from "../runtime/log.ts";
+import { printable } from "../runtime/operator-text.ts";
 import { NODES_FILE_BYTES_MAX } from "./limits.ts";
 import { ANNOTATION_PREFIX, isVersion, type NodeSnapshot } from "./node-snapshot.ts";
 import type { Nodes } from "./node-source.ts";
 import { NodeStore } from "./node-store.ts";
-import { printable } from "./problem.ts";
 
 const VERSION = 1;
 

@@ -2,6 +2,7 @@
  * What is wrong or noteworthy about a Node, as data and as one sentence. Text from outside is
  * repeated only through {@link quoted}: bounded, and free of control characters.
  */
+import { printable } from "../runtime/operator-text.ts";
 import { QUOTED_LENGTH_MAX } from "./limits.ts";
 
 /** `error`: something asked for is not done. `warning`: odd but done. `info`: not there yet. */
@@ -81,11 +82,6 @@ export function quoted(value: unknown): string {
 export function keyText(key: string): string {
   const end = key.search(/[:={\s]/);
   return end < 0 ? key : `${key.slice(0, end + 1)}…`;
-}
-
-/** Replaces control, formatting, surrogate and private characters, which could steer a terminal. */
-export function printable(text: string): string {
-  return text.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, "?");
 }
 
 function describe(value: unknown): string {

@@ -14,7 +14,8 @@ import {
 } from "yaml";
 import { ADDRESS_BITS, familyOf } from "../../ip/address.ts";
 import { type Prefix, prefixFamily, prefixLength } from "../../ip/prefix.ts";
-import { keyText, printable } from "../../k8s/problem.ts";
+import { keyText } from "../../k8s/problem.ts";
+import { printable } from "../../runtime/operator-text.ts";
 import { parseJson } from "./json.ts";
 import { CONFIG_BYTES_MAX, type ConfigFile, configFileSchema, matchedLengths } from "./schema.ts";
 import { type Finding, findings, type Path, wordsOf } from "./words.ts";
