@@ -16,6 +16,7 @@ import { FAMILIES, type IpAddress, type IpFamily } from "../ip/address.ts";
 import { type NextHopBatch, NO_NEXT_HOPS } from "../ip/next-hop-batch.ts";
 import { hostPrefix, type Prefix } from "../ip/prefix.ts";
 import type { DesiredRoutes } from "../routes/ports.ts";
+import { someOf } from "../runtime/operator-text.ts";
 import type { BgpSummary } from "./admin-protocol.ts";
 import type { BgpPlanned } from "./bgp-plan.ts";
 import type { Condition } from "./conditions.ts";
@@ -228,9 +229,7 @@ export class BgpPart implements DesiredRoutes {
 }
 
 function named(peers: readonly string[]): string {
-  if (peers.length === 0) return "anybody";
-  const more = peers.length > NAMED_MAX ? ` and ${peers.length - NAMED_MAX} more` : "";
-  return peers.slice(0, NAMED_MAX).join(", ") + more;
+  return peers.length === 0 ? "anybody" : someOf(peers, NAMED_MAX);
 }
 
 function lackingNextHop(family: IpFamily, all: readonly WithoutNextHop[]): Condition[] {

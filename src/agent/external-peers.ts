@@ -4,12 +4,14 @@
  * default route and what `node.bgp.customimportreject` names stay out. A pure function of settings
  * and annotations, run again on every change.
  */
+
 import type { Policy, PolicyStatement } from "../bgp/rib/policy-types.ts";
 import type { PeerConfig } from "../bgp/types.ts";
 import { ADDRESS_BITS, FAMILIES, familyOf, type IpAddress } from "../ip/address.ts";
 import { DEFAULT_ROUTES, type Prefix, prefixFamily, prefixLength } from "../ip/prefix.ts";
 import type { NodeAnnotations } from "../k8s/annotations.ts";
 import type { SelfNode } from "../k8s/topology.ts";
+import { someOf } from "../runtime/operator-text.ts";
 import type { Condition } from "./conditions.ts";
 import type { BgpSettings } from "./config.ts";
 import { PolicyMemo } from "./policy-memo.ts";
@@ -119,15 +121,14 @@ export function unusedOptions(
   if (areFlagged(external)) return [];
   const asked = annotations.peers.filter((peer) => peer.bfd?.enabled === true);
   if (asked.length === 0) return [];
-  const names = asked.slice(0, NAMED_MAX).map((peer) => peer.address);
-  const more = asked.length > NAMED_MAX ? ` and ${asked.length - NAMED_MAX} more` : "";
+  const names = asked.map((peer) => peer.address);
   return [
     {
       name: "bfd",
       severity: "warning",
       message:
         "annotation kube-router.io/peers asks for BFD, which podrouter does not have: the " +
-        `session with ${names.join(", ")}${more} runs without it, and a lost peer is noticed by ` +
+        `session with ${someOf(names, NAMED_MAX)} runs without it, and a lost peer is noticed by ` +
         "the hold time",
     },
   ];

@@ -3,10 +3,12 @@
  * from its first moment. A socket file left by a dead process is replaced; one that somebody
  * answers on, or a file that is no socket, never is.
  */
+
 import { type BigIntStats, chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { connect, type Server } from "node:net";
 import { dirname } from "node:path";
 import { makeFolder } from "../runtime/files.ts";
+import { messageOf } from "../runtime/operator-text.ts";
 
 const PROBE_MS_MAX = 1000;
 /** Tries to take the path, of agents that are started at the same moment. */
@@ -35,7 +37,7 @@ export async function listenPrivately(
   try {
     makeFolder(dirname(path), 0o700);
   } catch (cause) {
-    throw new Error(`cannot make the folder of the ${name.socket} ${path}: ${reason(cause)}`, {
+    throw new Error(`cannot make the folder of the ${name.socket} ${path}: ${messageOf(cause)}`, {
       cause,
     });
   }
@@ -66,7 +68,7 @@ async function bind(server: Server, path: string, name: SocketName): Promise<boo
     return true;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "EADDRINUSE") return false;
-    throw new Error(`cannot listen on the ${name.socket} ${path}: ${reason(cause)}`, { cause });
+    throw new Error(`cannot listen on the ${name.socket} ${path}: ${messageOf(cause)}`, { cause });
   } finally {
     process.umask(mask);
   }
@@ -111,8 +113,4 @@ function answers(path: string): Promise<boolean> {
     socket.once("connect", () => finish(true));
     socket.once("error", ({ code }: NodeJS.ErrnoException) => finish(!NOBODY.has(code ?? "")));
   });
-}
-
-function reason(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -2,10 +2,12 @@
  * The agent as a process: log, signals, the last words of a crash. Everything else is agent.ts,
  * which knows of no process.
  */
+
 import { setFlagsFromString } from "node:v8";
 import { trimHeap } from "netlink-ts";
 import { KubeConfigError } from "../k8s/kube-config.ts";
 import type { CodeCacheState } from "../launch/program.ts";
+import { messageOf } from "../runtime/operator-text.ts";
 import { systemClock } from "../runtime/system-clock.ts";
 import { Agent } from "./agent.ts";
 import type { AgentConfig } from "./config.ts";
@@ -88,7 +90,7 @@ async function startFailure(agent: Agent, logger: Logger): Promise<1 | 2> {
   try {
     await agent.start();
   } catch (error) {
-    const reasons = error instanceof Error ? error.message : String(error);
+    const reasons = messageOf(error);
     for (const reason of reasons.split("\n")) logger.fatal({ reason }, "agent cannot start");
     const wrong = error instanceof KubeConfigError || error instanceof OverlayUnsupportedError;
     return wrong ? 2 : 1;

@@ -7,7 +7,7 @@ import {
   STATUS_PATH,
 } from "../agent/admin-protocol.ts";
 import { FAMILIES } from "../ip/address.ts";
-import { printable } from "../runtime/operator-text.ts";
+import { printable, someOf } from "../runtime/operator-text.ts";
 import { formatAge } from "./age.ts";
 import { askAgent } from "./agent-client.ts";
 import { CliError } from "./cli-error.ts";
@@ -72,9 +72,7 @@ export function overlayText(overlay: NonNullable<AgentStatus["overlay"]>): strin
   });
   const none = missing > 0 ? "no tunnel works" : "no node needs a tunnel";
   const reached = perFamily.length === 0 ? none : perFamily.join(", ");
-  const names = devices.slice(0, 2).map(printable).join(", ");
-  const more = devices.length > 2 ? ` and ${devices.length - 2} more` : "";
-  const through = devices.length === 0 ? "" : ` (${names}${more})`;
+  const through = devices.length === 0 ? "" : ` (${someOf(devices.map(printable), 2)})`;
   const waiting = missing === 0 ? "" : `, ${missing} not yet`;
   return `Overlay ${encap}, ${type}: ${reached}${waiting}${through}\n`;
 }

@@ -15,7 +15,7 @@ import { backoffMs } from "../runtime/backoff.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import { FileError } from "../runtime/files.ts";
 import type { Log } from "../runtime/log.ts";
-import { printable } from "../runtime/operator-text.ts";
+import { printable, someOf } from "../runtime/operator-text.ts";
 import { PassLoop } from "../runtime/pass-loop.ts";
 import { type ConflistRefusal, type OwnPluginPaths, planConflist } from "./conflist.ts";
 import type { Gateway } from "./gateways.ts";
@@ -269,6 +269,5 @@ function waiting(path: string, notYet: string): CniCondition {
 /** Names for a message: bounded, printable. */
 function list(names: readonly string[]): string {
   const plain = names.map((name) => printable(name.slice(0, 80)));
-  const rest = plain.length - NAMED_MAX;
-  return `${plain.slice(0, NAMED_MAX).join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`;
+  return someOf(plain, NAMED_MAX);
 }

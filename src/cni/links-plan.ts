@@ -5,9 +5,11 @@
  *
  * What is put back for running pods stands in bridge-memory.ts.
  */
+
 import { addressBytes, familyOf, type IpAddress } from "../ip/address.ts";
 import { LOOPBACK_MTU, MTU_MIN } from "../ip/mtu.ts";
 import type { Prefix } from "../ip/prefix.ts";
+import { someOf } from "../runtime/operator-text.ts";
 import {
   type BridgeMemory,
   type FormerAddress,
@@ -155,12 +157,12 @@ function whyForeign(bridge: HostLink, host: HostLinks): CniCondition | undefined
   // Pods come by veth pairs. Anything else says that somebody uses the bridge for something else.
   const others = portsOf(bridge, host).filter((port) => port.kind !== "veth");
   if (others.length === 0) return undefined;
-  const names = others.slice(0, NAMED_MAX).map((port) => port.name);
+  const names = others.map((port) => port.name);
   return {
     name: "pod-bridge-foreign",
     severity: "error",
     message:
-      `${POD_BRIDGE} belongs to somebody else: its port ${names.join(", ")} is no pod's: ` +
+      `${POD_BRIDGE} belongs to somebody else: its port ${someOf(names, NAMED_MAX)} is no pod's: ` +
       "it is left as it is, and podrouter connects no pod to it; " +
       "rename it, or use --cni-plugin=ptp",
   };
@@ -168,13 +170,13 @@ function whyForeign(bridge: HostLink, host: HostLinks): CniCondition | undefined
 
 function formerConditions(former: readonly FormerAddress[]): readonly CniCondition[] {
   if (former.length === 0) return [];
-  const texts = former.slice(0, NAMED_MAX).map(({ address, length }) => `${address}/${length}`);
+  const texts = former.map(({ address, length }) => `${address}/${length}`);
   return [
     {
       name: "pod-bridge-address",
       severity: "warning",
       message:
-        `${POD_BRIDGE} has the address ${texts.join(", ")}, which is in no pod CIDR of this ` +
+        `${POD_BRIDGE} has the address ${someOf(texts, NAMED_MAX)}, which is in no pod CIDR of this ` +
         "node: " +
         "it is kept for pods of an earlier pod CIDR, which are not reached from other nodes; " +
         "recreate them",

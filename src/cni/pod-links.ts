@@ -3,11 +3,13 @@
  * pass looks at what is there and removes the difference; a pass is made when what is wanted
  * changes, shortly after a link or an address changed, and every LINKS_PERIOD_MS.
  */
+
 import { familyOf, type IpFamily } from "../ip/address.ts";
 import { prefixFamily } from "../ip/prefix.ts";
 import { backoffMs } from "../runtime/backoff.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
+import { capabilityHint } from "../runtime/operator-text.ts";
 import { PassLoop } from "../runtime/pass-loop.ts";
 import type { BridgeMemory } from "./bridge-memory.ts";
 import { describeOperation, type HostLinks, type LinkOperation } from "./host-links.ts";
@@ -196,10 +198,9 @@ function familiesOf({ nodeIps, podCidrs }: LinksWanted): readonly IpFamily[] {
 }
 
 function failed(error: LinkKernelError): CniCondition {
-  const hint = error.code === "EPERM" ? " (is CAP_NET_ADMIN missing?)" : "";
   return {
     name: "pod-links",
     severity: "error",
-    message: `the bridge of the pods cannot be kept: ${error.message}${hint}`,
+    message: `the bridge of the pods cannot be kept: ${error.message}${capabilityHint(error.code)}`,
   };
 }

@@ -1,4 +1,5 @@
 /** What is wrong with the sets, in words for an operator. */
+import { someOf } from "../runtime/operator-text.ts";
 import type { LeftOut } from "./desired.ts";
 import { MEMBERS_NAMED_MAX } from "./limits.ts";
 import type { MemberFailure, SetsError } from "./ports.ts";
@@ -38,7 +39,7 @@ export function errorCondition(set: string, error: SetsError): SetCondition {
 }
 
 export function leftOutCondition({ set, members, why }: LeftOut): SetCondition {
-  const text = `set ${set} goes without ${named(members)}: ${why}`;
+  const text = `set ${set} goes without ${someOf(members, MEMBERS_NAMED_MAX)}: ${why}`;
   return {
     ...about("ipset-member-refused", set, text),
     name: `ipset-member-refused ${set} ${why}`,
@@ -46,17 +47,12 @@ export function leftOutCondition({ set, members, why }: LeftOut): SetCondition {
 }
 
 export function memberCondition(set: string, failures: readonly MemberFailure[]): SetCondition {
-  const members = named(failures.map((failure) => failure.member));
+  const refused = failures.map((failure) => failure.member);
+  const members = someOf(refused, MEMBERS_NAMED_MAX);
   const why = failures[0]?.message ?? "";
   return about("ipset-member-refused", set, `set ${set}: the kernel refused ${members}: ${why}`);
 }
 
 function about(code: SetConditionCode, set: string, message: string): SetCondition {
   return { name: `${code} ${set}`, code, severity: "error", message };
-}
-
-function named(members: readonly string[]): string {
-  const first = members.slice(0, MEMBERS_NAMED_MAX).join(", ");
-  const rest = members.length - MEMBERS_NAMED_MAX;
-  return rest > 0 ? `${first} and ${rest} more` : first;
 }

@@ -10,7 +10,7 @@ import { KubeConfig, type User } from "@kubernetes/client-node";
 import { parse } from "yaml";
 import type { Clock } from "../runtime/clock.ts";
 import { FileError, fileExists, readText, readTextNow } from "../runtime/files.ts";
-import { printable } from "../runtime/operator-text.ts";
+import { messageOf, printable } from "../runtime/operator-text.ts";
 import { systemClock } from "../runtime/system-clock.ts";
 import { KUBECONFIG_BYTES_MAX, TOKEN_BYTES_MAX } from "./limits.ts";
 import { oneAtATime } from "./one-at-a-time.ts";
@@ -229,7 +229,7 @@ export function credentialProblem(error: unknown): string {
   if (error instanceof FileError) return printable(error.message);
   // A program's output, which the message repeats: it may well be the token by itself.
   if (error instanceof SyntaxError) return "what the credential plugin printed is not JSON";
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const line = message.trim().split("\n")[0] ?? "";
   return printable(line.replaceAll(/[-\w+/=.]{32,}/g, "…").slice(0, 200)) || "no reason given";
 }

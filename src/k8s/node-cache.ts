@@ -8,7 +8,7 @@ import type { Clock, Timer } from "../runtime/clock.ts";
 import { FileError, readText, writeAtomically } from "../runtime/files.ts";
 import { isJsonObject } from "../runtime/json.ts";
 import type { Log } from "../runtime/log.ts";
-import { printable } from "../runtime/operator-text.ts";
+import { messageOf, printable } from "../runtime/operator-text.ts";
 import { NODES_FILE_BYTES_MAX } from "./limits.ts";
 import { ANNOTATION_PREFIX, isVersion, type NodeSnapshot } from "./node-snapshot.ts";
 import type { Nodes } from "./node-source.ts";
@@ -64,7 +64,7 @@ export class NodeCache {
       return decodeNodes(await readText(this.#path, NODES_FILE_BYTES_MAX));
     } catch (error) {
       if (error instanceof FileError && error.code === "ENOENT") return undefined;
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       this.#log.warn({ file: this.#path, reason }, "the saved Nodes cannot be used");
       return undefined;
     }
@@ -124,7 +124,7 @@ export class NodeCache {
       await writeAtomically(this.#path, encodeNodes(saved, this.#clock.wall()));
       this.#problem = undefined;
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       if (this.#problem === undefined) {
         this.#log.warn({ reason }, "the Nodes cannot be saved for the next start");
       }

@@ -1,5 +1,6 @@
 /** What keeps tunnels from being right, where the kernel has a say, in words for an operator. */
 
+import { capabilityHint } from "../runtime/operator-text.ts";
 import { describeOperation, subjectOf } from "./describe.ts";
 import type { OverlayProblem } from "./desired.ts";
 import type { OverlayKernelError } from "./ports.ts";
@@ -7,11 +8,10 @@ import type { OverlayOperation } from "./types.ts";
 
 /** About all tunnels. */
 export function unavailableProblem(error: OverlayKernelError): OverlayProblem {
-  const hint = error.code === "EPERM" ? " (is CAP_NET_ADMIN missing?)" : "";
   return {
     name: "overlay-unavailable",
     severity: "error",
-    message: `tunnels cannot be kept: ${error.message}${hint}`,
+    message: `tunnels cannot be kept: ${error.message}${capabilityHint(error.code)}`,
   };
 }
 
@@ -21,10 +21,11 @@ export function refusedProblem(
   code: string,
   message: string,
 ): OverlayProblem {
-  const hint = code === "EPERM" ? " (is CAP_NET_ADMIN missing?)" : "";
   return {
     name: `overlay-refused ${operation.kind} ${subjectOf(operation)}`,
     severity: "error",
-    message: `the kernel refuses \`${describeOperation(operation)}\`: ${message}${hint}`,
+    message:
+      `the kernel refuses \`${describeOperation(operation)}\`: ` +
+      `${message}${capabilityHint(code)}`,
   };
 }

@@ -1,6 +1,8 @@
 /** What keeps a route from being installed, in words for an operator; one for a prefix at most. */
+
 import type { IpAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
+import { capabilityHint, someOf } from "../runtime/operator-text.ts";
 import { describeRefusal, type GuardRefusal } from "./guards.ts";
 import {
   CONDITIONS_KEPT_MAX,
@@ -67,10 +69,10 @@ export function foreignCondition(
   foreign: readonly KernelRoute[],
   linkName: (index: number) => string,
 ): RouteCondition {
-  const named = foreign.slice(0, FOREIGN_NAMED_MAX).map((route) => describeRoute(route, linkName));
-  if (foreign.length > named.length) named.push(`and ${foreign.length - named.length} more`);
-  const text = `not installed: a foreign route is in its place${named.length > 0 ? ": " : ""}`;
-  return about("foreign-route", "warning", subject, `${text}${named.join(", ")}`);
+  const routes = foreign.map((route) => describeRoute(route, linkName));
+  const which = routes.length > 0 ? `: ${someOf(routes, FOREIGN_NAMED_MAX)}` : "";
+  const text = `not installed: a foreign route is in its place${which}`;
+  return about("foreign-route", "warning", subject, text);
 }
 
 export function kernelErrorCondition(subject: Subject, failure: KernelFailure): RouteCondition {
@@ -79,12 +81,11 @@ export function kernelErrorCondition(subject: Subject, failure: KernelFailure): 
 
 /** About all routes. */
 export function unavailableCondition(failure: KernelFailure): RouteCondition {
-  const hint = failure.code === "EPERM" ? " (is CAP_NET_ADMIN missing?)" : "";
   return {
     name: "kernel-unavailable",
     code: "kernel-unavailable",
     severity: "error",
-    message: `routes cannot be kept up: ${failure.message}${hint}`,
+    message: `routes cannot be kept up: ${failure.message}${capabilityHint(failure.code)}`,
     prefix: undefined,
     nextHops: [],
   };

@@ -143,6 +143,12 @@ test("somebody's bridge with a port that is no pod's is left alone", () => {
   assert.equal(plan.foreign, plan.conditions[0]!.message);
 });
 
+test("of many ports that are no pods' the first are named, and the others counted", () => {
+  const ports = [0, 1, 2, 3, 4, 5, 6].map((n) => link(20 + n, `eth${n}`, { masterIndex: 5 }));
+  const plan = planLinks(host([bridge(), ...ports]), wanted, undefined);
+  assert.match(plan.foreign!, /its port eth0, eth1, eth2, eth3, eth4 and 2 more is no pod's/);
+});
+
 test("an address of an earlier pod CIDR is named, a link-local one is not", () => {
   const addresses = [at(5, "10.233.66.1"), at(5, "10.233.64.1"), at(5, "fe80::1", 64)];
   const plan = planLinks(host([bridge(), pod(6)], addresses), wanted, undefined);

@@ -1,7 +1,7 @@
 /** What stands in messages and tables, wherever it came from. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { printable } from "../../src/runtime/operator-text.ts";
+import { printable, someOf } from "../../src/runtime/operator-text.ts";
 
 const CASES: readonly (readonly [what: string, text: string, shown: string])[] = [
   ["plain", "10.233.64.0/24 via node-1", "10.233.64.0/24 via node-1"],
@@ -18,3 +18,9 @@ const CASES: readonly (readonly [what: string, text: string, shown: string])[] =
 for (const [what, text, shown] of CASES) {
   test(`printable: ${what}`, () => assert.equal(printable(text), shown));
 }
+
+test("of many names the first are named, and the others counted", () => {
+  assert.equal(someOf(["a", "b"], 2), "a, b");
+  assert.equal(someOf(["a", "b", "c"], 2), "a, b and 1 more");
+  assert.equal(someOf([], 2), "");
+});

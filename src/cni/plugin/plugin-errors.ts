@@ -1,5 +1,7 @@
 /** What goes wrong in the plugin: as the runtime is told, and as conditions of the agent. Pure. */
+
 import { FileError } from "../../runtime/files.ts";
+import { messageOf } from "../../runtime/operator-text.ts";
 import type { CniCondition } from "../types.ts";
 import type { LeaseRefusal } from "./lease-book.ts";
 import { CniSpecError, Code } from "./spec.ts";
@@ -50,7 +52,7 @@ function refusalText(refusal: LeaseRefusal): string {
 }
 
 export function notStarted(error: unknown): CniCondition {
-  const why = error instanceof Error ? error.message : String(error);
+  const why = messageOf(error);
   return {
     name: "pod-leases",
     severity: "error",
