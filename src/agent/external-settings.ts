@@ -1,11 +1,8 @@
 /** `--peer-router-*`: parallel lists into peers, and their passwords from a file. Pure. */
 import { parseAddress } from "../ip/address.ts";
-import { parseAs, parseUint } from "../k8s/annotation-values.ts";
+import { PASSWORD_BYTES_MAX, parseAs, parsePort } from "../k8s/annotation-values.ts";
 import type { ExternalPeer, ExternalSettings } from "./external-peers.ts";
 import type { RunFlags } from "./flags.ts";
-
-/** TCP MD5 keys have at most 80 bytes (Linux). */
-const PASSWORD_BYTES_MAX = 80;
 
 /** The peers of the flags, without passwords; undefined after a problem, which names the flag. */
 export function externalSettings(
@@ -94,10 +91,6 @@ const EXPECTED: Readonly<Record<string, string>> = {
   "peer-router-asns": "no AS number (1 to 4294967294)",
   "peer-router-ports": "no port (1 to 65535)",
 };
-
-function parsePort(text: string): number | undefined {
-  return parseUint(text, 65_535) || undefined;
-}
 
 function inStep(
   flag: string,

@@ -8,7 +8,13 @@
 import { LineCounter, parseDocument } from "yaml";
 import { familyOf, type IpAddress, parseAddress } from "../ip/address.ts";
 import { isJsonObject, type JsonObject } from "../runtime/json.ts";
-import { parseAs, parseUint, type ReportAnnotation } from "./annotation-values.ts";
+import {
+  PASSWORD_BYTES_MAX,
+  parseAs,
+  parsePort,
+  parseUint,
+  type ReportAnnotation,
+} from "./annotation-values.ts";
 import { ANNOTATION_ENTRIES_MAX } from "./limits.ts";
 import { keyText, quoted } from "./problem.ts";
 
@@ -41,9 +47,6 @@ export interface NamedPeers {
 }
 
 const NOBODY: NamedPeers = { peers: [], leftOut: [] };
-
-/** TCP MD5 keys are at most 80 bytes in Linux. */
-const PASSWORD_BYTES_MAX = 80;
 
 /** Keys of an entry, to name a misspelt one. */
 const PEER_KEYS = ["remoteip", "remoteasn", "localip", "password", "port", "bfd"];
@@ -291,10 +294,6 @@ class ParallelLists {
     check("peer.localips", columns.localAddresses.length, true);
     check("peer.passwords", columns.passwords.length, true);
   }
-}
-
-function parsePort(text: string): number | undefined {
-  return parseUint(text, 65_535) || undefined;
 }
 
 function decodePassword(text: string): string | undefined {

@@ -39,6 +39,14 @@ export function parseUint(text: string, max: number): number | undefined {
   return value <= max ? value : undefined;
 }
 
+/** A TCP port; 0 is none. */
+export function parsePort(text: string): number | undefined {
+  return parseUint(text, 65_535) || undefined;
+}
+
+/** Bytes of a TCP MD5 key: TCP_MD5SIG_MAXKEYLEN of Linux. */
+export const PASSWORD_BYTES_MAX = 80;
+
 /** Cluster id as number or as IPv4 address (RFC 4456 §7), as an address. */
 export function parseClusterId(text: string): IpAddress | undefined {
   const word = parseUint(text, 0xffff_ffff);

@@ -7,6 +7,7 @@
  * while, as when a Secret is exchanged: the session with that key is up, and needs no other.
  */
 
+import { PASSWORD_BYTES_MAX } from "../../k8s/annotation-values.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { FileError, fileStamp, readText, watchFolderOf } from "../../runtime/files.ts";
 import type { ReadSecret } from "./build.ts";
@@ -21,8 +22,8 @@ const POLL_MS = 5000;
 const SETTLE_MS = 50;
 /** A folder in which something happens all the time is not waited for any longer. */
 const SETTLE_MS_MAX = 2000;
-/** TCP MD5 keys have at most 80 bytes (Linux); the rest is a final newline. */
-const SECRET_BYTES_MAX = 80;
+/** What a password file may hold beside the password. */
+const LINE_END_BYTES_MAX = 2;
 
 /** A file that holds nothing, as a shell leaves it while what is to stand in it is still made. */
 export const EMPTY_FILE = "is empty; {} is a file that asks for nothing";
@@ -212,10 +213,13 @@ export async function readSecrets(files: readonly string[]): Promise<Secrets> {
 
 async function readSecretFile(path: string): Promise<SecretRead> {
   try {
-    const secret = (await readText(path, SECRET_BYTES_MAX + 2)).replace(/\r?\n$/, "");
+    const secret = (await readText(path, PASSWORD_BYTES_MAX + LINE_END_BYTES_MAX)).replace(
+      /\r?\n$/,
+      "",
+    );
     const bytes = Buffer.byteLength(secret);
-    if (bytes >= 1 && bytes <= SECRET_BYTES_MAX) return { ok: true, secret };
-    const problem = `${path}: a password has 1 to ${SECRET_BYTES_MAX} bytes, not ${bytes}`;
+    if (bytes >= 1 && bytes <= PASSWORD_BYTES_MAX) return { ok: true, secret };
+    const problem = `${path}: a password has 1 to ${PASSWORD_BYTES_MAX} bytes, not ${bytes}`;
     return { ok: false, problem };
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
