@@ -19,6 +19,7 @@ import {
   setNoDelay,
 } from "netlink-ts";
 import { familyOf, type IpAddress, parseAddress } from "../../ip/address.ts";
+import { FailedDial } from "./failed-dial.ts";
 import { addressesBeside } from "./link-addresses.ts";
 import { socketReason, TcpConnection } from "./tcp-connection.ts";
 import {
@@ -68,7 +69,7 @@ export class TcpTransport implements Transport {
       return new TcpConnection(this.#poller, fd, options, handler);
     } catch (error) {
       if (fd !== undefined) closeSocket(fd);
-      return new FailedDial(options, handler, socketReason(error));
+      return new FailedDial(options, handler, socketReason(error), process.nextTick);
     }
   }
 
@@ -90,39 +91,6 @@ export class TcpTransport implements Transport {
       this.#poller.look();
       callback();
     });
-  }
-}
-
-/** A dial that could not even begin: told through `closed`, as every other failure to connect. */
-class FailedDial implements Connection {
-  readonly remoteAddress: IpAddress;
-  readonly remotePort: number;
-  readonly localAddress = undefined;
-  readonly queuedBytes = 0;
-  readonly sentBytes = 0;
-  #handler: ConnectionHandler | undefined;
-
-  constructor({ address, port }: DialOptions, handler: ConnectionHandler, reason: string) {
-    this.remoteAddress = address;
-    this.remotePort = port;
-    this.#handler = handler;
-    process.nextTick(() => this.#handler?.closed(reason));
-  }
-
-  write(): boolean {
-    return true;
-  }
-
-  pause(): void {}
-
-  resume(): void {}
-
-  close(): void {
-    this.#handler = undefined;
-  }
-
-  reset(): void {
-    this.#handler = undefined;
   }
 }
 

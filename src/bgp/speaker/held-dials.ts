@@ -4,12 +4,8 @@
  * the two would take turns for ever. So each dial fails, with the reason, and is tried again when
  * the port is ours.
  */
-import type {
-  Connection,
-  ConnectionHandler,
-  DialOptions,
-  Transport,
-} from "../session/transport.ts";
+import { FailedDial } from "../session/failed-dial.ts";
+import type { DialOptions, Transport } from "../session/transport.ts";
 
 /** The transport, whose dials fail while `held` says why they are not to be made. */
 export function holdDials(
@@ -20,38 +16,12 @@ export function holdDials(
     dial: (options, handler) => {
       const reason = held(options);
       if (reason === undefined) return transport.dial(options, handler);
-      return failedDial(transport, options, handler, `not dialled: ${reason}`);
+      const later = (callback: () => void) => transport.defer(callback);
+      return new FailedDial(options, handler, `not dialled: ${reason}`, later);
     },
     listen: (options, handler) => transport.listen(options, handler),
     addressesBeside: (own) => transport.addressesBeside?.(own) ?? [],
     defer: (callback) => transport.defer(callback),
     afterInput: (callback) => transport.afterInput(callback),
-  };
-}
-
-function failedDial(
-  transport: Transport,
-  { address, port }: DialOptions,
-  handler: ConnectionHandler,
-  reason: string,
-): Connection {
-  let open = true;
-  const end = () => {
-    open = false;
-  };
-  transport.defer(() => {
-    if (open) handler.closed(reason);
-  });
-  return {
-    remoteAddress: address,
-    remotePort: port,
-    localAddress: undefined,
-    queuedBytes: 0,
-    sentBytes: 0,
-    write: () => true,
-    pause() {},
-    resume() {},
-    close: end,
-    reset: end,
   };
 }
