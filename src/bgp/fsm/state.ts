@@ -43,10 +43,10 @@ export const idleState: FsmState = {
   session: undefined,
 };
 
-/** Why a try or a session ended. */
 /** The reason of a connection that the peer ended in order, as the end of its process does. */
 export const CLOSED_BY_PEER = "closed by peer";
 
+/** Why a try or a session ended. */
 export type EndCause =
   /** TCP closed, reset, refused, timed out. */
   | { readonly kind: "transport"; readonly reason: string }

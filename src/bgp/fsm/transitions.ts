@@ -1,5 +1,5 @@
 /** The moves that several states share: starting, giving up, ending with a NOTIFICATION. */
-import { bgpError } from "../message/errors.ts";
+import { bgpError, OpenSubcode } from "../message/errors.ts";
 import {
   type BgpError,
   CeaseSubcode,
@@ -174,8 +174,8 @@ export function collisionError(): BgpError {
 }
 
 /** OPEN error "unsupported version": event 24, which is not held against the peer. */
-function isVersionError(notification: NotificationMessage): boolean {
-  return notification.code === ErrorCode.open && notification.subcode === 1;
+function isVersionError({ code, subcode }: NotificationMessage): boolean {
+  return code === ErrorCode.open && subcode === OpenSubcode.unsupportedVersion;
 }
 
 function isFlap(cause: EndCause): boolean {

@@ -10,7 +10,7 @@ import { as4Aggregator } from "./as4-aggregator.ts";
 import { as4Path } from "./as4-path.ts";
 import { atomicAggregate } from "./atomic-aggregate.ts";
 import { clusterList } from "./cluster-list.ts";
-import { type AttributeCodec, OPTIONAL_TRANSITIVE } from "./codec.ts";
+import { type AttributeCodec, AttributeType, OPTIONAL_TRANSITIVE } from "./codec.ts";
 import { communities } from "./communities.ts";
 import { extendedCommunities } from "./extended-communities.ts";
 import { type AttributeFault, flagsFault, misplacedFault } from "./fault.ts";
@@ -74,7 +74,7 @@ function byType(): (AttributeRow | undefined)[] {
 
 /** Name of an attribute as in its RFC; `attribute 99` for an unknown one. */
 export function attributeName(type: number): string {
-  if (type === 14) return "MP_REACH_NLRI";
-  if (type === 15) return "MP_UNREACH_NLRI";
+  if (type === AttributeType.mpReach) return "MP_REACH_NLRI";
+  if (type === AttributeType.mpUnreach) return "MP_UNREACH_NLRI";
   return ATTRIBUTE_ROWS[type]?.codec.name ?? opaqueName(type) ?? `attribute ${type}`;
 }
