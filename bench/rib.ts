@@ -6,7 +6,6 @@
  *   node_modules/node/bin/node bench/rib.ts [prefixes] [attribute sets] [scattered]
  */
 
-import { PLAIN_ATTRIBUTES } from "../src/bgp/message/attributes.ts";
 import type { NegotiatedSession, PathAttributes } from "../src/bgp/message/types.ts";
 import { SegmentType } from "../src/bgp/message/types.ts";
 import { UpdateDecoder } from "../src/bgp/message/update-decoder.ts";
@@ -16,6 +15,7 @@ import { Rib } from "../src/bgp/rib/rib.ts";
 import type { RibPeer } from "../src/bgp/rib/rib-peer.ts";
 import { parseAddress } from "../src/ip/address.ts";
 import { PrefixBatch } from "../src/ip/prefix-batch.ts";
+import { PLAIN_ATTRIBUTES } from "../test/support/plain-attributes.ts";
 
 const PREFIXES = Number(process.argv[2] ?? 1_000_000);
 const SETS = Number(process.argv[3] ?? 100_000);

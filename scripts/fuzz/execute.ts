@@ -1,5 +1,5 @@
 /** One execution of the fuzzer: everything that the octets of a peer go through in the codec. */
-import { renderMessage } from "../../src/bgp/message/diagnostic.ts";
+
 import { isBgpError } from "../../src/bgp/message/errors.ts";
 import { MessageFramer } from "../../src/bgp/message/framer.ts";
 import { negotiate } from "../../src/bgp/message/negotiate.ts";
@@ -20,6 +20,7 @@ import { UpdateDecoder } from "../../src/bgp/message/update-decoder.ts";
 import { UpdateWriter } from "../../src/bgp/message/update-writer.ts";
 import type { PrefixBatch } from "../../src/ip/prefix-batch.ts";
 import { rows, seen, session } from "../../test/bgp/message/build.ts";
+import { renderMessage } from "../../test/bgp/message/tcpdump-message.ts";
 
 export interface FuzzSession {
   readonly negotiated: NegotiatedSession;

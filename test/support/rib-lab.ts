@@ -3,7 +3,6 @@
  * encoded and decoded, and what the RIB sends is decoded into the view that the receiver then has.
  */
 import assert from "node:assert/strict";
-import { PLAIN_ATTRIBUTES } from "../../src/bgp/message/attributes.ts";
 import type {
   NegotiatedSession,
   PathAttributes,
@@ -21,6 +20,7 @@ import type { IpAddress } from "../../src/ip/address.ts";
 import { parseAddress } from "../../src/ip/address.ts";
 import { prefix, prefixFamily } from "../../src/ip/prefix.ts";
 import { PrefixBatch, pushPrefix } from "../../src/ip/prefix-batch.ts";
+import { PLAIN_ATTRIBUTES } from "./plain-attributes.ts";
 
 export const LOCAL_AS = 64512;
 export const ROUTER_ID = 0x0a00_0001;

@@ -1,11 +1,11 @@
 /** 4-octet AS numbers from and to peers that know 2 octets, RFC 6793 §4.2. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { PLAIN_ATTRIBUTES } from "../../../src/bgp/message/attributes.ts";
 import type { AsPathSegment } from "../../../src/bgp/message/types.ts";
 import { UpdateDecoder } from "../../../src/bgp/message/update-decoder.ts";
 import { UpdateWriter } from "../../../src/bgp/message/update-writer.ts";
 import { hex } from "../../support/hex.ts";
+import { PLAIN_ATTRIBUTES } from "../../support/plain-attributes.ts";
 import { address, attribute, batch4, decoded, external, session, update } from "./build.ts";
 
 const OLD = session({ ...external, fourOctetAs: false });

@@ -1,5 +1,5 @@
 /** One of every message that we can send, for programs that decode captures. */
-import { PLAIN_ATTRIBUTES } from "../../../src/bgp/message/attributes.ts";
+
 import { localCapabilities } from "../../../src/bgp/message/capabilities.ts";
 import { encodeKeepalive } from "../../../src/bgp/message/keepalive.ts";
 import { openMessage } from "../../../src/bgp/message/negotiate.ts";
@@ -13,6 +13,7 @@ import { encodeRouteRefresh } from "../../../src/bgp/message/route-refresh.ts";
 import type { PathAttributes } from "../../../src/bgp/message/types.ts";
 import { UpdateWriter } from "../../../src/bgp/message/update-writer.ts";
 import { PrefixBatch } from "../../../src/ip/prefix-batch.ts";
+import { PLAIN_ATTRIBUTES } from "../../support/plain-attributes.ts";
 import { address, batch4, session } from "./build.ts";
 
 /** An OPEN with every capability that we have. */

@@ -5,7 +5,6 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
-import { renderMessage } from "../../../src/bgp/message/diagnostic.ts";
 import { MessageFramer } from "../../../src/bgp/message/framer.ts";
 import { PcapWriter } from "../../support/pcap.ts";
 import { requireReal } from "../../support/real.ts";
@@ -18,6 +17,7 @@ import {
   updates,
 } from "./exchange.ts";
 import { seed } from "./seed.ts";
+import { renderMessage } from "./tcpdump-message.ts";
 
 const CLIENT = { address: [192, 168, 50, 50], port: 54_651 } as const;
 const SERVER = { address: [192, 168, 50, 52], port: 179 } as const;

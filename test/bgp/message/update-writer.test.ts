@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { PLAIN_ATTRIBUTES } from "../../../src/bgp/message/attributes.ts";
 import { isBgpError } from "../../../src/bgp/message/errors.ts";
 import { MessageFramer } from "../../../src/bgp/message/framer.ts";
 import type { NegotiatedSession } from "../../../src/bgp/message/types.ts";
 import { UpdateDecoder } from "../../../src/bgp/message/update-decoder.ts";
 import { UpdateWriter } from "../../../src/bgp/message/update-writer.ts";
 import { PrefixBatch } from "../../../src/ip/prefix-batch.ts";
+import { PLAIN_ATTRIBUTES } from "../../support/plain-attributes.ts";
 import { address, batch4, rows, type Seen, seen, session } from "./build.ts";
 
 const ROUTE = { ...PLAIN_ATTRIBUTES, nextHop: address("192.0.2.1") };

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { PLAIN_ATTRIBUTES } from "../../../src/bgp/message/attributes.ts";
 import type { PathAttributes } from "../../../src/bgp/message/types.ts";
 import { DecoderMemory } from "../../../src/bgp/message/update.ts";
 import { UpdateDecoder } from "../../../src/bgp/message/update-decoder.ts";
 import { UpdateWriter } from "../../../src/bgp/message/update-writer.ts";
 import { PrefixBatch } from "../../../src/ip/prefix-batch.ts";
 import { bytes, hex } from "../../support/hex.ts";
+import { PLAIN_ATTRIBUTES } from "../../support/plain-attributes.ts";
 import {
   address,
   attribute,

@@ -1,9 +1,9 @@
 /** The hash of attribute sets: what the kernel's gives, and nothing that a peer could foresee. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { PLAIN_ATTRIBUTES } from "../../../src/bgp/message/attributes.ts";
 import { AttributeWords } from "../../../src/bgp/rib/attribute-words.ts";
 import { keyedHash } from "../../../src/bgp/rib/keyed-hash.ts";
+import { PLAIN_ATTRIBUTES } from "../../support/plain-attributes.ts";
 
 test("HalfSipHash-1-3: what Linux 6.12 tests its own with (lib/siphash_kunit.c)", () => {
   const words = Uint32Array.of(0x03020100, 0x07060504, 0x0b0a0908, 0x0f0e0d0c);

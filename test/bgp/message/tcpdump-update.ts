@@ -1,13 +1,14 @@
-/** The attributes and prefixes of an UPDATE in the words of `tcpdump -v`; see diagnostic.ts. */
-import { addressFromBytes, type IpFamily } from "../../ip/address.ts";
-import { PrefixBatch } from "../../ip/prefix-batch.ts";
-import { decodeSegments } from "./attribute/as-path.ts";
-import { AttributeFlag, AttributeType } from "./attribute/codec.ts";
-import { readU16, readU32 } from "./bytes.ts";
-import { ipFamilyOfAfi } from "./family.ts";
-import { hexLines } from "./hex-dump.ts";
-import { decodeNlri } from "./nlri.ts";
-import { SegmentType } from "./types.ts";
+/** The attributes and prefixes of an UPDATE in the words of `tcpdump -v`; see tcpdump-message.ts. */
+
+import { decodeSegments } from "../../../src/bgp/message/attribute/as-path.ts";
+import { AttributeFlag, AttributeType } from "../../../src/bgp/message/attribute/codec.ts";
+import { readU16, readU32 } from "../../../src/bgp/message/bytes.ts";
+import { ipFamilyOfAfi } from "../../../src/bgp/message/family.ts";
+import { decodeNlri } from "../../../src/bgp/message/nlri.ts";
+import { SegmentType } from "../../../src/bgp/message/types.ts";
+import { addressFromBytes, type IpFamily } from "../../../src/ip/address.ts";
+import { PrefixBatch } from "../../../src/ip/prefix-batch.ts";
+import { hexLines } from "./hex-lines.ts";
 
 const NAMES: ReadonlyMap<number, string> = new Map([
   [AttributeType.origin, "Origin"],

@@ -1,5 +1,5 @@
-/** Making attribute sets by hand: own routes, policies, tests. */
-import { Origin, type PathAttributes } from "./types.ts";
+/** Attribute sets to begin with, for tests and benches. */
+import { Origin, type PathAttributes } from "../../src/bgp/message/types.ts";
 
 /** ORIGIN IGP, an empty AS_PATH, and nothing else. Spread it and add what the route has. */
 export const PLAIN_ATTRIBUTES: PathAttributes = Object.freeze({

@@ -7,14 +7,15 @@
  * spaces. Deviation from tcpdump: the capabilities that it has no decoder for stay hexadecimal as
  * in the version that the field uses, and a withdrawal is not called End-of-RIB.
  */
-import { addressFromBytes } from "../../ip/address.ts";
-import { readU16 } from "./bytes.ts";
-import { renderAttributes, renderPrefixes } from "./diagnostic-update.ts";
-import { errorCodeName, errorSubcodeName } from "./error-names.ts";
-import { HEADER_BYTES } from "./header.ts";
-import { hexLines } from "./hex-dump.ts";
-import { decodeShutdownCommunication } from "./notification.ts";
-import { CeaseSubcode, ErrorCode, MessageType } from "./types.ts";
+
+import { readU16 } from "../../../src/bgp/message/bytes.ts";
+import { errorCodeName, errorSubcodeName } from "../../../src/bgp/message/error-names.ts";
+import { HEADER_BYTES } from "../../../src/bgp/message/header.ts";
+import { decodeShutdownCommunication } from "../../../src/bgp/message/notification.ts";
+import { CeaseSubcode, ErrorCode, MessageType } from "../../../src/bgp/message/types.ts";
+import { addressFromBytes } from "../../../src/ip/address.ts";
+import { hexLines } from "./hex-lines.ts";
+import { renderAttributes, renderPrefixes } from "./tcpdump-update.ts";
 
 export interface RenderOptions {
   /** How many octets an AS has in AS_PATH; 4-octet unless told. */
