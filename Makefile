@@ -13,7 +13,7 @@ demo: ## a cluster in network namespaces, shown and checked step by step (KEEP=1
 	@scripts/setup.sh $(DEMO_PACKAGES)
 	@exec $(NODE) scripts/demo.ts $(if $(KEEP),--keep)
 
-test: ## everything: types, lint, unit, fuzz, simulation, kernel, cluster, interop
+test: ## everything: types, lint, unit, fuzz, kernel, cluster, interop, bench
 	@scripts/setup.sh $(TEST_PACKAGES)
 	@exec npm run --silent test
 

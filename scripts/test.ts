@@ -18,13 +18,12 @@ interface Group {
 }
 
 const inFolder = (name: string) => (file: string) => file.startsWith(`test/${name}/`);
-const SPECIAL = ["fuzz", "sim", "kernel", "cluster", "interop", "bench", "kubernetes"] as const;
+const SPECIAL = ["fuzz", "kernel", "cluster", "interop", "bench", "kubernetes"] as const;
 
 /** In the order in which they run: what fails fastest first. */
 const GROUPS: Readonly<Record<string, Group>> = {
   unit: { concurrency: 2, owns: (file) => !SPECIAL.some((name) => inFolder(name)(file)) },
   fuzz: { concurrency: 1, owns: inFolder("fuzz") },
-  sim: { concurrency: 2, owns: inFolder("sim") },
   kernel: { concurrency: 1, owns: inFolder("kernel") },
   cluster: { concurrency: 1, owns: inFolder("cluster") },
   interop: { concurrency: 1, owns: inFolder("interop") },
