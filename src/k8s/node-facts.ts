@@ -6,7 +6,7 @@
 import { FAMILIES, familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import type { NodeAddress, NodeSnapshot } from "./node-snapshot.ts";
 import { type Claim, compareClaims, type NodeIp } from "./pod-cidr-claims.ts";
-import { addressKey, prefixRange } from "./ranges.ts";
+import { addressKey, canBeNextHop, prefixRange } from "./ranges.ts";
 
 /** The address to use for a family; absent when the Node has none of it. */
 export interface FamilyAddresses {
@@ -170,9 +170,10 @@ export function isOwnAddress({ addresses }: NodeSnapshot, address: IpAddress): b
   return addresses.some((entry) => entry.address === address && entry.type === "InternalIP");
 }
 
-/** First InternalIP, otherwise first ExternalIP. */
+/** First InternalIP, otherwise first ExternalIP, of those that can be a next hop. */
 export function primaryAddress(addresses: readonly NodeAddress[]): IpAddress | undefined {
-  return (addresses.find(({ type }) => type === "InternalIP") ?? addresses[0])?.address;
+  const usable = addresses.filter(({ address }) => canBeNextHop(address));
+  return (usable.find(({ type }) => type === "InternalIP") ?? usable[0])?.address;
 }
 
 function bestAddress(

@@ -16,7 +16,7 @@ import {
   PROBLEMS_PER_NODE_MAX,
 } from "./limits.ts";
 import { type NodeProblem, nodeProblem, type ProblemDetails, sameProblem } from "./problem.ts";
-import { addressKey, prefixRange, reservedBlockOf } from "./ranges.ts";
+import { addressKey, canBeNextHop, prefixRange, reservedBlockOf } from "./ranges.ts";
 
 /** Prefix of the annotations that are kept. */
 export const ANNOTATION_PREFIX = "kube-router.io/";
@@ -225,17 +225,20 @@ function readAddresses(value: unknown, problems: ProblemList): NodeAddress[] {
     const text: unknown = (entry as JsonObject)["address"];
     const address = typeof text === "string" ? parseAddress(text) : undefined;
     const reason = address === undefined ? "is not an IP address" : unusableAddress(address);
-    if (address !== undefined && reason === undefined) {
-      addresses.push({ type, address });
-    } else {
-      const where = `${field}[${i}].address`;
-      const shown = text ?? null;
-      const said = `${reason}; this ${type} is left out`;
-      problems.add({ code: "address-invalid", field: where, value: shown, text: said });
-    }
+    const isUsed = address !== undefined && reason === undefined;
+    if (isUsed) addresses.push({ type, address });
+    if (isUsed && canBeNextHop(address)) continue;
+    const where = `${field}[${i}].address`;
+    const said = isUsed
+      ? `${NO_NEXT_HOP}; this ${type} is used for no session and no route`
+      : `${reason}; this ${type} is left out`;
+    problems.add({ code: "address-invalid", field: where, value: text ?? null, text: said });
   }
   return addresses;
 }
+
+/** The Node has it all the same: no pod CIDR may cover it, and what pods send there is theirs. */
+const NO_NEXT_HOP = "is of 240.0.0.0/4, which BGP speakers refuse as a next hop (RFC 4271 §6.3)";
 
 function unusableAddress(address: IpAddress): string | undefined {
   const key = addressKey(address);

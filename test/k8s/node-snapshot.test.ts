@@ -142,6 +142,25 @@ describe("nonsense in a Node is named and the rest is used", () => {
     });
   }
 
+  for (const text of ["240.0.0.1", "255.255.255.254"]) {
+    test(`address "${text}": a Node's, and no next hop of BGP, which is said`, () => {
+      const node = snapshot("node3", { internal: ["192.168.50.52", text], external: text });
+      assert.deepEqual(
+        node.addresses.map(({ address }) => address),
+        ["192.168.50.52", text, text],
+      );
+      assert.deepEqual(
+        node.problems.map(({ code, message }) => [code, message]),
+        (["InternalIP", "ExternalIP"] as const).map((type, i) => [
+          "address-invalid",
+          `Node node3: status.addresses[${i + 1}].address "${text}" is of 240.0.0.0/4, which BGP ` +
+            `speakers refuse as a next hop (RFC 4271 §6.3); this ${type} is used for no session ` +
+            "and no route",
+        ]),
+      );
+    });
+  }
+
   test("control characters of a value never come through, and long ones are cut", () => {
     const text = `\u001b[31m10.0.0.0/24\u0007\u202e${"x".repeat(500)}`;
     const message = snapshot("n", { cidrs: [text] }).problems[0]!.message;

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { familyOf } from "../../src/ip/address.ts";
+import { familyOf, parseAddress } from "../../src/ip/address.ts";
 import type { NodeProblem } from "../../src/k8s/problem.ts";
 import { type Topology, topology } from "../../src/k8s/topology.ts";
-import { type NodeParts, nodeMap, snapshot } from "./node-objects.ts";
+import { type NodeParts, nodeMap, SEED, snapshot } from "./node-objects.ts";
 
 function view(self: string, nodes: Record<string, NodeParts>): Topology {
   const snapshots = Object.entries(nodes).map(([name, parts]) => snapshot(name, parts));
@@ -69,10 +69,42 @@ test("an address that another Node has as well is not what two Nodes are peered 
   assert.deepEqual(sessions("first6", nodes), { first4: "fd00::1" });
 });
 
+test("an address of 240.0.0.0/4 is what nobody is peered by: no next hop, RFC 4271 §6.3", () => {
+  const cases: readonly (readonly [NodeParts, string | undefined, (string | undefined)[]])[] = [
+    [{ internal: ["240.0.0.2", "10.0.0.2"] }, "10.0.0.2", ["10.0.0.2", undefined]],
+    [{ internal: "240.0.0.2", external: "203.0.113.1" }, "203.0.113.1", ["203.0.113.1", undefined]],
+    [{ internal: ["240.0.0.2", "fd00::2"] }, "fd00::2", [undefined, "fd00::2"]],
+    [{ internal: "240.0.0.2" }, undefined, [undefined, undefined]],
+  ];
+  for (const [parts, primary, [four, six]] of cases) {
+    const { self } = view("n", { n: parts });
+    assert.equal(self?.primaryAddress, primary);
+    assert.deepEqual(self?.nodeIps, { 4: four, 6: six });
+  }
+});
+
+test("a Node that has no other is not peered, which is said, and its address is guarded", () => {
+  const result = view("node1", {
+    ...SEED,
+    node3: { internal: "240.0.0.7", cidrs: ["240.1.0.0/24"] },
+    node4: { internal: "192.168.50.53", cidrs: ["240.0.0.0/24"] },
+  });
+  assert.deepEqual(
+    result.peers.map((peer) => peer.name),
+    ["node2", "node4"],
+  );
+  assert.ok(result.nodeIps.includes(parseAddress("240.0.0.7")!));
+  assert.deepEqual(
+    result.problems.map(({ code, node }) => `${node} ${code}`),
+    ["node3 address-invalid", "node3 address-missing", "node4 pod-cidr-covers-node"],
+  );
+});
+
 test("any two Nodes agree on whether they are peered, and by which addresses", () => {
   const address = fc.oneof(
     fc.nat(9).map((n) => `10.0.0.${n + 1}`),
     fc.nat(9).map((n) => `fd00::${n + 1}`),
+    fc.nat(1).map((n) => `240.0.0.${n + 1}`),
   );
   const parts = fc.record({
     internal: fc.array(address, { maxLength: 3 }),
