@@ -202,6 +202,16 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
     "networks:\n  - { prefix: 'fd00::/8', nextHop: 10.0.0.1 }\n",
     /^peers\.yaml:2: networks\[0\]\.nextHop: expected an IPv6 address, for fd00::\/8, not 10\.0\.0\.1$/,
   ],
+  ...["127.0.0.1", "0.0.0.0", "224.0.0.5", "240.0.0.1", "::", "::1", "ff02::1", "fe80::1"].map(
+    (nextHop) =>
+      [
+        `networks:\n  - { prefix: 'fd00::/8', nextHop: '${nextHop}' }\n`,
+        new RegExp(
+          "^peers\\.yaml:2: networks\\[0\\]\\.nextHop: expected an address that peers take as a " +
+            `next hop, not "${nextHop}"$`,
+        ),
+      ] as const,
+  ),
   ['{ "peers" "x" }', /^peers\.yaml:1: Missing , or : between flow map items$/],
   [
     "peerGroups:\n  - &a { name: g }\n  - *a\n  - *b\n",

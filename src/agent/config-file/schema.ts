@@ -6,7 +6,16 @@
  * Secrets never stand in the file: `passwordFile` names a file that holds the TCP MD5 key.
  */
 import * as z from "zod";
-import { ADDRESS_BITS, type IpAddress, parseAddress } from "../../ip/address.ts";
+import { isHostAddress4, isHostAddress6 } from "../../bgp/message/attribute/next-hop.ts";
+import {
+  ADDRESS_BITS,
+  addressBytes,
+  familyOf,
+  type IpAddress,
+  isLinkLocal,
+  parseAddress,
+  wordOfAddress,
+} from "../../ip/address.ts";
 import { isPrefix, type Prefix, parsePrefix, prefixFamily, prefixLength } from "../../ip/prefix.ts";
 import { parseAs, parseClusterId, parseCommunity } from "../../k8s/annotation-values.ts";
 import { NEXT_HOPS_MAX } from "../../routes/limits.ts";
@@ -37,6 +46,10 @@ function scalar<T>(expects: string, parse: (text: string) => T | undefined) {
 }
 
 const address = scalar<IpAddress>("an IPv4 or IPv6 address", parseAddress);
+const nextHop = scalar<IpAddress>("an address that peers take as a next hop", (text) => {
+  const parsed = parseAddress(text);
+  return parsed !== undefined && canBeNextHop(parsed) ? parsed : undefined;
+});
 const routerId = scalar<IpAddress>("an IPv4 address other than 0.0.0.0", parseRouterId);
 const prefix = scalar<Prefix>("a prefix without host bits, such as 10.0.0.0/8", (text) => {
   const parsed = parsePrefix(text);
@@ -64,6 +77,12 @@ const duration = (max: number) =>
     const seconds = secondsOf(text);
     return seconds !== undefined && seconds <= max ? seconds : undefined;
   });
+
+/** RFC 4271 §6.3, and RFC 2545 §3: a link-local one is told to nobody. */
+function canBeNextHop(address: IpAddress): boolean {
+  if (familyOf(address) === 4) return isHostAddress4(wordOfAddress(address));
+  return isHostAddress6(addressBytes(address), 0) && !isLinkLocal(address);
+}
 
 /** A whole number. */
 function whole(min: number, max: number) {
@@ -196,7 +215,7 @@ const peer = z.strictObject({ name, address, group: name.optional(), ...session 
 
 const network = z.strictObject({
   prefix,
-  nextHop: address.optional(),
+  nextHop: nextHop.optional(),
   communities: z.array(community).max(255).default([]),
   med: whole(0, 0xffff_ffff).optional(),
 });
