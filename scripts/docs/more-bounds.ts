@@ -91,7 +91,8 @@ export const MORE_BOUNDS: readonly BoundsOfFile[] = [
       CONNECTIONS_MAX:
         "Connections to /healthz, /readyz and the metrics. Beyond: the oldest one is closed.",
       REQUEST_MS_MAX: "For a request to these to come whole. Beyond: closed.",
-      REQUESTS_MAX: "Requests to these on one connection. Beyond: refused (503), and closed.",
+      REQUESTS_MAX:
+        "Requests to these on one connection. The last answer says so, and it is closed.",
       IDLE_MS_MAX: "Silence on a connection to these, as of who does not read. Beyond: closed.",
     },
   },

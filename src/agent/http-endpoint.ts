@@ -47,6 +47,7 @@ export class HttpEndpoint {
   readonly #pages: ReadonlyMap<string, Page>;
   readonly #deps: HttpEndpointDeps;
   readonly #octets = new WeakMap<PageBody, Buffer>();
+  readonly #requests = new WeakMap<Socket, number>();
   #server: Server | undefined;
   #retry: Timer | undefined;
   #failures = 0;
@@ -107,6 +108,7 @@ export class HttpEndpoint {
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const isLast = this.#count(request.socket) >= REQUESTS_MAX;
     const page = await this.#answer(request);
     const octets = this.#octets.get(page) ?? Buffer.from(page.body);
     this.#octets.set(page, octets);
@@ -114,8 +116,17 @@ export class HttpEndpoint {
       "content-type": page.contentType,
       "content-length": octets.length,
       "cache-control": "no-store",
+      // Node would say so, and wait for the client to close.
+      ...(isLast ? { connection: "close" } : {}),
     });
     response.end(request.method === "HEAD" ? undefined : octets);
+  }
+
+  /** How many requests have come on it, this one included. */
+  #count(socket: Socket): number {
+    const count = (this.#requests.get(socket) ?? 0) + 1;
+    this.#requests.set(socket, count);
+    return count;
   }
 
   async #answer(request: IncomingMessage): Promise<PageBody> {

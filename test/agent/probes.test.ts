@@ -1,5 +1,6 @@
 /** /healthz, /readyz and the server under them; conditions behind them. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
@@ -129,6 +130,26 @@ test("of a packet full of requests a hundred are answered", async (t) => {
   await closed;
   assert.equal(made, 100);
   assert.equal(text.split("HTTP/1.1 200 ").length - 1, 100);
+});
+
+test("the hundredth answer on a connection says that it is the last, and is", async (t) => {
+  const { endpoint: server } = await endpoint(t, { "/healthz": healthPage });
+  assert.ok(server.port !== undefined);
+  const client = connect(server.port, "127.0.0.1");
+  t.after(() => client.destroy());
+  const closed = new Promise((resolve) => client.on("close", resolve));
+  const answers: string[] = [];
+  for (let i = 0; i < 100; i++) {
+    client.write("GET /healthz HTTP/1.1\r\nHost: podrouter\r\n\r\n");
+    let text = "";
+    while (!text.endsWith("\r\n\r\nOK\n")) text += (await once(client, "data"))[0];
+    answers.push(text);
+  }
+  const answered = performance.now();
+  const last = answers.map((text) => /^connection: close\r$/im.test(text));
+  assert.deepEqual(last, [...Array(99).fill(false), true]);
+  await closed;
+  assert.ok(performance.now() - answered < 1_000, "closed at once");
 });
 
 test("an answer that nobody reads is not kept for ever", async (t) => {
