@@ -16,7 +16,7 @@
 import type { IpAddress } from "../ip/address.ts";
 import { type BackoffOptions, backoffMs } from "../runtime/backoff.ts";
 import type { Clock, Random, Timer } from "../runtime/clock.ts";
-import type { Log } from "../runtime/log.ts";
+import type { Log, LogFields } from "../runtime/log.ts";
 import { ApiError, type ApiErrorKind, type ApiTransport } from "./api-transport.ts";
 import { type ListOptions, NodeList } from "./node-list.ts";
 import type { NodeSource, NodeSourceStatus, Nodes, OnNodes } from "./node-source.ts";
@@ -53,6 +53,11 @@ export interface ApiSourceParts {
 const CHEAP_LIST: ListOptions = { resourceVersion: "0", paged: true };
 const NEWEST_LIST: ListOptions = { resourceVersion: "", paged: true };
 
+const NO_CONTACT = "no contact with the API server; the Nodes known so far are kept";
+const IN_CONTACT_AGAIN = "in contact with the API server again";
+const GIVEN_AGAIN = "the API server gives the Nodes again";
+const BEHIND = "the API server has not heard of our version: listing all Nodes that it has now";
+
 export class ApiNodeSource implements NodeSource {
   readonly #transport: ApiTransport;
   readonly #clock: Clock;
@@ -82,8 +87,8 @@ export class ApiNodeSource implements NodeSource {
   #expiries = 0;
   #synced = false;
   #connected = false;
-  /** The log has said that there is no contact. */
-  #outageTold = false;
+  /** What the log has said of the outage that lasts. */
+  readonly #told = new Set<string>();
   #lastSync: number | undefined;
   #lastError: { readonly at: number; readonly reason: string } | undefined;
 
@@ -293,7 +298,6 @@ export class ApiNodeSource implements NodeSource {
 
   /** The version is gone: at once for the first time, with a delay when it keeps happening. */
   #relist(options: ListOptions): void {
-    this.#log.info({}, "the API server has forgotten our version: listing all Nodes again");
     if (this.#expiries++ === 0) this.#list(options);
     else this.#later(() => this.#list(options));
   }
@@ -317,10 +321,11 @@ export class ApiNodeSource implements NodeSource {
   }
 
   #inContact(): void {
-    if (this.#outageTold) {
-      this.#log.info({ server: this.#transport.origin }, "in contact with the API server again");
+    if (this.#told.size > 0) {
+      const again = this.#told.has(NO_CONTACT) ? IN_CONTACT_AGAIN : GIVEN_AGAIN;
+      this.#log.info({ server: this.#transport.origin }, again);
     }
-    this.#outageTold = false;
+    this.#told.clear();
     this.#connected = true;
     this.#lastSync = this.#clock.wall();
   }
@@ -330,17 +335,33 @@ export class ApiNodeSource implements NodeSource {
     this.#failures++;
     this.#failure = error.kind;
     this.#retryAfterMs = error.retryAfterMs;
-    if (error.kind === "gone") return;
-    this.#lastError = { at: this.#clock.wall(), reason: error.message };
-    const fields = { server: this.#transport.origin, reason: error.message, kind: error.kind };
-    // Once an outage; each further try would only say the same.
-    if (!this.#outageTold && !passing) {
-      this.#outageTold = true;
-      this.#log.warn(fields, "no contact with the API server; the Nodes known so far are kept");
-    } else {
-      this.#log.debug(fields, "still no contact with the API server");
+    const { message: reason, kind } = error;
+    if (kind === "gone") {
+      this.#log.info({}, "the API server has forgotten our version: listing all Nodes again");
+      return;
     }
+    this.#lastError = { at: this.#clock.wall(), reason };
+    if (kind === "version") this.#log.info({ reason }, BEHIND);
+    else this.#tell({ server: this.#transport.origin, reason, kind }, outageWords(kind), passing);
     if (!passing) this.#connected = false;
     this.#transport.reset();
   }
+
+  /** Once an outage each; a further try would only say the same. */
+  #tell(fields: LogFields, words: string, passing: boolean): void {
+    if (passing || this.#told.has(words)) {
+      this.#log.debug(fields, "still no Nodes from the API server");
+      return;
+    }
+    this.#told.add(words);
+    this.#log.warn(fields, words);
+  }
+}
+
+function outageWords(kind: ApiErrorKind): string {
+  if (kind === "unreachable") return NO_CONTACT;
+  if (kind === "credentials") {
+    return "the API server cannot be asked for the Nodes; those known so far are kept";
+  }
+  return "the API server does not give the Nodes; those known so far are kept";
 }
