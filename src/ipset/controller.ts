@@ -63,6 +63,11 @@ export class SetController {
   #planned: readonly string[] = [];
   /** What the last pass put into each set, by name, if it all went in. */
   readonly #left = new Map<string, LeftSet>();
+  /**
+   * What stays in each set while Nodes may be missing: nothing else knows of it once somebody has
+   * flushed the set.
+   */
+  readonly #kept = new Map<string, ReadonlySet<string>>();
   /** What the last pass left behind, for the check. */
   #sets: readonly SetSummary[] = [];
   #lastSync: number | undefined;
@@ -258,7 +263,9 @@ export class SetController {
     }
     const actual = header === undefined ? undefined : await this.#kernel.list(name);
     // Not as the contents are by now: there may be others than these members are of.
-    const kept = desired.complete ? desired : withMembersOf(desired, actual);
+    const kept = desired.complete ? desired : withMembersOf(desired, actual, this.#kept.get(name));
+    if (desired.complete) this.#kept.delete(name);
+    else this.#kept.set(name, kept.members);
     const plan = planSet(kept, actual);
     const left = { maxElements: kept.maxElements, members: new Set(kept.members) };
     desired.touched = new Set();

@@ -61,9 +61,17 @@ export function desiredSets(contents: SetContents, ipv6: boolean): DesiredSets {
   return { sets, leftOut };
 }
 
-/** The same set with what is in it now beside: nothing goes, as far as there is room. */
-export function withMembersOf(desired: DesiredSet, actual: ActualSet | undefined): DesiredSet {
+/**
+ * The same set with what is in it now beside, and what was kept of it before: nothing goes, as far
+ * as there is room.
+ */
+export function withMembersOf(
+  desired: DesiredSet,
+  actual: ActualSet | undefined,
+  kept: Iterable<string> = [],
+): DesiredSet {
   const members = new Set(desired.members);
+  for (const member of kept) if (members.size < MEMBERS_MAX) members.add(member);
   for (const [member, plain] of actual?.members ?? []) {
     if (plain && members.size < MEMBERS_MAX) members.add(member);
   }

@@ -1,6 +1,7 @@
 /** Sets at a start from saved Nodes, of which some may be missing. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { FakeSets } from "./fake-sets.ts";
 import { IPS, PODS, setUp, THREE, TWO } from "./lab.ts";
 
 test("while Nodes may be missing nothing goes, and afterwards what was kept for them does", async () => {
@@ -46,5 +47,44 @@ test("Nodes that become complete while a pass is under way take nothing from tha
   await clock.advanceAsync(60_000);
   await told;
   assert.deepEqual(kernel.taken(), [], "what all Nodes have was there all the time");
+  assert.deepEqual(kernel.members(PODS), [...THREE.podSubnets]);
+});
+
+for (const [how, damage] of [
+  ["flushes the sets", (kernel: FakeSets) => kernel.sets.get(PODS)?.members.clear()],
+  ["deletes them", (kernel: FakeSets) => kernel.sets.delete(PODS)],
+  ["removes a member", (kernel: FakeSets) => kernel.sets.get(PODS)?.members.delete("10.1.0.0/24")],
+  ["made them with other options", (kernel: FakeSets) => kernel.put(PODS, { plain: false })],
+] as const) {
+  test(`somebody ${how} meanwhile: what was kept is put back, and goes in the end`, async () => {
+    const { clock, kernel, controller, codes } = setUp();
+    kernel.put(PODS, { members: ["10.233.66.0/24", "10.1.0.0/24"] });
+    await controller.setDesired({ ...TWO, complete: false });
+    for (let i = 0; i < 2; i++) {
+      damage(kernel);
+      await clock.advanceAsync(10_000);
+      assert.deepEqual(
+        kernel.members(PODS),
+        [...TWO.podSubnets, "10.233.66.0/24", "10.1.0.0/24"].sort(),
+      );
+    }
+    await controller.setDesired({ ...TWO, complete: true });
+    assert.deepEqual(kernel.members(PODS), [...TWO.podSubnets]);
+    kernel.sets.get(PODS)?.members.clear();
+    await clock.advanceAsync(10_000);
+    assert.deepEqual(kernel.members(PODS), [...TWO.podSubnets]);
+    assert.deepEqual(codes(), []);
+  });
+}
+
+test("a set of somebody else's that has the name for a while takes nothing of what was kept", async () => {
+  const { clock, kernel, controller } = setUp();
+  kernel.put(PODS, { members: ["10.233.66.0/24"] });
+  await controller.setDesired({ ...TWO, complete: false });
+  kernel.put(PODS, { type: "hash:ip", members: ["10.9.9.9"] });
+  await clock.advanceAsync(10_000);
+  assert.deepEqual(kernel.members(PODS), ["10.9.9.9"]);
+  kernel.sets.delete(PODS);
+  await clock.advanceAsync(10_000);
   assert.deepEqual(kernel.members(PODS), [...THREE.podSubnets]);
 });
