@@ -53,6 +53,15 @@ function wordsOf(code: string): string {
   return REASONS[code] ?? code;
 }
 
+/**
+ * With these the connection itself has ended. With any other, as of seccomp or an LSM, it lives on
+ * and takes nothing from us.
+ */
+const ENDS: ReadonlySet<number> = new Set([
+  ...[Errno.EPIPE, Errno.ECONNRESET, Errno.ECONNABORTED, Errno.ECONNREFUSED, Errno.ENOTCONN],
+  ...[Errno.ETIMEDOUT, Errno.ENETDOWN, Errno.ENETUNREACH, Errno.EHOSTUNREACH],
+]);
+
 /** Plain octets, not a Buffer, whose `slice` would not copy. */
 const READ_BYTES = new Uint8Array(64 * 1024);
 /** What several messages are put together in, to be one send and as few segments as it takes. */
@@ -253,6 +262,8 @@ export class TcpConnection implements Connection, PolledSocket {
     this.#queue = [];
     this.#queued = 0;
     this.#watch();
+    // Who reads would hear of it from the peer only, which has to give us up first.
+    if (!ENDS.has(errno)) this.fail(`cannot send: ${reasonOf(errno)}`);
   }
 
   #flush(): void {

@@ -10,6 +10,7 @@ import {
   closeWithReset,
   connectTo,
   Errno,
+  errnoName,
   FdPoller,
   Interest,
   listenOn,
@@ -47,6 +48,9 @@ const BACKLOG = 4096;
 
 /** How many connections are taken in one turn; the others follow in the next. */
 const ACCEPTS_MAX = 128;
+/** So many errors in a row, but for ECONNABORTED, are not of connections that are gone. */
+const REFUSALS_MAX = 16;
+const FORBIDDEN = "not permitted here, as by seccomp, SELinux or AppArmor";
 /** When the system is short of fds or memory: who waits is not taken for so long. */
 const SHORTAGE_MS = 100;
 /** Of them all the next accept may be better off. */
@@ -159,25 +163,31 @@ class TcpListener implements Listener, PolledSocket {
 
   /** Of {@link PolledSocket}. */
   ready(): void {
-    for (let taken = 0; taken < ACCEPTS_MAX && this.#fd !== undefined; taken++) {
+    let refused = 0;
+    for (let tried = 0; tried < ACCEPTS_MAX && this.#fd !== undefined; tried++) {
       const accepted = acceptFrom(this.#fd);
-      if (typeof accepted !== "number") this.#accept(accepted);
-      else if (accepted === -Errno.EAGAIN) return;
+      if (typeof accepted !== "number") {
+        refused = 0;
+        this.#accept(accepted);
+      } else if (accepted === -Errno.EAGAIN) return;
       else if (SHORTAGES.has(-accepted)) {
         this.#waitForRoom(this.#fd);
         return;
       } else if (accepted === -Errno.EINVAL) {
-        this.#ended();
+        // Somebody has shut the listener itself down (`ss -K`).
+        this.#ended(this.#problemOf(new SystemCallError("accept", Errno.EINVAL)));
+        return;
+      } else if (accepted !== -Errno.ECONNABORTED && ++refused === REFUSALS_MAX) {
+        this.#ended(this.#refusal(-accepted));
         return;
       }
-      // Any other error is of a connection that is gone already.
+      // Of a connection that is gone already, as one that was reset (ECONNABORTED).
     }
   }
 
-  /** Somebody has shut the listener itself down (`ss -K`). */
-  #ended(): void {
+  #ended(problem: ListenProblem): void {
     this.close();
-    this.#handler.failed(this.#problemOf(new SystemCallError("accept", Errno.EINVAL)));
+    this.#handler.failed(problem);
   }
 
   /** Else it would be told of who waits in every turn. */
@@ -218,6 +228,16 @@ class TcpListener implements Listener, PolledSocket {
       closeWithReset(fd);
       return undefined;
     }
+  }
+
+  /** By seccomp or an LSM, which leave the connection waiting. */
+  #refusal(errno: number): ListenProblem {
+    const { address, port } = this.#options;
+    const code = errnoName(errno);
+    const isForbidden = errno === Errno.EPERM || errno === Errno.EACCES;
+    const why = isForbidden ? `${FORBIDDEN} (${code})` : code;
+    const message = `cannot take connections on ${address} port ${port}: ${why}`;
+    return { code, message, takesNobody: true };
   }
 
   #problemOf(error: unknown): ListenProblem {

@@ -89,6 +89,8 @@ export interface ListenProblem {
   readonly code: string;
   /** One sentence for the operator; names address and port. */
   readonly message: string;
+  /** It did stand, and the system lets nobody be taken: a new one is no better by standing. */
+  readonly takesNobody?: true;
 }
 
 export interface Listener {

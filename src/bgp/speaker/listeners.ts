@@ -36,6 +36,8 @@ interface Entry {
   listener: Listener | undefined;
   listening: boolean;
   problem: string | undefined;
+  /** Why nobody could be taken by one that stood: counts until somebody is. */
+  refusal: string | undefined;
   /** Why another program may have the port, and be the speaker here. */
   taken: string | undefined;
   failures: number;
@@ -75,6 +77,7 @@ export class Listeners {
         listener: undefined,
         listening: false,
         problem: undefined,
+        refusal: undefined,
         taken: undefined,
         failures: 0,
         retry: undefined,
@@ -103,10 +106,10 @@ export class Listeners {
   }
 
   status(): readonly ListenStatus[] {
-    return [...this.#entries.values()].map(({ where, listening, problem }) => ({
+    return [...this.#entries.values()].map(({ where, listening, problem, refusal }) => ({
       ...where,
       listening,
-      problem,
+      problem: refusal ?? problem,
     }));
   }
 
@@ -116,7 +119,10 @@ export class Listeners {
       { ...entry.where, passwords: this.#passwords },
       {
         listening: () => this.#stands(entry),
-        accepted: (connection) => this.#host.accepted(connection),
+        accepted: (connection) => {
+          if (entry.refusal !== undefined) this.#takes(entry);
+          return this.#host.accepted(connection);
+        },
         failed: (problem) => this.#failed(entry, problem),
       },
     );
@@ -127,20 +133,33 @@ export class Listeners {
     entry.listening = true;
     entry.problem = undefined;
     entry.taken = undefined;
-    entry.failures = 0;
-    this.#services.log.info({ ...entry.where }, "listening");
+    if (entry.refusal === undefined) this.#recovered(entry);
     this.#setPasswords(entry);
     this.#host.changed();
     if (wasTaken) this.#host.freed();
+  }
+
+  #recovered(entry: Entry): void {
+    entry.failures = 0;
+    this.#services.log.info({ ...entry.where }, "listening");
+  }
+
+  #takes(entry: Entry): void {
+    entry.refusal = undefined;
+    this.#recovered(entry);
+    this.#host.changed();
   }
 
   #failed(entry: Entry, problem: ListenProblem): void {
     const { clock, random, log } = this.#services;
     entry.listener = undefined;
     entry.listening = false;
-    entry.problem = problem.message;
-    entry.taken = takenBecause(problem.code, entry.where.port);
-    if (entry.failures === 0) log.error({ ...entry.where, code: problem.code }, "cannot listen");
+    const { code, message, takesNobody = false } = problem;
+    entry.problem = message;
+    entry.refusal = takesNobody ? message : undefined;
+    // Who stood had the port.
+    entry.taken = takesNobody ? undefined : takenBecause(code, entry.where.port);
+    if (entry.failures === 0) log.error({ ...entry.where, code, reason: message }, "cannot listen");
     const delay = backoffMs(LISTEN_RETRY, entry.failures++, random);
     entry.retry = clock.after(delay, () => this.#open(entry));
     this.#host.changed();

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Errno, linuxSys } from "netlink-ts";
+import { Errno, errnoName, linuxSys } from "netlink-ts";
 import { TcpTransport } from "../../../src/bgp/session/tcp-transport.ts";
 import type { ListenProblem } from "../../../src/bgp/session/transport.ts";
 import { parseAddress } from "../../../src/ip/address.ts";
@@ -13,6 +13,7 @@ import { End } from "../../support/transport-contract.ts";
 
 const US = parseAddress("127.0.0.1")!;
 const WAIT_MS = 5_000;
+const ENOSYS = 38;
 
 async function until(condition: () => boolean, what: string): Promise<void> {
   const end = performance.now() + WAIT_MS;
@@ -98,6 +99,44 @@ test("connections that are gone before they are taken do not stop the listener",
   ends[0]!.connection!.reset();
 });
 
+test("many that were reset before they are taken do not stop it either", async (t) => {
+  const { port, ends, problems, listener } = await listening();
+  t.after(() => listener.close());
+  const restore = acceptAnswers(...Array<number>(300).fill(-Errno.ECONNABORTED));
+  t.after(restore);
+  const peer = connect({ host: US, port }).on("error", () => undefined);
+  t.after(() => peer.destroy());
+  await until(() => ends.length === 1, "accepted");
+  assert.deepEqual(problems, []);
+  ends[0]!.connection!.reset();
+});
+
+for (const [errno, why] of [
+  [Errno.EPERM, "not permitted here, as by seccomp, SELinux or AppArmor (EPERM)"],
+  [Errno.EACCES, "not permitted here, as by seccomp, SELinux or AppArmor (EACCES)"],
+  [ENOSYS, "ENOSYS"],
+] as const) {
+  test(`accept(2) refused for good (${errnoName(errno)}) is said, and not tried on and on`, async (t) => {
+    const { port, ends, problems, listener } = await listening();
+    t.after(() => listener.close());
+    let calls = 0;
+    const mocked = t.mock.method(linuxSys, "accept", () => {
+      calls++;
+      return -errno;
+    });
+    const peer = connect({ host: US, port }).on("error", () => undefined);
+    await until(() => problems.length > 0, "failed");
+    await sleep(50);
+    mocked.mock.restore();
+    assert.ok(calls <= 128, `${calls} calls`);
+    const message = `cannot take connections on 127.0.0.1 port ${port}: ${why}`;
+    assert.deepEqual(problems, [{ code: errnoName(errno), message, takesNobody: true }]);
+    assert.equal(ends.length, 0);
+    // Nobody is left waiting.
+    await until(() => peer.destroyed, "refused");
+  });
+}
+
 test("a listener that somebody shut down says so", async () => {
   const { port, problems, listener } = await listening();
   const restore = acceptAnswers(-Errno.EINVAL);
@@ -141,6 +180,34 @@ test("what came before a reset is read, and then the reset", async (t) => {
   await until(() => end.reason !== undefined, "closed");
   assert.deepEqual([end.text, end.reason], ["words", "connection reset by peer"]);
   assert.equal(end.connection!.localAddress, undefined);
+});
+
+for (const errno of [Errno.EPERM, Errno.EACCES, Errno.ENOBUFS]) {
+  test(`send(2) refused on a connection that lives (${errnoName(errno)}) ends it`, async (t) => {
+    const { end, peer } = await joined(t);
+    const mocked = t.mock.method(linuxSys, "send", () => -errno);
+    end.connection!.write([Buffer.from("x")]);
+    mocked.mock.restore();
+    assert.equal(end.reason, undefined, "not from inside of the call");
+    await until(() => end.reason !== undefined, "closed");
+    const reason = errno === Errno.ENOBUFS ? "ENOBUFS" : "not permitted by the local system";
+    assert.equal(end.reason, `cannot send: ${reason}`);
+    await until(() => peer.readableEnded || peer.destroyed, "the peer hears of it");
+  });
+}
+
+test("send(2) refused while the last words wait: the connection ends all the same", async (t) => {
+  const { end, peer } = await joined(t);
+  peer.pause();
+  end.connection!.write([Buffer.alloc(8 * 1024 * 1024)]);
+  end.connection!.close();
+  t.mock.method(linuxSys, "send", () => -Errno.EPERM);
+  const close = t.mock.method(linuxSys, "close");
+  const begun = performance.now();
+  peer.resume();
+  await until(() => close.mock.callCount() > 0, "closed");
+  assert.ok(performance.now() - begun < 1_000, "before the time for last words is over");
+  assert.equal(end.reason, undefined, "who closes hears nothing");
 });
 
 test("what is written before the connection stands goes out when it does", async (t) => {
