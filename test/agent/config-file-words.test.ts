@@ -154,6 +154,9 @@ test("nothing that may be a password is repeated", () => {
     [peer("password: *s3cret"), /^Unresolved alias \(the anchor must be set before the alias\)$/],
     [peer("password: !<s3cret 1"), /^a tag means nothing here$/],
     ["peers:\n- password: |s3cret\n", /^Block scalar header includes extra characters$/],
+    [peer('password: "\\Us3cret12"'), /^Invalid escape sequence$/],
+    [peer('password: "\\us3cret"'), /^Invalid escape sequence$/],
+    ["%YAML s3cret\n---\n", /^Unsupported YAML version$/],
     ["? { password: s3cret }\n: 1\n", /^\{…: is not a key that is known here$/],
   ] as const) {
     const said = refusals(text);

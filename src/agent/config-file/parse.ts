@@ -113,8 +113,11 @@ function textOf({ code, message, pos }: YAMLParseError, text: string): string {
   return `${key === undefined ? "this key" : `the key ${key}`} is there already`;
 }
 
+/** Behind a colon the file is quoted, and behind these words. */
+const QUOTES = /(?<=[\w)]): .*$|(?<=^Invalid escape sequence|^Unsupported YAML version) .*$/s;
+
 function unquoted(message: string): string {
-  return printable(message.replace(/(?<=[\w)]): .*$/s, ""));
+  return printable(message.replace(QUOTES, ""));
 }
 
 /** Where the first alias is that has no anchor before it; 0 = there is none. */
