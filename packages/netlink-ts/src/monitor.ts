@@ -4,6 +4,10 @@
  * The kernel drops events when we do not read fast enough, and says so once (ENOBUFS). Then nothing
  * is known any more: `onOverrun` is the order to list everything again. So a consumer keeps no
  * state of its own that only events maintain.
+ *
+ * It says so ahead of what it had queued, and drops whatever comes, without another word, until
+ * that has been read to its end. A listing made before then could miss a change of which nothing
+ * tells: so what is queued is thrown away, being of no use any more, and `onOverrun` comes after.
  */
 import { check, Errno, MalformedMessageError, SystemCallError } from "./errors.ts";
 import { linuxSys } from "./libc.ts";
@@ -41,6 +45,9 @@ export class NetlinkMonitor {
   readonly #onOverrun: (reason: OverrunReason) => void;
   readonly #onFailure: (error: SystemCallError) => void;
   #closed = false;
+  /** Events were lost, and what was queued before is not read to its end. */
+  #lost = false;
+  #readingOn = false;
 
   /**
    * Starts listening in the network namespace of the calling thread. `message.bytes` are valid
@@ -101,18 +108,43 @@ export class NetlinkMonitor {
     for (let i = 0; i < MONITOR_DATAGRAMS_PER_TURN && !this.#closed; i++) {
       const flags = MessageFlag.DONTWAIT | MessageFlag.TRUNC;
       const length = this.#sys.receive(this.#fd, this.#received, flags);
-      if (length === -Errno.EAGAIN) return;
+      if (length === -Errno.EAGAIN) {
+        if (this.#lost) this.#tellLoss();
+        return;
+      }
       if (length === -Errno.ENOBUFS) {
-        this.#onOverrun("overrun");
+        // In a flood that has no end yet a listing at least shows what there is by now.
+        if (this.#lost) this.#onOverrun("overrun");
+        this.#lost = true;
       } else if (length < 0) {
         this.close();
         this.#onFailure(new SystemCallError("recv(AF_NETLINK)", -length));
-      } else if (length > this.#received.length) {
-        this.#onOverrun("malformed");
-      } else {
-        this.#deliver(length);
+      } else if (!this.#lost) {
+        this.#take(length);
       }
     }
+    if (this.#lost) this.#readOn();
+  }
+
+  /** The kernel queues again what happens from here on. */
+  #tellLoss(): void {
+    this.#lost = false;
+    this.#onOverrun("overrun");
+  }
+
+  /** The watch does not call when the last one has just been read. */
+  #readOn(): void {
+    if (this.#readingOn) return;
+    this.#readingOn = true;
+    setImmediate(() => {
+      this.#readingOn = false;
+      if (!this.#closed) this.#drain();
+    });
+  }
+
+  #take(length: number): void {
+    if (length > this.#received.length) this.#onOverrun("malformed");
+    else this.#deliver(length);
   }
 
   #deliver(length: number): void {

@@ -187,6 +187,22 @@ test("more than the buffer holds is reported, and the monitor goes on", async (t
   );
 });
 
+test("what happens once a loss is told comes as an event, or the loss is told again", async (t) => {
+  const namespace = Namespace.make(t);
+  if (namespace === undefined) return;
+  namespace.veth("v0", "192.0.2.1/24");
+  const { overruns, events, until } = watch(t, namespace, ["route"], 512 * 1024);
+  namespace.ipBatch(
+    Array.from({ length: 3000 }, (_, i) => `route add 10.${i >> 8}.${i & 255}.0/24 dev v0`),
+  );
+  await until("the overrun", () => overruns.length > 0);
+  // As by whoever lists everything now, and has seen this prefix already.
+  namespace.ip("route add 10.99.0.0/24 dev v0");
+  const isTold = () =>
+    events.some((event) => event.kind === "route" && event.route.destination === "10.99.0.0/24");
+  await until("the route after it", () => overruns.length > 1 || isTold());
+});
+
 test("what is left out takes no room: a flood of ours does not push others out", async (t) => {
   const namespace = Namespace.make(t);
   if (namespace === undefined) return;

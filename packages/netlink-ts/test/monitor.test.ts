@@ -1,6 +1,7 @@
 /** Events against a scripted kernel: order, losses, nonsense, closing. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { Errno } from "../src/errors.ts";
 import { MONITOR_DATAGRAMS_PER_TURN } from "../src/limits.ts";
 import { RouteMonitor } from "../src/route-monitor.ts";
@@ -26,11 +27,51 @@ function setUp() {
   return { sys, seen, monitor, hooks };
 }
 
-test("events and losses come in the order in which they happened", () => {
+test("a loss is told once all that was queued is read, which is of no use any more", () => {
   const { sys, seen } = setUp();
-  sys.answers.push(message(24, 0, 0, ROUTE), -Errno.ENOBUFS, message(25, 0, 0, ROUTE));
+  const [made, gone] = [message(24, 0, 0, ROUTE), message(25, 0, 0, ROUTE)];
+  sys.answers.push(made, -Errno.ENOBUFS, gone, gone, -Errno.EAGAIN, made);
   sys.onReadable();
-  assert.deepEqual(seen, ["new route", "overrun", "delete route"]);
+  assert.deepEqual(seen, ["new route", "overrun"]);
+  sys.onReadable();
+  assert.deepEqual(seen, ["new route", "overrun", "new route"]);
+});
+
+test("in a flood that comes faster than it is read each loss is told when the next one comes", () => {
+  const { sys, seen } = setUp();
+  const made = message(24, 0, 0, ROUTE);
+  sys.answers.push(-Errno.ENOBUFS, made, -Errno.ENOBUFS, made);
+  for (const still of [0, 1]) {
+    if (still === 1) sys.answers.push(made);
+    sys.onReadable();
+  }
+  assert.deepEqual(seen, ["overrun", "overrun", "new route"]);
+});
+
+test("a loss is told also when more was queued than one turn reads, and nothing comes after", async () => {
+  for (const more of [-1, 0, 1, MONITOR_DATAGRAMS_PER_TURN]) {
+    const { sys, seen, monitor } = setUp();
+    sys.answers.push(-Errno.ENOBUFS);
+    for (let i = 1; i < MONITOR_DATAGRAMS_PER_TURN + more; i++) {
+      sys.answers.push(message(24, 0, 0, ROUTE));
+    }
+    sys.onReadable();
+    // The watch may call as well.
+    if (more > 0) sys.onReadable();
+    for (let turn = 0; turn < 3; turn++) await nextTurn();
+    assert.deepEqual(seen, ["overrun"], `${more} more`);
+    monitor.close();
+  }
+});
+
+test("a loss is not told after close", async () => {
+  const { sys, seen, monitor } = setUp();
+  sys.answers.push(-Errno.ENOBUFS);
+  for (let i = 0; i < MONITOR_DATAGRAMS_PER_TURN; i++) sys.answers.push(message(24, 0, 0, ROUTE));
+  sys.onReadable();
+  monitor.close();
+  await nextTurn();
+  assert.deepEqual([seen, sys.answers.length], [[], 1]);
 });
 
 test("an event that cannot be understood counts as lost; one that is nobody's is skipped", () => {
