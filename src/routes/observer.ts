@@ -161,11 +161,15 @@ export class KernelObserver implements KernelListener {
   onLink(event: LinkEvent): void {
     if (this.#hold({ kind: "link", event })) return;
     const { change, link } = event;
+    const goesDown = this.#topology.goesDown(change, link);
     if (this.#topology.linkMatters(change, link)) {
       this.#linksAreOld = true;
       this.#listener.onDoubt(0);
     } else if (this.#topology.carrierChanged(change, link)) {
       this.#listener.onTopology(this.#topology, true);
+    } else if (goesDown && this.#view.mayLeadOver(link.index)) {
+      // A tunnel, which has no address: IPv4 drops its routes without a word, however short it is.
+      this.#listener.onDoubt(0);
     }
   }
 

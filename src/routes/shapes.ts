@@ -34,6 +34,11 @@ export class Shapes {
     return this.#list[id - 1]!;
   }
 
+  /** Whether one of them leads over that interface; no route need have it any more. */
+  leadOver(link: number): boolean {
+    return this.#list.some(({ hops }) => leadsOver(hops, link));
+  }
+
   of(family: IpFamily, hops: readonly Hop[], source: IpAddress | undefined): Shape {
     const known = this.#byHops.get(hops);
     if (known !== undefined && known.family === family && known.source === source) return known;
@@ -47,6 +52,11 @@ export class Shapes {
     this.#byHops.set(hops, shape);
     return shape;
   }
+}
+
+/** Whether one of the ways is over that interface. */
+export function leadsOver(hops: readonly Hop[], link: number): boolean {
+  return hops.some((hop) => hop.link === link);
 }
 
 function hopKey({ gateway, link, weight, onLink }: Hop): string {

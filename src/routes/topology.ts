@@ -146,6 +146,11 @@ export class Topology {
     return change === "delete" || known === undefined || known.up !== link.up;
   }
 
+  /** Whether an event says that a link that was up is not any more, or is gone. */
+  goesDown(change: "new" | "delete", link: Link): boolean {
+    return this.#links.get(link.index)?.up === true && (change === "delete" || !link.up);
+  }
+
   /**
    * Whether an event that does not matter otherwise says that a link with a subnet has lost its
    * carrier, or has it again. The routes over it stay; neighbours do not answer, or do again.

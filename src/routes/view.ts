@@ -9,7 +9,7 @@
 import { type Prefix, prefixFamily } from "../ip/prefix.ts";
 import type { RouteEvent } from "./ports.ts";
 import type { PrefixId, PrefixIndex } from "./prefix-index.ts";
-import { type Shape, Shapes } from "./shapes.ts";
+import { leadsOver, type Shape, Shapes } from "./shapes.ts";
 import {
   hasOurKey,
   isOurs,
@@ -64,6 +64,15 @@ export class RouteView {
     for (const entry of this.#entries) if (entry !== 0 && entry !== UNUSUAL) count++;
     for (const routes of this.#unusual.values()) count += routes.filter(isOurs).length;
     return count;
+  }
+
+  /** Whether a route may be lost with that interface: no for sure, or maybe. */
+  mayLeadOver(link: number): boolean {
+    if (this.shapes.leadOver(link)) return true;
+    for (const routes of this.#unusual.values()) {
+      if (routes.some(({ hops }) => leadsOver(hops, link))) return true;
+    }
+    return false;
   }
 
   /**

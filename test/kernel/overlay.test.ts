@@ -274,23 +274,13 @@ test("what the kernel can make is found out without making it", async (t) => {
   assert.doesNotMatch(namespace.ip("link"), /podrouter/);
 });
 
-test("a route through tunnels is read back as it was written: alone, shared, of both families", async (t) => {
-  const on = await machine(t);
-  if (on === undefined) return;
-  const { namespace, kernel } = on;
-  const { overlay } = keeper(t, kernel, VXLAN);
-  overlay.want(wanted(3));
-  await until("all tunnels", () => overlay.status().tunnels[6] === 3);
+/** Wants routes to go by, and keeps them, by way of the tunnels. */
+function routesThrough(t: TestContext, namespace: Namespace, overlay: OverlayController) {
   const desired = new FakeDesired();
   const want = (destination: string, ...nextHops: readonly string[]) => {
     const to = prefix(destination);
     desired.routes.set(to, { prefix: to, nextHops: nextHops.map(ip) });
   };
-  want("10.233.65.0/24", "10.1.0.0");
-  want("10.233.66.0/24", "10.1.0.1", "10.1.0.2");
-  want("10.233.67.0/24", "10.1.0.1", "192.168.50.51");
-  want("fd00:10:65::/64", "fd00:1::1");
-  want("fd00:10:66::/64", "fd00:1::1", "fd00:1::2");
   const routes = new RouteController(
     { guards: { protectedAddresses: [], ownPodCidrs: [] } },
     {
@@ -299,10 +289,50 @@ test("a route through tunnels is read back as it was written: alone, shared, of 
     },
   );
   t.after(() => routes.stop());
+  const shown = () => `${namespace.ip("route")}${namespace.ip("-6 route")}`.replace(/\s+/g, " ");
+  return { routes, want, shown };
+}
+
+test("a device that is down for a moment has its routes again, those of its nodes too", async (t) => {
+  const on = await machine(t);
+  if (on === undefined) return;
+  const { namespace, kernel } = on;
+  const { overlay } = keeper(t, kernel, VXLAN);
+  overlay.want(wanted(3));
+  await until("all tunnels", () => overlay.status().tunnels[6] === 3);
+  const { routes, want, shown } = routesThrough(t, namespace, overlay);
+  want("10.233.65.0/24", "10.1.0.0");
+  want("fd00:10:65::/64", "fd00:1::1");
+  await routes.start();
+  await until("both routes", () => routes.status().installed === 2);
+  for (const name of ["podrouter-vx4", "podrouter-vx6"]) {
+    // Up again before the tunnels' keeper looks.
+    namespace.ipBatch([`link set ${name} down`, `link set ${name} up`]);
+    await until(`all is right after ${name}`, () => {
+      const right = JSON.stringify(items(namespace)) === JSON.stringify(full(3));
+      const [v4, v6] = [/65\.0\/24 via \S+ dev podrouter-vx4 /, /fd00:10:65\S+ via \S+ dev podr/];
+      return right && v4.test(shown()) && v6.test(shown());
+    });
+  }
+});
+
+test("a route through tunnels is read back as it was written: alone, shared, of both families", async (t) => {
+  const on = await machine(t);
+  if (on === undefined) return;
+  const { namespace, kernel } = on;
+  const { overlay } = keeper(t, kernel, VXLAN);
+  overlay.want(wanted(3));
+  await until("all tunnels", () => overlay.status().tunnels[6] === 3);
+  const { routes, want, shown } = routesThrough(t, namespace, overlay);
+  want("10.233.65.0/24", "10.1.0.0");
+  want("10.233.66.0/24", "10.1.0.1", "10.1.0.2");
+  want("10.233.67.0/24", "10.1.0.1", "192.168.50.51");
+  want("fd00:10:65::/64", "fd00:1::1");
+  want("fd00:10:66::/64", "fd00:1::1", "fd00:1::2");
   await routes.start();
   await until("all routes", () => routes.status().installed === 5);
   assert.deepEqual(routes.status().conditions, []);
-  const text = `${namespace.ip("route")}${namespace.ip("-6 route")}`.replace(/\s+/g, " ");
+  const text = shown();
   for (const line of [
     /10\.233\.65\.0\/24 via 10\.1\.0\.0 dev podrouter-vx4 proto 17 src 192\.168\.50\.50 onlink/,
     /10\.233\.66\.0\/24 proto 17 src 192\.168\.50\.50 nexthop via 10\.1\.0\.1 dev podrouter-vx4 weight 1 onlink/,

@@ -10,6 +10,7 @@ import type {
   RouteControllerOptions,
   RouteKernel,
   Tunnels,
+  TunnelWay,
 } from "../../src/routes/ports.ts";
 import type { Topology } from "../../src/routes/topology.ts";
 import { silentLog } from "../../src/runtime/log.ts";
@@ -59,6 +60,22 @@ export class FakeDesired implements DesiredRoutes {
 
   #nextHopsOf(key: Prefix): readonly IpAddress[] {
     return this.routes.get(key)?.nextHops ?? NO_NEXT_HOPS;
+  }
+}
+
+export const OWN = address("192.168.50.50");
+
+export class FakeTunnels implements Tunnels {
+  first = false;
+  readonly ways = new Map<IpAddress, TunnelWay>();
+
+  way(nextHop: IpAddress): TunnelWay | undefined {
+    return this.ways.get(nextHop);
+  }
+
+  lead(nextHop: string, link = 9): void {
+    const hop = { gateway: address(nextHop), link, weight: 1, onLink: true } as const;
+    this.ways.set(address(nextHop), { ready: true, hop, source: OWN });
   }
 }
 

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { prefix } from "../../src/ip/prefix.ts";
-import { address, line, route } from "./fake-kernel.ts";
-import { Harness } from "./harness.ts";
+import { address, line, route, STATIC } from "./fake-kernel.ts";
+import { FakeTunnels, Harness } from "./harness.ts";
 
 const P1 = "10.233.65.0/24";
 const A = "192.168.50.51";
@@ -72,6 +72,43 @@ test("a link that goes down and up while the kernel is listed", async () => {
   h.kernel.setLink(2, false);
   await h.rest(1000);
   assert.deepEqual(h.kernel.ours(), VIA_A);
+});
+
+test("a link without an address takes routes along when it goes down, for a moment too", async () => {
+  const tunnels = new FakeTunnels();
+  tunnels.lead("10.9.0.9");
+  const h = new Harness({}, tunnels);
+  const up = { name: "bare", up: true };
+  h.kernel.links = [...h.kernel.links, { ...up, index: 9 }, { ...up, index: 10 }];
+  const theirs = route("10.233.66.0/24", { link: 10, protocol: STATIC });
+  h.kernel.routes.push({ ...theirs, hops: [{ gateway: undefined, link: 10, weight: 1 }] });
+  h.want(P1, "10.9.0.9");
+  h.want("10.233.66.0/24", A);
+  await h.started();
+  await h.rest(5000);
+  const through = h.kernel.ours();
+  assert.equal(through.length, 1);
+  h.kernel.setLink(9, false);
+  h.kernel.setLink(9, true);
+  await h.rest(500);
+  assert.deepEqual(h.kernel.ours(), through);
+  h.kernel.setLink(10, false);
+  await h.rest(500);
+  assert.deepEqual(h.kernel.ours(), [...through, line(route("10.233.66.0/24", { via: A }))]);
+  assert.equal(h.topologies, 0, "nobody is reached otherwise");
+});
+
+test("a link that no route leads over comes and goes, and nothing is looked at", async () => {
+  const h = new Harness();
+  h.kernel.links = [...h.kernel.links, { index: 9, name: "pod9", up: true }];
+  h.want(P1, A);
+  await h.started();
+  await h.rest(5000);
+  const { dumps } = h.kernel;
+  h.kernel.setLink(9, false);
+  h.kernel.setLink(9, true);
+  await h.rest(500);
+  assert.equal(h.kernel.dumps, dumps);
 });
 
 test("addresses that lead nowhere come and go without being news", async () => {

@@ -1,34 +1,18 @@
 /** Next hops through tunnels that somebody else keeps: when they are taken, and when not. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { IpAddress } from "../../src/ip/address.ts";
 import { evaluate } from "../../src/routes/evaluate.ts";
 import { Guards } from "../../src/routes/guards.ts";
-import type { Tunnels, TunnelWay } from "../../src/routes/ports.ts";
+import type { TunnelWay } from "../../src/routes/ports.ts";
 import { Topology } from "../../src/routes/topology.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { address, FakeKernel, route } from "./fake-kernel.ts";
-import { Harness } from "./harness.ts";
+import { FakeTunnels, Harness, OWN } from "./harness.ts";
 
 const P1 = "10.233.65.0/24";
 const NEAR = "192.168.50.51";
 const FAR = "192.168.51.50";
-const OWN = address("192.168.50.50");
 const NOT_YET: TunnelWay = { ready: false, why: "which is not made yet" };
-
-class FakeTunnels implements Tunnels {
-  first = false;
-  readonly ways = new Map<IpAddress, TunnelWay>();
-
-  way(nextHop: IpAddress): TunnelWay | undefined {
-    return this.ways.get(nextHop);
-  }
-
-  lead(nextHop: string, link = 9): void {
-    const hop = { gateway: address(nextHop), link, weight: 1, onLink: true } as const;
-    this.ways.set(address(nextHop), { ready: true, hop, source: OWN });
-  }
-}
 
 function lab() {
   const tunnels = new FakeTunnels();
