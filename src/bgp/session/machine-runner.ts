@@ -23,7 +23,7 @@ import {
 } from "../fsm/peer-machine.ts";
 import type { NegotiatedSession } from "../message/types.ts";
 import type { FsmStateName } from "../types.ts";
-import type { Transport } from "./transport.ts";
+import type { SessionTransport } from "./transport.ts";
 
 /**
  * A timer that comes this late means that the process stood still. Then what the peer sent in the
@@ -44,7 +44,7 @@ export interface RunnerServices {
   readonly clock: Clock;
   readonly coarse: CoarseTimers;
   readonly random: Random;
-  readonly transport: Transport;
+  readonly transport: Pick<SessionTransport, "afterInput">;
 }
 
 export interface MachineOwner {

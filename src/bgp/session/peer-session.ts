@@ -30,7 +30,12 @@ import { coarseTimers, type MachineOwner, MachineRunner } from "./machine-runner
 import { type ReaderHost, readMessage } from "./message-reader.ts";
 import { describeCause, SessionRecord } from "./session-record.ts";
 import { socketPolicy } from "./socket-policy.ts";
-import { type Acceptance, type Connection, QUEUE_BYTES_HIGH, type Transport } from "./transport.ts";
+import {
+  type Acceptance,
+  type Connection,
+  QUEUE_BYTES_HIGH,
+  type SessionTransport,
+} from "./transport.ts";
 import type { WorkQueue } from "./work-queue.ts";
 
 /** What a session asks and tells the speaker. None of these may throw. */
@@ -56,7 +61,7 @@ export interface SessionServices {
   readonly clock: Clock;
   readonly coarse: CoarseTimers;
   readonly random: Random;
-  readonly transport: Transport;
+  readonly transport: SessionTransport;
   readonly work: WorkQueue;
   readonly log: Log;
 }

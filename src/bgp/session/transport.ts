@@ -117,6 +117,9 @@ export interface Transport {
   afterInput(callback: () => void): void;
 }
 
+/** What sessions need of it; who connects to us is told to the speaker. */
+export type SessionTransport = Pick<Transport, "dial" | "addressesBeside" | "afterInput">;
+
 /**
  * Bound of a connection's output: routes stop at the high mark, so that a queue never holds more
  * than this and one batch. A thousand peers that read nothing cost at most 256 MiB of queue.

@@ -52,16 +52,14 @@ export class Convergence {
 
   /** A start begins; no session is up yet. */
   start(): void {
-    const { restarted, deferralSeconds } = this.#host.config();
     this.#running = true;
     this.#converged = false;
     this.#startedAt = this.#clock.now();
-    this.#deferring = restarted && deferralSeconds > 0;
+    this.#deferring = this.#host.config().restarted;
   }
 
   /** Sessions may come up from now on: they are waited for. */
   awaitPeers(): void {
-    this.#timer?.cancel();
     this.#lookNow();
     // A listener may have stopped the speaker.
     if (!this.#running || (!this.#deferring && this.#converged)) return;
@@ -81,8 +79,7 @@ export class Convergence {
 
   /** Somebody who may have been waited for came up, went down, or sent an End-of-RIB. */
   progressed(): void {
-    const waiting = this.#deferring || !this.#converged;
-    if (this.#running && waiting) this.#work.schedule(this.#look);
+    if (this.#deferring || !this.#converged) this.#work.schedule(this.#look);
   }
 
   /** We restarted `ms` ago at most. */

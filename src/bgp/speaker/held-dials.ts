@@ -5,13 +5,13 @@
  * the port is ours.
  */
 import { FailedDial } from "../session/failed-dial.ts";
-import type { DialOptions, Transport } from "../session/transport.ts";
+import type { DialOptions, SessionTransport, Transport } from "../session/transport.ts";
 
-/** The transport, whose dials fail while `held` says why they are not to be made. */
+/** The transport for sessions, whose dials fail while `held` says why they are not to be made. */
 export function holdDials(
   transport: Transport,
   held: (options: DialOptions) => string | undefined,
-): Transport {
+): SessionTransport {
   return {
     dial: (options, handler) => {
       const reason = held(options);
@@ -19,9 +19,7 @@ export function holdDials(
       const later = (callback: () => void) => transport.defer(callback);
       return new FailedDial(options, handler, `not dialled: ${reason}`, later);
     },
-    listen: (options, handler) => transport.listen(options, handler),
     addressesBeside: (own) => transport.addressesBeside?.(own) ?? [],
-    defer: (callback) => transport.defer(callback),
     afterInput: (callback) => transport.afterInput(callback),
   };
 }

@@ -1,10 +1,12 @@
 /** When the speaker says that it knows all routes; and its listeners. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { WorkQueue } from "../../../src/bgp/session/work-queue.ts";
+import { Convergence } from "../../../src/bgp/speaker/convergence.ts";
 import type { Speaker } from "../../../src/bgp/speaker.ts";
 import { NextHopBatch } from "../../../src/ip/next-hop-batch.ts";
 import { announce, endOfRib, openOf, RawPeer, restartCapability } from "../../support/raw-peer.ts";
-import { ip, type TestNode, World } from "../../support/speakers.ts";
+import { ip, speakerConfig, type TestNode, World } from "../../support/speakers.ts";
 
 function rawPeer(world: World, n: number, graceful: boolean): RawPeer {
   const address = ip(`192.0.2.${n}`);
@@ -158,13 +160,47 @@ test("a peer without graceful restart is believed after a KEEPALIVE, or three se
 
 test("nobody is converged before it was told its peers; with none it is at once", () => {
   const world = new World();
-  const a = world.node("192.0.2.1");
+  const a = world.node("192.0.2.1", { restarted: true });
+  const known = () => [a.speaker.converged(), a.speaker.complete()];
+  assert.deepEqual(known(), [false, false], "before the start");
   a.speaker.start();
   world.advance(60_000);
-  assert.equal(a.speaker.converged(), false);
+  assert.deepEqual(known(), [false, false]);
   a.speaker.setPeers([]);
   world.advance(1);
-  assert.equal(a.speaker.converged(), true);
+  assert.deepEqual(known(), [true, true]);
+});
+
+test("a speaker that is stopped comes to know nothing, and looks no more once it knows", () => {
+  const world = new World();
+  const a = world.node("192.0.2.1", { listen: [] });
+  a.speaker.start();
+  a.speaker.setPeers([]);
+  a.speaker.stop({ notify: true });
+  assert.equal(world.clock.pendingCount, 1, "what was to be looked at in the next turn");
+  world.advance(1);
+  assert.deepEqual([a.speaker.converged(), world.clock.pendingCount], [false, 0]);
+  a.speaker.start();
+  world.advance(2_000);
+  assert.deepEqual([a.speaker.converged(), world.clock.pendingCount], [true, 0]);
+});
+
+test("the best routes are told before it is told that they are all", () => {
+  const { clock, network } = new World();
+  const own = ip("192.0.2.1");
+  const work = new WorkQueue(clock, network.host(own));
+  const told: string[] = [];
+  const convergence = new Convergence(clock, work, {
+    config: () => speakerConfig(own),
+    peers: () => [],
+    released: () => told.push("released"),
+    converged: () => told.push("flushed"),
+  });
+  convergence.listen(() => told.push("converged"));
+  convergence.start();
+  convergence.peersTold();
+  clock.advance(0);
+  assert.deepEqual(told, ["flushed", "converged"]);
 });
 
 test("a listener that cannot stand is named, tried again, and does not stop the rest", () => {

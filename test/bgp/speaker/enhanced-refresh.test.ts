@@ -1,6 +1,7 @@
-/** Enhanced route refresh between a live speaker and a peer of bytes: RFC 7313. */
+/** Route refresh, mostly enhanced, between a live speaker and a peer of bytes: RFC 2918, 7313. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { encodeOpen } from "../../../src/bgp/message/open.ts";
 import type { Capability } from "../../../src/bgp/message/types.ts";
 import { STALE_ROUTES_MS } from "../../../src/bgp/speaker/limits.ts";
 import {
@@ -114,6 +115,68 @@ test("a refresh has its whole time, whatever became of one before it", () => {
     world.advance(2_000);
     assert.deepEqual(prefixes(), []);
   }
+});
+
+test("what was begun in a session ends with it", () => {
+  const { world, a, raw, address, prefixes } = withPeer();
+  const again = (...messages: Uint8Array[]) => {
+    raw.connection!.reset();
+    world.until(() => a.speaker.peer(address)?.state !== "Established", "the loss");
+    world.until(() => a.speaker.peer(address)?.state === "Established", "a session");
+    raw.send(...messages);
+    world.advance(5);
+  };
+  raw.send(begin);
+  world.advance(5);
+  again(end);
+  assert.deepEqual(prefixes(), BOTH, "no round of this session");
+  raw.send(announce(address, 1, 2), endOfRib, begin);
+  world.advance(STALE_ROUTES_MS / 2);
+  again(announce(address, 1, 2), endOfRib, begin);
+  world.advance(STALE_ROUTES_MS - 1_000);
+  assert.deepEqual(prefixes(), BOTH, "the whole time of the second round");
+  world.advance(2_000);
+  assert.deepEqual(prefixes(), []);
+});
+
+test("no refresh of one who cannot, nor before the session stands", () => {
+  const { world, a, raw, address } = withPeer();
+  const state = () => a.speaker.peer(address)?.state;
+  const lost = () => {
+    raw.connection!.reset();
+    world.until(() => state() !== "Established", "the loss");
+  };
+  raw.autoOpen = openOf(address, { capabilities: [restartCapability()] });
+  lost();
+  world.until(() => state() === "Established", "session");
+  raw.send(announce(address, 1));
+  world.advance(5);
+  raw.forget();
+  assert.equal(a.speaker.routeRefresh(address), false);
+  assert.ok(a.speaker.resetPeer(address, "soft"));
+  world.advance(5);
+  assert.equal(raw.names, "UPDATE", "what is ours is told all the same");
+  // With routes kept, and a session about to be.
+  raw.keepalives = false;
+  raw.autoOpen = undefined;
+  lost();
+  world.until(() => state() === "OpenSent", "our OPEN");
+  world.until(() => raw.names.endsWith("OPEN"), "it is there");
+  raw.send(encodeOpen(openOf(address)));
+  world.until(() => state() === "OpenConfirm", "OPENs");
+  assert.equal(a.routes().length, 1);
+  assert.equal(a.speaker.routeRefresh(address), false);
+  assert.equal(a.speaker.resetPeer(address, "soft"), false);
+});
+
+test("a request for a family that is not the session's is left unanswered", () => {
+  const { world, a, raw, address } = withPeer();
+  for (const family of ["0002 00 01", "0002 01 01", "0002 02 01", "4004 00 47"]) {
+    raw.send(message(5, hex(family)));
+  }
+  world.advance(5);
+  assert.equal(raw.names, "");
+  assert.equal(a.speaker.peer(address)?.state, "Established");
 });
 
 test("our answer stands between BoRR and EoRR; without the capability it is the routes alone", () => {

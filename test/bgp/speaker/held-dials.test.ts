@@ -2,9 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Listener } from "../../../src/bgp/session/transport.ts";
+import { holdDials } from "../../../src/bgp/speaker/held-dials.ts";
 import type { SpeakerConfig } from "../../../src/bgp/types.ts";
+import type { IpAddress } from "../../../src/ip/address.ts";
 import { MemoryHost } from "../../support/memory-network.ts";
+import { plainPolicy } from "../../support/raw-peer.ts";
 import { ip, type TestNode, World } from "../../support/speakers.ts";
+import { End } from "../../support/transport-contract.ts";
 
 const OWN = { address: ip("192.0.2.1"), port: 179 };
 
@@ -80,4 +84,35 @@ test("a port that is not wanted any more keeps nobody waiting", () => {
   world.advance(60_000);
   a.speaker.setConfig({ ...a.speaker.config, listen: [{ ...OWN, port: 1790 }] });
   world.until(() => a.isUp(b), "session", 1_000);
+});
+
+test("a dial that is not made fails, later, and only who has not given it up is told", () => {
+  const world = new World();
+  const held = holdDials(world.network.host(OWN.address), () => "the reason");
+  const ends = [new End(), new End(), new End()];
+  const options = { ...OWN, localAddress: undefined, policy: plainPolicy };
+  const [waits, closes, resets] = ends.map((end) => held.dial(options, end));
+  assert.deepEqual([waits?.queuedBytes, waits?.sentBytes, waits?.write([])], [0, 0, true]);
+  closes?.close();
+  resets?.reset();
+  const reasons = () => ends.map(({ reason }) => reason);
+  assert.deepEqual(reasons(), [undefined, undefined, undefined], "not from inside of the call");
+  world.advance(1);
+  assert.deepEqual(reasons(), ["not dialled: the reason", undefined, undefined]);
+});
+
+test("what is no dial is the transport's", () => {
+  const host = new World().network.host(OWN.address);
+  const asked: string[] = [];
+  const transport = Object.assign(host, {
+    addressesBeside: (own: IpAddress) => {
+      asked.push(own);
+      return [own];
+    },
+    afterInput: () => void asked.push("afterInput"),
+  });
+  const held = holdDials(transport, () => "the reason");
+  assert.deepEqual(held.addressesBeside?.(OWN.address), [OWN.address]);
+  held.afterInput(() => undefined);
+  assert.deepEqual(asked, [OWN.address, "afterInput"]);
 });

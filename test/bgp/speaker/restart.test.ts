@@ -198,13 +198,19 @@ test("a restarted speaker waits for its peers' tables before it advertises", () 
 test("the wait ends: by its cap, for peers that stay away, for those that promise nothing", () => {
   const cases = [
     ["silent", restartCapability(), 10_000],
+    ["silent, and what we know has long been told", restartCapability(), 60_000],
     ["restarted too", restartCapability({ restarted: true }), 0],
     ["no graceful restart", undefined, 0],
     ["away", undefined, 3_000],
+    ["silent, at a first start", restartCapability(), 0],
   ] as const;
   for (const [what, capability, expected] of cases) {
     const world = new World();
-    const a = world.node("192.0.2.1", { restarted: true, deferralSeconds: 10 });
+    const restarted = !what.endsWith("first start");
+    const deferralSeconds = expected === 60_000 ? 60 : 10;
+    const a = world.node("192.0.2.1", { restarted, deferralSeconds });
+    let converged = 0;
+    a.speaker.onConverged(() => converged++);
     const address = ip("192.0.2.9");
     const raw = new RawPeer(world.network.host(address), address).listen();
     raw.autoOpen = openOf(address, {
@@ -219,8 +225,9 @@ test("the wait ends: by its cap, for peers that stay away, for those that promis
     a.speaker.setPeers(peers);
     a.originate(PREFIX_A);
     a.speaker.start();
-    const took = world.until(() => raw.names.includes("UPDATE"), what);
+    const took = world.until(() => raw.names.includes("UPDATE"), what, 70_000);
     assert.ok(took >= expected && took <= expected + 600, `${what}: ${took} ms`);
+    assert.equal(converged, expected < 15_000 ? 0 : 1, what);
   }
 });
 

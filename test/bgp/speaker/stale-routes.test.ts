@@ -50,8 +50,14 @@ test("the restart time, then the long-lived time, then the routes go", () => {
   assert.deepEqual(plain.log, ["30 sweep 4", "30 emptied"]);
   const longLivedOnly = new Kept();
   longLivedOnly.left(0, 600);
+  assert.deepEqual(longLivedOnly.log, ["0 mark 4"], "at once");
   longLivedOnly.seconds(1_000);
   assert.deepEqual(longLivedOnly.log, ["0 mark 4", "600 sweep 4", "600 emptied"]);
+  const short = new Kept();
+  short.left(1, 0).seconds(0.9);
+  assert.deepEqual(short.log, []);
+  short.seconds(1);
+  assert.deepEqual(short.log, ["1 sweep 4", "1 emptied"]);
 });
 
 test("a peer that is back has a bounded time to send its table, ended by its End-of-RIB", () => {
@@ -156,6 +162,22 @@ test("nor does a further loss renew it, before the peer has told its table (RFC 
   synchronized.left(10, 100);
   synchronized.seconds(1_000);
   assert.deepEqual(synchronized.log.slice(1), ["65 mark 4", "165 sweep 4", "165 emptied"]);
+});
+
+test("a loss after the peer has told its table has its own time, however many were before", () => {
+  const kept = new Kept();
+  kept.left(10, 100).seconds(50).stale.peerReturned(BACK);
+  // Lost for longer than its restart time, with the long-lived time still running.
+  kept.left(10, 100).seconds(15).stale.peerReturned(BACK);
+  kept.stale.done(4);
+  kept.seconds(5).left(60, 100).seconds(1_000);
+  assert.deepEqual(kept.log, [
+    "10 mark 4",
+    "60 mark 4",
+    "130 mark 4",
+    "230 sweep 4",
+    "230 emptied",
+  ]);
 });
 
 test("nor do long-lived stale routes stay for the restart time of a further loss", () => {
