@@ -181,7 +181,7 @@ export class ListReader {
       return i;
     }
     const items = this.key === "items" && chunk[i] === OPEN_BRACKET && this.depth === ITEMS_DEPTH;
-    if (this.place !== "envelope" || !items) return start;
+    if (!items) return start;
     this.keepEnvelope(chunk.subarray(start, i + 1));
     this.place = "between";
     return i + 1;

@@ -146,6 +146,17 @@ describe("lists", () => {
     const { envelope, tooLarge } = readList(JSON.stringify({ html: "x".repeat(2000) }), [100]);
     assert.equal(tooLarge, true);
     assert.equal(envelope, undefined);
+    const short = (more: string) => readList(`{"a":1}${more}`, [7], 1000, 7);
+    assert.deepEqual([short("").tooLarge, short("").envelope], [false, { a: 1 }]);
+    // What there is of it would be JSON.
+    assert.deepEqual([short("\n").tooLarge, short("\n").envelope], [true, undefined]);
+  });
+
+  test("items that are no list, or deeper, belong to the envelope", () => {
+    for (const odd of [{ items: { a: 1 } }, { items: { a: [{ b: 1 }] } }]) {
+      const { objects, envelope } = readList(JSON.stringify(odd));
+      assert.deepEqual([objects, envelope], [[], odd]);
+    }
   });
 });
 
@@ -167,8 +178,12 @@ describe("lines", () => {
     }
   });
 
-  test("the bound itself is allowed", () => {
-    assert.equal(readLines(`${"b".repeat(1000)}\n`).objects.length, 1);
-    assert.equal(readLines(`${"b".repeat(1001)}\n`).oversize.length, 1);
+  test("the bound itself is allowed; of what is beyond little is kept", () => {
+    const lines = (length: number, sizes: readonly number[] = []) =>
+      readLines(`${"b".repeat(length)}\n`, sizes, 5000);
+    assert.deepEqual(lines(5000).objects, ["b".repeat(5000)]);
+    for (const sizes of [[], [5000], [4999, 2]]) {
+      assert.deepEqual(lines(5001, sizes), { objects: [], oversize: ["b".repeat(4096)] });
+    }
   });
 });

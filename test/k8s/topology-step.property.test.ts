@@ -7,6 +7,7 @@ import { type Topology, TopologyMemo, topology } from "../../src/k8s/topology.ts
 import {
   bothChanges,
   followTopology,
+  goneSubnets,
   NO_CHANGE,
   type TopologyChange,
 } from "../../src/k8s/topology-step.ts";
@@ -166,4 +167,43 @@ test("a Node that changes leaves alone what does not change, and contests are se
   nodes.delete("node1");
   const gone = followTopology("node0", nodes, new Set(["node1"]), memo);
   assert.deepEqual(gone.topology, topology("node0", nodes));
+});
+
+/** A follower of one Node "own" and another, whose pod CIDRs are given at each step. */
+function pairOf() {
+  const memo = new TopologyMemo();
+  const nodes = new Map<string, NodeSnapshot>();
+  const put = (name: string, internal: string, ...cidrs: string[]) =>
+    nodes.set(name, snapshot(name, { internal, cidrs }));
+  put("own", "192.168.50.1", "10.1.1.0/24");
+  put("bad", "192.168.50.2", "x");
+  const follow = (...changed: string[]) =>
+    followTopology("own", nodes, changed.length === 0 ? undefined : new Set(changed), memo);
+  return { put, follow, first: follow() };
+}
+
+test("who has not changed is not told, and what is wrong elsewhere stays the same object", () => {
+  const { put, follow, first } = pairOf();
+  assert.deepEqual(follow("bad", "nobody"), { topology: first.topology, change: NO_CHANGE });
+  put("other", "192.168.50.3", "10.1.3.0/24");
+  const { topology, change } = follow("other", "bad");
+  assert.ok(change !== "all");
+  assert.deepEqual([...change.peers.keys()], ["other"]);
+  assert.ok(topology.problems.length > 0);
+  assert.equal(topology.problems, first.topology.problems);
+  put("other", "192.168.50.3", "10.1.4.0/24");
+  assert.deepEqual(follow().topology.podSubnets, ["10.1.1.0/24", "10.1.4.0/24"], "any may have");
+});
+
+test("subnets that are gone: by what is told of a step, or by comparison", () => {
+  const { put, follow, first } = pairOf();
+  assert.deepEqual(goneSubnets(first.change, undefined, first.topology), []);
+  put("other", "192.168.50.3", "10.1.3.0/24", "10.1.4.0/24");
+  const came = follow("other");
+  assert.deepEqual(goneSubnets(came.change, first.topology, came.topology), []);
+  put("other", "192.168.50.3", "10.1.4.0/24", "10.1.5.0/24");
+  const moved = follow("other");
+  assert.deepEqual(goneSubnets(moved.change, came.topology, moved.topology), ["10.1.3.0/24"]);
+  assert.deepEqual(goneSubnets("all", came.topology, moved.topology), ["10.1.3.0/24"]);
+  assert.deepEqual(goneSubnets("all", moved.topology, moved.topology), []);
 });

@@ -48,6 +48,11 @@ test("F bits alone: after a session of which the peer may have kept our routes",
   raw.connection!.reset();
   world.advance(10);
   assert.equal(bits(), true, "lost again");
+  raw.connection!.reset();
+  world.until(() => a.speaker.peer(raw.address)?.state !== "Established", "the loss");
+  a.speaker.setPeers([{ ...config, shutdown: { message: "" } }]);
+  a.speaker.setPeers([config]);
+  assert.equal(bits(), false, "lost, and shut down meanwhile");
   raw.send(message(MessageType.notification, hex("0604")));
   world.advance(10);
   assert.equal(bits(), false, "after a NOTIFICATION nothing is kept (RFC 4724 §4)");
