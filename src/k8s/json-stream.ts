@@ -156,7 +156,7 @@ export class ListReader {
 
   /** The list without its items, or undefined when the text was no whole JSON object. */
   finish(): unknown {
-    if (this.place !== "envelope" || this.tooLarge) return undefined;
+    if (this.tooLarge) return undefined;
     try {
       return JSON.parse(Buffer.concat(this.envelope).toString("utf8"));
     } catch {

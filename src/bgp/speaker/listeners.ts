@@ -114,7 +114,6 @@ export class Listeners {
   }
 
   #open(entry: Entry): void {
-    entry.retry = undefined;
     entry.listener = this.#services.transport.listen(
       { ...entry.where, passwords: this.#passwords },
       {
