@@ -3,8 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Errno } from "../src/errors.ts";
 import { FdPoller, Interest } from "../src/fd-poller.ts";
-import type { StreamSys } from "../src/sys.ts";
-import { ScriptedSys } from "./support/scripted-sys.ts";
+import { ScriptedStreamSys } from "./support/scripted-sys.ts";
 
 const EPOLL = 99;
 /** struct epoll_event is packed there alone: | u32 events | u64 data |. */
@@ -12,7 +11,7 @@ const EVENT_BYTES = process.arch === "x64" || process.arch === "ia32" ? 12 : 16;
 const DATA = EVENT_BYTES - 8;
 const [ADD, DELETE, CHANGE] = [1, 2, 3];
 
-class EpollSys extends ScriptedSys implements StreamSys {
+class EpollSys extends ScriptedStreamSys {
   /** Operation, fd and events of each call. */
   readonly controls: (readonly [number, number, number])[] = [];
   /** By fd: the data that it was given. */
@@ -22,29 +21,17 @@ class EpollSys extends ScriptedSys implements StreamSys {
   readonly events: (readonly (readonly [number, bigint])[])[] = [];
   readonly waits: number[] = [];
 
-  listen(): number {
-    return 0;
-  }
-  accept(): number {
-    return -Errno.EAGAIN;
-  }
-  connect(): number {
-    return 0;
-  }
-  endWrites(): number {
-    return 0;
-  }
-  epollCreate(): number {
+  override epollCreate(): number {
     return EPOLL;
   }
-  epollControl(epoll: number, operation: number, fd: number, event: Uint8Array): number {
+  override epollControl(epoll: number, operation: number, fd: number, event: Uint8Array): number {
     assert.deepEqual([epoll, event.length], [EPOLL, EVENT_BYTES]);
     const bytes = Buffer.from(event);
     this.controls.push([operation, fd, bytes.readUInt32LE(0)]);
     if (operation === ADD || operation === CHANGE) this.data.set(fd, bytes.readBigUInt64LE(DATA));
     return this.controlResult;
   }
-  epollWait(epoll: number, into: Uint8Array, max: number): number {
+  override epollWait(epoll: number, into: Uint8Array, max: number): number {
     assert.equal(epoll, EPOLL);
     this.waits.push(max);
     const answer = this.events.shift() ?? [];

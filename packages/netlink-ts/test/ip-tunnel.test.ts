@@ -97,3 +97,31 @@ for (const [info, hex, unread] of [
     assert.deepEqual(decodeLink(body, 0, body.length)?.info, info);
   });
 }
+
+test("each attribute has its number of linux/if_tunnel.h", () => {
+  const ipTunnel = {
+    protocol: IpTunnelProtocol.IPV4,
+    local: "192.0.2.1",
+    remote: "192.0.2.2",
+    pathMtuDiscovery: false,
+    tos: 1,
+    ttl: 64,
+    flags: 0x0102_0304,
+    underlayIndex: 9,
+  };
+  const { data } = dataOf({ name: "tun", info: { kind: "ipip", ipTunnel } });
+  assert.deepEqual(
+    [...data].sort(([a], [b]) => a - b),
+    [
+      [1, "09000000"],
+      [2, "c0000201"],
+      [3, "c0000202"],
+      [4, "40"],
+      [5, "01"],
+      [8, "04030201"],
+      [9, "04"],
+      [10, "00"],
+    ],
+  );
+  assert.deepEqual([IpTunnelProtocol.ANY, IpTunnelProtocol.IPV6], [0, 41]);
+});

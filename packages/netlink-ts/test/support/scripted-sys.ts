@@ -1,6 +1,6 @@
 /** A kernel that does as the test says: what it was sent is kept, what it answers is queued. */
 import { Errno } from "../../src/errors.ts";
-import type { Sys, Watch } from "../../src/sys.ts";
+import type { StreamSys, Sys, Watch } from "../../src/sys.ts";
 
 /** One message as bytes. `body` is hex or bytes. */
 export function message(
@@ -119,5 +119,30 @@ export class ScriptedSys implements Sys {
     this.sent.push(sequences);
     this.onSend(copy);
     return length;
+  }
+}
+
+/** With the calls of TCP sockets, which give nothing. */
+export class ScriptedStreamSys extends ScriptedSys implements StreamSys {
+  listen(_fd: number, _backlog: number): number {
+    return 0;
+  }
+  accept(_fd: number, _address: Uint8Array): number {
+    return -Errno.EAGAIN;
+  }
+  connect(_fd: number, _address: Uint8Array): number {
+    return 0;
+  }
+  endWrites(): number {
+    return 0;
+  }
+  epollCreate(): number {
+    return 99;
+  }
+  epollControl(_epoll: number, _operation: number, _fd: number, _event: Uint8Array): number {
+    return 0;
+  }
+  epollWait(_epoll: number, _events: Uint8Array, _max: number): number {
+    return 0;
   }
 }
