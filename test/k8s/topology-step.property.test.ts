@@ -207,3 +207,30 @@ test("subnets that are gone: by what is told of a step, or by comparison", () =>
   assert.deepEqual(goneSubnets("all", came.topology, moved.topology), ["10.1.3.0/24"]);
   assert.deepEqual(goneSubnets("all", moved.topology, moved.topology), []);
 });
+
+test("a Node that contradicts another one at the edge of a range is seen", () => {
+  for (const [internal, cidr, contested] of [
+    ["10.1.2.0", "10.1.3.0/24", true],
+    ["10.1.2.255", "10.1.3.0/24", true],
+    ["10.1.3.0", "10.1.4.0/24", false],
+    ["10.1.1.255", "10.1.4.0/24", true],
+    ["192.168.50.3", "10.1.4.0/24", true],
+    ["192.168.50.4", "10.1.2.0/24", true],
+    ["192.168.50.4", "10.1.2.0/25", true],
+    ["192.168.50.4", "10.1.2.255/32", true],
+    ["192.168.50.4", "10.1.2.0/23", true],
+    ["192.168.50.4", "192.168.50.3/32", true],
+    ["192.168.50.4", "192.168.50.2/31", true],
+    ["192.168.50.4", "192.168.50.4/30", true],
+    ["192.168.50.4", "192.168.50.8/30", false],
+    ["192.168.50.4", "10.1.3.0/24", false],
+  ] as const) {
+    const { put, follow } = pairOf();
+    put("other", "192.168.50.3", "10.1.2.0/24");
+    follow("other");
+    put("new", internal, cidr);
+    const { topology, change } = follow("new");
+    assert.equal(change === "all", contested, `${internal} ${cidr}`);
+    assert.equal(topology.problems.length, contested ? 2 : 1, `${internal} ${cidr}`);
+  }
+});
