@@ -83,7 +83,7 @@ export class PathStore {
 
   /**
    * Adds a path of the peer whose Adj-RIB-In is `into`, at the head of the row's chain; 0 when the
-   * store is full. The caller has made sure that there is none yet.
+   * store is full. The caller has made sure that there is none yet, and sets its attributes next.
    */
   add(row: RowId, into: AdjRibIn, pathId: number, nowSeconds: number): PathId {
     if (this.used >= PATHS_MAX) return NO_PATH;
@@ -95,7 +95,6 @@ export class PathStore {
     this.peers[path] = into.peer;
     this.pathIds[path] = pathId;
     this.epochs[path] = into.epoch;
-    this.flags[path] = 0;
     this.sinces[path] = nowSeconds;
     this.peerPreviouses[path] = NO_PATH;
     this.peerNexts[path] = into.first;
