@@ -6,8 +6,8 @@
  *
  * `pod-cidr` and `pod-cidrs` are read with the Node itself: node-snapshot.ts.
  */
-import { type IpAddress, parseAddress } from "../ip/address.ts";
-import { isPrefix, type Prefix, parsePrefix } from "../ip/prefix.ts";
+import { addressBytes, type IpAddress, parseAddress } from "../ip/address.ts";
+import { isPrefix, type Prefix, parsePrefix, prefixFromBytes } from "../ip/prefix.ts";
 import {
   type AnnotationPeer,
   type NamedPeers,
@@ -127,9 +127,13 @@ class Reader {
   }
 }
 
+/** With host bits it is the network around the address, as net.ParseCIDR gives kube-router. */
 function parseCidr(text: string): Prefix | undefined {
   const parsed = parsePrefix(text);
-  return isPrefix(parsed) ? parsed : undefined;
+  if (isPrefix(parsed)) return parsed;
+  if (parsed.problem !== "host-bits") return undefined;
+  const [address, length] = text.split("/");
+  return prefixFromBytes(addressBytes(parseAddress(address!)!), Number(length));
 }
 
 /** Both or neither, as in kube-router. */

@@ -123,12 +123,19 @@ describe("node.bgp.communities", () => {
 
 test("customimportreject and bgp-local-addresses", () => {
   const { values, messages } = read({
-    "node.bgp.customimportreject": "10.0.0.0/16, fd00::/8,10.0.0.1/16",
+    "node.bgp.customimportreject": "10.0.0.0/16, fd00::/8,10.0.0.1/33",
     "bgp-local-addresses": "10.1.0.1,fd00::1,x",
   });
   assert.deepEqual(values.importReject, ["10.0.0.0/16", "fd00::/8"]);
   assert.deepEqual(values.localAddresses, ["10.1.0.1", "fd00::1"]);
   assert.equal(messages.length, 2);
+});
+
+test("customimportreject refuses the network of an address in it, as kube-router does", () => {
+  const text = "10.20.30.40/16,10.20.0.0/16,2001:db8::1/48";
+  const { values, messages } = read({ "node.bgp.customimportreject": text });
+  assert.deepEqual(values.importReject, ["10.20.0.0/16", "2001:db8::/48"]);
+  assert.deepEqual(messages, []);
 });
 
 describe("peers", () => {
