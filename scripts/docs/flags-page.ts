@@ -22,8 +22,8 @@ Names and meanings are kube-router's where it has the flag; a default that diffe
 are written as in Go: \`90s\`, \`1m30s\`, \`2h\`. A boolean alone means true; \`--flag=false\` and
 \`--flag=true\` are kube-router's forms. A flag given twice counts as given last,
 unless it says that it may be given several times. A wrong value ends the start with a sentence that
-names the flag, its value and what was expected; every wrong value is named, not only the first; a
-flag that is not known ends it by itself.
+names the flag, its value and what was expected; every wrong value is named, not only the first. A
+flag that is not known ends it before that, with all of kube-router's that are refused.
 
 ## Exit codes
 

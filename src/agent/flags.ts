@@ -323,8 +323,12 @@ export const FOREIGN_FLAGS: readonly { readonly pattern: RegExp; readonly reason
   { pattern: /^gobgp-admin-/, reason: "use `podrouter peers` and `podrouter rib` instead" },
   { pattern: /^bfd-/, reason: "podrouter has no BFD" },
   {
-    pattern: /^(cleanup-config|cache-sync-timeout)$/,
-    reason: "podrouter does not need it",
+    pattern: /^cache-sync-timeout$/,
+    reason: "Nodes that cannot be read are a condition, not an end",
+  },
+  {
+    pattern: /^cleanup-config$/,
+    reason: "`podrouter cleanup` is a command of its own",
   },
   {
     pattern:

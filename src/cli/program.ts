@@ -8,7 +8,13 @@ import { CliError } from "./cli-error.ts";
 import type { CliIo } from "./cli-io.ts";
 import { peersCommand } from "./peers-command.ts";
 import { ribCommand } from "./rib-command.ts";
-import { type ExitCode, foreignFlagSentence, runCommand, type StartAgent } from "./run-command.ts";
+import {
+  type ExitCode,
+  foreignFlagSentence,
+  misplacedFlagSentence,
+  runCommand,
+  type StartAgent,
+} from "./run-command.ts";
 import { statusCommand } from "./status-command.ts";
 import { versionCommand } from "./version-command.ts";
 
@@ -48,7 +54,7 @@ export async function runProgram(
     await program.parseAsync(args, { from: "user" });
     return exit.value;
   } catch (error) {
-    return failure(io, error);
+    return failure(io, error, args);
   }
 }
 
@@ -83,7 +89,7 @@ function buildProgram(io: CliIo, start: StartAgent, exit: ExitCode): Command {
   return program;
 }
 
-function failure(io: CliIo, error: unknown): number {
+function failure(io: CliIo, error: unknown, args: readonly string[]): number {
   if (error instanceof CliError) {
     for (const line of error.message.split("\n")) io.stderr.write(`podrouter: ${line}\n`);
     return error.exitCode;
@@ -91,12 +97,16 @@ function failure(io: CliIo, error: unknown): number {
   if (!(error instanceof CommanderError)) throw error;
   if (error.exitCode === 0) return 0;
   // `podrouter` alone has shown its help already.
-  if (error.code !== "commander.help") io.stderr.write(`podrouter: ${usageSentence(error)}\n`);
+  if (error.code === "commander.help") return 2;
+  for (const line of usageSentences(error, args)) io.stderr.write(`podrouter: ${line}\n`);
   return 2;
 }
 
-function usageSentence(error: CommanderError): string {
-  const unknown = /^error: unknown option '(-[^']*)'/.exec(error.message);
-  const foreign = unknown === null ? undefined : foreignFlagSentence(unknown[1]!);
-  return printable(foreign ?? error.message.replace(/^error: /, "").replace(/\n/g, " "));
+/** Of kube-router's flags all are named at once: who moves a manifest over has several. */
+function usageSentences(error: CommanderError, args: readonly string[]): ReadonlySet<string> {
+  const unknown = /^error: unknown option '(-[^']*)'/.exec(error.message)?.[1];
+  const plain = error.message.replace(/^error: /, "").replace(/\n/g, " ");
+  if (unknown === undefined) return new Set([printable(plain)]);
+  const others = args.flatMap((argument) => foreignFlagSentence(argument) ?? []);
+  return new Set([misplacedFlagSentence(unknown) ?? plain, ...others].map(printable));
 }

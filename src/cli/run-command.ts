@@ -115,9 +115,26 @@ function givenFlags(
   return given;
 }
 
-/** What to say of a flag of kube-router that podrouter does not know; undefined for any other. */
-export function foreignFlagSentence(flag: string): string | undefined {
-  const name = flag.replace(/^-+|=.*$/gs, "");
+/** What to say of one that a command does not know: a flag of `run`, or of kube-router. */
+export function misplacedFlagSentence(flag: string): string | undefined {
+  const name = flagName(flag);
+  if (!isRunFlag(name) || name.length === 1) return foreignFlagSentence(flag);
+  return `--${name} is a flag of \`podrouter run\`: the command comes first, then its flags`;
+}
+
+/** What to say of an argument that is a flag of kube-router and none of podrouter's. */
+export function foreignFlagSentence(argument: string): string | undefined {
+  const name = flagName(argument);
+  if (!argument.startsWith("-") || isRunFlag(name)) return undefined;
   const foreign = FOREIGN_FLAGS.find(({ pattern }) => pattern.test(name));
   return foreign === undefined ? undefined : `--${name} is not a flag here: ${foreign.reason}`;
+}
+
+function flagName(argument: string): string {
+  return argument.replace(/^-+|=.*$/gs, "");
+}
+
+function isRunFlag(name: string): boolean {
+  const isOwn = Object.values<Flag<unknown>>(RUN_FLAGS).some((flag) => flag.name === name);
+  return isOwn || Object.hasOwn(ABSENT_PARTS, name);
 }

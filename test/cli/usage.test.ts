@@ -91,6 +91,19 @@ test("wrong usage is one sentence for each fault and exit code 2", async () => {
       "--gobgp-admin-port is not a flag here: use `podrouter peers` and `podrouter rib` instead",
     ],
     [
+      ["run", "--cleanup-config"],
+      "--cleanup-config is not a flag here: `podrouter cleanup` is a command of its own",
+    ],
+    [
+      ["--run-router=true", "--bgp-port=179"],
+      "--run-router is a flag of `podrouter run`: the command comes first, then its flags",
+    ],
+    [
+      ["peers", "--masquerade-exclude=10.0.0.0/8"],
+      "--masquerade-exclude is a flag of `podrouter run`: the command comes first, then its flags",
+    ],
+    [["-v"], "unknown option '-v'"],
+    [
       ["peers", "-o", "yaml"],
       "option '-o, --output <format>' argument 'yaml' is invalid. " +
         "Allowed choices are table, wide, json.",
@@ -103,6 +116,22 @@ test("wrong usage is one sentence for each fault and exit code 2", async () => {
     assert.equal(result.started, undefined);
     if (sentence !== "") assert.equal(result.stderr, `podrouter: ${sentence}\n`);
   }
+});
+
+test("of kube-router's flags all that are refused are named at once, once each", async () => {
+  const proxy =
+    "it belongs to kube-router's service proxy and firewall, which podrouter does not have";
+  const { code, stderr } = await runCli([
+    ...["check", "--in-cluster", "--hairpin-mode=true", "--masquerade-exclude=10.0.0.0/8"],
+    ...["--gobgp-admin-port", "0", "--hairpin-mode=true", "--ipvs-sync-period=5m0s"],
+  ]);
+  assert.equal(code, 2);
+  assert.deepEqual(stderr.trimEnd().split("\n"), [
+    `podrouter: --hairpin-mode is not a flag here: ${proxy}`,
+    "podrouter: --gobgp-admin-port is not a flag here: use `podrouter peers` and `podrouter rib` " +
+      "instead",
+    `podrouter: --ipvs-sync-period is not a flag here: ${proxy}`,
+  ]);
 });
 
 test("nothing to do is said, and is no failure", async () => {
