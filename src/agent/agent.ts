@@ -29,7 +29,7 @@ import { AdminServer } from "./admin-server.ts";
 import { BgpFiles } from "./bgp-files.ts";
 import { BgpPart } from "./bgp-part.ts";
 import { planBgp } from "./bgp-plan.ts";
-import { Conditions } from "./conditions.ts";
+import { type ConditionStatus, Conditions } from "./conditions.ts";
 import type { AgentConfig } from "./config.ts";
 import { isReady, type ReadinessCheck, waitingFor } from "./health.ts";
 import { HttpPages } from "./http-pages.ts";
@@ -355,7 +355,7 @@ export class Agent {
     this.#refresh = this.#deps.clock.after(REFRESH_SOON_MS, () => this.#refreshConditions());
   }
 
-  #lookAtConditions(): void {
+  #lookAtConditions(): readonly ConditionStatus[] {
     if (this.#nodes !== undefined) {
       this.#conditions.replace("nodes", nodeConditions(this.#nodes.status(), this.#topology));
     }
@@ -365,6 +365,7 @@ export class Agent {
     this.#conditions.replace("overlay", this.#overlay.conditions());
     this.#conditions.replace("ipsets", this.#sets.status().conditions);
     this.#conditions.replace("pods", this.#pods?.conditions() ?? []);
+    return this.#conditions.list();
   }
 
   #parts(): KernelParts {
@@ -383,7 +384,7 @@ export class Agent {
         dryRun: this.#config.dryRun,
         ready: isReady(this.#checks),
         waitingFor: waitingFor(this.#checks),
-        conditions: this.#conditions.list(),
+        conditions: this.#lookAtConditions(),
         bgp: bgp.summary(),
         overlay: this.#overlay.summary(),
         ...kernelSummary(this.#parts()),

@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { access, rm } from "node:fs/promises";
 import { test } from "node:test";
+import { type AgentStatus, STATUS_PATH } from "../../src/agent/admin-protocol.ts";
+import { askAgent } from "../../src/cli/agent-client.ts";
 import { type ClusterNode, nodeObject, SEED_NODES } from "../support/cluster.ts";
 import {
   memberIs,
@@ -82,6 +84,14 @@ test("an administrator's route for the same prefix stays, is reported, and yield
   await reported();
   assert.ok((await cluster.routes("node1")).includes(foreign), "the static route stays");
   await ns.ip("node1", `route del ${node3.podCidr} proto static`);
+  const after = await until("the agent counts its own again", async () => {
+    for await (const row of askAgent<AgentStatus>(cluster.socket("node1"), STATUS_PATH)) {
+      if (row.routesInstalled === 2) return row;
+    }
+    return undefined;
+  });
+  const stale = after.conditions.filter(({ message }) => message.includes(node3.podCidr));
+  assert.deepEqual(stale, [], "what a status says is all of one moment");
   await routeIs(cluster, "node1", routeLine(node3), true, 1000);
 
   // Put before ours while the agent is away, and ours is to lead elsewhere: a replace would hit it.
