@@ -107,7 +107,12 @@ export const MORE_BOUNDS: readonly BoundsOfFile[] = [
         "Wait for rest in the folder of the configuration file, from a change on. Beyond: " +
         "the files are read as they are then; if one was half written, again after the next " +
         "change, and what is wrong until then is refused whole.",
-      SECRET_BYTES_MAX: "A password, which is Linux's bound. Beyond: the peer is left out.",
+    },
+  },
+  {
+    path: "src/k8s/annotation-values.ts",
+    bounds: {
+      PASSWORD_BYTES_MAX: "A password, which is Linux's bound. Beyond: the peer is left out.",
     },
   },
   {

@@ -176,10 +176,9 @@ function formerConditions(former: readonly FormerAddress[]): readonly CniConditi
       name: "pod-bridge-address",
       severity: "warning",
       message:
-        `${POD_BRIDGE} has the address ${someOf(texts, NAMED_MAX)}, which is in no pod CIDR of this ` +
-        "node: " +
-        "it is kept for pods of an earlier pod CIDR, which are not reached from other nodes; " +
-        "recreate them",
+        `${POD_BRIDGE} has the address ${someOf(texts, NAMED_MAX)}, which is in no pod CIDR of ` +
+        "this node: it is kept for pods of an earlier pod CIDR, which are not reached from other " +
+        "nodes; recreate them",
     },
   ];
 }

@@ -22,7 +22,7 @@ export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
-/** What a refusal by that errno name mostly means, to stand behind the kernel's words; or nothing. */
+/** What a refusal of that errno mostly means, to stand behind the kernel's words; or nothing. */
 export function capabilityHint(code: string): string {
   return code === "EPERM" ? " (is CAP_NET_ADMIN missing?)" : "";
 }
