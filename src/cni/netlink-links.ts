@@ -6,6 +6,7 @@ import {
   LinkType,
   type Link as NetlinkLink,
   RouteNetlinkPair,
+  RouteProtocol,
   RouteTable,
   rejectingWith,
 } from "netlink-ts";
@@ -58,7 +59,11 @@ export class NetlinkLinks implements LinkKernel {
 
   async #routed(): Promise<ReadonlySet<number>> {
     const { routes } = this.#sockets.asking;
-    const given = await routes.list({ family: 6, table: RouteTable.MAIN, protocol: RA });
+    const given = await routes.list({
+      family: 6,
+      table: RouteTable.MAIN,
+      protocol: RouteProtocol.RA,
+    });
     const routed = new Set<number>();
     for (const { destination, interfaceIndex } of given) {
       if (destination === "::/0" && interfaceIndex !== undefined) routed.add(interfaceIndex);
@@ -112,9 +117,6 @@ type LinkChange = Extract<LinkOperation, { kind: "set" }>["change"];
 function linkChange({ hairpin, ...change }: LinkChange) {
   return hairpin === undefined ? change : { ...change, info: { bridgePort: { hairpin } } };
 }
-
-/** RTPROT_RA: what the kernel itself took from a router's message. */
-const RA = 9;
 
 function linkOf({ index, name, flags, mtu, type, info, masterIndex }: NetlinkLink): HostLink {
   return {

@@ -8,8 +8,11 @@ import { AddressFamily } from "./sys.ts";
 /** 4 or 6. */
 export type IpFamily = 4 | 6;
 
+/** A prefix in numbers. */
 export interface ParsedPrefix {
+  /** 4 or 16, network order. */
   readonly bytes: Uint8Array;
+  /** In bits. */
   readonly length: number;
   readonly family: IpFamily;
 }
@@ -28,11 +31,12 @@ export function addressBytes(text: string): Uint8Array {
   return bytes;
 }
 
+/** The family by its looks alone: the text need not be an address. */
 export function addressFamilyOf(text: string): IpFamily {
   return text.includes(":") ? 6 : 4;
 }
 
-/** Canonical text of the 4 or 16 bytes at `start`. */
+/** Canonical text of the 4 or 16 bytes; throws {@link MalformedMessageError} for other numbers. */
 export function addressText(bytes: Uint8Array, start: number, end: number): string {
   if (end - start === 4) {
     return `${bytes[start]}.${bytes[start + 1]}.${bytes[start + 2]}.${bytes[start + 3]}`;
@@ -41,7 +45,10 @@ export function addressText(bytes: Uint8Array, start: number, end: number): stri
   throw new MalformedMessageError(`an address of ${end - start} bytes`);
 }
 
-/** `10.0.0.0/24`; a bare address is a host prefix. Host bits are kept: the kernel judges them. */
+/**
+ * `10.0.0.0/24`; a bare address is a host prefix. Host bits are kept: the kernel judges them.
+ * Throws `EINVAL` naming the text when it is no prefix.
+ */
 export function parsePrefix(text: string): ParsedPrefix {
   const slash = text.indexOf("/");
   const bytes = addressBytes(slash < 0 ? text : text.slice(0, slash));

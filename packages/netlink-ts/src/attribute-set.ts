@@ -10,22 +10,27 @@ import type { MessageWriter } from "./message-writer.ts";
 
 /** The payload of one attribute, in both directions. */
 export interface ValueCodec<T> {
+  /** Throws `EINVAL` for a value that has no wire form. */
   encode(writer: MessageWriter, value: T): void;
-  /** May throw {@link MalformedMessageError}. */
+  /** Reads `bytes[start, end)`. May throw {@link MalformedMessageError}. */
   decode(bytes: Buffer, start: number, end: number): T;
 }
 
+/** How one field goes over the wire. */
 export interface AttributeRow<T> {
   /** The number, with NLA_F_NESTED or NLA_F_NET_BYTEORDER where the kernel wants them. */
   readonly type: number;
   readonly codec: ValueCodec<T>;
 }
 
+/** A row for each field of an object type, in the order in which they are written. */
 export type AttributeTable<T extends object> = {
   readonly [K in keyof T]-?: AttributeRow<Exclude<T[K], undefined>>;
 };
 
+/** NLA_F_NESTED: the payload is attributes. */
 export const NESTED = 0x8000;
+/** NLA_F_NET_BYTEORDER: the payload is in network order. */
 export const NET_BYTEORDER = 0x4000;
 const TYPE_MASK = 0x3fff;
 
@@ -38,6 +43,7 @@ interface Row {
   readonly codec: ValueCodec<unknown>;
 }
 
+/** A table at work. */
 export class AttributeSet<T extends object> {
   readonly #rows: readonly Row[];
   readonly #byType: readonly (Row | undefined)[];
@@ -55,6 +61,7 @@ export class AttributeSet<T extends object> {
     return this.#byType[type] !== undefined;
   }
 
+  /** Writes an attribute for each field that is not undefined; throws as the codecs do. */
   encode(writer: MessageWriter, value: Fields<T>): void {
     const fields = value as Record<string, unknown>;
     for (const row of this.#rows) {
@@ -111,30 +118,35 @@ function integer(
 const U16_MAX = 0xffff;
 const U32_MAX = 0xffff_ffff;
 
+/** One byte. These five throw `EINVAL` for what is no whole number or out of range. */
 export const u8 = integer(
   255,
   1,
   (w, v) => w.u8(v),
   (b, at) => b[at]!,
 );
+/** Two bytes, host order. */
 export const u16 = integer(
   U16_MAX,
   2,
   (w, v) => w.u16(v),
   (b, at) => b.readUInt16LE(at),
 );
+/** Four bytes, host order. */
 export const u32 = integer(
   U32_MAX,
   4,
   (w, v) => w.u32(v),
   (b, at) => b.readUInt32LE(at),
 );
+/** Two bytes, network order. */
 export const be16 = integer(
   U16_MAX,
   2,
   (w, v) => w.be16(v),
   (b, at) => b.readUInt16BE(at),
 );
+/** Four bytes, network order. */
 export const be32 = integer(
   U32_MAX,
   4,
@@ -142,7 +154,7 @@ export const be32 = integer(
   (b, at) => b.readUInt32BE(at),
 );
 
-/** 4 or 16 bytes, by the text's family. */
+/** 4 or 16 bytes, by the text's family; `EINVAL` for what is no address. */
 export const address: ValueCodec<string> = {
   encode: (writer, value) => writer.raw(addressBytes(value)),
   decode: addressText,

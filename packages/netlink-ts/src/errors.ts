@@ -1,3 +1,4 @@
+/** What this package throws and rejects with, and the numbers that it goes by. */
 import { constants } from "node:os";
 import { getSystemErrorMessage } from "node:util";
 

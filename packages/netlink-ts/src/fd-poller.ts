@@ -40,6 +40,7 @@ interface Entry {
   interest: number;
 }
 
+/** Watches many sockets as one; see above. */
 export class FdPoller {
   readonly #sys: StreamSys;
   /** By fd. */

@@ -1,8 +1,9 @@
 /** Public face of netlink-ts. */
-export type { IpFamily } from "./address.ts";
+export type { IpFamily, ParsedPrefix } from "./address.ts";
 export { addressFamilyOf, addressText, parsePrefix } from "./address.ts";
 // For packages that speak a further netlink protocol over the same socket.
 export {
+  type AttributeRow,
   AttributeSet,
   type AttributeTable,
   address as addressCodec,
@@ -58,7 +59,7 @@ export {
   REQUEST_OFFSET,
 } from "./message.ts";
 export { HEADER_BYTES, MessageWriter } from "./message-writer.ts";
-export type { OverrunReason } from "./monitor.ts";
+export type { MonitorOptions, OverrunReason } from "./monitor.ts";
 export { inNetworkNamespace } from "./namespace.ts";
 export {
   type Neighbour,
@@ -69,9 +70,14 @@ export {
 } from "./neighbour.ts";
 export { Protocol } from "./netlink-fd.ts";
 export type { ErrorFactory, MessageBatch } from "./netlink-socket.ts";
-export { NetlinkSocket, type NetlinkSocketOptions, type Outcome } from "./netlink-socket.ts";
+export {
+  NetlinkSocket,
+  type NetlinkSocketOptions,
+  type Outcome,
+  type SendOptions,
+} from "./netlink-socket.ts";
 export type { AddressFilter, NeighbourFilter, RuleFilter } from "./object-kinds.ts";
-export { ObjectList, type ObjectOperation } from "./object-list.ts";
+export { type ObjectKind, ObjectList, type ObjectOperation } from "./object-list.ts";
 export {
   type NextHop,
   type Route,
@@ -85,7 +91,7 @@ export {
   RouteType,
 } from "./route.ts";
 export type { RouteExtra } from "./route-attributes.ts";
-export { RouteBatch, RouteStamp } from "./route-batch.ts";
+export { RouteBatch, type RoutePart, RouteStamp } from "./route-batch.ts";
 export {
   type RouteEvent,
   type RouteEventListener,

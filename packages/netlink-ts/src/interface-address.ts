@@ -27,6 +27,7 @@ export const AddressFlag = {
 const HEADER_BYTES = 8;
 const LABEL_BYTES_MAX = 15;
 
+/** An address of an interface as the kernel has it. */
 export interface InterfaceAddress {
   readonly interfaceIndex: number;
   /** With its prefix length: `192.0.2.1/24`. */
@@ -41,6 +42,7 @@ export interface InterfaceAddress {
   readonly flags: number;
 }
 
+/** One to make or to remove. Left out: scope and flags 0. */
 export type InterfaceAddressSpec = Pick<InterfaceAddress, "interfaceIndex" | "address"> &
   Partial<InterfaceAddress>;
 

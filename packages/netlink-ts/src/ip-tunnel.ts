@@ -10,6 +10,7 @@ export const IpTunnelProtocol = { ANY: 0, IPV4: 4, IPV6: 41 } as const;
 /** IFLA_IPTUN_FLAGS of `ip6tnl`; the first one: no encapsulation limit option (RFC 2473 §4.1.1). */
 export const IpTunnelFlag = { IGNORE_ENCAPSULATION_LIMIT: 1 } as const;
 
+/** Settings of an `ipip` or `ip6tnl` device. */
 export interface IpTunnel {
   readonly protocol?: number;
   readonly local?: string;

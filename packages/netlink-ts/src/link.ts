@@ -53,6 +53,7 @@ const NAME_BYTES_MAX = 15;
 const ALIAS_BYTES_MAX = 255;
 const HEADER_BYTES = 16;
 
+/** Settings of a VXLAN device. */
 export interface Vxlan {
   /** VNI. */
   readonly id?: number;
@@ -62,12 +63,15 @@ export interface Vxlan {
   readonly local?: string;
   readonly local6?: string;
   readonly ttl?: number;
+  /** Whether entries are made of what arrives. */
   readonly learning?: boolean;
   /** UDP port; the kernel's default is 8472. */
   readonly port?: number;
 }
 
+/** Settings of a bridge. */
 export interface Bridge {
+  /** In hundredths of a second. */
   readonly forwardDelay?: number;
   readonly stp?: boolean;
   readonly vlanFiltering?: boolean;
@@ -79,6 +83,7 @@ export interface BridgePort {
   readonly hairpin?: boolean;
 }
 
+/** The kind of a virtual link, and the settings of that kind. */
 export interface LinkInfo {
   /** `veth`, `bridge`, `vxlan`, …: nothing for a real device. */
   readonly kind?: string;

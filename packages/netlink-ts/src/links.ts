@@ -8,6 +8,7 @@ import { Rtm } from "./rtm.ts";
 /** A link by its index or its name. */
 export type LinkKey = number | string;
 
+/** One request each; rejects with the kernel's {@link NetlinkError}, `EINVAL` before it is sent. */
 export class Links {
   readonly #socket: NetlinkSocket;
 

@@ -9,6 +9,7 @@
  */
 import { Errno, NetlinkError } from "./errors.ts";
 
+/** Of a struct nlmsghdr. */
 export const HEADER_BYTES = 16;
 /** The u16 length of an attribute covers its own 4 byte header, and nests obey it too. */
 const ATTRIBUTE_BYTES_MAX = 0xffff;
@@ -20,6 +21,11 @@ const CAPACITY_MAX = 4 * 1024 * 1024;
 /** Beyond so many bytes a call is quicker than a store for each. */
 const RAW_STORES_MAX = 32;
 
+/**
+ * A batch in the making: `begin`, the body, `end`, for each message. It looks at no value and cuts
+ * what is too large, as the codecs of attribute-set.ts do not; what does not fit in a batch or in an
+ * attribute throws EMSGSIZE.
+ */
 export class MessageWriter {
   #bytes: Buffer = Buffer.allocUnsafe(CAPACITY_FIRST);
   #length = 0;
@@ -88,31 +94,37 @@ export class MessageWriter {
     this.#bytes.writeUInt16LE(this.#bytes.readUInt16LE(at) | ackFlag, at);
   }
 
+  /** One byte, of a value from 0 to 255. */
   u8(value: number): void {
     this.#reserve(1);
     this.#bytes[this.#length++] = value;
   }
 
+  /** Two bytes, host order. */
   u16(value: number): void {
     this.#reserve(2);
     this.#length = put16(this.#bytes, this.#length, value);
   }
 
+  /** Four bytes, host order. */
   u32(value: number): void {
     this.#reserve(4);
     this.#length = put32(this.#bytes, this.#length, value);
   }
 
+  /** Two bytes, network order; here Node throws a RangeError for what does not fit. */
   be16(value: number): void {
     this.#reserve(2);
     this.#length = this.#bytes.writeUInt16BE(value, this.#length);
   }
 
+  /** Four bytes, network order; likewise. */
   be32(value: number): void {
     this.#reserve(4);
     this.#length = this.#bytes.writeUInt32BE(value, this.#length);
   }
 
+  /** Bytes as they are, without padding. */
   raw(bytes: Uint8Array): void {
     this.#reserve(bytes.length);
     if (bytes.length > RAW_STORES_MAX) {
@@ -124,6 +136,7 @@ export class MessageWriter {
     for (let i = 0; i < bytes.length; i++) this.#bytes[this.#length++] = bytes[i]!;
   }
 
+  /** `count` bytes of 0. */
   zeros(count: number): void {
     this.#reserve(count);
     for (let i = 0; i < count; i++) this.#bytes[this.#length++] = 0;

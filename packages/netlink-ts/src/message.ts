@@ -10,6 +10,10 @@ import { HEADER_BYTES } from "./message-writer.ts";
 
 export const MessageType = { NOOP: 1, ERROR: 2, DONE: 3, OVERRUN: 4 } as const;
 
+/**
+ * Flags of a message (linux/netlink.h). What they mean depends on it: 0x100 is REPLACE of a change,
+ * CAPPED of an answer.
+ */
 export const Flag = {
   REQUEST: 1,
   MULTI: 2,
@@ -41,10 +45,13 @@ export interface Message {
   readonly end: number;
 }
 
+/** What the kernel says of a request. */
 export interface Acknowledgement {
   /** 0 for an acknowledgement. */
   readonly errno: number;
+  /** The kernel's own explanation. */
   readonly text: string | undefined;
+  /** Where in the request the attribute stands that it complains of, in bytes. */
   readonly offset: number | undefined;
 }
 

@@ -32,6 +32,7 @@ const HEADER_BYTES = 12;
 interface Attributes {
   /** Address of the neighbour, or of the remote VXLAN endpoint. */
   readonly destination?: string;
+  /** `02:00:00:00:00:01`. */
   readonly linkAddress?: string;
   readonly vlan?: number;
   /** Of a VXLAN's entry, where they are others than the device's: UDP port, VNI and interface. */
@@ -41,6 +42,7 @@ interface Attributes {
   readonly masterIndex?: number;
 }
 
+/** A neighbour or a forwarding entry as the kernel has it. */
 export interface Neighbour extends Attributes {
   readonly family: NeighbourFamily;
   readonly interfaceIndex: number;
@@ -51,7 +53,7 @@ export interface Neighbour extends Attributes {
   readonly type: number;
 }
 
-/** Left out: state `PERMANENT`, flags 0 (for `bridge`: SELF). */
+/** One to make or to remove. Left out: state `PERMANENT`, flags 0 (for `bridge`: SELF). */
 export type NeighbourSpec = Pick<Neighbour, "family" | "interfaceIndex"> & Partial<Neighbour>;
 
 const attributes = new AttributeSet<Attributes>({

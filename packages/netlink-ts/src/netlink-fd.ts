@@ -10,6 +10,7 @@ import {
   type Sys,
 } from "./sys.ts";
 
+/** Protocols of the netlink family (NETLINK_* of linux/netlink.h). */
 export const Protocol = { ROUTE: 0, NETFILTER: 12 } as const;
 
 export const NetlinkOption = { ADD_MEMBERSHIP: 1, CAP_ACK: 10, EXT_ACK: 11, STRICT: 12 } as const;

@@ -74,6 +74,7 @@ export interface MessageBatch {
 /** The result of each message of a batch: undefined for success. */
 export type Outcome = NetlinkError | undefined;
 
+/** One request socket of one protocol; see above. */
 export class NetlinkSocket {
   /** Our netlink port: events caused by this socket carry it. */
   readonly port: number;
@@ -91,7 +92,10 @@ export class NetlinkSocket {
   #sequence = 0;
   #closed = false;
 
-  /** Opens a socket in the network namespace of the calling thread, and it stays in that one. */
+  /**
+   * Opens a socket in the network namespace of the calling thread, and it stays in that one.
+   * Throws {@link SystemCallError}.
+   */
   static open(protocol: number, options: NetlinkSocketOptions = {}): NetlinkSocket {
     const sys = options.sys ?? linuxSys;
     const wish = options.receiveBufferBytes ?? RECEIVE_BUFFER_BYTES;

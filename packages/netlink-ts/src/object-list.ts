@@ -7,6 +7,7 @@ import { Flag } from "./message.ts";
 import type { MessageWriter } from "./message-writer.ts";
 import type { NetlinkSocket, Outcome } from "./netlink-socket.ts";
 
+/** What there is to know of a kind of object. */
 export interface ObjectKind<Value, Spec, Filter> {
   readonly newType: number;
   readonly deleteType: number;
@@ -20,12 +21,17 @@ export interface ObjectKind<Value, Spec, Filter> {
   readonly matches: (value: Value, filter: Filter) => boolean;
 }
 
-/** `add`: EEXIST if it is there; `replace`: changes it, else adds; `delete`: an error if absent. */
+/**
+ * - `add`: EEXIST when it is there;
+ * - `replace`: changes what is there, else adds. Not for rules: the kernel adds a second one;
+ * - `delete`: when there is none EADDRNOTAVAIL of an address, ENOENT of others.
+ */
 export interface ObjectOperation<Spec> {
   readonly kind: "add" | "replace" | "delete";
   readonly value: Spec;
 }
 
+/** The objects of one kind. A refused change rejects with its {@link NetlinkError}. */
 export class ObjectList<Value, Spec, Filter extends object> {
   readonly #socket: NetlinkSocket;
   readonly #kind: ObjectKind<Value, Spec, Filter>;
@@ -35,6 +41,7 @@ export class ObjectList<Value, Spec, Filter extends object> {
     this.#kind = kind;
   }
 
+  /** Those that match the filter. */
   async list(filter: Filter): Promise<Value[]> {
     const { getType, newType, decode, matches } = this.#kind;
     const values: Value[] = [];
@@ -55,14 +62,17 @@ export class ObjectList<Value, Spec, Filter extends object> {
     return values;
   }
 
+  /** One operation: see {@link ObjectOperation}. */
   async add(spec: Spec): Promise<void> {
     await this.#one({ kind: "add", value: spec });
   }
 
+  /** As `add`. */
   async replace(spec: Spec): Promise<void> {
     await this.#one({ kind: "replace", value: spec });
   }
 
+  /** As `add`. */
   async delete(spec: Spec): Promise<void> {
     await this.#one({ kind: "delete", value: spec });
   }

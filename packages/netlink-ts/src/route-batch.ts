@@ -38,6 +38,7 @@ export class RouteStamp {
   }
 }
 
+/** Operations in their order, ready to be sent: see `Routes.send`. */
 export class RouteBatch {
   #words = new Uint32Array(WORDS_FIRST);
   #end = 0;
@@ -68,7 +69,8 @@ export class RouteBatch {
     const at = this.#begin(source.length);
     const words = this.#words;
     for (let i = 0; i < source.length; i++) words[at + i] = source[i]!;
-    words[at + LENGTH_WORD] = (source[LENGTH_WORD]! & ~(0xff << LENGTH_SHIFT)) | (length << 8);
+    words[at + LENGTH_WORD] =
+      (source[LENGTH_WORD]! & ~(0xff << LENGTH_SHIFT)) | (length << LENGTH_SHIFT);
     words[at + DESTINATION_WORD] = swapped(w0);
     if (stamp.family === 4) return;
     words[at + DESTINATION_WORD + 1] = swapped(w1);

@@ -21,6 +21,7 @@ interface EventOrigin {
   readonly replaced: boolean;
 }
 
+/** What came, was changed or went, as it is now; of what went, as it was. */
 export type RouteEvent = EventOrigin &
   (
     | { readonly kind: "route"; readonly route: Route }
@@ -30,10 +31,12 @@ export type RouteEvent = EventOrigin &
     | { readonly kind: "neighbour"; readonly neighbour: Neighbour }
   );
 
+/** What to listen to. */
 export interface RouteMonitorOptions extends MonitorOptions {
   readonly topics: readonly RouteTopic[];
 }
 
+/** Who is told. What it throws is thrown on the event loop. */
 export interface RouteEventListener {
   readonly onEvent: (event: RouteEvent) => void;
   /** Events were lost: list everything again. */
@@ -42,6 +45,7 @@ export interface RouteEventListener {
   readonly onFailure?: (error: SystemCallError) => void;
 }
 
+/** Listens from its making until `close`. */
 export class RouteMonitor {
   readonly #monitor: NetlinkMonitor;
 

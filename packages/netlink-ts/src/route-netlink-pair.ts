@@ -6,6 +6,7 @@
 import type { RouteEventListener, RouteMonitor, RouteTopic } from "./route-monitor.ts";
 import { RouteNetlink } from "./route-netlink.ts";
 
+/** Both sockets; see above. */
 export class RouteNetlinkPair {
   readonly #around: <T>(make: () => T) => T;
   #asking: RouteNetlink | undefined;
@@ -35,6 +36,7 @@ export class RouteNetlinkPair {
     );
   }
 
+  /** Ends what is waiting with ECANCELED; no callback comes after this. */
   close(): void {
     this.#monitor?.close();
     this.#monitor = undefined;

@@ -24,9 +24,11 @@ import type { Rule, RuleSpec } from "./rule.ts";
 import type { Sys } from "./sys.ts";
 
 export interface RouteNetlinkOptions {
+  /** The system calls, for tests; Linux's unless told. */
   readonly sys?: Sys;
 }
 
+/** Where to begin: what is in a network namespace, by kind, and what changes in it. */
 export class RouteNetlink {
   readonly routes: Routes;
   readonly links: Links;

@@ -26,9 +26,21 @@ import {
 } from "./route-attributes.ts";
 import { AddressFamily } from "./sys.ts";
 
+/** Tables that every namespace has (RT_TABLE_*). */
 export const RouteTable = { DEFAULT: 253, MAIN: 254, LOCAL: 255 } as const;
-export const RouteProtocol = { UNSPEC: 0, REDIRECT: 1, KERNEL: 2, BOOT: 3, STATIC: 4 } as const;
+/** Who made a route (RTPROT_*); others take a number of their own above `STATIC`. */
+export const RouteProtocol = {
+  UNSPEC: 0,
+  REDIRECT: 1,
+  KERNEL: 2,
+  BOOT: 3,
+  STATIC: 4,
+  /** The kernel, from a router's advertisement. */
+  RA: 9,
+} as const;
+/** How far the destination is (RT_SCOPE_*). */
 export const RouteScope = { UNIVERSE: 0, SITE: 200, LINK: 253, HOST: 254, NOWHERE: 255 } as const;
+/** What becomes of a packet (RTN_*). */
 export const RouteType = {
   ANY: 0,
   UNICAST: 1,

@@ -16,6 +16,7 @@ import type { RouteBatch } from "./route-batch.ts";
 import { encodeOperation, type RouteOperation } from "./route-operation.ts";
 import { Rtm } from "./rtm.ts";
 
+/** Lists are read in parts, changes sent in batches; where nothing else is said: as it comes. */
 export class Routes {
   readonly #socket: NetlinkSocket;
 

@@ -20,6 +20,7 @@ export const RuleAction = {
   UNREACHABLE: 7,
   PROHIBIT: 8,
 } as const;
+/** Bits of `flags`: `INVERT` may be set, the others are the kernel's remarks. */
 export const RuleFlag = { PERMANENT: 1, INVERT: 2, UNRESOLVED: 4 } as const;
 
 const HEADER_BYTES = 12;
@@ -40,6 +41,7 @@ interface RuleFields {
   readonly protocol?: number;
 }
 
+/** A rule as the kernel has it. */
 export interface Rule extends RuleFields {
   readonly family: IpFamily;
   /** Prefix of the packet's source; left out: any. */
@@ -55,7 +57,7 @@ export interface Rule extends RuleFields {
   readonly others?: true;
 }
 
-/** Left out: action `TO_TABLE`, table 0 (needed for that action), flags 0. */
+/** A rule to make or to remove. Left out: action `TO_TABLE`, table 0 (needed for that action), flags 0. */
 export type RuleSpec = Pick<Rule, "family"> & Partial<Rule>;
 
 interface Attributes extends RuleFields {

@@ -12,6 +12,7 @@ const IPV4_BYTES = 16;
 /** Room for either. */
 export const SOCKET_ADDRESS_BYTES = 28;
 
+/** An address as text, and a TCP port. */
 export interface SocketAddress {
   readonly address: string;
   readonly port: number;

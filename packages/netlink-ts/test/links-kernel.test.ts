@@ -158,6 +158,18 @@ test("rules are added, listed and deleted", async (t) => {
   await assert.rejects(netlink.rules.delete(marked), { code: "ENOENT" });
 });
 
+test("a rule that is there is not replaced: the kernel adds a second one", async (t) => {
+  const set = setUp(t);
+  if (set === undefined) return;
+  const { netlink } = set;
+  const rule = { family: 4, priority: 100, from: "10.0.0.0/8", table: 77 } as const;
+  await netlink.rules.replace(rule);
+  await assert.rejects(netlink.rules.add(rule), { code: "EEXIST" });
+  await netlink.rules.replace(rule);
+  const listed = await netlink.rules.list({ family: 4 });
+  assert.equal(listed.filter(({ priority }) => priority === 100).length, 2);
+});
+
 test("neighbours and forwarding entries are added, listed and deleted", async (t) => {
   const set = setUp(t);
   if (set === undefined) return;
