@@ -29,8 +29,7 @@ import {
 import { runProgram } from "../cni/run-program.ts";
 import { NetlinkSets } from "../ipset/netlink-sets.ts";
 import { SetsError, type SetsKernel } from "../ipset/ports.ts";
-import { removeAllSets } from "../ipset/remove-all.ts";
-import { OUR_SETS, TEMPORARY } from "../ipset/types.ts";
+import { findOwnSets, removeSets } from "../ipset/remove-all.ts";
 import { NetlinkOverlay } from "../overlay/netlink-overlay.ts";
 import { type OverlayKernel, OverlayKernelError } from "../overlay/ports.ts";
 import { findOwnOverlay, type OwnOverlay, removeOwnOverlay } from "../overlay/remove-all.ts";
@@ -152,7 +151,7 @@ export async function carryOutCleanup(
   }
   if (plan.routes > 0) await removeRoutes(ports, removed, left);
   if (plan.overlay.operations.length > 0) await removeOverlay(plan.overlay, ports, removed, left);
-  if (plan.sets.length > 0) await removeSets(ports, removed, left);
+  if (plan.sets.length > 0) await removeFoundSets(plan.sets, ports, removed, left);
   return { removed, left };
 }
 
@@ -253,21 +252,18 @@ async function removeOverlay(
 }
 
 async function lookForSets(ports: CleanupPorts, notes: string[]): Promise<readonly string[]> {
-  const found: string[] = [];
   try {
-    for (const { name, type, family } of OUR_SETS) {
-      const header = await ports.sets.header(name);
-      if (header === undefined) continue;
-      if (header.type === type && header.family === family) found.push(name);
-      else notes.push(`ipset ${name} stays: it is ${header.type}, and so not ours`);
+    const { own, foreign } = await findOwnSets(ports.sets);
+    for (const { name, why } of foreign) {
+      notes.push(`ipset ${name} stays, since it is not ours: ${why}`);
     }
-    if ((await ports.sets.header(TEMPORARY)) !== undefined) found.push(TEMPORARY);
+    return own;
   } catch (error) {
     if (!(error instanceof SetsError)) throw error;
     // Mostly a kernel without ip_set, which has none; and what refers to a set is looked at above.
     notes.push(`the ipsets cannot be listed: ${error.message}`);
+    return [];
   }
-  return found;
 }
 
 async function removeRoutes(ports: CleanupPorts, removed: string[], left: string[]): Promise<void> {
@@ -281,9 +277,14 @@ async function removeRoutes(ports: CleanupPorts, removed: string[], left: string
   }
 }
 
-async function removeSets(ports: CleanupPorts, removed: string[], left: string[]): Promise<void> {
+async function removeFoundSets(
+  names: readonly string[],
+  ports: CleanupPorts,
+  removed: string[],
+  left: string[],
+): Promise<void> {
   try {
-    const report = await removeAllSets(ports.sets);
+    const report = await removeSets(ports.sets, names);
     for (const name of report.removed) removed.push(`ipset ${name}`);
     for (const { name, why } of report.kept) left.push(`ipset ${name}: ${why}`);
   } catch (error) {

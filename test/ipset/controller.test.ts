@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SetsError } from "../../src/ipset/ports.ts";
-import { removeAllSets } from "../../src/ipset/remove-all.ts";
+import { findOwnSets, removeSets } from "../../src/ipset/remove-all.ts";
 import type { FakeSets } from "./fake-sets.ts";
 import { contents, IPS, IPS6, PODS, PODS6, setUp, THREE, TWO } from "./lab.ts";
 
@@ -387,14 +387,14 @@ test("cleanup removes our sets, but none that is referred to or not ours", async
   kernel.put(IPS6, { type: "hash:net" });
   kernel.put("podrouter-temporary");
   kernel.put("kube-router-local-ips");
-  const { removed, kept } = await removeAllSets(kernel);
-  assert.deepEqual(removed, [IPS, "podrouter-temporary"]);
-  assert.deepEqual(
-    kept.map(({ name, why }) => `${name}: ${why}`),
-    [
-      `${PODS}: SET_BUSY: the set is in use`,
-      `${IPS6}: it is of type hash:net family inet6, not hash:ip family inet6`,
-    ],
-  );
+  const { own, foreign } = await findOwnSets(kernel);
+  assert.deepEqual(own, [PODS, IPS, "podrouter-temporary"]);
+  assert.deepEqual(foreign, [
+    { name: IPS6, why: "it is of type hash:net family inet6, not hash:ip family inet6" },
+  ]);
+  assert.deepEqual(await removeSets(kernel, own), {
+    removed: [IPS, "podrouter-temporary"],
+    kept: [{ name: PODS, why: "SET_BUSY: the set is in use" }],
+  });
   assert.deepEqual([...kernel.sets.keys()], [PODS, IPS6, "kube-router-local-ips"]);
 });

@@ -8,7 +8,7 @@ import { prefix } from "../../src/ip/prefix.ts";
 import { SetController, type SetControllerOptions } from "../../src/ipset/controller.ts";
 import type { SetContents } from "../../src/ipset/desired.ts";
 import { NetlinkSets } from "../../src/ipset/netlink-sets.ts";
-import { removeAllSets } from "../../src/ipset/remove-all.ts";
+import { findOwnSets, removeSets } from "../../src/ipset/remove-all.ts";
 import { silentLog } from "../../src/runtime/log.ts";
 import { systemClock } from "../../src/runtime/system-clock.ts";
 import { requireReal } from "../support/real.ts";
@@ -174,11 +174,12 @@ test("a rule that refers to a set survives everything, other sets are untouched"
   assert.match(node.ipset("list administrators"), /198\.51\.100\.1/);
 
   await node.controller.stop();
-  const { removed, kept } = await removeAllSets(node.kernel);
+  const remove = async () => removeSets(node.kernel, (await findOwnSets(node.kernel)).own);
+  const { removed, kept } = await remove();
   assert.deepEqual(removed, [IPS]);
   assert.match(kept[0]?.why ?? "", /SET_BUSY/);
   node.namespace.run("iptables", "-F", "FORWARD");
-  assert.deepEqual(await removeAllSets(node.kernel), { removed: [PODS], kept: [] });
+  assert.deepEqual(await remove(), { removed: [PODS], kept: [] });
   assert.equal(node.ipset("list -n").trim(), "administrators");
 });
 
