@@ -6,7 +6,7 @@
  *   node_modules/node/bin/node bench/rib.ts [prefixes] [attribute sets] [scattered]
  */
 
-import type { NegotiatedSession, PathAttributes } from "../src/bgp/message/types.ts";
+import type { PathAttributes } from "../src/bgp/message/types.ts";
 import { SegmentType } from "../src/bgp/message/types.ts";
 import { UpdateDecoder } from "../src/bgp/message/update-decoder.ts";
 import { UpdateWriter } from "../src/bgp/message/update-writer.ts";
@@ -15,6 +15,7 @@ import { Rib } from "../src/bgp/rib/rib.ts";
 import type { RibPeer } from "../src/bgp/rib/rib-peer.ts";
 import { parseAddress } from "../src/ip/address.ts";
 import { PrefixBatch } from "../src/ip/prefix-batch.ts";
+import { negotiatedSession } from "../test/support/negotiated-session.ts";
 import { PLAIN_ATTRIBUTES } from "../test/support/plain-attributes.ts";
 
 const PREFIXES = Number(process.argv[2] ?? 1_000_000);
@@ -36,27 +37,8 @@ function random(below: number): number {
   return Math.floor((state / 0x1_0000_0000) * below);
 }
 
-function sessionOf(remoteAs: number, id: number): NegotiatedSession {
-  return {
-    remoteAs,
-    remoteRouterId: id,
-    internal: false,
-    holdSeconds: 90,
-    keepaliveSeconds: 30,
-    families: [4],
-    fourOctetAs: true,
-    routeRefresh: true,
-    enhancedRouteRefresh: false,
-    sendBytesMax: 4096,
-    receiveBytesMax: 4096,
-    addPathReceive: [],
-    addPathSend: [],
-    extendedNextHop: false,
-    gracefulRestart: undefined,
-    longLivedGracefulRestart: undefined,
-    remoteCapabilities: [],
-    localCapabilities: [],
-  };
+function externalSession(remoteAs: number, remoteRouterId: number) {
+  return negotiatedSession({ remoteAs, remoteRouterId, internal: false });
 }
 
 function peerOf(address: string, remoteAs: number, id: number): RibPeer {
@@ -73,7 +55,7 @@ function peerOf(address: string, remoteAs: number, id: number): RibPeer {
     importPolicy: ACCEPT,
     exportPolicy: ACCEPT,
     maximumPrefixes: undefined,
-    negotiated: sessionOf(remoteAs, id),
+    negotiated: externalSession(remoteAs, id),
   };
 }
 
@@ -84,7 +66,7 @@ function peerOf(address: string, remoteAs: number, id: number): RibPeer {
  */
 class Stream {
   private readonly withdraw: boolean;
-  private readonly writer = new UpdateWriter(sessionOf(65001, 2));
+  private readonly writer = new UpdateWriter(externalSession(65001, 2));
   private readonly batch = new PrefixBatch();
   private readonly starts: Uint32Array;
   private set = 0;
@@ -159,7 +141,7 @@ interface Phase {
 /** Feeds the stream in reads of READ_BYTES; after each, the receiver's output is fetched. */
 function feed(rib: Rib, from: number, to: number, withdraw: boolean): Phase {
   const stream = new Stream(withdraw);
-  const decoder = new UpdateDecoder(sessionOf(65001, 2));
+  const decoder = new UpdateDecoder(externalSession(65001, 2));
   const phase = { ms: 0, messages: 0, outBytes: 0, outMessages: 0, longestMs: 0 };
   for (let bytes = stream.read(); bytes.length > 0; bytes = stream.read()) {
     const begin = performance.now();

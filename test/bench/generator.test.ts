@@ -1,25 +1,19 @@
 /** The load generator's streams are what they are said to be, and its receivers count right. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type FeedOrder, makeFeed, PrefixPlan } from "../../bench/generator/feed.ts";
 import { addressText, addressWord } from "../../bench/generator/messages.ts";
 import { PrefixTable } from "../../bench/generator/prefix-table.ts";
-import type { NegotiatedSession } from "../../src/bgp/message/types.ts";
 import { UpdateDecoder } from "../../src/bgp/message/update-decoder.ts";
+import { negotiatedSession } from "../support/negotiated-session.ts";
 
 const ORDER: FeedOrder = {
   ...{ prefixes: 20_000, sets: 2000, prefixesPerUpdate: 5, nextHop: "198.19.0.3", as: 65_001 },
   ...{ firstPrefix: 0, lengths: "mixed", seed: 1 },
 };
 
-const SESSION: NegotiatedSession = {
-  ...{ remoteAs: 65_001, remoteRouterId: 1, internal: false, holdSeconds: 90 },
-  ...{ keepaliveSeconds: 30, families: [4], fourOctetAs: true, routeRefresh: true },
-  ...{ enhancedRouteRefresh: false, sendBytesMax: 4096, receiveBytesMax: 4096 },
-  ...{ addPathReceive: [], addPathSend: [], extendedNextHop: false },
-  ...{ gracefulRestart: undefined, longLivedGracefulRestart: undefined },
-  ...{ remoteCapabilities: [], localCapabilities: [] },
-};
+const SESSION = negotiatedSession({ remoteAs: 65_001, internal: false });
 
 /** Decodes with the product's own codec; prefixes announced and withdrawn, attribute sets. */
 function decoded(stream: Uint8Array) {

@@ -2,6 +2,7 @@
  * A RIB with peers whose UPDATEs really pass the codec in both directions: what a test sends is
  * encoded and decoded, and what the RIB sends is decoded into the view that the receiver then has.
  */
+
 import assert from "node:assert/strict";
 import type {
   NegotiatedSession,
@@ -20,6 +21,7 @@ import type { IpAddress } from "../../src/ip/address.ts";
 import { parseAddress } from "../../src/ip/address.ts";
 import { prefix, prefixFamily } from "../../src/ip/prefix.ts";
 import { PrefixBatch, pushPrefix } from "../../src/ip/prefix-batch.ts";
+import { negotiatedSession } from "./negotiated-session.ts";
 import { PLAIN_ATTRIBUTES } from "./plain-attributes.ts";
 
 export const LOCAL_AS = 64512;
@@ -36,27 +38,7 @@ export function address(text: string): IpAddress {
 
 /** What two OPENs could have agreed on. */
 export function session(changes: Partial<NegotiatedSession> = {}): NegotiatedSession {
-  return {
-    remoteAs: LOCAL_AS,
-    remoteRouterId: 1,
-    internal: true,
-    holdSeconds: 90,
-    keepaliveSeconds: 30,
-    families: [4],
-    fourOctetAs: true,
-    routeRefresh: true,
-    enhancedRouteRefresh: false,
-    sendBytesMax: 4096,
-    receiveBytesMax: 4096,
-    addPathReceive: [],
-    addPathSend: [],
-    extendedNextHop: false,
-    gracefulRestart: undefined,
-    longLivedGracefulRestart: undefined,
-    remoteCapabilities: [],
-    localCapabilities: [],
-    ...changes,
-  };
+  return negotiatedSession({ remoteAs: LOCAL_AS, remoteRouterId: 1, ...changes });
 }
 
 /** The attributes of a route in a test; `path` is one AS_SEQUENCE. */

@@ -4,6 +4,7 @@
  * same connection; there is no order in which both drop their own and wait for the next try, and
  * none in which a session that gives way takes its routes with it.
  */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { familiesToRetain } from "../../../src/bgp/fsm/graceful-restart.ts";
@@ -14,7 +15,8 @@ import {
   type PeerMachine,
   stepPeer,
 } from "../../../src/bgp/fsm/peer-machine.ts";
-import { context, events, gracefulRestart, sampleSession } from "./samples.ts";
+import { negotiatedSession } from "../../support/negotiated-session.ts";
+import { context, events, gracefulRestart } from "./samples.ts";
 
 type Side = "a" | "b";
 type Message = "connected" | "accepted" | "OPEN" | "KEEPALIVE" | "NOTIFICATION" | "closed";
@@ -90,7 +92,7 @@ class Model {
         return events.tcpConnected;
       case "OPEN": {
         const remoteRouterId = this.ids[other(side)];
-        const session = sampleSession({ remoteRouterId, gracefulRestart });
+        const session = negotiatedSession({ remoteRouterId, gracefulRestart });
         return { type: "openReceived", session } as const;
       }
       case "KEEPALIVE":

@@ -1,4 +1,5 @@
 /** Back-off of dialling, and the idle hold of peers that come and go. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { FsmState } from "../../../src/bgp/fsm/state.ts";
@@ -11,7 +12,8 @@ import {
 } from "../../../src/bgp/fsm/timing.ts";
 import type { NegotiatedSession } from "../../../src/bgp/message/types.ts";
 import { CONVERGED_ABSENT_MS } from "../../../src/bgp/speaker/limits.ts";
-import { context, events, gracefulRestart, NOW, sampleSession, stateOf } from "./samples.ts";
+import { negotiatedSession } from "../../support/negotiated-session.ts";
+import { context, events, gracefulRestart, NOW, stateOf } from "./samples.ts";
 
 /** Establishes from Active or Idle, stays up for `upMs`, fails; gives the state after it. */
 function flap(
@@ -23,7 +25,7 @@ function flap(
   let next: FsmState = { ...state, name: "Active" };
   for (const event of [
     events.tcpConnected,
-    { type: "openReceived", session: sampleSession(session) } as const,
+    { type: "openReceived", session: negotiatedSession(session) } as const,
     events.keepaliveReceived,
   ]) {
     next = step(next, event, { ...context, now }).state;
@@ -69,7 +71,7 @@ test("a peer in a crash loop whose routes are kept is held off for seconds, not 
 
 test("… but not one that says malformed things, though its routes are kept (RFC 8538)", () => {
   const both = { ...gracefulRestart, notification: true } as const;
-  const session = sampleSession({ gracefulRestart: both, localCapabilities: [both] });
+  const session = negotiatedSession({ gracefulRestart: both, localCapabilities: [both] });
   const flapping = stateOf("Established", { flaps: 7, session });
   const { state } = step(flapping, events.updateError, context);
   assert.equal(state.timers.idleHold, NOW + 64_000);

@@ -1,4 +1,5 @@
 /** Which routes outlive a session: RFC 4724 §4.2, RFC 8538 §4, RFC 9494 §4.2. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
@@ -9,16 +10,17 @@ import {
 import type { EndCause } from "../../../src/bgp/fsm/state.ts";
 import { bgpError } from "../../../src/bgp/message/errors.ts";
 import type { NegotiatedSession } from "../../../src/bgp/message/types.ts";
-import { gracefulRestart, sampleSession } from "./samples.ts";
+import { negotiatedSession } from "../../support/negotiated-session.ts";
+import { gracefulRestart } from "./samples.ts";
 
 const notified = { ...gracefulRestart, notification: true };
-const none = sampleSession();
-const plain = sampleSession({ gracefulRestart, localCapabilities: [gracefulRestart] });
-const onlyTheirs = sampleSession({
+const none = negotiatedSession();
+const plain = negotiatedSession({ gracefulRestart, localCapabilities: [gracefulRestart] });
+const onlyTheirs = negotiatedSession({
   gracefulRestart: notified,
   localCapabilities: [gracefulRestart],
 });
-const nBit = sampleSession({ gracefulRestart: notified, localCapabilities: [notified] });
+const nBit = negotiatedSession({ gracefulRestart: notified, localCapabilities: [notified] });
 
 const received = (code: number, subcode: number): EndCause => ({
   kind: "received",
@@ -71,7 +73,7 @@ test("only families of the capability and of the session are kept, with their ti
     kind: "longLivedGracefulRestart",
     families: [{ family: 6, forwardingPreserved: true, staleSeconds: 3600 }],
   } as const;
-  const session = sampleSession({
+  const session = negotiatedSession({
     families: [4, 6],
     gracefulRestart: both,
     longLivedGracefulRestart: longLived,
@@ -87,7 +89,7 @@ test("only families of the capability and of the session are kept, with their ti
 });
 
 test("a family of the long-lived capability alone has a restart time of zero (RFC 9494 §4.2)", () => {
-  const session = sampleSession({
+  const session = negotiatedSession({
     gracefulRestart: { ...gracefulRestart, families: [] },
     longLivedGracefulRestart: {
       kind: "longLivedGracefulRestart",
@@ -101,7 +103,7 @@ test("a family of the long-lived capability alone has a restart time of zero (RF
 });
 
 test("a restart time of zero keeps nothing but what is long-lived (RFC 9494 §4.2)", () => {
-  const session = sampleSession({ gracefulRestart: { ...gracefulRestart, restartSeconds: 0 } });
+  const session = negotiatedSession({ gracefulRestart: { ...gracefulRestart, restartSeconds: 0 } });
   assert.deepEqual(familiesToRetain(session, transport), []);
   const families = [{ family: 4, forwardingPreserved: false, staleSeconds: 1 }] as const;
   const longLivedGracefulRestart = { kind: "longLivedGracefulRestart", families } as const;
@@ -111,12 +113,12 @@ test("a restart time of zero keeps nothing but what is long-lived (RFC 9494 §4.
 });
 
 test("a restart time of one second keeps", () => {
-  const session = sampleSession({ gracefulRestart: { ...gracefulRestart, restartSeconds: 1 } });
+  const session = negotiatedSession({ gracefulRestart: { ...gracefulRestart, restartSeconds: 1 } });
   assert.equal(familiesToRetain(session, transport).length, 1);
 });
 
 test("after the return only families with the F bit stay", () => {
-  const session = sampleSession({
+  const session = negotiatedSession({
     families: [4, 6],
     gracefulRestart: {
       ...gracefulRestart,

@@ -1,10 +1,12 @@
 /** What is told of a session in one piece does what its events do one by one, at their times. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { stepEstablished } from "../../../src/bgp/fsm/established.ts";
 import { newPeerMachine, stepPeer } from "../../../src/bgp/fsm/peer-machine.ts";
-import { events, sampleSession, stateOf } from "./samples.ts";
+import { negotiatedSession } from "../../support/negotiated-session.ts";
+import { events, stateOf } from "./samples.ts";
 
 const moment = fc.option(fc.integer({ min: 0, max: 600_000 }), { nil: undefined });
 
@@ -15,7 +17,7 @@ test("news and a tick come to the same as the events and a tick", () => {
       fc.constantFrom(0, 3, 90),
       fc.double({ min: 0, max: 0.999, noNaN: true }),
       (news, holdSeconds, random) => {
-        const session = sampleSession({ holdSeconds, keepaliveSeconds: holdSeconds / 3 });
+        const session = negotiatedSession({ holdSeconds, keepaliveSeconds: holdSeconds / 3 });
         const settings = { passive: false };
         const context = { now: 600_000, random, settings, local: { as: 64512, routerId: 1 } };
         const begin = stateOf("Established", { session });

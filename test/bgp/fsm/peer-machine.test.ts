@@ -1,4 +1,5 @@
 /** Two connections of one peer: collisions in every state, restarts, stops, timers. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
@@ -13,13 +14,14 @@ import {
 import { noTimers } from "../../../src/bgp/fsm/state.ts";
 import { KEEPALIVE_MIN_MS } from "../../../src/bgp/fsm/timing.ts";
 import type { FsmStateName } from "../../../src/bgp/types.ts";
-import { brief, events, gracefulRestart, NOW, sampleSession, stateOf } from "./samples.ts";
+import { negotiatedSession } from "../../support/negotiated-session.ts";
+import { brief, events, gracefulRestart, NOW, stateOf } from "./samples.ts";
 
 /** Our router id is 5; the peer's 2 (lower) or 9 (higher). */
 const local = { as: 64512, routerId: 5 };
-const lower = sampleSession({ remoteRouterId: 2 });
-const higher = sampleSession({ remoteRouterId: 9 });
-const graceful = sampleSession({ remoteRouterId: 2, gracefulRestart });
+const lower = negotiatedSession({ remoteRouterId: 2 });
+const higher = negotiatedSession({ remoteRouterId: 9 });
+const graceful = negotiatedSession({ remoteRouterId: 2, gracefulRestart });
 
 class Peer {
   machine: PeerMachine;
@@ -138,7 +140,7 @@ test("equal router ids in two ASes: the higher AS's connection stays (RFC 6286 �
     [64511, "OpenConfirm#1"],
     [64513, "OpenConfirm#2"],
   ] as const) {
-    const session = sampleSession({ remoteRouterId: 5, remoteAs, internal: false });
+    const session = negotiatedSession({ remoteRouterId: 5, remoteAs, internal: false });
     const peer = new Peer("OpenSent");
     peer.do(accepted);
     peer.on(1, open(session));
@@ -263,7 +265,7 @@ test("KEEPALIVEs that probe an old session are at most one a second (RFC 4271 §
 });
 
 test("what probes an old session and what keeps it alive are a second apart (RFC 4271 §4.4)", () => {
-  const session = sampleSession({ holdSeconds: 3, keepaliveSeconds: 1 });
+  const session = negotiatedSession({ holdSeconds: 3, keepaliveSeconds: 1 });
   const timers = { ...noTimers, hold: NOW + 60_000, keepalive: NOW + 1_000 };
   const peer = new Peer("Established", { session, timers });
   const sent: number[] = [];
@@ -280,7 +282,7 @@ test("a probe waits for its second, and no other follows", () => {
     [90, NOW + 30_000],
     [0, undefined],
   ] as const) {
-    const session = sampleSession({ holdSeconds, keepaliveSeconds: holdSeconds / 3 });
+    const session = negotiatedSession({ holdSeconds, keepaliveSeconds: holdSeconds / 3 });
     const timers = { ...noTimers, keepalive };
     const peer = new Peer("Established", { session, timers });
     assert.equal(peer.do(accepted), "refuse, KEEPALIVE#1");

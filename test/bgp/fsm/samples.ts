@@ -10,34 +10,11 @@ import {
   idleState,
   noTimers,
 } from "../../../src/bgp/fsm/state.ts";
-import { CeaseSubcode, ErrorCode, type NegotiatedSession } from "../../../src/bgp/message/types.ts";
+import { CeaseSubcode, ErrorCode } from "../../../src/bgp/message/types.ts";
 import type { FsmStateName } from "../../../src/bgp/types.ts";
+import { negotiatedSession } from "../../support/negotiated-session.ts";
 
 const NO_DATA = new Uint8Array(0);
-
-export function sampleSession(changes: Partial<NegotiatedSession> = {}): NegotiatedSession {
-  return {
-    remoteAs: 64512,
-    remoteRouterId: 2,
-    internal: true,
-    holdSeconds: 90,
-    keepaliveSeconds: 30,
-    families: [4],
-    fourOctetAs: true,
-    routeRefresh: true,
-    enhancedRouteRefresh: false,
-    sendBytesMax: 4096,
-    receiveBytesMax: 4096,
-    addPathReceive: [],
-    addPathSend: [],
-    extendedNextHop: false,
-    gracefulRestart: undefined,
-    longLivedGracefulRestart: undefined,
-    remoteCapabilities: [],
-    localCapabilities: [],
-    ...changes,
-  };
-}
 
 export const gracefulRestart = {
   kind: "gracefulRestart",
@@ -65,7 +42,7 @@ export function stateOf(name: FsmStateName, changes: Partial<FsmState> = {}): Fs
     ...idleState,
     name,
     timers: { ...noTimers, ...timers[name] },
-    session: up ? sampleSession() : undefined,
+    session: up ? negotiatedSession() : undefined,
     establishedAt: name === "Established" ? NOW - 10_000 : undefined,
     ...changes,
   };
@@ -97,7 +74,7 @@ export const events: { readonly [T in FsmEvent["type"]]: Extract<FsmEvent, { typ
   sendHoldTimerExpires: { type: "sendHoldTimerExpires" },
   tcpConnected: { type: "tcpConnected" },
   tcpFails: { type: "tcpFails", reason: "reset" },
-  openReceived: { type: "openReceived", session: sampleSession() },
+  openReceived: { type: "openReceived", session: negotiatedSession() },
   headerError: {
     type: "headerError",
     error: { code: 1, subcode: 2, data: NO_DATA, reason: "bad length" },

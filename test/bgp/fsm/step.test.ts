@@ -1,11 +1,13 @@
 /** RFC 4271 §8.2.2 as tables: every event in every state. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { FsmEvent } from "../../../src/bgp/fsm/events.ts";
 import type { FsmState } from "../../../src/bgp/fsm/state.ts";
 import { dueTimer, step } from "../../../src/bgp/fsm/step.ts";
 import type { FsmStateName } from "../../../src/bgp/types.ts";
-import { brief, briefTimers, context, events, NOW, sampleSession, stateOf } from "./samples.ts";
+import { negotiatedSession } from "../../support/negotiated-session.ts";
+import { brief, briefTimers, context, events, NOW, stateOf } from "./samples.ts";
 
 /** `state | actions | timers`; "same" = nothing happens. */
 type Table = { readonly [T in FsmEvent["type"]]: string };
@@ -188,8 +190,8 @@ test("the FSM error's data is the type of the unexpected message (RFC 6608 §3)"
 
 test("OpenConfirm: a repeated OPEN is passed over, another one is an error (RFC 6608 §3)", () => {
   const confirmed = stateOf("OpenConfirm");
-  const again = (change: Parameters<typeof sampleSession>[0]) =>
-    step(confirmed, { type: "openReceived", session: sampleSession(change) }, context);
+  const again = (change: Parameters<typeof negotiatedSession>[0]) =>
+    step(confirmed, { type: "openReceived", session: negotiatedSession(change) }, context);
   assert.deepEqual(again({}), { state: confirmed, actions: [] }, "no timer is run anew");
   for (const other of [
     { remoteRouterId: 1 },
@@ -205,7 +207,7 @@ test("OpenConfirm: a repeated OPEN is passed over, another one is an error (RFC 
 });
 
 test("hold time zero runs no timer (RFC 4271 §4.2, §4.4; RFC 9687 §4.3)", () => {
-  const session = sampleSession({ holdSeconds: 0, keepaliveSeconds: 0 });
+  const session = negotiatedSession({ holdSeconds: 0, keepaliveSeconds: 0 });
   const confirmed = step(stateOf("OpenSent"), { type: "openReceived", session }, context);
   // But that which bounds the wait for the first KEEPALIVE.
   assert.equal(briefTimers(confirmed.state.timers), "hold+240000");
@@ -233,7 +235,7 @@ test("KEEPALIVEs are at most one a second, however short the hold time (RFC 4271
     [1, 0.999, 1_000],
     [2, 0, 1_500],
   ] as const) {
-    const session = sampleSession({ holdSeconds: 3 * keepaliveSeconds, keepaliveSeconds });
+    const session = negotiatedSession({ holdSeconds: 3 * keepaliveSeconds, keepaliveSeconds });
     const at = (state: FsmState) => state.timers.keepalive! - NOW;
     const jittered = { ...context, random };
     const confirmed = step(stateOf("OpenSent"), { type: "openReceived", session }, jittered);
@@ -245,7 +247,7 @@ test("KEEPALIVEs are at most one a second, however short the hold time (RFC 4271
 });
 
 test("the send hold time is the greater of 8 minutes and twice the hold time (RFC 9687 §6)", () => {
-  const session = sampleSession({ holdSeconds: 600 });
+  const session = negotiatedSession({ holdSeconds: 600 });
   const { state } = step(stateOf("Established", { session }), events.sendProgress, context);
   assert.equal(state.timers.sendHold, NOW + 1_200_000);
 });

@@ -1,4 +1,5 @@
 /** Short hands for writing UPDATEs down and for looking at what they decode to. */
+
 import assert from "node:assert/strict";
 import { isBgpError } from "../../../src/bgp/message/errors.ts";
 import { withHeader } from "../../../src/bgp/message/header.ts";
@@ -12,30 +13,11 @@ import type { UpdateDecoder } from "../../../src/bgp/message/update-decoder.ts";
 import { type IpAddress, parseAddress } from "../../../src/ip/address.ts";
 import { PrefixBatch } from "../../../src/ip/prefix-batch.ts";
 import { bytes, concat, hex } from "../../support/hex.ts";
+import { negotiatedSession } from "../../support/negotiated-session.ts";
 
 /** A session with a 4-octet AS peer of both families. */
 export function session(changes: Partial<NegotiatedSession> = {}): NegotiatedSession {
-  return {
-    remoteAs: 64_512,
-    remoteRouterId: 2,
-    internal: true,
-    holdSeconds: 90,
-    keepaliveSeconds: 30,
-    families: [4, 6],
-    fourOctetAs: true,
-    routeRefresh: true,
-    enhancedRouteRefresh: true,
-    sendBytesMax: 4096,
-    receiveBytesMax: 4096,
-    addPathReceive: [],
-    addPathSend: [],
-    extendedNextHop: false,
-    gracefulRestart: undefined,
-    longLivedGracefulRestart: undefined,
-    remoteCapabilities: [],
-    localCapabilities: [],
-    ...changes,
-  };
+  return negotiatedSession({ families: [4, 6], enhancedRouteRefresh: true, ...changes });
 }
 
 export const external = { internal: false, remoteAs: 65_001 } as const;

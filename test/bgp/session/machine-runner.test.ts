@@ -1,4 +1,5 @@
 /** Time as a session keeps it: lazy timers, a common grid, and a process that stood still. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PeerAction } from "../../../src/bgp/fsm/peer-machine.ts";
@@ -6,7 +7,8 @@ import { coarseTimers, MachineRunner } from "../../../src/bgp/session/machine-ru
 import type { Transport } from "../../../src/bgp/session/transport.ts";
 import type { FsmStateName } from "../../../src/bgp/types.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
-import { events, sampleSession } from "../fsm/samples.ts";
+import { negotiatedSession } from "../../support/negotiated-session.ts";
+import { events } from "../fsm/samples.ts";
 
 class Owner {
   readonly passive = false;
@@ -35,7 +37,7 @@ function established(clock = new FakeClock(), random = () => 0.5, coarse = coars
   const runner = new MachineRunner(services, owner);
   runner.step({ type: "order", event: events.manualStart });
   runner.on(1, events.tcpConnected);
-  runner.on(1, { type: "openReceived", session: sampleSession() });
+  runner.on(1, { type: "openReceived", session: negotiatedSession() });
   runner.on(1, events.keepaliveReceived);
   assert.equal(runner.state, "Established");
   owner.log.length = 0;
@@ -144,7 +146,7 @@ test("short intervals are not put on the grid", () => {
   const runner = new MachineRunner({ clock, coarse, random: () => 0, transport }, owner);
   runner.step({ type: "order", event: events.manualStart });
   runner.on(1, events.tcpConnected);
-  const session = sampleSession({ holdSeconds: 3, keepaliveSeconds: 1 });
+  const session = negotiatedSession({ holdSeconds: 3, keepaliveSeconds: 1 });
   runner.on(1, { type: "openReceived", session });
   runner.on(1, events.keepaliveReceived);
   owner.log.length = 0;
