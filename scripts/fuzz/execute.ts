@@ -1,5 +1,4 @@
 /** One execution of the fuzzer: everything that the octets of a peer go through in the codec. */
-
 import { isBgpError } from "../../src/bgp/message/errors.ts";
 import { MessageFramer } from "../../src/bgp/message/framer.ts";
 import { negotiate } from "../../src/bgp/message/negotiate.ts";

@@ -2,7 +2,6 @@
  * `podrouter check`: whether an agent with these flags would take its configuration file and the
  * files of passwords, by the agent's own reading of them. Opens nothing else.
  */
-
 import { FileError, readText } from "../runtime/files.ts";
 import { printable } from "../runtime/operator-text.ts";
 import { configNeeds, peersWithPasswords } from "./bgp-files.ts";

@@ -2,7 +2,6 @@
  * From the texts of the command line and the environment to one validated, immutable
  * configuration of the agent. Pure: files that flags name are opened by the parts that use them.
  */
-
 import { isAbsolute, join } from "node:path";
 import { LEASES_FILE } from "../cni/plugin/wire.ts";
 import type { PodNetworkOptions } from "../cni/pod-network.ts";

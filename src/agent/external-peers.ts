@@ -4,7 +4,6 @@
  * default route and what `node.bgp.customimportreject` names stay out. A pure function of settings
  * and annotations, run again on every change.
  */
-
 import type { Policy, PolicyStatement } from "../bgp/rib/policy-types.ts";
 import type { PeerConfig } from "../bgp/types.ts";
 import { ADDRESS_BITS, FAMILIES, familyOf, type IpAddress } from "../ip/address.ts";

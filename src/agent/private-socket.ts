@@ -3,7 +3,6 @@
  * from its first moment. A socket file left by a dead process is replaced; one that somebody
  * answers on, or a file that is no socket, never is.
  */
-
 import { type BigIntStats, chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { connect, type Server } from "node:net";
 import { dirname } from "node:path";

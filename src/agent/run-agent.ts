@@ -2,7 +2,6 @@
  * The agent as a process: log, signals, the last words of a crash. Everything else is agent.ts,
  * which knows of no process.
  */
-
 import { setFlagsFromString } from "node:v8";
 import { trimHeap } from "netlink-ts";
 import { KubeConfigError } from "../k8s/kube-config.ts";

@@ -4,7 +4,6 @@
  * million rows needs no more memory than one of a thousand, and one long AS path does not make it
  * gigabytes.
  */
-
 import type { Writable } from "node:stream";
 import { printable } from "../runtime/operator-text.ts";
 import { write } from "./cli-io.ts";

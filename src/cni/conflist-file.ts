@@ -8,7 +8,6 @@
  * Each pass reads what is there and removes the difference; a pass is made when what is wanted
  * changes, when something happens in the folder, and every CONFLIST_PERIOD_MS.
  */
-
 import { basename, dirname, join } from "node:path";
 import type { Prefix } from "../ip/prefix.ts";
 import { backoffMs } from "../runtime/backoff.ts";

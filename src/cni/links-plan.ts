@@ -5,7 +5,6 @@
  *
  * What is put back for running pods stands in bridge-memory.ts.
  */
-
 import { addressBytes, familyOf, type IpAddress } from "../ip/address.ts";
 import { LOOPBACK_MTU, MTU_MIN } from "../ip/mtu.ts";
 import type { Prefix } from "../ip/prefix.ts";

@@ -3,7 +3,6 @@
  * pass looks at what is there and removes the difference; a pass is made when what is wanted
  * changes, shortly after a link or an address changed, and every LINKS_PERIOD_MS.
  */
-
 import { familyOf, type IpFamily } from "../ip/address.ts";
 import { prefixFamily } from "../ip/prefix.ts";
 import { backoffMs } from "../runtime/backoff.ts";

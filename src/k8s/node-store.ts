@@ -2,7 +2,6 @@
  * The Nodes of one source while it is followed: objects in, snapshots out. Equal snapshots keep
  * their identity, so every method can say whether anything changed.
  */
-
 import { isJsonObject } from "../runtime/json.ts";
 import { NODES_MAX } from "./limits.ts";
 import { type NodeSnapshot, nodeSnapshot, reuseSnapshot } from "./node-snapshot.ts";

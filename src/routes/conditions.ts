@@ -1,5 +1,4 @@
 /** What keeps a route from being installed, in words for an operator; one for a prefix at most. */
-
 import type { IpAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
 import { capabilityHint, someOf } from "../runtime/operator-text.ts";

@@ -7,18 +7,13 @@ import { parseConfigFile } from "../../src/agent/config-file/parse.ts";
 import type { LoadedConfig } from "../../src/agent/config-file/source.ts";
 import { MeshMemo } from "../../src/agent/mesh.ts";
 import { TopologyReader } from "../../src/agent/node-feed.ts";
-import { type IpAddress, parseAddress } from "../../src/ip/address.ts";
+import type { IpAddress } from "../../src/ip/address.ts";
 import { nodeSnapshot } from "../../src/k8s/node-snapshot.ts";
 import type { Topology } from "../../src/k8s/topology.ts";
+import { address } from "../support/address.ts";
 
 const OTHER_NODE = "192.0.2.200";
 const NODE_LEFT_OUT = `Node node2 is left out as well: ${OTHER_NODE} is the address of a peer that is left out`;
-
-function address(text: string): IpAddress {
-  const parsed = parseAddress(text);
-  assert.ok(parsed !== undefined);
-  return parsed;
-}
 
 interface Given {
   readonly flags?: Readonly<Record<string, string>>;

@@ -3,9 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { buildPeers, type PeerDefaults } from "../../src/agent/config-file/build.ts";
 import { parseConfigFile } from "../../src/agent/config-file/parse.ts";
-import { type IpAddress, parseAddress } from "../../src/ip/address.ts";
-
-const address = (text: string) => parseAddress(text) as IpAddress;
+import { address } from "../support/address.ts";
 
 const DEFAULTS: PeerDefaults = {
   holdSeconds: 90,

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { buildNetworks, buildPeers, type PeerDefaults } from "../../src/agent/config-file/build.ts";
 import { parseConfigFile } from "../../src/agent/config-file/parse.ts";
 import type { ConfigFile } from "../../src/agent/config-file/schema.ts";
-import { type IpAddress, parseAddress } from "../../src/ip/address.ts";
+import { address } from "../support/address.ts";
 import { processWarnings } from "../support/process-warnings.ts";
 
 const FULL = `# a rack
@@ -50,8 +50,6 @@ networks:
   - prefix: 10.99.0.0/16
   - { prefix: 2001:db8:99::/48, nextHop: "2001:db8::1", med: 5 }
 `;
-
-const address = (text: string) => parseAddress(text) as IpAddress;
 
 const DEFAULTS: PeerDefaults = {
   holdSeconds: 90,

@@ -3,12 +3,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { BgpSettings } from "../../src/agent/config.ts";
 import { externalPeers, nodeImport, unusedOptions } from "../../src/agent/external-peers.ts";
-import { type IpAddress, parseAddress } from "../../src/ip/address.ts";
 import { prefix } from "../../src/ip/prefix.ts";
 import { readNodeAnnotations } from "../../src/k8s/annotations.ts";
 import type { SelfNode } from "../../src/k8s/topology.ts";
-
-const address = (text: string) => parseAddress(text) as IpAddress;
+import { address } from "../support/address.ts";
 
 const self: SelfNode = {
   name: "node1",

@@ -1,5 +1,4 @@
 /** The load generator's streams are what they are said to be, and its receivers count right. */
-
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type FeedOrder, makeFeed, PrefixPlan } from "../../bench/generator/feed.ts";

@@ -1,16 +1,12 @@
 /** Peers and paths as an agent would show them, at a fixed time. */
 import type { PeerStatus, RibPath } from "../../src/agent/admin-protocol.ts";
-import { type IpAddress, parseAddress } from "../../src/ip/address.ts";
 import { prefix } from "../../src/ip/prefix.ts";
+import { address } from "../support/address.ts";
+
+export { address } from "../support/address.ts";
 
 /** 2023-07-27T08:20:00Z. */
 export const NOW = 1_690_446_000_000;
-
-export function address(text: string): IpAddress {
-  const parsed = parseAddress(text);
-  if (parsed === undefined) throw new Error(`bad address in a fixture: ${text}`);
-  return parsed;
-}
 
 const NO_MESSAGES = {
   open: 0,

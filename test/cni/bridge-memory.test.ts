@@ -4,10 +4,8 @@ import { test } from "node:test";
 import type { BridgeMemory } from "../../src/cni/bridge-memory.ts";
 import type { HostAddress, HostLink, HostLinks, LinkOperation } from "../../src/cni/host-links.ts";
 import { type LinksWanted, planLinks } from "../../src/cni/links-plan.ts";
-import { type IpAddress, parseAddress } from "../../src/ip/address.ts";
 import { prefix } from "../../src/ip/prefix.ts";
-
-const ip = (text: string): IpAddress => parseAddress(text)!;
+import { address as ip } from "../support/address.ts";
 
 const wanted: LinksWanted = {
   kind: "bridge",

@@ -3,10 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { HostAddress, HostLink } from "../../src/cni/host-links.ts";
 import { type LinksWanted, planLinks } from "../../src/cni/links-plan.ts";
-import { type IpAddress, parseAddress } from "../../src/ip/address.ts";
+import type { IpAddress } from "../../src/ip/address.ts";
 import { prefix } from "../../src/ip/prefix.ts";
-
-const ip = (text: string): IpAddress => parseAddress(text)!;
+import { address as ip } from "../support/address.ts";
 
 const wanted: LinksWanted = {
   kind: "bridge",

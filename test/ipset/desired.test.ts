@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type IpAddress, parseAddress } from "../../src/ip/address.ts";
 import { prefix } from "../../src/ip/prefix.ts";
 import { desiredSets, hasIpv6, sizeFor } from "../../src/ipset/desired.ts";
 import { MEMBERS_MAX } from "../../src/ipset/limits.ts";
 import { type SetContentsChange, WantedSets } from "../../src/ipset/wanted.ts";
-
-const address = (text: string): IpAddress => parseAddress(text)!;
+import { address } from "../support/address.ts";
 
 const contents = {
   podSubnets: [

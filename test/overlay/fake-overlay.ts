@@ -1,7 +1,5 @@
 /** A kernel's tunnels in memory: what is done to it is what it then has. */
 
-import type { IpAddress } from "../../src/ip/address.ts";
-import { parseAddress } from "../../src/ip/address.ts";
 import type { LocalAddress } from "../../src/ip/local-address.ts";
 import { prefix } from "../../src/ip/prefix.ts";
 import {
@@ -21,12 +19,9 @@ import {
   linkOf,
   type OverlayOperation,
 } from "../../src/overlay/types.ts";
+import { address as ip } from "../support/address.ts";
 
-export function ip(text: string): IpAddress {
-  const address = parseAddress(text);
-  if (address === undefined) throw new Error(`no address: ${text}`);
-  return address;
-}
+export { address as ip } from "../support/address.ts";
 
 export const NIC: HostLink = {
   index: 2,

@@ -5,8 +5,6 @@
  * later, by the clock.
  */
 
-import type { IpAddress } from "../../src/ip/address.ts";
-import { parseAddress } from "../../src/ip/address.ts";
 import type { LocalAddress } from "../../src/ip/local-address.ts";
 import { type Prefix, prefix, prefixContains, prefixFamily } from "../../src/ip/prefix.ts";
 import type { OperationBatch } from "../../src/routes/operation-batch.ts";
@@ -26,16 +24,12 @@ import {
   type RouteOperation,
   sameRoute,
 } from "../../src/routes/types.ts";
+import { address } from "../support/address.ts";
 import type { FakeClock } from "../support/fake-clock.ts";
 
-export const STATIC = 4;
+export { address } from "../support/address.ts";
 
-/** An address that the test wrote down. */
-export function address(text: string): IpAddress {
-  const parsed = parseAddress(text);
-  if (parsed === undefined) throw new Error(`not an address: ${text}`);
-  return parsed;
-}
+export const STATIC = 4;
 
 /** A route as the kernel would list it. */
 export function route(

@@ -2,7 +2,6 @@
  * A RIB with peers whose UPDATEs really pass the codec in both directions: what a test sends is
  * encoded and decoded, and what the RIB sends is decoded into the view that the receiver then has.
  */
-
 import assert from "node:assert/strict";
 import type {
   NegotiatedSession,
@@ -17,24 +16,19 @@ import type { Policy } from "../../src/bgp/rib/policy-types.ts";
 import type { PrefixLimitState } from "../../src/bgp/rib/prefix-limit-state.ts";
 import { Rib } from "../../src/bgp/rib/rib.ts";
 import type { RibPeer } from "../../src/bgp/rib/rib-peer.ts";
-import type { IpAddress } from "../../src/ip/address.ts";
-import { parseAddress } from "../../src/ip/address.ts";
 import { prefix, prefixFamily } from "../../src/ip/prefix.ts";
 import { PrefixBatch, pushPrefix } from "../../src/ip/prefix-batch.ts";
+import { address } from "./address.ts";
 import { negotiatedSession } from "./negotiated-session.ts";
 import { PLAIN_ATTRIBUTES } from "./plain-attributes.ts";
+
+export { address } from "./address.ts";
 
 export const LOCAL_AS = 64512;
 export const ROUTER_ID = 0x0a00_0001;
 
 /** Accepts everything as it is: what an external peer needs (RFC 8212). */
 export const ACCEPT_ALL: Policy = { name: "all", statements: [], defaultResult: "accept" };
-
-export function address(text: string): IpAddress {
-  const parsed = parseAddress(text);
-  assert(parsed !== undefined, text);
-  return parsed;
-}
 
 /** What two OPENs could have agreed on. */
 export function session(changes: Partial<NegotiatedSession> = {}): NegotiatedSession {

@@ -8,18 +8,15 @@ import type {
   PeerStatus,
   SpeakerConfig,
 } from "../../src/bgp/types.ts";
-import { type IpAddress, parseAddress } from "../../src/ip/address.ts";
+import type { IpAddress } from "../../src/ip/address.ts";
 import { prefix } from "../../src/ip/prefix.ts";
 import type { Log } from "../../src/runtime/log.ts";
 import { silentLog } from "../../src/runtime/log.ts";
+import { address as ip } from "./address.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { type MemoryHost, MemoryNetwork, type MemoryNetworkOptions } from "./memory-network.ts";
 
-export const ip = (text: string): IpAddress => {
-  const address = parseAddress(text);
-  if (address === undefined) throw new Error(`not an address: ${text}`);
-  return address;
-};
+export { address as ip } from "./address.ts";
 
 /** A random source that can be replayed (mulberry32). */
 export function seededRandom(seed: number): () => number {

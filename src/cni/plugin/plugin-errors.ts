@@ -1,5 +1,4 @@
 /** What goes wrong in the plugin: as the runtime is told, and as conditions of the agent. Pure. */
-
 import { FileError } from "../../runtime/files.ts";
 import { messageOf } from "../../runtime/operator-text.ts";
 import type { CniCondition } from "../types.ts";

@@ -4,7 +4,6 @@
  * same connection; there is no order in which both drop their own and wait for the next try, and
  * none in which a session that gives way takes its routes with it.
  */
-
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { familiesToRetain } from "../../../src/bgp/fsm/graceful-restart.ts";

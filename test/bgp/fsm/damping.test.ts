@@ -1,5 +1,4 @@
 /** Back-off of dialling, and the idle hold of peers that come and go. */
-
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { FsmState } from "../../../src/bgp/fsm/state.ts";

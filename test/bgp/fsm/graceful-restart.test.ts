@@ -1,5 +1,4 @@
 /** Which routes outlive a session: RFC 4724 §4.2, RFC 8538 §4, RFC 9494 §4.2. */
-
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {

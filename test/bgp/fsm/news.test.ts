@@ -1,5 +1,4 @@
 /** What is told of a session in one piece does what its events do one by one, at their times. */
-
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

@@ -1,5 +1,4 @@
 /** Two connections of one peer: collisions in every state, restarts, stops, timers. */
-
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {

@@ -1,5 +1,4 @@
 /** RFC 4271 §8.2.2 as tables: every event in every state. */
-
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { FsmEvent } from "../../../src/bgp/fsm/events.ts";

@@ -1,5 +1,4 @@
 /** Short hands for writing UPDATEs down and for looking at what they decode to. */
-
 import assert from "node:assert/strict";
 import { isBgpError } from "../../../src/bgp/message/errors.ts";
 import { withHeader } from "../../../src/bgp/message/header.ts";
@@ -10,10 +9,11 @@ import type {
 } from "../../../src/bgp/message/types.ts";
 import type { DecodedUpdate } from "../../../src/bgp/message/update.ts";
 import type { UpdateDecoder } from "../../../src/bgp/message/update-decoder.ts";
-import { type IpAddress, parseAddress } from "../../../src/ip/address.ts";
 import { PrefixBatch } from "../../../src/ip/prefix-batch.ts";
 import { bytes, concat, hex } from "../../support/hex.ts";
 import { negotiatedSession } from "../../support/negotiated-session.ts";
+
+export { address } from "../../support/address.ts";
 
 /** A session with a 4-octet AS peer of both families. */
 export function session(changes: Partial<NegotiatedSession> = {}): NegotiatedSession {
@@ -21,12 +21,6 @@ export function session(changes: Partial<NegotiatedSession> = {}): NegotiatedSes
 }
 
 export const external = { internal: false, remoteAs: 65_001 } as const;
-
-export function address(text: string): IpAddress {
-  const parsed = parseAddress(text);
-  assert.ok(parsed !== undefined, `no address: ${text}`);
-  return parsed;
-}
 
 /** An attribute; the extended length flag in `flags` decides the size of the length. */
 export function attribute(flags: number, type: number, value: string | Uint8Array): Uint8Array {

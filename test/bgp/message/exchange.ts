@@ -1,5 +1,4 @@
 /** One of every message that we can send, for programs that decode captures. */
-
 import { localCapabilities } from "../../../src/bgp/message/capabilities.ts";
 import { encodeKeepalive } from "../../../src/bgp/message/keepalive.ts";
 import { openMessage } from "../../../src/bgp/message/negotiate.ts";

@@ -7,7 +7,6 @@
  * spaces. Deviation from tcpdump: the capabilities that it has no decoder for stay hexadecimal as
  * in the version that the field uses, and a withdrawal is not called End-of-RIB.
  */
-
 import { readU16 } from "../../../src/bgp/message/bytes.ts";
 import { errorCodeName, errorSubcodeName } from "../../../src/bgp/message/error-names.ts";
 import { HEADER_BYTES } from "../../../src/bgp/message/header.ts";

@@ -1,5 +1,4 @@
 /** The attributes and prefixes of an UPDATE in the words of `tcpdump -v`; see tcpdump-message.ts. */
-
 import { decodeSegments } from "../../../src/bgp/message/attribute/as-path.ts";
 import { AttributeFlag, AttributeType } from "../../../src/bgp/message/attribute/codec.ts";
 import { readU16, readU32 } from "../../../src/bgp/message/bytes.ts";

@@ -1,5 +1,4 @@
 /** Time as a session keeps it: lazy timers, a common grid, and a process that stood still. */
-
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PeerAction } from "../../../src/bgp/fsm/peer-machine.ts";

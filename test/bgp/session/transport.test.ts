@@ -6,7 +6,8 @@ import { createServer } from "node:net";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TcpTransport } from "../../../src/bgp/session/tcp-transport.ts";
-import { type IpAddress, parseAddress } from "../../../src/ip/address.ts";
+import type { IpAddress } from "../../../src/ip/address.ts";
+import { address } from "../../support/address.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { MemoryNetwork, type MemoryNetworkOptions } from "../../support/memory-network.ts";
 import { plainPolicy } from "../../support/raw-peer.ts";
@@ -14,7 +15,6 @@ import { requireReal } from "../../support/real.ts";
 import { must } from "../../support/shell.ts";
 import { End, transportContract } from "../../support/transport-contract.ts";
 
-const address = (text: string) => parseAddress(text)!;
 const WAIT_MS = 5_000;
 
 function memoryWorld(options: MemoryNetworkOptions) {

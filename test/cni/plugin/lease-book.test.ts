@@ -12,10 +12,9 @@ import {
 } from "../../../src/cni/plugin/attachment.ts";
 import { LeaseBook } from "../../../src/cni/plugin/lease-book.ts";
 import { LEASES_MAX, RANGES_REMEMBERED_MAX } from "../../../src/cni/plugin/limits.ts";
-import { type IpAddress, parseAddress } from "../../../src/ip/address.ts";
 import { prefix } from "../../../src/ip/prefix.ts";
+import { address as ip } from "../../support/address.ts";
 
-const ip = (text: string): IpAddress => parseAddress(text)!;
 const pod = (containerId: string | number, network = "mynet") => ({
   network,
   containerId: String(containerId),

@@ -9,8 +9,9 @@ import type {
   RibPath,
   SpeakerConfig,
 } from "../../../src/bgp/types.ts";
-import { type IpAddress, type IpFamily, parseAddress } from "../../../src/ip/address.ts";
+import type { IpFamily } from "../../../src/ip/address.ts";
 import { prefix, prefixLength } from "../../../src/ip/prefix.ts";
+import { address } from "../address.ts";
 import type { SpeakerOptions } from "../speaker-main.ts";
 import { JsonProcess } from "./json-process.ts";
 import {
@@ -250,10 +251,4 @@ function seenPath(path: RibPath): SeenRoute {
 function communityWord(text: string): number {
   const [high, low] = text.split(":").map(Number);
   return high! * 65536 + low!;
-}
-
-function address(text: string): IpAddress {
-  const parsed = parseAddress(text);
-  if (parsed === undefined) throw new Error(`not an address: ${text}`);
-  return parsed;
 }
