@@ -15,7 +15,6 @@
 import { TcpTransport } from "../bgp/session/tcp-transport.ts";
 import { POD_BRIDGE } from "../cni/types.ts";
 import type { IpAddress } from "../ip/address.ts";
-import type { Prefix } from "../ip/prefix.ts";
 import { SetController } from "../ipset/controller.ts";
 import { NetlinkSets } from "../ipset/netlink-sets.ts";
 import type { NodeSource, Nodes } from "../k8s/node-source.ts";
@@ -26,14 +25,15 @@ import { NetlinkKernel } from "../routes/netlink-kernel.ts";
 import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { AdminServer } from "./admin-server.ts";
+import { adminSource } from "./admin-source.ts";
 import { BgpFiles } from "./bgp-files.ts";
 import { BgpPart } from "./bgp-part.ts";
 import { planBgp } from "./bgp-plan.ts";
 import { type ConditionStatus, Conditions } from "./conditions.ts";
 import type { AgentConfig } from "./config.ts";
-import { isReady, type ReadinessCheck, waitingFor } from "./health.ts";
+import { isReady, type ReadinessCheck } from "./health.ts";
 import { HttpPages } from "./http-pages.ts";
-import { type KernelParts, kernelCounts, kernelSummary } from "./kernel-parts.ts";
+import { type KernelParts, kernelCounts } from "./kernel-parts.ts";
 import { readMd5Drops } from "./md5-drops.ts";
 import { MeshMemo } from "./mesh.ts";
 import { Metrics } from "./metrics.ts";
@@ -82,7 +82,6 @@ export class Agent {
   readonly #pages: HttpPages;
   readonly #metrics: Metrics;
   readonly #checks: readonly ReadinessCheck[];
-  readonly #startedAt: number;
   #topology: Topology | undefined;
   /** Whether it is of all Nodes that there are: false while they are of an earlier run. */
   #complete = false;
@@ -111,7 +110,6 @@ export class Agent {
     const part = (name: string) => ({ clock, random, log: log.child({ part: name }) });
     this.#config = config;
     this.#deps = deps;
-    this.#startedAt = clock.wall();
     this.#conditions = new Conditions({ clock, log });
     this.#bgp = new BgpPart(
       { ...part("bgp"), transport: new TcpTransport(), underlay: this.#underlay },
@@ -178,7 +176,15 @@ export class Agent {
       ready: () => isReady(this.#checks),
       logLinesDropped: deps.logLinesDropped,
     });
-    this.#admin = new AdminServer(this.#adminSource(), part("admin"));
+    const source = adminSource(config, {
+      startedAt: clock.wall(),
+      bgp: this.#bgp,
+      overlay: this.#overlay,
+      conditions: () => this.#lookAtConditions(),
+      checks: this.#checks,
+      kernelParts: () => this.#parts(),
+    });
+    this.#admin = new AdminServer(source, part("admin"));
     this.#pages = new HttpPages(config, part("http"), {
       conditions: this.#conditions,
       checks: this.#checks,
@@ -371,29 +377,5 @@ export class Agent {
   #parts(): KernelParts {
     const [routes, sets] = [this.#routes.status(), this.#sets.status()];
     return { routes, sets, overlay: this.#overlay, pods: this.#pods };
-  }
-
-  #adminSource() {
-    const bgp = this.#bgp;
-    return {
-      status: () => ({
-        nodeName: this.#config.nodeName,
-        version: VERSION,
-        pid: process.pid,
-        startedAt: this.#startedAt,
-        dryRun: this.#config.dryRun,
-        ready: isReady(this.#checks),
-        waitingFor: waitingFor(this.#checks),
-        conditions: this.#lookAtConditions(),
-        bgp: bgp.summary(),
-        overlay: this.#overlay.summary(),
-        ...kernelSummary(this.#parts()),
-      }),
-      peers: () => bgp.peers(),
-      paths: () => bgp.paths(),
-      pathsOf: (prefix: Prefix) => bgp.pathsOf(prefix),
-      pathsCovering: (address: IpAddress) => bgp.pathsCovering(address),
-      exchanged: (direction: "from" | "to", peer: IpAddress) => bgp.exchanged(direction, peer),
-    };
   }
 }

@@ -128,20 +128,15 @@ function planNode(inputs: BgpInputs, topology: Topology): BgpPlanned {
     };
   }
   const { values: annotations, problems } = readNodeAnnotations(self.name, self.annotations);
-  const own = listenAddresses(self);
   const policies = inputs.mesh?.policies;
-  const file = loaded === undefined ? NOTHING : fromFile(loaded, config, own, policies);
-  const external = externalPeers(self, annotations, config.bgp.external, config.bgp, policies);
-  const others = mergePeers([file.peers, withoutPeers(external, new Set(file.leftOut))]);
-  const named = new Set(others.peers.map(({ address }) => address));
-  // Rather without a session than with one that has no password, or another's policies.
-  const leftOut = [...file.leftOut, ...leftOutPeers(annotations, config.bgp.external)];
-  const left = new Set(leftOut.filter((address) => !named.has(address)));
+  const file =
+    loaded === undefined ? NOTHING : fromFile(loaded, config, listenAddresses(self), policies);
+  const named = namedPeers(self, annotations, config, file, policies);
   const settings = { ...config.bgp, clusterAs: as };
   const nodes = meshPeers(topology, annotations, settings, inputs.mesh);
   const mesh = meshOf(self, annotations, settings, inputs.mesh);
-  const peers = mergePeers([others.peers, withoutPeers(nodes, left)]);
-  const taken = new Set([...left, ...named]);
+  const merged = mergePeers([named.peers, withoutPeers(nodes, named.leftOut)]);
+  const taken = new Set([...named.leftOut, ...named.addresses]);
   return {
     ok: true,
     plan: {
@@ -151,19 +146,52 @@ function planNode(inputs: BgpInputs, topology: Topology): BgpPlanned {
         listen: global?.listen ?? listenAt(self, annotations, config),
         clusterId: global?.clusterId ?? annotations.routeReflectorServer,
       },
-      peers: peers.peers,
-      named: [...named],
+      peers: merged.peers,
+      named: [...named.addresses],
       routes: [...ownRoutes(self), ...file.routes],
       problems: [
         ...problems.map((problem) => problem.message),
         ...file.problems,
-        ...others.problems,
-        ...peers.problems,
-        ...nodes.filter(({ address }) => left.has(address)).map(leftOutNode),
+        ...named.problems,
+        ...merged.problems,
+        ...nodes.filter(({ address }) => named.leftOut.has(address)).map(leftOutNode),
       ],
       warnings: unusedOptions(annotations, config.bgp.external),
       nodePeers: new NodePeers(topology.peers, mesh, taken),
     },
+  };
+}
+
+interface NamedPeers {
+  readonly peers: readonly PeerConfig[];
+  /** Theirs. */
+  readonly addresses: ReadonlySet<IpAddress>;
+  /** Addresses that are named, though no peer can be had for them now: no Node gets them either. */
+  readonly leftOut: ReadonlySet<IpAddress>;
+  readonly problems: readonly string[];
+}
+
+/** Those of the file, the flags and the annotations. */
+function namedPeers(
+  self: SelfNode,
+  annotations: NodeAnnotations,
+  config: AgentConfig,
+  file: FromFile,
+  policies: PolicyMemo | undefined,
+): NamedPeers {
+  const external = externalPeers(self, annotations, config.bgp.external, config.bgp, policies);
+  const { peers, problems } = mergePeers([
+    file.peers,
+    withoutPeers(external, new Set(file.leftOut)),
+  ]);
+  const addresses = new Set(peers.map(({ address }) => address));
+  // Rather without a session than with one that has no password, or another's policies.
+  const leftOut = [...file.leftOut, ...leftOutPeers(annotations, config.bgp.external)];
+  return {
+    peers,
+    addresses,
+    leftOut: new Set(leftOut.filter((address) => !addresses.has(address))),
+    problems,
   };
 }
 

@@ -1,6 +1,12 @@
 /** The kernel's counters of what it drops for TCP MD5: the only trace of a wrong password. */
 import { readFileSync } from "node:fs";
-import type { Md5Drops } from "./metrics.ts";
+
+/** Segments by cause, of all sockets of the node's network namespace, since it was made. */
+export interface Md5Drops {
+  readonly wrong: number;
+  readonly missing: number;
+  readonly unexpected: number;
+}
 
 const PATH = "/proc/self/net/netstat";
 

@@ -9,14 +9,8 @@ import type { PeerStatus } from "../bgp/types.ts";
 import type { ConditionStatus } from "./conditions.ts";
 import type { PageBody } from "./http-endpoint.ts";
 import { NO_LOOK_MS, replaceLoopLag } from "./loop-lag.ts";
+import type { Md5Drops } from "./md5-drops.ts";
 import { perPeer } from "./peer-metrics.ts";
-
-/** By cause, of all sockets of the node's network namespace, since it was made. */
-export interface Md5Drops {
-  readonly wrong: number;
-  readonly missing: number;
-  readonly unexpected: number;
-}
 
 /** Counts that the parts keep; all since the process started. */
 export interface KernelCounts {
