@@ -16,7 +16,7 @@ import {
   type ReportAnnotation,
 } from "./annotation-values.ts";
 import { ANNOTATION_ENTRIES_MAX } from "./limits.ts";
-import { keyText, quoted } from "./problem.ts";
+import { keyText, loneKeyText, quoted } from "./problem.ts";
 
 /** BFD towards a peer, as far as the annotation gives it; times in milliseconds. */
 export interface AnnotationBfd {
@@ -49,7 +49,9 @@ export interface NamedPeers {
 const NOBODY: NamedPeers = { peers: [], leftOut: [] };
 
 /** Keys of an entry, to name a misspelt one. */
-const PEER_KEYS = ["remoteip", "remoteasn", "localip", "password", "port", "bfd"];
+const PEER_KEYS: ReadonlySet<string> = new Set([
+  ...["remoteip", "remoteasn", "localip", "password", "port", "bfd"],
+]);
 
 /** Peers of the YAML list; entries that are wrong are reported and left out. */
 export function peersFromYaml(text: string, report: ReportAnnotation): NamedPeers {
@@ -108,9 +110,11 @@ function peerFromEntry(
   entry: JsonObject,
   complain: Complain,
 ): AnnotationPeer | IpAddress | undefined {
-  const unknownKey = Object.keys(entry).find((key) => !PEER_KEYS.includes(key));
+  const unknownKey = Object.keys(entry).find((key) => !PEER_KEYS.has(key));
   if (unknownKey !== undefined) {
-    complain(`has no use for ${quoted(keyText(unknownKey))} (known: ${PEER_KEYS.join(", ")})`);
+    const textOf = entry[unknownKey] === null ? loneKeyText : keyText;
+    const named = textOf(unknownKey, PEER_KEYS);
+    complain(`has no use for ${quoted(named)} (known: ${[...PEER_KEYS].join(", ")})`);
   }
   const fields = new EntryFields(entry, complain);
   const address = fields.read("remoteip", parseAddress, "an IP address");

@@ -84,6 +84,14 @@ export function keyText(key: string): string {
   return end < 0 ? key : `${key.slice(0, end + 1)}…`;
 }
 
+/**
+ * The same of a key that has no value: it is what becomes of a value whose own key, or the colon
+ * behind it, was forgotten, and is repeated only as far as it is, or begins as, one of the `known`.
+ */
+export function loneKeyText(key: string, known: ReadonlySet<string>): string {
+  return known.has(key.split(/[:={\s]/, 1)[0]!) ? keyText(key) : "…";
+}
+
 function describe(value: unknown): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return "a list";

@@ -150,6 +150,21 @@ test("nothing that may be a password is repeated", () => {
     [peer("password:s3cret"), /^peers\[0\]\.password:…: is not a key that is known here$/],
     [peer("password=s3cret"), /^peers\[0\]\.password=…: is not a key that is known here$/],
     [peer("password s3cret"), /^peers\[0\]\.password …: is not a key that is known here$/],
+    // A key by itself, where something between it and the key before was forgotten.
+    [peer("s3cret"), /^peers\[0\]\.…: is not a key that is known here$/],
+    [peer("? s3cret"), /^peers\[0\]\.…: is not a key that is known here$/],
+    [`${peer("passive: true")}\ns3cret:\n`, /^…: is not a key that is known here$/],
+    ['{ "s3cret": null }', /^…: is not a key that is known here$/],
+    ["global: { s3cret, s3cret }", /^this key is there already$/],
+    ['{ "global": { "s3cret": null, "s3cret": null } }', /^this key is there already$/],
+    [peer("port:179"), /^peers\[0\]\.port:…: is not a key that is known here$/],
+    [peer("s3cret words"), /^peers\[0\]\.…: is not a key that is known here$/],
+    [peer("czNjcmV0="), /^peers\[0\]\.…: is not a key that is known here$/],
+    ["global: { passive }", /^global\.passive: is not a key that is known here$/],
+    ["global: { passive, passive }", /^the key passive is there already$/],
+    // Text in the place of what has keys.
+    ["peers: [s3cret]", /^peers\[0\]: expected keys with values, not text$/],
+    ["global: s3cret", /^global: expected keys with values, not text$/],
     // What the YAML library quotes.
     [peer("password: *s3cret"), /^Unresolved alias \(the anchor must be set before the alias\)$/],
     [peer("password: !<s3cret 1"), /^a tag means nothing here$/],

@@ -24,6 +24,8 @@ test("a password is no part of a key: in a mapping as one, or with no space or c
     [`- { ${entry}, password:${PASSWORD} }\n`, "password:…"],
     [`- { ${entry}, password=${PASSWORD} }\n`, "password=…"],
     [`- { ${entry}, password ${PASSWORD} }\n`, "password …"],
+    [`- { ${entry}, ${PASSWORD} }\n`, "…"],
+    [`- remoteip: 192.0.2.1\n  remoteasn: 1\n  ? ${PASSWORD}\n`, "…"],
   ] as const) {
     const said = problems(yaml);
     assert.ok(said[0]!.endsWith(` entry 1: has no use for "${key}" ${known}`), said[0]);

@@ -7,6 +7,8 @@
 import {
   type Document,
   isAlias,
+  isNode,
+  isScalar,
   LineCounter,
   parseDocument,
   visit,
@@ -14,10 +16,16 @@ import {
 } from "yaml";
 import { ADDRESS_BITS, familyOf } from "../../ip/address.ts";
 import { type Prefix, prefixFamily, prefixLength } from "../../ip/prefix.ts";
-import { keyText } from "../../k8s/problem.ts";
+import { keyText, loneKeyText } from "../../k8s/problem.ts";
 import { printable } from "../../runtime/operator-text.ts";
 import { parseJson } from "./json.ts";
-import { CONFIG_BYTES_MAX, type ConfigFile, configFileSchema, matchedLengths } from "./schema.ts";
+import {
+  CONFIG_BYTES_MAX,
+  type ConfigFile,
+  configFileSchema,
+  KEY_NAMES,
+  matchedLengths,
+} from "./schema.ts";
 import { type Finding, findings, type Path, wordsOf } from "./words.ts";
 
 /** Problems that are listed before "and N more". */
@@ -75,7 +83,7 @@ function parseYaml(text: string, name: string, needs: ConfigNeeds): ParsedConfig
     const found = document.errors.map((error) => ({
       line: lineAt(error.pos[0]),
       field: "",
-      text: textOf(error, text),
+      text: textOf(error, text, document),
     }));
     return refused(name, found);
   }
@@ -93,7 +101,7 @@ function parseYaml(text: string, name: string, needs: ConfigNeeds): ParsedConfig
   if (problems.length > 0 || !result.success) {
     const found = problems.map((problem) => ({
       line: lineOf(problem.path),
-      field: fieldText(problem.path),
+      field: fieldText(problem),
       text: printable(problem.text),
     }));
     return refused(name, found);
@@ -105,12 +113,30 @@ function parseYaml(text: string, name: string, needs: ConfigNeeds): ParsedConfig
  * The library's own words, but where they are for who calls it, or name nothing, and without what
  * they quote of the file: somebody may have put a password there, as in `password: |secret`.
  */
-function textOf({ code, message, pos }: YAMLParseError, text: string): string {
+function textOf(
+  { code, message, pos }: YAMLParseError,
+  text: string,
+  document: Document.Parsed,
+): string {
   if (code === "MULTIPLE_DOCS") return "expected one document: a second one begins here";
   if (code === "TAG_RESOLVE_FAILED") return "a tag means nothing here";
   if (code !== "DUPLICATE_KEY") return unquoted(message);
   const key = KEY.exec(text.slice(pos[0], pos[0] + KEY_LENGTH_MAX))?.[1];
-  return `${key === undefined ? "this key" : `the key ${key}`} is there already`;
+  const isNamed = key !== undefined && (KEY_NAMES.has(key) || hasValue(document, pos[0]));
+  return `${isNamed ? `the key ${key}` : "this key"} is there already`;
+}
+
+/** Whether the key that begins there has a value: see {@link loneKeyText}. */
+function hasValue(document: Document.Parsed, offset: number): boolean {
+  let found = false;
+  visit(document, {
+    Pair(_key, { key, value }) {
+      if (!isNode(key) || key.range?.[0] !== offset) return undefined;
+      found = !(value === null || (isScalar(value) && value.value === null));
+      return visit.BREAK;
+    },
+  });
+  return found;
 }
 
 /** Behind a colon the file is quoted, and behind these words. */
@@ -293,11 +319,13 @@ function offsetOf(document: { getIn(path: Path, keepScalar: true): unknown }, pa
   return 0;
 }
 
-function fieldText(path: Path): string {
+function fieldText({ path, isAlone }: Finding): string {
   const text = path
-    .map((part, index) =>
-      typeof part === "number" ? `[${part}]` : `${index > 0 ? "." : ""}${keyText(String(part))}`,
-    )
+    .map((part, index) => {
+      if (typeof part === "number") return `[${part}]`;
+      const textOf = isAlone === true && index === path.length - 1 ? loneKeyText : keyText;
+      return `${index > 0 ? "." : ""}${textOf(String(part), KEY_NAMES)}`;
+    })
     .join("");
   const cut = text.slice(0, FIELD_LENGTH_MAX);
   return `${printable(cut)}${cut.length < text.length ? "…" : ""}`;

@@ -240,6 +240,14 @@ export const configFileSchema = z.strictObject({
   networks: z.array(network).max(ENTRIES_MAX).default([]),
 });
 
+/** Keys that the file may have somewhere, and the one that is missing in it on purpose. */
+export const KEY_NAMES: ReadonlySet<string> = new Set([
+  "password",
+  ...[configFileSchema, global, policy, statement, peerGroup, peer, network].flatMap((section) =>
+    Object.keys(section.shape),
+  ),
+]);
+
 export type ConfigFile = z.output<typeof configFileSchema>;
 export type PeerSection = ConfigFile["peers"][number];
 export type PeerGroupSection = ConfigFile["peerGroups"][number];

@@ -10,6 +10,8 @@ export type Path = readonly PropertyKey[];
 export interface Finding {
   readonly path: Path;
   readonly text: string;
+  /** The last key of the path is one without a value. */
+  readonly isAlone?: boolean;
 }
 
 /** Keys whose value is never repeated: somebody may have put the password itself there. */
@@ -41,7 +43,9 @@ const UNSAID = "expected something else";
  */
 export function findings(issues: readonly core.$ZodIssue[], content: unknown): readonly Finding[] {
   return takenApart(issues).map(({ path, text, code }) => {
-    const instead = code === "unrecognized_keys" ? undefined : insteadOf(content, path, code);
+    if (code === "unrecognized_keys")
+      return { path, text, isAlone: valueAt(content, path) === null };
+    const instead = insteadOf(content, path, code, text);
     return { path, text: instead === undefined ? text : `${text}, not ${instead}` };
   });
 }
@@ -72,9 +76,16 @@ function depth(found: readonly Finding[]): number {
 }
 
 /** `70000`, `"x"`, `a list`; undefined where nothing stands, or more than can be said. */
-function insteadOf(content: unknown, path: Path, code: Part["code"]): string | undefined {
+function insteadOf(
+  content: unknown,
+  path: Path,
+  code: Part["code"],
+  text: string,
+): string | undefined {
   const value = valueAt(content, path);
   if (value === undefined) return undefined;
+  // What should have keys and is text says nothing by its words, and may have been a password's.
+  if (typeof value === "string" && text === KEYS_EXPECTED) return nameOfValue(value);
   if (typeof value === "object") {
     return code === "too_small" || code === "too_big" ? undefined : nameOfValue(value);
   }
@@ -101,6 +112,8 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
   number: "a number",
   boolean: "true or false",
 };
+
+const KEYS_EXPECTED = `expected ${TYPE_NAMES["object"]}`;
 
 function nameOfType(type: string): string {
   return TYPE_NAMES[type] ?? type;
