@@ -6,6 +6,7 @@ import { isAbsolute, join } from "node:path";
 import { LEASES_FILE } from "../cni/plugin/wire.ts";
 import type { PodNetworkOptions } from "../cni/pod-network.ts";
 import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
+import { withoutSecret } from "../k8s/problem.ts";
 import type { OverlaySettings } from "../overlay/types.ts";
 import { printable } from "../runtime/operator-text.ts";
 import type { ExternalSettings } from "./external-peers.ts";
@@ -162,10 +163,11 @@ export function expectedSentence(name: string, text: string, expects: string): s
   return `${dashes}${name}=${echo(text)}: expected ${expects}`;
 }
 
-/** A wrong text fit for a message: bounded, printable. */
+/** A wrong text fit for a message: bounded, printable, without passwords. */
 export function echo(text: string): string {
-  const plain = printable(text.slice(0, ECHO_MAX));
-  return text.length > ECHO_MAX ? `${plain}…` : plain;
+  const shown = withoutSecret(text);
+  const plain = printable(shown.slice(0, ECHO_MAX));
+  return shown.length > ECHO_MAX ? `${plain}…` : plain;
 }
 
 /** kube-router's order: flag, environment, host name. */

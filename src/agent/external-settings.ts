@@ -1,6 +1,7 @@
 /** `--peer-router-*`: parallel lists into peers, and their passwords from a file. Pure. */
 import { parseAddress } from "../ip/address.ts";
 import { PASSWORD_BYTES_MAX, parseAs, parsePort } from "../k8s/annotation-values.ts";
+import { quoted } from "../k8s/problem.ts";
 import type { ExternalPeer, ExternalSettings } from "./external-peers.ts";
 import type { RunFlags } from "./flags.ts";
 
@@ -81,7 +82,7 @@ function entries<T>(
   return texts.flatMap((text) => {
     const value = parse(text);
     if (value !== undefined) return [value];
-    problems.push(`--${flag}: ${JSON.stringify(text.slice(0, 80))} is ${EXPECTED[flag]}`);
+    problems.push(`--${flag}: ${quoted(text)} is ${EXPECTED[flag]}`);
     return [];
   });
 }

@@ -317,7 +317,7 @@ export const ABSENT_PARTS: Readonly<Record<string, string>> = {
 /** Prefixes and names of other kube-router flags, with what to say when one of them is given. */
 export const FOREIGN_FLAGS: readonly { readonly pattern: RegExp; readonly reason: string }[] = [
   {
-    pattern: /^peer-router-passwords$/,
+    pattern: /pas+wo?r?ds?$/,
     reason: "passwords do not belong on a command line; use --peer-router-passwords-file",
   },
   { pattern: /^gobgp-admin-/, reason: "use `podrouter peers` and `podrouter rib` instead" },

@@ -8,14 +8,9 @@ import { CliError } from "./cli-error.ts";
 import type { CliIo } from "./cli-io.ts";
 import { peersCommand } from "./peers-command.ts";
 import { ribCommand } from "./rib-command.ts";
-import {
-  type ExitCode,
-  foreignFlagSentence,
-  misplacedFlagSentence,
-  runCommand,
-  type StartAgent,
-} from "./run-command.ts";
+import { type ExitCode, runCommand, type StartAgent } from "./run-command.ts";
 import { statusCommand } from "./status-command.ts";
+import { usageSentences } from "./usage-error.ts";
 import { versionCommand } from "./version-command.ts";
 
 const DESCRIPTION =
@@ -54,7 +49,7 @@ export async function runProgram(
     await program.parseAsync(args, { from: "user" });
     return exit.value;
   } catch (error) {
-    return failure(io, error, args);
+    return failure(io, error, program, args);
   }
 }
 
@@ -89,7 +84,7 @@ function buildProgram(io: CliIo, start: StartAgent, exit: ExitCode): Command {
   return program;
 }
 
-function failure(io: CliIo, error: unknown, args: readonly string[]): number {
+function failure(io: CliIo, error: unknown, program: Command, args: readonly string[]): number {
   if (error instanceof CliError) {
     for (const line of error.message.split("\n")) io.stderr.write(`podrouter: ${line}\n`);
     return error.exitCode;
@@ -98,15 +93,8 @@ function failure(io: CliIo, error: unknown, args: readonly string[]): number {
   if (error.exitCode === 0) return 0;
   // `podrouter` alone has shown its help already.
   if (error.code === "commander.help") return 2;
-  for (const line of usageSentences(error, args)) io.stderr.write(`podrouter: ${line}\n`);
+  for (const line of usageSentences(error, program, args)) {
+    io.stderr.write(`podrouter: ${printable(line)}\n`);
+  }
   return 2;
-}
-
-/** Of kube-router's flags all are named at once: who moves a manifest over has several. */
-function usageSentences(error: CommanderError, args: readonly string[]): ReadonlySet<string> {
-  const unknown = /^error: unknown option '(-[^']*)'/.exec(error.message)?.[1];
-  const plain = error.message.replace(/^error: /, "").replace(/\n/g, " ");
-  if (unknown === undefined) return new Set([printable(plain)]);
-  const others = args.flatMap((argument) => foreignFlagSentence(argument) ?? []);
-  return new Set([misplacedFlagSentence(unknown) ?? plain, ...others].map(printable));
 }

@@ -115,23 +115,17 @@ function givenFlags(
   return given;
 }
 
-/** What to say of one that a command does not know: a flag of `run`, or of kube-router. */
-export function misplacedFlagSentence(flag: string): string | undefined {
-  const name = flagName(flag);
-  if (!isRunFlag(name) || name.length === 1) return foreignFlagSentence(flag);
-  return `--${name} is a flag of \`podrouter run\`: the command comes first, then its flags`;
-}
-
-/** What to say of an argument that is a flag of kube-router and none of podrouter's. */
-export function foreignFlagSentence(argument: string): string | undefined {
-  const name = flagName(argument);
-  if (!argument.startsWith("-") || isRunFlag(name)) return undefined;
+/** What to say of a flag that podrouter has not, and why; undefined for any other. */
+export function foreignFlagSentence(name: string): string | undefined {
+  if (isRunFlag(name)) return undefined;
   const foreign = FOREIGN_FLAGS.find(({ pattern }) => pattern.test(name));
   return foreign === undefined ? undefined : `--${name} is not a flag here: ${foreign.reason}`;
 }
 
-function flagName(argument: string): string {
-  return argument.replace(/^-+|=.*$/gs, "");
+/** What to say of one of the agent's flags where no agent is asked for; undefined for any other. */
+export function misplacedFlagSentence(name: string): string | undefined {
+  if (!isRunFlag(name) || name.length === 1) return undefined;
+  return `--${name} is a flag of \`podrouter run\`: the command comes first, then its flags`;
 }
 
 function isRunFlag(name: string): boolean {

@@ -24,7 +24,7 @@ export function parseNodesFile(text: string): NodesFile {
     if (document === null || document === undefined) continue;
     const read = nodesOfDocument(document);
     if (read === undefined) {
-      const kind = isJsonObject(document) ? quoted(document["kind"] ?? null) : quoted(document);
+      const kind = isJsonObject(document) ? quoted(document["kind"] ?? null) : kindOf(document);
       const which = documents.values.length > 1 ? `document ${i + 1}: ` : "";
       return { problem: `${which}expected a Node or a List of Nodes, found ${kind}` };
     }
@@ -32,6 +32,12 @@ export function parseNodesFile(text: string): NodesFile {
   }
   const empty = documents.values.every((document) => document === null || document === undefined);
   return empty ? { problem: "the file is empty: it holds neither a Node nor a List" } : { nodes };
+}
+
+/** A file that is text or a number as a whole may be a password's. */
+function kindOf(document: unknown): string {
+  if (typeof document === "string") return "text";
+  return typeof document === "number" ? "a number" : quoted(document);
 }
 
 function nodesOfDocument(document: unknown): readonly unknown[] | undefined {

@@ -65,14 +65,24 @@ export function nodeProblem(details: ProblemDetails): NodeProblem {
 /** What stands behind the word is one, if a comma, a colon or a line end was forgotten. */
 const BEFORE_PASSWORD = /^.*?passw(?:or)?ds?(?=.*[\p{L}\p{N}])/isu;
 
+/** Outside text without what stands behind the word password, or before the host of a URL. */
+export function withoutSecret(text: string): string {
+  const at = text.lastIndexOf("@");
+  const colon = text.indexOf(":");
+  const host = 0 <= colon && colon < at ? `…${text.slice(at)}` : text;
+  const word = BEFORE_PASSWORD.exec(host)?.[0];
+  return word === undefined ? host : `${word}…`;
+}
+
 /**
- * Outside text or JSON in quotes, cut to {@link QUOTED_LENGTH_MAX} and behind the word password,
- * one line, printable.
+ * Outside text or JSON in quotes, cut to {@link QUOTED_LENGTH_MAX}, {@link withoutSecret}, one
+ * line, printable.
  */
 export function quoted(value: unknown): string {
   if (typeof value !== "string") return describe(value);
-  const cut = (BEFORE_PASSWORD.exec(value)?.[0] ?? value).slice(0, QUOTED_LENGTH_MAX);
-  return `"${printable(cut).replaceAll('"', "'")}${cut.length < value.length ? "…" : ""}"`;
+  const shown = withoutSecret(value);
+  const cut = shown.slice(0, QUOTED_LENGTH_MAX);
+  return `"${printable(cut).replaceAll('"', "'")}${cut.length < shown.length ? "…" : ""}"`;
 }
 
 /**

@@ -75,7 +75,7 @@ test("wrong usage is one sentence for each fault and exit code 2", async () => {
     [[], ""],
     [["walk"], "unknown command 'walk'"],
     [["peer"], "unknown command 'peer' (Did you mean peers?)"],
-    [["run", "--bgp-prot=1"], "unknown option '--bgp-prot=1' (Did you mean --bgp-port?)"],
+    [["run", "--bgp-prot=1"], "unknown option '--bgp-prot' (Did you mean --bgp-port?)"],
     [["run", "--bgp-port"], "option '--bgp-port <number>' argument missing"],
     [["wa\u001b[2Jlk"], "unknown command 'wa?[2Jlk'"],
     [["run", "--bfd-\u001b[2J"], "--bfd-?[2J is not a flag here: podrouter has no BFD"],
@@ -132,6 +132,69 @@ test("of kube-router's flags all that are refused are named at once, once each",
       "instead",
     `podrouter: --ipvs-sync-period is not a flag here: ${proxy}`,
   ]);
+});
+
+test("what is given to a flag that is none may be a password, and is not repeated", async () => {
+  const foreign = (name: string) =>
+    `--${name} is not a flag here: passwords do not belong on a command line; ` +
+    "use --peer-router-passwords-file";
+  const behind = "takes its value behind = or as the next argument";
+  const near = "(Did you mean --peer-router-passwords-file?)";
+  const cases: readonly (readonly [readonly string[], string])[] = [
+    [["run", "--peer-router-paswords", "s3cret"], foreign("peer-router-paswords")],
+    [["run", "--peer-router-paswords=s3cret"], foreign("peer-router-paswords")],
+    [["check", "--peer-router-paswords s3cret"], foreign("peer-router-paswords")],
+    [["--bgp-password=s3cret", "run"], foreign("bgp-password")],
+    [["run", "--peer-router-passwords", "s3cret"], foreign("peer-router-passwords")],
+    [["run", "--peer-router-passwords=s3cret"], foreign("peer-router-passwords")],
+    [["run", "--peer-router-passwords s3cret"], foreign("peer-router-passwords")],
+    [["run", "--peer-router-passwords: s3cret"], foreign("peer-router-passwords")],
+    [["run", "-peer-router-passwords=s3cret"], foreign("peer-router-passwords")],
+    [
+      ["run", "--peer-router-password-file=s3cret"],
+      `unknown option '--peer-router-password-file' ${near}`,
+    ],
+    [
+      ["check", "--peer-router-password-file s3cret"],
+      `unknown option '--peer-router-password-file' ${near}`,
+    ],
+    [["run", "--peer-key=s3cret"], "unknown option '--peer-key'"],
+    // A manifest's list of arguments with two in one.
+    [["run", "--bgp-port 1179"], `option '--bgp-port' ${behind}`],
+    [
+      ["run", "--peer-router-passwords-file s3cret"],
+      `option '--peer-router-passwords-file' ${behind}`,
+    ],
+    [["cleanup", "--yes=s3cret"], "option '--yes' takes no value"],
+    [["run", "-bgp-port=1179"], "unknown option '-bgp-port' (Did you mean --bgp-port?)"],
+    [["run", "-ps3cret"], "unknown option '-p…'"],
+    [["peers", "-p=s3cret"], "unknown option '-p'"],
+    [["run --peer-router-passwords=s3cret"], "unknown command 'run …'"],
+    [["peers --x s3cret"], "unknown command 'peers …'"],
+    [["run", "s3cret"], "too many arguments for 'run'. Expected 0 arguments but got 1."],
+    // Two flags in one argument: the value of the first one holds the second.
+    [
+      ["run", "--bgp-port=1179 --peer-router-passwords=s3cret"],
+      "--bgp-port=1179 --peer-router-passwords…: expected a whole number from 1 to 65535",
+    ],
+    [
+      ["run", "--peer-router-ips=192.0.2.1 --password s3cret", "--peer-router-asns=1"],
+      '--peer-router-ips: "192.0.2.1 --password…" is no IP address',
+    ],
+    [
+      ["run", "--masquerade-exclude=10.0.0.0/8 password:s3cret"],
+      '--masquerade-exclude: "10.0.0.0/8 password…" is no prefix such as 10.0.0.0/8, without host bits',
+    ],
+    [
+      ["run", "--master=admin:s3cret@h:6443"],
+      "--master=…@h:6443: expected an http:// or https:// URL",
+    ],
+  ];
+  for (const [args, sentence] of cases) {
+    const { code, stdout, stderr } = await runCli(args);
+    assert.equal(stderr, `podrouter: ${sentence}\n`);
+    assert.deepEqual([code, stdout], [2, ""]);
+  }
 });
 
 test("nothing to do is said, and is no failure", async () => {

@@ -199,6 +199,11 @@ describe("refused, with the file's name and what is wrong", () => {
     ["a cluster that is not there", { ...GOOD, clusters: [] }, /its cluster "c" is not defined/],
     ["a user that is not there", { ...GOOD, users: [] }, /its user "u" is not defined/],
     [
+      "a server with a password and no scheme",
+      { ...GOOD, clusters: [{ name: "c", cluster: { server: `a:${TOKEN}@h:6443` } }] },
+      /its server "…@h:6443" is not an http or https URL/,
+    ],
+    [
       "a server that is no URL",
       { ...GOOD, clusters: [{ name: "c", cluster: { server: "nowhere" } }] },
       /its server "nowhere" is not an http or https URL/,
