@@ -14,7 +14,9 @@ import type { ConfigFileSource, LoadedConfig } from "./config-file/source.ts";
 import type { ExternalPeer, ExternalSettings } from "./external-peers.ts";
 import { withPasswords } from "./external-settings.ts";
 import { givenRouterId } from "./flag-values.ts";
+import { secretFileName, secretFileProblem } from "./secret-file.ts";
 
+const PASSWORDS_FLAG = "--peer-router-passwords-file";
 const PASSWORDS_BYTES_MAX = 256 * 1024;
 /** How often passwords that cannot be had are looked for, unasked. */
 const PASSWORDS_RETRY_MS = 5000;
@@ -32,7 +34,7 @@ export function peersWithPasswords(
   try {
     return withPasswords(peers, readTextNow(file, PASSWORDS_BYTES_MAX), file);
   } catch (error) {
-    if (error instanceof FileError) return error.message;
+    if (error instanceof FileError) return secretFileProblem(file, PASSWORDS_FLAG, error);
     throw error;
   }
 }
@@ -101,7 +103,9 @@ export class BgpFiles {
   async reload(): Promise<void> {
     const { log } = this.#deps;
     const { configFile, bgp } = this.#config;
-    const files = [configFile, bgp.external.passwordsFile].filter((file) => file !== undefined);
+    const { passwordsFile } = bgp.external;
+    const passwords = passwordsFile && secretFileName(passwordsFile, PASSWORDS_FLAG);
+    const files = [configFile, passwords].filter((file) => file !== undefined);
     if (files.length === 0) {
       log.info({}, "there is no file to read again: --config is not given");
       return;

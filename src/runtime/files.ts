@@ -15,10 +15,14 @@ import { dirname } from "node:path";
 export class FileError extends Error {
   /** errno name, or `too-large`, `not-a-file`. */
   readonly code: string;
+  /** The message without the path. */
+  readonly reason: string;
 
   constructor(path: string, code: string, cause?: unknown) {
-    super(`${path}: ${REASONS[code] ?? code}`, { cause });
+    const reason = REASONS[code] ?? code;
+    super(`${path}: ${reason}`, { cause });
     this.code = code;
+    this.reason = reason;
   }
 }
 

@@ -94,6 +94,23 @@ test("passwords of the flags' peers stay in force; without any so far the peers 
   assert.deepEqual(it.files.conditions(), []);
 });
 
+test("passwords given in the place of their file are in no line and no condition", async (t) => {
+  const it = await files(t, () => ({
+    "peer-router-ips": "192.0.2.1",
+    "peer-router-asns": "1",
+    "peer-router-passwords-file": "czNjcmV0",
+  }));
+  await it.files.start();
+  await it.files.reload();
+  const file = "the file that --peer-router-passwords-file names";
+  assert.deepEqual(
+    it.files.conditions().map(({ message }) => message),
+    [`${file}: no such file; the peers of --peer-router-ips are left out`],
+  );
+  assert.equal(it.lines[0], `info configuration is read again ${file}`);
+  assert.doesNotMatch(it.lines.join(), /czNjcmV0/);
+});
+
 test("passwords that cannot be had are looked for until they can", async (t) => {
   const it = await files(t, (folder) => ({
     "peer-router-ips": "192.0.2.1",

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setImmediate as nextLoop } from "node:timers/promises";
 import { ConfigFileSource, type LoadedConfig } from "../../src/agent/config-file/source.ts";
@@ -187,6 +187,23 @@ test("a password that cannot be had any more stays in force, for the file that i
     assert.equal(it.configs.at(-1)!.readSecret(file).ok, false);
     assert.deepEqual(it.configs.at(-1)!.stalePasswords, []);
   }
+});
+
+test("a path that led to a password once is named, however it looks", async (t) => {
+  const it = await followed(t, "");
+  const secret = relative(process.cwd(), join(it.folder, "secret")).replace(
+    /^\.\.\//,
+    "test/../../",
+  );
+  await writeFile(secret, "hunter2\n");
+  await writeFile(
+    it.path,
+    `peers: [{ name: a, address: 10.0.0.1, remoteAs: 1, passwordFile: ${secret} }]\n`,
+  );
+  assert.equal(await it.source.start(), true);
+  await rm(secret);
+  assert.equal(await it.source.reload(), true);
+  assert.deepEqual(it.configs.at(-1)!.stalePasswords, [`${secret}: no such file`]);
 });
 
 test("an end in the middle of the first reading: nobody looks any more", async (t) => {

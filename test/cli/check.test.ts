@@ -111,6 +111,29 @@ test("files of passwords, of the file and of the flags", async () => {
   assert.equal((await check("{}", [...passwords(NONE), "--without-passwords"])).code, 0);
 });
 
+test("a password in the place of its file's path is not repeated, a path is", async () => {
+  const none = (text: string) => ({ code: 1, lines: [`peer tor is left out: ${text}`] });
+  for (const password of ["s3cret", "czNjcmV0", "s3/cret", `"s3cret\\0"`, "s3cret".repeat(100)]) {
+    const { code, lines } = await check(withKey(password));
+    assert.equal(code, 1);
+    assert.equal(lines.length, 1);
+    assert.match(
+      lines[0]!,
+      /^peer tor is left out: the file that passwordFile names: [^s]*(no such file|E[A-Z_]+)$/,
+    );
+  }
+  for (const path of ["/none/tor.key", "./none/tor.key", "../none.key"]) {
+    assert.deepEqual(await check(withKey(path)), none(`${path}: no such file`));
+  }
+  // What is there is a path.
+  assert.deepEqual(await check(withKey("src")), none("src: is a directory"));
+  const flags = ["--in-cluster", "--peer-router-ips=192.0.2.1", "--peer-router-asns=65001"];
+  assert.deepEqual(await check("{}", [...flags, "--peer-router-passwords-file=czNjcmV0"]), {
+    code: 1,
+    lines: ["the file that --peer-router-passwords-file names: no such file"],
+  });
+});
+
 test("wrong flags come first, with the exit code of the command line", async () => {
   const { code, lines } = await check("peers: [", ["--bgp-port=0", "--router-id=x"]);
   assert.equal(code, 2);

@@ -10,6 +10,7 @@
 import { PASSWORD_BYTES_MAX } from "../../k8s/annotation-values.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { FileError, fileStamp, readText, watchFolderOf } from "../../runtime/files.ts";
+import { secretFileProblem } from "../secret-file.ts";
 import type { ReadSecret } from "./build.ts";
 import { type ConfigNeeds, parseConfigFile } from "./parse.ts";
 import { CONFIG_BYTES_MAX, type ConfigFile } from "./schema.ts";
@@ -128,7 +129,7 @@ export class ConfigFileSource {
       this.#secretFiles = passwordFiles(parsed.file);
       // From before the reading, or a change meanwhile would count as read.
       this.#stamps = [stamps[0]!, ...(await stampsOf(this.#secretFiles))];
-      const read = await readSecrets(this.#secretFiles);
+      const read = await readSecrets(this.#secretFiles, this.#passwords);
       this.#unread = [...read.values()].some((secret) => secret.unread === true);
       if (this.#stopped) return true;
       this.#taken = true;
@@ -205,13 +206,22 @@ function stampsOf(paths: readonly string[]): Promise<string[]> {
 type SecretRead = ReturnType<ReadSecret> & { readonly unread?: boolean };
 type Secrets = ReadonlyMap<string, SecretRead>;
 
-/** What is in each of these files: a password, or why there is none. Never rejects. */
-export async function readSecrets(files: readonly string[]): Promise<Secrets> {
-  const read = files.map(async (file) => [file, await readSecretFile(file)] as const);
+/**
+ * What is in each of these files: a password, or why there is none. Never rejects. `known`: files
+ * that have had one.
+ */
+export async function readSecrets(
+  files: readonly string[],
+  known: ReadonlyMap<string, unknown> = new Map(),
+): Promise<Secrets> {
+  const read = files.map(async (file) => [file, await readSecretFile(file, known)] as const);
   return new Map(await Promise.all(read));
 }
 
-async function readSecretFile(path: string): Promise<SecretRead> {
+async function readSecretFile(
+  path: string,
+  known: ReadonlyMap<string, unknown>,
+): Promise<SecretRead> {
   try {
     const secret = (await readText(path, PASSWORD_BYTES_MAX + LINE_END_BYTES_MAX)).replace(
       /\r?\n$/,
@@ -223,6 +233,8 @@ async function readSecretFile(path: string): Promise<SecretRead> {
     return { ok: false, problem };
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
-    return { ok: false, problem: error.message, unread: !OF_THE_FILE.has(error.code) };
+    const named = known.has(path);
+    const problem = named ? error.message : secretFileProblem(path, "passwordFile", error);
+    return { ok: false, problem, unread: !OF_THE_FILE.has(error.code) };
   }
 }
