@@ -16,7 +16,7 @@ import {
   type ReportAnnotation,
 } from "./annotation-values.ts";
 import { ANNOTATION_ENTRIES_MAX } from "./limits.ts";
-import { keyText, loneKeyText, quoted } from "./problem.ts";
+import { keyText, quoted } from "./problem.ts";
 
 /** BFD towards a peer, as far as the annotation gives it; times in milliseconds. */
 export interface AnnotationBfd {
@@ -112,8 +112,7 @@ function peerFromEntry(
 ): AnnotationPeer | IpAddress | undefined {
   const unknownKey = Object.keys(entry).find((key) => !PEER_KEYS.has(key));
   if (unknownKey !== undefined) {
-    const textOf = entry[unknownKey] === null ? loneKeyText : keyText;
-    const named = textOf(unknownKey, PEER_KEYS);
+    const named = keyText(unknownKey, PEER_KEYS, entry[unknownKey] === null);
     complain(`has no use for ${quoted(named)} (known: ${[...PEER_KEYS].join(", ")})`);
   }
   const fields = new EntryFields(entry, complain);

@@ -62,16 +62,19 @@ export function nodeProblem(details: ProblemDetails): NodeProblem {
   };
 }
 
-/** What stands behind the word is one, if a comma, a colon or a line end was forgotten. */
-const BEFORE_PASSWORD = /^.*?passw(?:or)?ds?(?=.*[\p{L}\p{N}])/isu;
+/**
+ * What stands behind the word, misspelt as it may be, is one, if a comma, a colon or a line end was
+ * forgotten. Of the word itself nothing is given back to what stands behind it.
+ */
+const BEFORE_PASSWORD = /^.*?(?=(p[as]{2,3}[wo][or]{0,2}d?s?))\1(?=.*[\p{L}\p{N}])/isu;
 
 /** Outside text without what stands behind the word password, or before the host of a URL. */
 export function withoutSecret(text: string): string {
-  const at = text.lastIndexOf("@");
-  const colon = text.indexOf(":");
-  const host = 0 <= colon && colon < at ? `…${text.slice(at)}` : text;
-  const word = BEFORE_PASSWORD.exec(host)?.[0];
-  return word === undefined ? host : `${word}…`;
+  const word = BEFORE_PASSWORD.exec(text)?.[0];
+  const shown = word === undefined ? text : `${word}…`;
+  const at = shown.lastIndexOf("@");
+  const colon = shown.indexOf(":");
+  return 0 <= colon && colon < at ? `…${shown.slice(at)}` : shown;
 }
 
 /**
@@ -86,20 +89,16 @@ export function quoted(value: unknown): string {
 }
 
 /**
- * A key of YAML from outside, fit to be repeated: what comes behind its first word is a value whose
+ * A key of YAML from outside, fit to be repeated. What comes behind its first word is a value whose
  * colon or space is missing, or that stands in a mapping which is the key, and may be a password.
+ * So may be the first word itself, and the key where it `isAlone`, without a value: they are
+ * repeated if they are one of the `known` keys.
  */
-export function keyText(key: string): string {
+export function keyText(key: string, known: ReadonlySet<string>, isAlone = false): string {
   const end = key.search(/[:={\s]/);
-  return end < 0 ? key : `${key.slice(0, end + 1)}…`;
-}
-
-/**
- * The same of a key that has no value: it is what becomes of a value whose own key, or the colon
- * behind it, was forgotten, and is repeated only as far as it is, or begins as, one of the `known`.
- */
-export function loneKeyText(key: string, known: ReadonlySet<string>): string {
-  return known.has(key.split(/[:={\s]/, 1)[0]!) ? keyText(key) : "…";
+  const isKnown = end === 0 || known.has(end < 0 ? key : key.slice(0, end));
+  if (end < 0) return isAlone && !isKnown ? "…" : key;
+  return isKnown ? `${key.slice(0, end + 1)}…` : "…";
 }
 
 function describe(value: unknown): string {

@@ -162,6 +162,13 @@ test("nothing that may be a password is repeated", () => {
     [peer("czNjcmV0="), /^peers\[0\]\.…: is not a key that is known here$/],
     ["global: { passive }", /^global\.passive: is not a key that is known here$/],
     ["global: { passive, passive }", /^the key passive is there already$/],
+    // Before the colon, where & or ! has made something else of the key.
+    [peer("&password: s3cret passive: true"), /^peers\[0\]\.…: is not a key that is known here$/],
+    [peer("!password: s3cret= 1"), /^peers\[0\]\.…: is not a key that is known here$/],
+    // Behind a key that is misspelt, in the value of the one before.
+    [peer("port: 1 pasword s3cret"), /^peers\[0\]\.port: expected a number, not "1 pasword…"$/],
+    [peer("port: 1 passord:@s3cret"), /^peers\[0\]\.port: expected a number, not "1 passord…"$/],
+    [peer("port: 1 pssword=s3cret"), /^peers\[0\]\.port: expected a number, not "1 pssword…"$/],
     // Text in the place of what has keys.
     ["peers: [s3cret]", /^peers\[0\]: expected keys with values, not text$/],
     ["global: s3cret", /^global: expected keys with values, not text$/],

@@ -16,7 +16,7 @@ import {
 } from "yaml";
 import { ADDRESS_BITS, familyOf } from "../../ip/address.ts";
 import { type Prefix, prefixFamily, prefixLength } from "../../ip/prefix.ts";
-import { keyText, loneKeyText } from "../../k8s/problem.ts";
+import { keyText } from "../../k8s/problem.ts";
 import { printable } from "../../runtime/operator-text.ts";
 import { parseJson } from "./json.ts";
 import {
@@ -126,7 +126,7 @@ function textOf(
   return `${isNamed ? `the key ${key}` : "this key"} is there already`;
 }
 
-/** Whether the key that begins there has a value: see {@link loneKeyText}. */
+/** Whether the key that begins there has a value: see {@link keyText}. */
 function hasValue(document: Document.Parsed, offset: number): boolean {
   let found = false;
   visit(document, {
@@ -323,8 +323,8 @@ function fieldText({ path, isAlone }: Finding): string {
   const text = path
     .map((part, index) => {
       if (typeof part === "number") return `[${part}]`;
-      const textOf = isAlone === true && index === path.length - 1 ? loneKeyText : keyText;
-      return `${index > 0 ? "." : ""}${textOf(String(part), KEY_NAMES)}`;
+      const isLone = isAlone === true && index === path.length - 1;
+      return `${index > 0 ? "." : ""}${keyText(String(part), KEY_NAMES, isLone)}`;
     })
     .join("");
   const cut = text.slice(0, FIELD_LENGTH_MAX);
