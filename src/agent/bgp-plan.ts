@@ -15,7 +15,12 @@ import type { Condition } from "./conditions.ts";
 import type { AgentConfig } from "./config.ts";
 import { buildNetworks, buildPeers, type PeerDefaults } from "./config-file/build.ts";
 import type { LoadedConfig } from "./config-file/source.ts";
-import { externalPeers, leftOutPeers, unusedOptions } from "./external-peers.ts";
+import {
+  externalPeers,
+  leftOutPeers,
+  unknownAnnotations,
+  unusedOptions,
+} from "./external-peers.ts";
 import { givenRouterId } from "./flag-values.ts";
 import {
   listenAddresses,
@@ -156,7 +161,10 @@ function planNode(inputs: BgpInputs, topology: Topology): BgpPlanned {
         ...merged.problems,
         ...nodes.filter(({ address }) => named.leftOut.has(address)).map(leftOutNode),
       ],
-      warnings: unusedOptions(annotations, config.bgp.external),
+      warnings: [
+        ...unusedOptions(annotations, config.bgp.external),
+        ...unknownAnnotations(self.annotations),
+      ],
       nodePeers: new NodePeers(topology.peers, mesh, taken),
     },
   };

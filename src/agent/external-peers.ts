@@ -8,9 +8,10 @@ import type { Policy, PolicyStatement } from "../bgp/rib/policy-types.ts";
 import type { PeerConfig } from "../bgp/types.ts";
 import { ADDRESS_BITS, FAMILIES, familyOf, type IpAddress } from "../ip/address.ts";
 import { DEFAULT_ROUTES, type Prefix, prefixFamily, prefixLength } from "../ip/prefix.ts";
-import type { NodeAnnotations } from "../k8s/annotations.ts";
+import { NODE_ANNOTATIONS, type NodeAnnotations } from "../k8s/annotations.ts";
+import { ANNOTATION_PREFIX } from "../k8s/node-snapshot.ts";
 import type { SelfNode } from "../k8s/topology.ts";
-import { someOf } from "../runtime/operator-text.ts";
+import { printable, someOf } from "../runtime/operator-text.ts";
 import type { Condition } from "./conditions.ts";
 import type { BgpSettings } from "./config.ts";
 import { PolicyMemo } from "./policy-memo.ts";
@@ -109,7 +110,7 @@ export function leftOutPeers(
   return areFlagged(external) ? (external.leftOut ?? []) : annotations.peersLeftOut;
 }
 
-/** Peers named in one condition. Beyond: counted. */
+/** Peers, or annotations, named in one condition. Beyond: counted. */
 const NAMED_MAX = 5;
 
 /** What the Node's annotation asks of these sessions, and they do without. */
@@ -131,6 +132,20 @@ export function unusedOptions(
         "the hold time",
     },
   ];
+}
+
+/** A misspelt `peer.passwords` makes a session without one, and says nothing. */
+export function unknownAnnotations(annotations: ReadonlyMap<string, string>): readonly Condition[] {
+  const unknown = [...annotations.keys()].filter((name) => !NODE_ANNOTATIONS.has(name));
+  if (unknown.length === 0) return [];
+  const names = unknown.slice(0, NAMED_MAX).map((name) => printable(ANNOTATION_PREFIX + name));
+  const more = unknown.length > NAMED_MAX ? ` and ${unknown.length - NAMED_MAX} more` : "";
+  const [subject, end] =
+    unknown.length === 1
+      ? ["annotation", "is not looked at: it is none that is known"]
+      : ["annotations", "are not looked at: they are none that are known"];
+  const message = `${subject} ${names.join(", ")}${more} of this Node ${end}`;
+  return [{ name: "annotations", severity: "warning", message }];
 }
 
 /** What leaves the cluster: our own pod CIDRs, or nothing. */

@@ -46,6 +46,14 @@ export interface NodeAnnotations {
   readonly localAddresses: readonly IpAddress[];
 }
 
+/** Names of all that are read, here and in node-snapshot.ts. */
+export const NODE_ANNOTATIONS: ReadonlySet<string> = new Set([
+  ...["pod-cidrs", "pod-cidr", "node.asn", "peers", "rr.server", "rr.client"],
+  ...["peer.ips", "peer.asns", "peer.ports", "peer.passwords", "peer.localips"],
+  ...["path-prepend.as", "path-prepend.repeat-n", "bgp-local-addresses"],
+  ...["node.bgp.communities", "node.bgp.customimportreject"],
+]);
+
 export interface ReadAnnotations {
   readonly values: NodeAnnotations;
   readonly problems: readonly NodeProblem[];

@@ -77,6 +77,29 @@ function loadedFrom(text: string): LoadedConfig {
   };
 }
 
+test("annotations that are not known, as misspelt ones, are a warning, without their values", () => {
+  const read = (names: readonly string[]) => {
+    const entries = names.map((name) => [`kube-router.io/${name}`, "c2VjcmV0"]);
+    const annotations = { "example.org/x": "1", ...Object.fromEntries(entries) };
+    return plan({ addresses: ["192.0.2.1"], annotations }).warnings;
+  };
+  assert.deepEqual(read(["peer.paswords"]), [
+    {
+      name: "annotations",
+      severity: "warning",
+      message:
+        "annotation kube-router.io/peer.paswords of this Node is not looked at: " +
+        "it is none that is known",
+    },
+  ]);
+  const many = read(["a", "b", "c", "d", "e", "f\u001b[2J", "g"]);
+  assert.match(
+    many[0]!.message,
+    /^annotations kube-router\.io\/a, \S+b, \S+c, \S+d, \S+e and 2 more of this Node are not looked at/,
+  );
+  assert.deepEqual(read([]), []);
+});
+
 test("maximum paths: the file, then the flag, then one", () => {
   const flags = { "maximum-paths": "4" };
   const alone = "global: { routerId: 192.0.2.1";
