@@ -5,7 +5,7 @@
  *   | u16 family | be16 port | u32 flow 0 | address (16) | u32 scope |
  */
 import { addressBytes, addressFamily, addressFamilyOf, addressText } from "./address.ts";
-import { MalformedMessageError } from "./errors.ts";
+import { invalid, MalformedMessageError } from "./errors.ts";
 import { AddressFamily } from "./sys.ts";
 
 const IPV4_BYTES = 16;
@@ -18,8 +18,12 @@ export interface SocketAddress {
   readonly port: number;
 }
 
-/** `scopeId` is the interface of an IPv6 link-local address. Throws `EINVAL` for no address. */
+/**
+ * `scopeId` is the interface of an IPv6 link-local address. Throws `EINVAL` for what is no address,
+ * or no port.
+ */
 export function encodeSocketAddress(address: string, port: number, scopeId = 0): Buffer {
+  if (!Number.isInteger(port) || port < 0 || port > 0xffff) throw invalid(`not a port: ${port}`);
   const bytes = addressBytes(address);
   const family = addressFamilyOf(address);
   const result = Buffer.alloc(family === 4 ? IPV4_BYTES : SOCKET_ADDRESS_BYTES);

@@ -48,7 +48,6 @@ export function bindSocket(
   scopeId = 0,
   sys: Sys = linuxSys,
 ): void {
-  if (!Number.isInteger(port) || port < 0 || port > 0xffff) throw invalid(`not a port: ${port}`);
   check(`bind(${address}, ${port})`, sys.bind(fd, encodeSocketAddress(address, port, scopeId)));
 }
 

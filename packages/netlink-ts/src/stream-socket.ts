@@ -37,7 +37,8 @@ export function acceptFrom(fd: number, sys: StreamSys = linuxSys): AcceptedSocke
 
 /**
  * Begins to connect: the socket becomes writable when it is decided, and {@link socketError} says
- * how. Throws SystemCallError when that is clear at once.
+ * how. Throws SystemCallError when that is clear at once, and NetlinkError EINVAL for what is no
+ * address or no port.
  */
 export function connectTo(
   fd: number,

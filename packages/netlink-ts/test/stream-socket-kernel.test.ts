@@ -106,6 +106,15 @@ test("an address that cannot be reached from here is refused at once", () => {
   closeSocket(fd);
 });
 
+test("a port that is none has no wire form", () => {
+  const fd = openTcpSocket(4);
+  for (const port of [-1, 65_536, 1.5, Number.NaN]) {
+    const said = { code: "EINVAL", message: `EINVAL: not a port: ${port}` };
+    assert.throws(() => connectTo(fd, "127.0.0.1", port), said);
+  }
+  closeSocket(fd);
+});
+
 test("a reset is heard, also by who asks for nothing, and that once", async () => {
   const [near, far] = await pair(4);
   const poller = new FdPoller();
