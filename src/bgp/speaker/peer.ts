@@ -108,9 +108,12 @@ export class Peer implements SessionHooks, Task {
   get forwarding(): Forwarding {
     const restart = this.#config.gracefulRestart;
     if (restart === undefined) return "none";
-    const isFirst = !this.#everUp && this.#host.restartedWithin(restart.restartSeconds * 1000);
-    if (isFirst || this.#host.deferring()) return "restarted";
-    return this.isUp || this.#stale.wereKept ? "kept" : "none";
+    const { restartSeconds, longLivedSeconds = 0 } = restart;
+    const isFirst = (seconds: number) =>
+      !this.#everUp && this.#host.restartedWithin(seconds * 1000);
+    if (isFirst(restartSeconds) || this.#host.deferring()) return "restarted";
+    const kept = this.isUp || this.#stale.wereKept || isFirst(restartSeconds + longLivedSeconds);
+    return kept ? "kept" : "none";
   }
 
   /** Brings the session up as the configuration wants it; the first dial after `delayMs`. */

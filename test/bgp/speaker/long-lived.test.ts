@@ -31,6 +31,39 @@ test("long-lived: after the restart time the routes stay on as a last resort (RF
   assert.deepEqual(a.routes(), []);
 });
 
+test("back in that time: the F bits are set, and no route goes before it is told again", () => {
+  const world = new World();
+  const [a, b] = [world.node("192.0.2.1"), world.node("192.0.2.2")];
+  const changes = longLived({ restartSeconds: 30, longLivedSeconds: 600 });
+  a.peers([b], changes);
+  b.peers([a], changes).originate(PREFIX_B);
+  a.speaker.start();
+  b.speaker.start();
+  world.until(() => a.routes().length === 1, "routes");
+  const told = new Set<string>();
+  a.speaker.onBestChange((routes) => {
+    for (const { prefix, nextHops } of routes) told.add(`${prefix} via ${nextHops}`);
+  });
+  b.speaker.stop({ notify: false });
+  world.advance(100);
+  world.network.cut(a.address, b.address);
+  b.restart({ restarted: true });
+  b.peers([a], changes).originate(PREFIX_B).speaker.start();
+  world.advance(300_000);
+  assert.deepEqual(a.routes(), [`${PREFIX_B} via 192.0.2.2 stale`]);
+  world.network.heal(a.address, b.address);
+  world.until(() => a.isUp(b), "session", 60_000);
+  const { remote } = a.status(b).capabilities;
+  const flags = remote.flatMap((one) => ("families" in one ? [one.families[0]] : []));
+  assert.deepEqual(flags, [
+    { family: 4, forwardingPreserved: true },
+    { family: 4, forwardingPreserved: true, staleSeconds: 600 },
+  ]);
+  world.advance(1_000);
+  assert.deepEqual(a.routes(), [`${PREFIX_B} via 192.0.2.2`]);
+  assert.deepEqual([...told], [`${PREFIX_B} via 192.0.2.2`]);
+});
+
 /**
  * A peer with a restart time of 20 s and a long-lived one of 120 s is lost at 0 s, and back at 60 s,
  * with one of its two routes told again.
