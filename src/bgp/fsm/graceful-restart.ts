@@ -81,9 +81,14 @@ export function asHardReset(session: NegotiatedSession | undefined, error: BgpEr
   return { ...hardReset(error), reason: error.reason };
 }
 
-/** Whether the peer closed the connection in order, as one does that restarts. */
-export function wasClosedInOrder(cause: EndCause): boolean {
-  return cause.kind === "transport" && cause.reason === CLOSED_BY_PEER;
+/**
+ * Whether the peer lives on and has kept our routes, as far as can be told: one that closes the
+ * connection in order may have restarted. It keeps them whatever it preserves itself, which may be
+ * nothing (RFC 4724 §3: a capability without families).
+ */
+export function keepsOurRoutes(session: NegotiatedSession, cause: EndCause): boolean {
+  if (cause.kind === "transport" && cause.reason === CLOSED_BY_PEER) return false;
+  return session.gracefulRestart !== undefined && survives(session, cause);
 }
 
 function survives(session: NegotiatedSession, cause: EndCause): boolean {

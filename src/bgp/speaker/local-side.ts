@@ -29,8 +29,8 @@ export type Offer = Pick<
  * What our OPEN says of the forwarding that the peer may have kept our routes for, RFC 4724 §4.1:
  * - `restarted`: we restarted and found our routes in the kernel; the R bit and the F bits are set;
  * - `kept`: the last session was lost and nothing else, or stands here while the peer, for which it
- *   is lost, connects anew, or we restarted so long ago that the peer keeps our routes as long-lived
- *   stale ones at most (RFC 9494 §4.2); the F bits alone are set;
+ *   is lost, connects anew, or we restarted so long ago that the peer keeps our routes, if it does,
+ *   as long-lived stale ones (RFC 9494 §4.2); the F bits alone are set;
  * - `none`: neither is: to the byte what kube-router's GoBGP sends, also to a peer that closed the
  *   last session in order, as one that restarts does.
  */

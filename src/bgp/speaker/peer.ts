@@ -11,7 +11,7 @@ import type { LocalIdentity } from "../fsm/collision.ts";
 import {
   familiesStillForwarded,
   familiesToRetain,
-  wasClosedInOrder,
+  keepsOurRoutes,
 } from "../fsm/graceful-restart.ts";
 import type { EndCause } from "../fsm/state.ts";
 import type { Introduction } from "../message/negotiate.ts";
@@ -112,7 +112,7 @@ export class Peer implements SessionHooks, Task {
     const isFirst = (seconds: number) =>
       !this.#everUp && this.#host.restartedWithin(seconds * 1000);
     if (isFirst(restartSeconds) || this.#host.deferring()) return "restarted";
-    const kept = this.isUp || this.#stale.wereKept || isFirst(restartSeconds + longLivedSeconds);
+    const kept = this.isUp || this.#stale.oursAreKept || isFirst(restartSeconds + longLivedSeconds);
     return kept ? "kept" : "none";
   }
 
@@ -305,7 +305,7 @@ export class Peer implements SessionHooks, Task {
     const goesOn = cause.kind === "collision";
     this.#goesOnAt = goesOn ? this.session.connection : undefined;
     this.#withId((id) => rib.peerDown(id, { retainStale, goesOn }));
-    this.#stale.peerLeft(retained, wasClosedInOrder(cause));
+    this.#stale.peerLeft(retained, keepsOurRoutes(session, cause));
     if (retained.length === 0) this.bind(undefined);
     this.#host.progressed();
   }

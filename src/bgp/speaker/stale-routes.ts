@@ -33,16 +33,16 @@ export class StaleRoutes {
   /** Its end came while the peer was back, and its End-of-RIB has not come since. */
   readonly #overdue = new Set<RouteFamily>();
   #isBack = false;
-  #wereKept = false;
+  #oursAreKept = false;
 
   constructor(clock: Clock, actions: StaleRoutesActions) {
     this.#clock = clock;
     this.#actions = actions;
   }
 
-  /** The last session was lost so that a peer that lives on has kept our routes, too. */
-  get wereKept(): boolean {
-    return this.#wereKept;
+  /** The last session was lost so that the peer has kept our routes. */
+  get oursAreKept(): boolean {
+    return this.#oursAreKept;
   }
 
   /** Families that are kept for a peer that is away. */
@@ -55,10 +55,10 @@ export class StaleRoutes {
     return retained.filter(({ family }) => !this.#overdue.has(family));
   }
 
-  /** The session ended; these families are kept. */
-  peerLeft(retained: readonly RetainedFamily[], inOrder: boolean): void {
+  /** The session ended; these families are kept, and the peer may have kept ours. */
+  peerLeft(retained: readonly RetainedFamily[], oursAreKept: boolean): void {
     this.#isBack = false;
-    this.#wereKept = retained.length > 0 && !inOrder;
+    this.#oursAreKept = oursAreKept;
     this.#overdue.clear();
     const kept = new Set(retained.map(({ family }) => family));
     for (const family of this.families) {
@@ -99,7 +99,7 @@ export class StaleRoutes {
 
   /** Forgets all timers; the routes are somebody else's to remove. */
   cancel(): void {
-    this.#wereKept = false;
+    this.#oursAreKept = false;
     for (const family of this.families) this.done(family);
   }
 

@@ -63,6 +63,27 @@ test("F bits alone: after a session of which the peer may have kept our routes",
   assert.equal(bits(), false, "a peer that was taken out is a new one");
 });
 
+test("F bits alone: also towards a peer that keeps routes and forwards none itself", () => {
+  const world = new World();
+  const a = world.node("192.0.2.1");
+  const address = ip("192.0.2.9");
+  const raw = new RawPeer(world.network.host(address), address).listen();
+  // RFC 4724 §3, as BIRD's `graceful restart aware`, its default.
+  const helper = restartCapability({ restartSeconds: 0, families: [] });
+  raw.autoOpen = openOf(address, { capabilities: [{ kind: "fourOctetAs", as: 64512 }, helper] });
+  a.speaker.setPeers([{ ...a.peerTo(a), address }]);
+  a.originate(PREFIX_A).speaker.start();
+  const isUp = () => a.speaker.peer(address)?.state === "Established";
+  world.until(isUp, "session");
+  raw.connection!.reset();
+  world.advance(10);
+  world.until(isUp, "session again");
+  const { local } = a.speaker.peer(address)!.capabilities;
+  const restart = local.find(({ kind }) => kind === "gracefulRestart");
+  assert.ok(restart?.kind === "gracefulRestart");
+  assert.deepEqual([restart.restarted, restart.families[0]!.forwardingPreserved], [false, true]);
+});
+
 test("F bits alone: beside a session that only the peer knows to be lost", () => {
   const world = new World();
   const a = world.node("192.0.2.1");

@@ -29,7 +29,7 @@ class Kept {
   left(restartSeconds: number, longLivedSeconds: number): this {
     const kept = this.stale.keepable([{ family: 4, restartSeconds, longLivedSeconds }]);
     if (kept.length === 0) this.log.push("nothing kept");
-    this.stale.peerLeft(kept, true);
+    this.stale.peerLeft(kept, false);
     return this;
   }
 
@@ -106,7 +106,7 @@ test("times end with what they were for: each later loss has its own", () => {
   };
   // Lost for good, with nothing kept.
   const final = longLived();
-  final.stale.peerLeft([], true);
+  final.stale.peerLeft([], false);
   again(final, ["10 mark 4"]);
   // The family is not forwarded, and nothing waits for its table.
   const cold = longLived();
@@ -265,7 +265,7 @@ test("any history: no route is kept beyond its times, nor goes before they end",
             end(stale());
             longLivedEnd = undefined;
           }
-          routes.peerLeft(kept, true);
+          routes.peerLeft(kept, false);
         } else if (what === "back" && !up) {
           up = true;
           routes.peerReturned(BACK);
