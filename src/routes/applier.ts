@@ -339,6 +339,9 @@ export class Applier {
       if (failure === undefined) {
         observer.view.applied(id, operation);
         counters[COUNTER[operation.kind]]++;
+        // The kernel took the first that has what was named: not a gateway or a source too much.
+        const isSure = operation.kind !== "delete" || !observer.view.hasTwinOf(id, operation.route);
+        if (!isSure) this.#reports.onDoubt();
         continue;
       }
       const verdict = verdictOf(operation, failure);

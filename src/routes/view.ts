@@ -118,6 +118,11 @@ export class RouteView {
     this.#put(id, at < 0 ? [...routes, made] : routes.with(at, made));
   }
 
+  /** Whether a route of ours has the key that this one, which has gone, had. */
+  hasTwinOf(id: PrefixId, gone: KernelRoute): boolean {
+    return this.at(id).some((other) => isOurs(other) && sameKey(other, gone));
+  }
+
   /**
    * Takes in a change made by somebody else. False when it cannot be told from the event what is
    * there now: then a new dump must tell.

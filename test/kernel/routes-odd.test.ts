@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { RouteNetlink } from "netlink-ts";
 import { prefix } from "../../src/ip/prefix.ts";
+import { EVENT_AGE_MS } from "../../src/routes/limits.ts";
 import { removeAllRoutes } from "../../src/routes/remove-all.ts";
 import { address, STATIC } from "../routes/fake-kernel.ts";
 import { RouteNode } from "../support/route-node.ts";
@@ -103,6 +104,32 @@ test("what ours never have is seen on a route with our mark, and put right", asy
   // Nor by a change of one that stands.
   set("change");
   await node.has(lines);
+});
+
+test("a second one with our mark beside ours goes, and not ours in its place", async (t) => {
+  const node = RouteNode.make(t);
+  if (node === undefined) return;
+  await node.controller.start();
+  const [P4, P6] = ["10.233.66.0/24", "fd00:66::/64"];
+  node.want(P4, A);
+  node.want(P6, A6);
+  const lines = [`${P4} via ${A} dev enp1s0`, `${P6} via ${A6} dev enp1s0 metric 1024 pref medium`];
+  await node.has(lines);
+  // After that an event may be older than what we did, and all is compared anyway.
+  await delay(EVENT_AGE_MS);
+  for (const words of [
+    `route append ${P4} dev enp1s0 proto 17`,
+    `route append ${P4} via ${A} dev enp1s0 src 192.168.50.50 proto 17`,
+    `-6 route append ${P6} dev enp1s0 proto 17 metric 1024`,
+  ]) {
+    const { foreignEvents } = node.controller.status().counters;
+    node.namespace.ip(words);
+    await until(
+      "it is seen",
+      () => node.controller.status().counters.foreignEvents > foreignEvents,
+    );
+    await node.has(lines);
+  }
 });
 
 test("cleanup takes out routes by next hop objects", async (t) => {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { prefix } from "../../src/ip/prefix.ts";
 import { removeAllRoutes } from "../../src/routes/remove-all.ts";
-import { line, route, STATIC } from "./fake-kernel.ts";
+import { address, line, route, STATIC } from "./fake-kernel.ts";
 import { Harness } from "./harness.ts";
 
 const P1 = "10.233.65.0/24";
@@ -222,4 +222,21 @@ test("an end in the middle of the agent's start: nothing begins after it", async
   assert.deepEqual(await h.controller.start(), { adopted: 0 });
   await h.rest(120_000);
   assert.deepEqual([h.kernel.opens, h.kernel.dumps, h.clock.pendingCount], [0, 0, 0]);
+});
+
+test("of two of ours for one prefix the right one is there in the end, whichever went", async () => {
+  for (const beside of [
+    { ...route(P1), hops: [{ gateway: undefined, link: 2, weight: 1 }] },
+    { ...route(P1, { via: A }), source: address("192.168.50.50") },
+  ]) {
+    const h = new Harness();
+    h.kernel.routes.push(route(P1, { via: A }), beside);
+    h.want(P1, A);
+    await h.started();
+    await h.rest(500);
+    assert.deepEqual(h.kernel.routes, [route(P1, { via: A })]);
+    const { dumps } = h.kernel;
+    await h.rest(5000);
+    assert.equal(h.kernel.dumps, dumps, "and then there is rest");
+  }
 });

@@ -1,8 +1,8 @@
 /**
  * A main table that behaves as Linux does where it matters here: the key is prefix, TOS and metric;
- * a create refuses an occupied key; a replace takes the first of a key, whoever's it is; going down,
- * an interface takes its routes along without an event for each. Events of what others do come
- * later, by the clock.
+ * a create refuses an occupied key; a replace takes the first of a key, whoever's it is; a delete
+ * takes the first that has what it names; going down, an interface takes its routes along without
+ * an event for each. Events of what others do come later, by the clock.
  */
 
 import type { LocalAddress } from "../../src/ip/local-address.ts";
@@ -22,7 +22,6 @@ import {
   OUR_PROTOCOL,
   ourMetric,
   type RouteOperation,
-  sameRoute,
 } from "../../src/routes/types.ts";
 import { address } from "../support/address.ts";
 import type { FakeClock } from "../support/fake-clock.ts";
@@ -247,8 +246,8 @@ export class FakeKernel implements RouteKernel {
 
   #carryOut(operation: RouteOperation): KernelFailure | undefined {
     if (operation.kind === "delete") {
-      const at = this.routes.findIndex((entry) => sameRoute(entry, operation.route));
-      if (at < 0 || !isOurs(this.routes[at]!)) return failure("ESRCH");
+      const at = this.routes.findIndex((entry) => isNamed(entry, operation.route));
+      if (at < 0) return failure("ESRCH");
       this.routes.splice(at, 1);
       return undefined;
     }
@@ -308,6 +307,16 @@ export class FakeKernel implements RouteKernel {
 
 function sameKey(a: KernelRoute, b: KernelRoute): boolean {
   return a.prefix === b.prefix && a.tos === b.tos && a.metric === b.metric;
+}
+
+/** A delete takes the first that has all it names: not the source, and of several ways none. */
+function isNamed(entry: KernelRoute, gone: KernelRoute): boolean {
+  if (!sameKey(entry, gone) || entry.protocol !== gone.protocol) return false;
+  const [way, ...more] = gone.hops;
+  if (way === undefined || more.length > 0) return true;
+  const [first] = entry.hops;
+  if (way.gateway !== undefined && first?.gateway !== way.gateway) return false;
+  return first?.link === way.link;
 }
 
 function failure(code: string): KernelFailure {
