@@ -20,7 +20,9 @@ import {
   BATCH_BYTES_MAX,
   BATCH_MESSAGES_MAX,
   DATAGRAM_BYTES_MAX,
+  DATAGRAMS_HURRIED_PER_TURN,
   DATAGRAMS_PER_TURN,
+  DUMP_PAUSE_MS,
   DUMP_TRIES_MAX,
   RECEIVE_BUFFER_BYTES,
   REPLY_TIMEOUT_MS,
@@ -49,6 +51,8 @@ export interface NetlinkSocketOptions {
   readonly receiveBufferBytes?: number;
   /** How long an answer may take to come; 2 s unless told, and none was ever seen to take any. */
   readonly replyTimeoutMs?: number;
+  /** The first pause before a listing that changed is asked for again; 20 ms unless told. */
+  readonly dumpPauseMs?: number;
   readonly toError?: ErrorFactory;
 }
 
@@ -86,6 +90,7 @@ export class NetlinkSocket {
   readonly #fd: number;
   readonly #toError: ErrorFactory;
   readonly #waitsMax: number;
+  readonly #dumpPauseMs: number;
   readonly #received: Buffer = Buffer.allocUnsafe(DATAGRAM_BYTES_MAX);
   #line: Promise<unknown> = Promise.resolve();
   #waiting = 0;
@@ -115,6 +120,7 @@ export class NetlinkSocket {
     this.#fd = opened.fd;
     this.#toError = options.toError ?? plainError;
     this.#waitsMax = Math.ceil((options.replyTimeoutMs ?? REPLY_TIMEOUT_MS) / REPLY_WAIT_MS);
+    this.#dumpPauseMs = options.dumpPauseMs ?? DUMP_PAUSE_MS;
     this.port = opened.port;
     const answers = Math.floor(opened.receiveBufferBytes / ACKNOWLEDGEMENT_COST_BYTES);
     this.batchMessagesMax = Math.max(1, Math.min(BATCH_MESSAGES_MAX, answers));
@@ -181,28 +187,44 @@ export class NetlinkSocket {
     decode: (message: Message) => T | undefined,
   ): Promise<T[]> {
     let entries: T[] = [];
-    await untilUnchanged(() => {
+    await this.untilUnchanged((hurried) => {
       entries = [];
-      return this.visit(write, (message) => {
+      const take = (message: Message) => {
         const entry = decode(message);
         if (entry !== undefined) entries.push(entry);
         return entry !== undefined;
-      });
+      };
+      return this.visit(write, take, hurried);
     });
     return entries;
+  }
+
+  /**
+   * Lists again as long as the list changed under way: at once and `hurried`, since so much less
+   * can change meanwhile, then after ever longer pauses. EAGAIN when it always does.
+   */
+  async untilUnchanged(list: (hurried: boolean) => Promise<boolean>): Promise<void> {
+    for (let tries = 0; tries < DUMP_TRIES_MAX; tries++) {
+      if (tries > 1) await delay(this.#dumpPauseMs * 2 ** (tries - 2));
+      if (await list(tries > 0)) return;
+    }
+    const text = `the list changed ${DUMP_TRIES_MAX} times while it was read`;
+    throw new NetlinkError(Errno.EAGAIN, { text });
   }
 
   /**
    * One try at a listing, for those too large to keep: `take` is given every message of the answer
    * as it is read, and says whether it counts. False when the kernel says that the list changed
    * meanwhile, and nothing that was given holds: see {@link untilUnchanged}. Rejects with
-   * {@link SystemCallError} when the kernel broke it off: then the socket lists no more.
+   * {@link SystemCallError} when the kernel broke it off: then the socket lists no more. `hurried`:
+   * reads more before the event loop gets its turn.
    */
   visit(
     write: (writer: MessageWriter) => void,
     take: (message: Message) => boolean,
+    hurried = false,
   ): Promise<boolean> {
-    return this.#inLine(() => this.#visitInLine(write, take));
+    return this.#inLine(() => this.#visitInLine(write, take, hurried));
   }
 
   /** Ends what is waiting with ECANCELED. A send under way still ends before the socket does. */
@@ -306,7 +328,9 @@ export class NetlinkSocket {
   async #visitInLine(
     write: (writer: MessageWriter) => void,
     take: (message: Message) => boolean,
+    hurried: boolean,
   ): Promise<boolean> {
+    const perTurn = hurried ? DATAGRAMS_HURRIED_PER_TURN : DATAGRAMS_PER_TURN;
     const writer = new MessageWriter();
     write(writer);
     const sequence = this.#numbers(1);
@@ -328,20 +352,11 @@ export class NetlinkSocket {
       } else {
         reader.read(this.#received, length);
       }
-      if (turn % DATAGRAMS_PER_TURN === 0) await nextTurn();
+      if (turn % perTurn === 0) await nextTurn();
     }
     if (reader.failure !== undefined) throw reader.failure;
     return !reader.interrupted;
   }
-}
-
-/** Lists again as long as the list changed under way; EAGAIN when it always does. */
-export async function untilUnchanged(list: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < DUMP_TRIES_MAX; tries++) {
-    if (await list()) return;
-  }
-  const text = `the list changed ${DUMP_TRIES_MAX} times while it was read`;
-  throw new NetlinkError(Errno.EAGAIN, { text });
 }
 
 function brokenOff(errno: number): SystemCallError {

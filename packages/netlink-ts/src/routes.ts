@@ -3,7 +3,7 @@ import type { IpFamily } from "./address.ts";
 import { applyInBatches } from "./batch.ts";
 import { Errno, NetlinkError } from "./errors.ts";
 import { Flag } from "./message.ts";
-import { type NetlinkSocket, type Outcome, untilUnchanged } from "./netlink-socket.ts";
+import type { NetlinkSocket, Outcome } from "./netlink-socket.ts";
 import {
   decodeRoute,
   encodeRouteFilter,
@@ -41,10 +41,10 @@ export class Routes {
    */
   async visit(filter: RouteFilter, begin: () => (route: Route) => void): Promise<void> {
     const families: readonly IpFamily[] = filter.family === undefined ? [4, 6] : [filter.family];
-    await untilUnchanged(async () => {
+    await this.#socket.untilUnchanged(async (hurried) => {
       const give = begin();
       for (const family of families) {
-        if (!(await this.#visitFamily({ ...filter, family }, give))) return false;
+        if (!(await this.#visitFamily({ ...filter, family }, give, hurried))) return false;
       }
       return true;
     });
@@ -53,6 +53,7 @@ export class Routes {
   async #visitFamily(
     filter: RouteFilter & { readonly family: IpFamily },
     give: (route: Route) => void,
+    hurried: boolean,
   ): Promise<boolean> {
     try {
       return await this.#socket.visit(
@@ -67,6 +68,7 @@ export class Routes {
           give(route);
           return true;
         },
+        hurried,
       );
     } catch (error) {
       const noTable = error instanceof NetlinkError && error.errno === Errno.ENOENT;

@@ -3,6 +3,13 @@ import assert from "node:assert/strict";
 import { closeSync, openSync } from "node:fs";
 import { type TestContext, test } from "node:test";
 import { type Link, LinkFlag, RouteNetlink, RuleFlag } from "../src/index.ts";
+import { encodeInterfaceAddress } from "../src/interface-address.ts";
+import { linuxSys } from "../src/libc.ts";
+import { Flag } from "../src/message.ts";
+import { MessageWriter } from "../src/message-writer.ts";
+import { openNetlink, Protocol } from "../src/netlink-fd.ts";
+import { Rtm } from "../src/rtm.ts";
+import type { Sys } from "../src/sys.ts";
 import { Namespace } from "./support/namespace.ts";
 
 function setUp(t: TestContext) {
@@ -121,6 +128,45 @@ test("addresses of both families are added, listed and deleted", async (t) => {
   await netlink.addresses.delete(ipv6);
   assert.deepEqual(await netlink.addresses.list({ interfaceIndex }), []);
   await assert.rejects(netlink.addresses.delete(ipv4), { code: "EADDRNOTAVAIL" });
+});
+
+test("addresses are listed although they change without a pause, for a while", async (t) => {
+  const namespace = Namespace.make(t);
+  if (namespace === undefined) return;
+  namespace.veth("v0", "192.0.2.1/24");
+  const MANY = 1000;
+  const lines = Array.from({ length: MANY }, (_, i) => `10.96.${i >> 8}.${i & 255}/32 dev v0`);
+  namespace.ipBatch(lines.map((line) => `address add ${line}`));
+  const { fd } = namespace.enter(() => openNetlink(linuxSys, Protocol.ROUTE, 1 << 20, () => {}));
+  const index = namespace.index("v0");
+  let changes = 0;
+  /** One address comes or goes with each part that is read: no listing is whole. */
+  const change = () => {
+    const writer = new MessageWriter();
+    writer.begin(changes++ % 2 === 0 ? Rtm.NEWADDR : Rtm.DELADDR, Flag.REQUEST | Flag.CREATE);
+    encodeInterfaceAddress(writer, { interfaceIndex: index, address: "10.97.0.1/32" });
+    writer.end();
+    writer.seal(changes, 0);
+    linuxSys.send(fd, writer.bytes, writer.length);
+  };
+  let isChanging = true;
+  const sys: Sys = {
+    ...linuxSys,
+    receive(...given) {
+      if (isChanging) change();
+      return linuxSys.receive(...given);
+    },
+  };
+  const netlink = namespace.enter(() => new RouteNetlink({ sys }));
+  t.after(() => {
+    netlink.close();
+    linuxSys.close(fd);
+  });
+  setTimeout(() => {
+    isChanging = false;
+  }, 400);
+  const listed = await netlink.addresses.list({});
+  assert.ok(listed.length >= MANY + 1, `${listed.length} listed`);
 });
 
 test("rules are added, listed and deleted", async (t) => {

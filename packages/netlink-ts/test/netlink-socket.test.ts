@@ -15,7 +15,7 @@ const REPLY = 24;
 
 function setUp() {
   const sys = new ScriptedSys();
-  const open = () => NetlinkSocket.open(0, { sys });
+  const open = () => NetlinkSocket.open(0, { sys, dumpPauseMs: 0 });
   return { sys, open };
 }
 
@@ -159,6 +159,29 @@ test("a listing that changed, or lost a part, is asked for again", async () => {
     sys.answers.push(message(3, 2 | Flag.DUMP_INTR, sequence, "00000000"));
   };
   await assert.rejects(list(open()), { code: "EAGAIN" });
+});
+
+test("a listing that changed is read in one go the next time", async () => {
+  const { sys, open } = setUp();
+  let turn = 0;
+  const count = () => {
+    turn++;
+    counter = setImmediate(count);
+  };
+  let counter = setImmediate(count);
+  sys.onSend = () => {
+    const [sequence = 0] = sys.sent.at(-1) ?? [];
+    const flags = sequence === 1 ? 2 | Flag.DUMP_INTR : 2;
+    for (let i = 0; i < 20; i++) sys.answers.push(message(REPLY, flags, sequence, "01"));
+    sys.answers.push(doneMessage(sequence));
+  };
+  const turns = new Set<number>();
+  const decode = ({ sequence }: Message) => turns.add(sequence * 1000 + turn);
+  await open().dump((writer) => request(writer, Flag.REQUEST | Flag.DUMP), decode);
+  clearImmediate(counter);
+  const [first, second] = [1, 2].map((n) => [...turns].filter((t) => Math.floor(t / 1000) === n));
+  assert.equal(first?.length, 10);
+  assert.equal(second?.length, 1);
 });
 
 test("a listing that breaks off is no answer, and is not asked for again where it would be refused", async () => {
