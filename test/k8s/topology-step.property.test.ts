@@ -219,6 +219,7 @@ test("a Node that contradicts another one at the edge of a range is seen", () =>
     ["192.168.50.4", "10.1.2.0/25", true],
     ["192.168.50.4", "10.1.2.255/32", true],
     ["192.168.50.4", "10.1.2.0/23", true],
+    ["192.168.50.4", "10.1.7.0/31", true],
     ["192.168.50.4", "192.168.50.3/32", true],
     ["192.168.50.4", "192.168.50.2/31", true],
     ["192.168.50.4", "192.168.50.4/30", true],
@@ -226,7 +227,7 @@ test("a Node that contradicts another one at the edge of a range is seen", () =>
     ["192.168.50.4", "10.1.3.0/24", false],
   ] as const) {
     const { put, follow } = pairOf();
-    put("other", "192.168.50.3", "10.1.2.0/24");
+    put("other", "192.168.50.3", "10.1.2.0/24", "10.1.7.1/32");
     follow("other");
     put("new", internal, cidr);
     const { topology, change } = follow("new");

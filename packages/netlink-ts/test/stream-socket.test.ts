@@ -90,6 +90,8 @@ test("addresses of both families are read, and what is neither is refused", () =
   assert.deepEqual(acceptFrom(9, sys), { fd: 7, address: "2001:db8::1", port: 1790 });
   assert.deepEqual(localAddressOf(9, sys), { address: "2001:db8::1", port: 1790 });
   assert.deepEqual(sys.calls.slice(-2), ["accept 9 28", "getsockname 9 28"]);
+  sys.result = 0;
+  assert.deepEqual(acceptFrom(9, sys), { fd: 0, address: "2001:db8::1", port: 1790 });
   sys.filled = "0100";
   assert.throws(() => localAddressOf(9, sys), /family 1/);
 });

@@ -116,7 +116,6 @@ export class PathStore {
     this.attributes.release(this.effective[path]!);
     this.received[path] = 0;
     this.effective[path] = 0;
-    this.rows[path] = 0;
     this.nexts[path] = this.freeHead;
     this.freeHead = path;
     this.used--;
