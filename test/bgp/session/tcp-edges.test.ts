@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
-import { type TestContext, test } from "node:test";
+import { mock, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Errno, errnoName, linuxSys } from "netlink-ts";
 import { TcpTransport } from "../../../src/bgp/session/tcp-transport.ts";
@@ -224,6 +224,30 @@ test("what is written before the connection stands goes out when it does", async
   });
   await until(() => ends[0]?.text === "early", "sent");
   assert.deepEqual([connection.queuedBytes, connection.sentBytes], [0, 5]);
+});
+
+test("a dial that the kernel refuses at once fails like any other, and leaves no socket", async () => {
+  const close = mock.method(linuxSys, "close");
+  const dial = () => {
+    const end = new End();
+    const address = parseAddress("255.255.255.255")!;
+    const options = { address, port: 1, localAddress: US, policy: plainPolicy };
+    end.connection = new TcpTransport().dial(options, end);
+    return end;
+  };
+  const [waits, closes, resets] = [dial(), dial(), dial()];
+  assert.equal(close.mock.callCount(), 3);
+  close.mock.restore();
+  const { connection } = waits;
+  assert.deepEqual([connection!.remoteAddress, connection!.remotePort], ["255.255.255.255", 1]);
+  assert.deepEqual([connection!.queuedBytes, connection!.sentBytes], [0, 0]);
+  assert.equal(connection!.write([Buffer.from("x")]), true);
+  closes.connection!.close();
+  resets.connection!.reset();
+  assert.deepEqual(waits.log, [], "not from inside of the call");
+  await until(() => waits.reason !== undefined, "closed");
+  assert.equal(waits.reason, "network unreachable");
+  assert.deepEqual([closes.log, resets.log], [[], []], "who gave up hears nothing");
 });
 
 test("while reading is paused a reset costs no turns", async (t) => {
