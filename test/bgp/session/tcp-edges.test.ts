@@ -250,20 +250,52 @@ test("a dial that the kernel refuses at once fails like any other, and leaves no
   assert.deepEqual([closes.log, resets.log], [[], []], "who gave up hears nothing");
 });
 
-test("while reading is paused a reset costs no turns", async (t) => {
-  const { end, peer } = await joined(t);
-  end.connection!.pause();
-  peer.resetAndDestroy();
-  await sleep(20);
-  const { epollWait } = linuxSys;
-  let waits = 0;
-  linuxSys.epollWait = (...args) => {
-    waits++;
-    return epollWait(...args);
+for (const [what, bytes] of [
+  ["nothing", 0],
+  ["much", 8 * 1024 * 1024],
+] as const) {
+  test(`while reading is paused a reset costs no turns, with ${what} to be sent`, async (t) => {
+    const { end, peer } = await joined(t);
+    peer.pause();
+    end.connection!.write([Buffer.alloc(bytes)]);
+    assert.equal(end.connection!.queuedBytes > 0, bytes > 0);
+    end.connection!.pause();
+    peer.resetAndDestroy();
+    await sleep(20);
+    const { epollWait } = linuxSys;
+    let waits = 0;
+    linuxSys.epollWait = (...args) => {
+      waits++;
+      return epollWait(...args);
+    };
+    await sleep(50);
+    linuxSys.epollWait = epollWait;
+    assert.ok(waits <= 1, `${waits} turns`);
+    assert.deepEqual([end.connection!.queuedBytes, end.reason], [0, undefined]);
+    end.connection!.resume();
+    await until(() => end.reason !== undefined, "closed");
+    assert.equal(end.reason, "connection reset by peer");
+  });
+}
+
+test("what the kernel has no room for, or was kept from, goes out later and once", async (t) => {
+  const { end, heard } = await joined(t);
+  const { send } = linuxSys;
+  t.after(() => {
+    linuxSys.send = send;
+  });
+  const answers = [-Errno.EAGAIN, -Errno.EINTR, 2, -Errno.EAGAIN, 0];
+  linuxSys.send = (fd, bytes, length) => {
+    const answer = answers.shift() ?? length;
+    return answer > 0 ? send(fd, bytes, answer) : answer;
   };
-  await sleep(50);
-  linuxSys.epollWait = epollWait;
-  assert.ok(waits <= 1, `${waits} turns`);
+  end.connection!.write([Buffer.from("abcd")]);
+  end.connection!.write([Buffer.from("e"), Buffer.from("f")]);
+  assert.deepEqual([end.connection!.queuedBytes, end.connection!.sentBytes], [6, 0]);
+  await until(() => heard().length === 6, "all");
+  assert.deepEqual([heard(), answers], ["abcdef", []]);
+  assert.deepEqual([end.connection!.queuedBytes, end.connection!.sentBytes], [0, 6]);
+  assert.equal(end.reason, undefined);
 });
 
 test("several messages are one send, and large ones keep their order", async (t) => {
