@@ -113,6 +113,25 @@ test("closing: all that waits is sent, be it more than the kernel takes", async 
   assert.equal(bytes, 16 * 1024 * 1024);
 });
 
+for (const hasEnded of [true, false]) {
+  test(`closing: when the last words are out, a peer that has ended is left (${hasEnded})`, async (t) => {
+    const { out, peer } = await dialled(t);
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const close = t.mock.method(linuxSys, "close");
+    const turns = async (count: number) => {
+      for (let i = 0; i < count && close.mock.callCount() === 0; i++) await nextLoop();
+    };
+    out.write([new Uint8Array(16 * 1024 * 1024)]);
+    out.close();
+    if (hasEnded) peer.end();
+    await turns(50);
+    assert.equal(close.mock.callCount(), 0, "not before");
+    await once(peer.resume(), "end");
+    await turns(1000);
+    assert.equal(close.mock.callCount() > 0, hasEnded);
+  });
+}
+
 test("a peer that ends is gone at once, whatever it has not read", async (t) => {
   const { out, end, peer } = await dialled(t);
   while (out.write([new Uint8Array(64 * 1024)])) await nextLoop();

@@ -6,7 +6,11 @@ import { mock, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Errno, errnoName, linuxSys } from "netlink-ts";
 import { TcpTransport } from "../../../src/bgp/session/tcp-transport.ts";
-import type { ListenProblem } from "../../../src/bgp/session/transport.ts";
+import {
+  type ListenProblem,
+  QUEUE_BYTES_HIGH,
+  QUEUE_BYTES_LOW,
+} from "../../../src/bgp/session/transport.ts";
 import { parseAddress } from "../../../src/ip/address.ts";
 import { plainPolicy } from "../../support/raw-peer.ts";
 import { End } from "../../support/transport-contract.ts";
@@ -274,28 +278,90 @@ for (const [what, bytes] of [
     assert.deepEqual([end.connection!.queuedBytes, end.reason], [0, undefined]);
     end.connection!.resume();
     await until(() => end.reason !== undefined, "closed");
-    assert.equal(end.reason, "connection reset by peer");
+    assert.deepEqual([end.reason, end.writables], ["connection reset by peer", 0]);
+  });
+}
+
+/** As if the kernel took so much of each send, or answered it so; after these it takes all. */
+function sendAnswers(t: TestContext, answers: number[]): void {
+  const { send } = linuxSys;
+  linuxSys.send = (fd, bytes, length) => {
+    const answer = answers.shift() ?? length;
+    return answer > 0 ? send(fd, bytes, answer) : answer;
+  };
+  t.after(() => {
+    linuxSys.send = send;
   });
 }
 
 test("what the kernel has no room for, or was kept from, goes out later and once", async (t) => {
   const { end, heard } = await joined(t);
-  const { send } = linuxSys;
-  t.after(() => {
-    linuxSys.send = send;
-  });
-  const answers = [-Errno.EAGAIN, -Errno.EINTR, 2, -Errno.EAGAIN, 0];
-  linuxSys.send = (fd, bytes, length) => {
-    const answer = answers.shift() ?? length;
-    return answer > 0 ? send(fd, bytes, answer) : answer;
-  };
+  const answers = [-Errno.EAGAIN, -Errno.EINTR, 2, -Errno.EAGAIN, 0, 2, 1];
+  sendAnswers(t, answers);
   end.connection!.write([Buffer.from("abcd")]);
   end.connection!.write([Buffer.from("e"), Buffer.from("f")]);
   assert.deepEqual([end.connection!.queuedBytes, end.connection!.sentBytes], [6, 0]);
   await until(() => heard().length === 6, "all");
   assert.deepEqual([heard(), answers], ["abcdef", []]);
   assert.deepEqual([end.connection!.queuedBytes, end.connection!.sentBytes], [0, 6]);
-  assert.equal(end.reason, undefined);
+  answers.push(-Errno.EAGAIN);
+  end.connection!.write([Buffer.from("g")]);
+  await until(() => heard().length > 6, "more");
+  assert.deepEqual([heard(), end.reason, end.writables], ["abcdefg", undefined, 0]);
+  const waits = t.mock.method(linuxSys, "epollWait");
+  await sleep(20);
+  assert.ok(waits.mock.callCount() <= 1, "nothing waits: nobody asks");
+});
+
+test("paused before it stands, or when it is gone", async (t) => {
+  const { transport, port, ends, listener } = await listening();
+  const dial = () => {
+    const end = new End();
+    const options = { address: US, port, localAddress: undefined, policy: plainPolicy };
+    end.connection = transport.dial(options, end);
+    t.after(() => end.connection!.reset());
+    return end;
+  };
+  const first = dial();
+  first.connection!.pause();
+  t.after(() => {
+    listener.close();
+    for (const end of ends) end.connection!.reset();
+  });
+  await until(() => first.log.includes("connected") && ends.length === 1, "both ends");
+  ends[0]!.connection!.write([Buffer.from("x")]);
+  await sleep(20);
+  assert.equal(first.text, "");
+  first.connection!.resume();
+  await until(() => first.text === "x", "read");
+  // The next one has its number in the kernel.
+  first.connection!.reset();
+  const second = dial();
+  first.connection!.pause();
+  await until(() => second.log.includes("connected"), "the next one is watched");
+});
+
+test("who was told to write no more is told once to go on, when little waits", async (t) => {
+  const { end, heard } = await joined(t);
+  const connection = end.connection!;
+  const answers: number[] = [-Errno.EAGAIN];
+  sendAnswers(t, answers);
+  assert.equal(connection.write([Buffer.alloc(QUEUE_BYTES_HIGH)]), true);
+  assert.equal(connection.write([Buffer.alloc(1)]), false);
+  const seen: [number, number][] = [];
+  answers.push(QUEUE_BYTES_HIGH - QUEUE_BYTES_LOW, 1, 1);
+  const { epollWait } = linuxSys;
+  t.after(() => {
+    linuxSys.epollWait = epollWait;
+  });
+  linuxSys.epollWait = (...args) => {
+    seen.push([connection.queuedBytes, end.writables]);
+    return epollWait(...args);
+  };
+  await until(() => heard().length === QUEUE_BYTES_HIGH + 1, "all");
+  const told = (left: number) => seen.find(([queued]) => queued === left)?.[1];
+  assert.deepEqual([told(QUEUE_BYTES_LOW + 1), told(QUEUE_BYTES_LOW)], [0, 1]);
+  assert.deepEqual([end.writables, connection.write([Buffer.from("x")])], [1, true]);
 });
 
 test("several messages are one send, and large ones keep their order", async (t) => {

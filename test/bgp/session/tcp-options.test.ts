@@ -5,7 +5,7 @@ import { readdirSync } from "node:fs";
 import { createServer, Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { setImmediate as nextLoop } from "node:timers/promises";
-import { bindSocket, openTcpSocket, setMinimumTtl } from "netlink-ts";
+import { bindSocket, linuxSys, openTcpSocket, setMinimumTtl } from "netlink-ts";
 import { setListenerKey } from "../../../src/bgp/session/tcp-options.ts";
 import { TcpTransport } from "../../../src/bgp/session/tcp-transport.ts";
 import type { Connection, Listener, ListenProblem } from "../../../src/bgp/session/transport.ts";
@@ -128,13 +128,21 @@ test("listeners on all addresses of both families stand side by side", async (t)
 });
 
 test("a socket that could not be made ready is closed", async (t) => {
-  const before = openFiles();
   const policy = { ...plainPolicy, bindInterface: "no-such-device" };
+  const taken = await freePort();
+  await listen(t, LOOPBACK, taken);
+  const before = openFiles();
   for (let i = 0; i < 5; i++) {
     const options = { address: LOOPBACK, port: 1, localAddress: undefined, policy };
     transport.dial(options, new End());
     const { problem } = await listen(t, parseAddress("203.0.113.1")!, 1790);
     assert.equal(problem?.code, "EADDRNOTAVAIL");
+    const close = t.mock.method(linuxSys, "close");
+    const second = await listen(t, LOOPBACK, taken);
+    assert.equal(second.problem?.code, "EADDRINUSE");
+    second.listener.close();
+    assert.equal(close.mock.callCount(), 1, "closed, and once");
+    close.mock.restore();
   }
   // Those of other tests may have gone meanwhile.
   assert.ok(openFiles() <= before, `${openFiles()} of ${before}`);
