@@ -157,7 +157,10 @@ test("closed, and the peer ended: nothing is left that would keep the process", 
 
 test("a reset is one for the peer", async (t) => {
   const { out, peer } = await dialled(t);
+  out.write([new Uint8Array(16 * 1024 * 1024)]);
+  assert.ok(out.queuedBytes > 0);
   out.reset();
+  assert.equal(out.queuedBytes, 0);
   await assert.rejects(once(peer.resume(), "close"), { code: "ECONNRESET" });
 });
 

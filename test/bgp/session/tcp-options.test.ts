@@ -5,7 +5,7 @@ import { readdirSync } from "node:fs";
 import { createServer, Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { setImmediate as nextLoop } from "node:timers/promises";
-import { bindSocket, linuxSys, openTcpSocket, setMinimumTtl } from "netlink-ts";
+import { bindSocket, Errno, linuxSys, openTcpSocket, setMinimumTtl } from "netlink-ts";
 import { setListenerKey } from "../../../src/bgp/session/tcp-options.ts";
 import { TcpTransport } from "../../../src/bgp/session/tcp-transport.ts";
 import type { Connection, Listener, ListenProblem } from "../../../src/bgp/session/transport.ts";
@@ -156,6 +156,17 @@ test("to take away a key that the kernel never had is no error; any other failur
   assert.equal(setListenerKey(fd, LOOPBACK, undefined), undefined);
   assert.equal(setListenerKey(-1, LOOPBACK, undefined)?.code, "EBADF");
   assert.equal(setListenerKey(-1, LOOPBACK, "key")?.code, "EBADF");
+});
+
+test("a key that the kernel would not give up is taken away at the next chance", async (t) => {
+  const { listener } = await listen(t, LOOPBACK, await freePort());
+  const peer = parseAddress("127.0.0.3")!;
+  assert.equal(listener.setPasswords(new Map([[peer, "key"]])), undefined);
+  const set = t.mock.method(linuxSys, "setsockopt", () => -Errno.ENOMEM);
+  const problem = /want of the TCP MD5 key of 127\.0\.0\.3: no room for so many/;
+  assert.match(listener.setPasswords(new Map()) ?? "", problem);
+  set.mock.restore();
+  assert.equal(listener.setPasswords(new Map()), undefined);
 });
 
 test("a key that no socket can have keeps its peer out, and nobody else", async (t) => {
