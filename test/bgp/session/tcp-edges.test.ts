@@ -1,59 +1,15 @@
-/** What only real sockets show of a connection: shortages, half-closed peers, resets, segments. */
+/** What only real sockets show of a connection: half-closed peers, resets, segments. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { connect, createServer, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { mock, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Errno, errnoName, linuxSys } from "netlink-ts";
 import { TcpTransport } from "../../../src/bgp/session/tcp-transport.ts";
-import {
-  type ListenProblem,
-  QUEUE_BYTES_HIGH,
-  QUEUE_BYTES_LOW,
-} from "../../../src/bgp/session/transport.ts";
+import { QUEUE_BYTES_HIGH, QUEUE_BYTES_LOW } from "../../../src/bgp/session/transport.ts";
 import { parseAddress } from "../../../src/ip/address.ts";
 import { plainPolicy } from "../../support/raw-peer.ts";
 import { End } from "../../support/transport-contract.ts";
-
-const US = parseAddress("127.0.0.1")!;
-const WAIT_MS = 5_000;
-const ENOSYS = 38;
-
-async function until(condition: () => boolean, what: string): Promise<void> {
-  const end = performance.now() + WAIT_MS;
-  while (!condition() && performance.now() < end) await sleep(1);
-  assert.ok(condition(), `waited in vain: ${what}`);
-}
-
-/** A listener of ours; `port` is one that was free. */
-async function listening() {
-  const probe = createServer().listen(0, US);
-  await once(probe, "listening");
-  const { port } = probe.address() as { port: number };
-  probe.close();
-  await once(probe, "close");
-  const ends: End[] = [];
-  const problems: ListenProblem[] = [];
-  let stands = false;
-  const transport = new TcpTransport();
-  const listener = transport.listen(
-    { address: US, port, passwords: new Map() },
-    {
-      listening() {
-        stands = true;
-      },
-      accepted(connection) {
-        const end = new End();
-        end.connection = connection;
-        ends.push(end);
-        return { handler: end, policy: plainPolicy };
-      },
-      failed: (problem) => problems.push(problem),
-    },
-  );
-  await until(() => stands, "listening");
-  return { transport, port, ends, problems, listener };
-}
+import { listening, US, until } from "./tcp-lab.ts";
 
 /** One of ours and Node's other end, which may be closed by halves. */
 async function joined(t: TestContext): Promise<{ end: End; peer: Socket; heard: () => string }> {
@@ -68,91 +24,6 @@ async function joined(t: TestContext): Promise<{ end: End; peer: Socket; heard: 
   t.after(() => ends[0]!.connection!.reset());
   return { end: ends[0]!, peer, heard: () => Buffer.concat(chunks).toString() };
 }
-
-/** As if the kernel answered accept(2) so, as often as there are answers. */
-function acceptAnswers(...answers: number[]): () => void {
-  const { accept } = linuxSys;
-  linuxSys.accept = (fd, address) => answers.shift() ?? accept(fd, address);
-  return () => {
-    linuxSys.accept = accept;
-  };
-}
-
-test("short of fds: who waits is taken later, and the listener goes on", async () => {
-  const { port, ends, problems, listener } = await listening();
-  const restore = acceptAnswers(-Errno.EMFILE, -Errno.ENOMEM);
-  const peer = connect({ host: US, port }).on("error", () => undefined);
-  const begun = performance.now();
-  await until(() => ends.length === 1, "accepted");
-  assert.ok(performance.now() - begun >= 190, "twice a tenth of a second, not in every turn");
-  assert.deepEqual(problems, []);
-  restore();
-  listener.close();
-  peer.destroy();
-  ends[0]!.connection!.reset();
-});
-
-test("connections that are gone before they are taken do not stop the listener", async () => {
-  const { port, ends, listener } = await listening();
-  const restore = acceptAnswers(-103, -71, -1, -Errno.EINTR);
-  const peer = connect({ host: US, port }).on("error", () => undefined);
-  await until(() => ends.length === 1, "accepted");
-  restore();
-  listener.close();
-  peer.destroy();
-  ends[0]!.connection!.reset();
-});
-
-test("many that were reset before they are taken do not stop it either", async (t) => {
-  const { port, ends, problems, listener } = await listening();
-  t.after(() => listener.close());
-  const restore = acceptAnswers(...Array<number>(300).fill(-Errno.ECONNABORTED));
-  t.after(restore);
-  const peer = connect({ host: US, port }).on("error", () => undefined);
-  t.after(() => peer.destroy());
-  await until(() => ends.length === 1, "accepted");
-  assert.deepEqual(problems, []);
-  ends[0]!.connection!.reset();
-});
-
-for (const [errno, why] of [
-  [Errno.EPERM, "not permitted here, as by seccomp, SELinux or AppArmor (EPERM)"],
-  [Errno.EACCES, "not permitted here, as by seccomp, SELinux or AppArmor (EACCES)"],
-  [ENOSYS, "ENOSYS"],
-] as const) {
-  test(`accept(2) refused for good (${errnoName(errno)}) is said, and not tried on and on`, async (t) => {
-    const { port, ends, problems, listener } = await listening();
-    t.after(() => listener.close());
-    let calls = 0;
-    const mocked = t.mock.method(linuxSys, "accept", () => {
-      calls++;
-      return -errno;
-    });
-    const peer = connect({ host: US, port }).on("error", () => undefined);
-    await until(() => problems.length > 0, "failed");
-    await sleep(50);
-    mocked.mock.restore();
-    assert.ok(calls <= 128, `${calls} calls`);
-    const message = `cannot take connections on 127.0.0.1 port ${port}: ${why}`;
-    assert.deepEqual(problems, [{ code: errnoName(errno), message, takesNobody: true }]);
-    assert.equal(ends.length, 0);
-    // Nobody is left waiting.
-    await until(() => peer.destroyed, "refused");
-  });
-}
-
-test("a listener that somebody shut down says so", async () => {
-  const { port, problems, listener } = await listening();
-  const restore = acceptAnswers(-Errno.EINVAL);
-  const peer = connect({ host: US, port }).on("error", () => undefined);
-  await until(() => problems.length === 1, "failed");
-  assert.match(problems[0]!.message, /^cannot listen on 127\.0\.0\.1 port \d+: EINVAL$/);
-  restore();
-  await sleep(20);
-  assert.equal(problems.length, 1);
-  peer.destroy();
-  listener.close();
-});
 
 test("the last words reach a peer that has said its own", async (t) => {
   const { end, peer, heard } = await joined(t);

@@ -158,6 +158,49 @@ test("to take away a key that the kernel never had is no error; any other failur
   assert.equal(setListenerKey(-1, LOOPBACK, "key")?.code, "EBADF");
 });
 
+test("a listener that is closed at once says nothing", async (t) => {
+  const taken = await freePort();
+  await listen(t, LOOPBACK, taken);
+  const said: string[] = [];
+  for (const port of [taken, await freePort()]) {
+    const handler = {
+      listening: () => void said.push("listening"),
+      accepted: () => undefined,
+      failed: () => void said.push("failed"),
+    };
+    transport.listen({ address: LOOPBACK, port, passwords: new Map() }, handler).close();
+  }
+  await nextLoop();
+  assert.deepEqual(said, []);
+});
+
+test("many keys for which there is no room are one sentence", async (t) => {
+  const { listener } = await listen(t, LOOPBACK, await freePort());
+  const keys = ["127.0.0.2", "127.0.0.3", "127.0.0.4"].map((n) => [parseAddress(n)!, "k"] as const);
+  t.mock.method(linuxSys, "setsockopt", () => -Errno.ENOMEM);
+  assert.equal(
+    listener.setPasswords(new Map(keys)),
+    "connections refused for want of the TCP MD5 key of 127.0.0.2 and of 2 other peers: " +
+      "no room for so many, raise net.core.optmem_max (ENOMEM)",
+  );
+});
+
+test("of keys those of the listener's family are set, and of them what has changed", async (t) => {
+  const { listener } = await listen(t, LOOPBACK, await freePort());
+  const [one, two, other] = ["127.0.0.2", "127.0.0.3", "2001:db8::1"].map((n) => parseAddress(n)!);
+  const set = t.mock.method(linuxSys, "setsockopt");
+  const calls = (...keys: [IpAddress | undefined, string][]) => {
+    set.mock.resetCalls();
+    const passwords = new Map(keys.map(([peer, key]) => [peer!, key]));
+    assert.equal(listener.setPasswords(passwords), undefined);
+    return set.mock.callCount();
+  };
+  assert.equal(calls([one, "a"], [two, "b"], [other, "c"]), 2);
+  assert.equal(calls([one, "a"], [two, "b"], [other, "c"]), 0);
+  assert.equal(calls([one, "a"], [two, "x"], [other, "d"]), 1);
+  assert.equal(calls([one, "a"]), 1);
+});
+
 test("a key that the kernel would not give up is taken away at the next chance", async (t) => {
   const { listener } = await listen(t, LOOPBACK, await freePort());
   const peer = parseAddress("127.0.0.3")!;
