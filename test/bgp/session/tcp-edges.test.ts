@@ -33,6 +33,7 @@ test("the last words reach a peer that has said its own", async (t) => {
   end.connection!.write([much, Buffer.from("last")]);
   assert.ok(end.connection!.queuedBytes > 0);
   end.connection!.close();
+  assert.equal(end.connection!.write([Buffer.from("more")]), true);
   peer.end();
   await sleep(50);
   peer.resume();
@@ -90,6 +91,7 @@ test("what is written before the connection stands goes out when it does", async
   const near = new End();
   const options = { address: US, port, localAddress: undefined, policy: plainPolicy };
   const connection = new TcpTransport().dial(options, near);
+  assert.equal(connection.localAddress, undefined);
   assert.equal(connection.write([Buffer.from("early")]), true);
   assert.deepEqual([connection.queuedBytes, connection.sentBytes], [5, 0]);
   t.after(() => {
@@ -147,6 +149,7 @@ for (const [what, bytes] of [
     linuxSys.epollWait = epollWait;
     assert.ok(waits <= 1, `${waits} turns`);
     assert.deepEqual([end.connection!.queuedBytes, end.reason], [0, undefined]);
+    assert.equal(end.connection!.write([Buffer.from("x")]), true);
     end.connection!.resume();
     await until(() => end.reason !== undefined, "closed");
     assert.deepEqual([end.reason, end.writables], ["connection reset by peer", 0]);
@@ -184,7 +187,7 @@ test("what the kernel has no room for, or was kept from, goes out later and once
   assert.ok(waits.mock.callCount() <= 1, "nothing waits: nobody asks");
 });
 
-test("paused before it stands, or when it is gone", async (t) => {
+test("paused before it stands; and when it is gone, the next one is not taken for it", async (t) => {
   const { transport, port, ends, listener } = await listening();
   const dial = () => {
     const end = new End();
@@ -209,7 +212,19 @@ test("paused before it stands, or when it is gone", async (t) => {
   first.connection!.reset();
   const second = dial();
   first.connection!.pause();
-  await until(() => second.log.includes("connected"), "the next one is watched");
+  await until(() => second.log.includes("connected") && ends.length === 2, "the next one");
+  assert.equal(first.connection!.write([Buffer.from("to nobody")]), true);
+  assert.deepEqual(
+    [first.connection!.localAddress, second.connection!.localAddress],
+    [undefined, US],
+  );
+  second.connection!.write([Buffer.from("y")]);
+  await until(() => ends[1]!.text !== "", "read");
+  assert.equal(ends[1]!.text, "y");
+  first.connection!.close();
+  first.connection!.reset();
+  await sleep(20);
+  assert.deepEqual([first.log, second.reason], [["connected"], undefined]);
 });
 
 test("who was told to write no more is told once to go on, when little waits", async (t) => {
