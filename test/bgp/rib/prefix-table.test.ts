@@ -103,6 +103,8 @@ test("a row lives while it is held or has a path", () => {
   batch.reset(4);
   batch.push4(0x0a00_0000, 8);
   const row = table.insert(batch, 0);
+  const used = () => [0, row, table.rowLimit].map((one) => table.isUsed(one));
+  assert.deepEqual(used(), [false, true, false]);
   table.hold(row);
   table.hold(row);
   table.setHead(row, 5);
@@ -112,6 +114,7 @@ test("a row lives while it is held or has a path", () => {
   table.setHead(row, 0);
   table.releaseIfUnused(row);
   assert.equal(table.find(batch, 0), 0);
+  assert.deepEqual(used(), [false, false, false]);
   assert.throws(() => table.hold(row), /bug/);
 });
 
