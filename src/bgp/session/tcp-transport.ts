@@ -176,10 +176,8 @@ class TcpListener implements Listener, PolledSocket {
       } else if (accepted === -Errno.EINVAL) {
         // Somebody has shut the listener itself down (`ss -K`).
         this.#ended(this.#problemOf(new SystemCallError("accept", Errno.EINVAL)));
-        return;
       } else if (accepted !== -Errno.ECONNABORTED && ++refused === REFUSALS_MAX) {
         this.#ended(this.#refusal(-accepted));
-        return;
       }
       // Of a connection that is gone already, as one that was reset (ECONNABORTED).
     }

@@ -97,6 +97,45 @@ test("where a prefix stands is for nobody to foresee: that depends on the seed",
   }
 });
 
+const ORDER = {
+  4: [[0], [0, 8], [0x0a00_0000, 8], [0x0a00_0000, 24], [0x0a00_0100, 24], [0xff00_0000, 8]],
+  6: [
+    [0, 0, 0, 0, 0],
+    [0, 0, 0, 9, 128],
+    [0, 0, 1, 8, 128],
+    [0, 1, 0, 7, 128],
+    [1, 0, 0, 6, 127],
+    [1, 0, 0, 6, 128],
+    [1, 0, 2, 0, 96],
+    [1, 3, 0, 0, 64],
+    [0xffff_ffff, 0, 0, 0, 32],
+  ],
+} as const;
+for (const family of [4, 6] as const) {
+  test(`IPv${family}: rows are ordered by address, word by word, then the shorter first`, () => {
+    const table = new PrefixTable(family, 5);
+    const rows = ORDER[family].map(([w0 = 0, w1 = 0, w2 = 0, w3 = 0, w4 = 0]) => {
+      const batch = new PrefixBatch(1);
+      batch.reset(family);
+      if (family === 4) batch.push4(w0, w1);
+      else batch.push6(w0, w1, w2, w3, w4);
+      const row = table.insert(batch, 0);
+      const expected = family === 4 ? [w0, 0, 0, 0, w1] : [w0, w1, w2, w3, w4];
+      assert.deepEqual(
+        [0, 1, 2, 3].map((at) => table.word(row, at)),
+        expected.slice(0, 4),
+      );
+      assert.equal(table.length(row), expected[4]);
+      return row;
+    });
+    for (const [i, a] of rows.entries()) {
+      for (const [j, b] of rows.entries()) {
+        assert.equal(Math.sign(table.compare(a, b)), Math.sign(i - j), `${i} ${j}`);
+      }
+    }
+  });
+}
+
 test("a row lives while it is held or has a path", () => {
   const table = new PrefixTable(4, 0);
   const batch = new PrefixBatch(1);
@@ -105,6 +144,7 @@ test("a row lives while it is held or has a path", () => {
   const row = table.insert(batch, 0);
   const used = () => [0, row, table.rowLimit].map((one) => table.isUsed(one));
   assert.deepEqual(used(), [false, true, false]);
+  assert.throws(() => table.unhold(row), /bug/);
   table.hold(row);
   table.hold(row);
   table.setHead(row, 5);

@@ -187,6 +187,44 @@ test("what the kernel has no room for, or was kept from, goes out later and once
   assert.ok(waits.mock.callCount() <= 1, "nothing waits: nobody asks");
 });
 
+test("who resets when told to go on hears nothing more, and has closed once", async (t) => {
+  const { end, peer } = await joined(t);
+  const connection = end.connection!;
+  const answers = Array.from({ length: 100_000 }, () => -Errno.EAGAIN);
+  sendAnswers(t, answers);
+  connection.pause();
+  connection.write([Buffer.alloc(QUEUE_BYTES_HIGH + 1)]);
+  peer.write("x");
+  await sleep(20);
+  const close = t.mock.method(linuxSys, "close");
+  end.writable = () => connection.reset();
+  answers.length = 0;
+  connection.resume();
+  await until(() => close.mock.callCount() > 0, "reset");
+  await sleep(20);
+  assert.deepEqual([close.mock.callCount(), end.text, end.reason], [1, "", undefined]);
+});
+
+test("a dial that was refused is gone: nothing is done to its number any more", async (t) => {
+  const { port, transport, listener } = await listening();
+  listener.close();
+  const end = new End();
+  const options = { address: US, port, localAddress: undefined, policy: plainPolicy };
+  const connection = transport.dial(options, end);
+  await until(() => end.reason !== undefined, "closed");
+  assert.deepEqual([end.reason, end.log], ["connection refused", ["closed"]]);
+  const calls = (["send", "close", "endWrites"] as const).map((one) =>
+    t.mock.method(linuxSys, one),
+  );
+  connection.write([Buffer.from("x")]);
+  connection.close();
+  connection.reset();
+  assert.deepEqual(
+    calls.map(({ mock }) => mock.callCount()),
+    [0, 0, 0],
+  );
+});
+
 test("paused before it stands; and when it is gone, the next one is not taken for it", async (t) => {
   const { transport, port, ends, listener } = await listening();
   const dial = () => {

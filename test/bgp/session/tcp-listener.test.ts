@@ -125,15 +125,38 @@ for (const [errno, why] of [
   });
 }
 
+test("of many who wait so many are looked at in a turn, and the others in the next", async (t) => {
+  const { port, ends, listener } = await listening();
+  t.after(acceptAnswers(...Array.from({ length: 300 }, () => -Errno.ECONNABORTED)));
+  const accept = t.mock.method(linuxSys, "accept");
+  const { epollWait } = linuxSys;
+  t.after(() => {
+    linuxSys.epollWait = epollWait;
+    listener.close();
+    for (const end of ends) end.connection!.reset();
+  });
+  const before: number[] = [];
+  linuxSys.epollWait = (...args) => {
+    before.push(accept.mock.callCount());
+    return epollWait(...args);
+  };
+  const peer = connect({ host: US, port }).on("error", () => undefined);
+  t.after(() => peer.destroy());
+  await until(() => ends.length === 1, "accepted");
+  assert.deepEqual(before.slice(0, 3), [0, 128, 256]);
+  await sleep(20);
+  assert.equal(accept.mock.callCount(), 302, "and one that says that there is nobody");
+});
+
 test("a listener that somebody shut down says so", async () => {
-  const { port, problems, listener } = await listening();
+  const { port, ends, problems, listener } = await listening();
   const restore = acceptAnswers(-Errno.EINVAL);
   const peer = connect({ host: US, port }).on("error", () => undefined);
   await until(() => problems.length === 1, "failed");
   assert.match(problems[0]!.message, /^cannot listen on 127\.0\.0\.1 port \d+: EINVAL$/);
   restore();
   await sleep(20);
-  assert.equal(problems.length, 1);
+  assert.deepEqual([problems.length, ends.length], [1, 0]);
   peer.destroy();
   listener.close();
 });

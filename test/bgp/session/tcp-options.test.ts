@@ -129,7 +129,7 @@ test("listeners on all addresses of both families stand side by side", async (t)
 
 test("a socket that could not be made ready is closed", async (t) => {
   const policy = { ...plainPolicy, bindInterface: "no-such-device" };
-  const taken = await freePort();
+  const [taken, free] = [await freePort(), await freePort()];
   await listen(t, LOOPBACK, taken);
   const before = openFiles();
   for (let i = 0; i < 5; i++) {
@@ -138,11 +138,15 @@ test("a socket that could not be made ready is closed", async (t) => {
     const { problem } = await listen(t, parseAddress("203.0.113.1")!, 1790);
     assert.equal(problem?.code, "EADDRNOTAVAIL");
     const close = t.mock.method(linuxSys, "close");
-    const second = await listen(t, LOOPBACK, taken);
-    assert.equal(second.problem?.code, "EADDRINUSE");
-    second.listener.close();
-    assert.equal(close.mock.callCount(), 1, "closed, and once");
-    close.mock.restore();
+    // At the bind, and after it.
+    const refused = t.mock.method(linuxSys, "listen", () => -Errno.ENOMEM);
+    for (const [count, port] of [taken, free].entries()) {
+      const { listener, problem } = await listen(t, LOOPBACK, port);
+      assert.equal(problem?.code, port === taken ? "EADDRINUSE" : "ENOMEM");
+      listener.close();
+      assert.equal(close.mock.callCount(), count + 1, "closed, and once");
+    }
+    for (const { mock } of [close, refused]) mock.restore();
   }
   // Those of other tests may have gone meanwhile.
   assert.ok(openFiles() <= before, `${openFiles()} of ${before}`);
@@ -237,12 +241,15 @@ test("a key that no socket can have keeps its peer out, and nobody else", async 
     said.push(listener.setPasswords(impossible) ?? "");
   });
   assert.deepEqual(said, [`connections refused for want of the TCP MD5 key of ${peer}: EINVAL`]);
+  const set = t.mock.method(linuxSys, "setsockopt");
   for (const localAddress of [peer, other]) {
     const end = new End();
     transport.dial({ address: LOOPBACK, port, localAddress, policy: plainPolicy }, end);
     while (end.reason === undefined) await nextLoop();
   }
   assert.deepEqual(froms, [other]);
+  const done = set.mock.calls.map(({ result }) => result);
+  assert.deepEqual(new Set(done), new Set([0]), "one that is refused is closed, and that is all");
   // Nor later: a peer that had no key is heard no more.
   assert.match((await listen(t, other, port)).listener.setPasswords(impossible) ?? "", /EINVAL$/);
 });
