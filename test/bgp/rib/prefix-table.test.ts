@@ -136,6 +136,45 @@ for (const family of [4, 6] as const) {
   });
 }
 
+/** Pairs of /128s whose hashes are equal where the seed is 1, by the words in which they differ. */
+const COLLIDING = [
+  [
+    [445_699_211, 1_868_675_578, 2, 3],
+    [255_252_679, 4_291_777_065, 2, 3],
+  ],
+  [
+    [536_939_960, 2_387_790_951, 2_621_124_791, 3],
+    [536_939_960, 3_656_166_606, 3_473_752_355, 3],
+  ],
+  [
+    [3_652_086_624, 1, 401_026_783, 3],
+    [3_642_382_964, 1, 409_158_153, 3],
+  ],
+  [
+    [536_939_960, 1, 1_555_485_312, 4_014_934_693],
+    [536_939_960, 1, 1_294_784_024, 692_939_450],
+  ],
+  [
+    [1_012_181_326, 1, 2, 1_045_816_320],
+    [1_965_727_700, 1, 2, 1_697_851_967],
+  ],
+] as const;
+
+test("IPv6 prefixes of one hash are two prefixes", () => {
+  for (const pair of COLLIDING) {
+    const table = new PrefixTable(6, 1);
+    const batch = new PrefixBatch(2);
+    batch.reset(6);
+    for (const [w0, w1, w2, w3] of pair) batch.push6(w0, w1, w2, w3, 128);
+    const [one, two] = [table.insert(batch, 0), table.insert(batch, 1)];
+    assert.equal(table.fingerprint(one), table.fingerprint(two), "they do collide");
+    assert.notEqual(one, two);
+    assert.deepEqual([table.find(batch, 0), table.find(batch, 1)], [one, two]);
+    table.releaseIfUnused(one);
+    assert.deepEqual([table.find(batch, 0), table.find(batch, 1)], [0, two]);
+  }
+});
+
 test("a row lives while it is held or has a path", () => {
   const table = new PrefixTable(4, 0);
   const batch = new PrefixBatch(1);
@@ -156,6 +195,7 @@ test("a row lives while it is held or has a path", () => {
   assert.equal(table.find(batch, 0), 0);
   assert.deepEqual(used(), [false, false, false]);
   assert.throws(() => table.hold(row), /bug/);
+  assert.throws(() => table.releaseIfUnused(row), /bug/);
 });
 
 test("columns grow one at a time and always in time", () => {

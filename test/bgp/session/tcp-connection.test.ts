@@ -124,7 +124,9 @@ for (const hasEnded of [true, false]) {
     out.write([new Uint8Array(16 * 1024 * 1024)]);
     out.close();
     if (hasEnded) peer.end();
+    const waits = t.mock.method(linuxSys, "epollWait");
     await turns(50);
+    assert.ok(waits.mock.callCount() < 10, "nobody is asked while nothing can be done");
     assert.equal(close.mock.callCount(), 0, "not before");
     await once(peer.resume(), "end");
     await turns(1000);
