@@ -102,6 +102,7 @@ const ORDER = {
   6: [
     [0, 0, 0, 0, 0],
     [0, 0, 0, 9, 128],
+    [0, 0, 0, 16, 124],
     [0, 0, 1, 8, 128],
     [0, 1, 0, 7, 128],
     [1, 0, 0, 6, 127],
@@ -186,10 +187,13 @@ test("a row lives while it is held or has a path", () => {
   assert.throws(() => table.unhold(row), /bug/);
   table.hold(row);
   table.hold(row);
+  table.unhold(row);
+  table.releaseIfUnused(row);
+  assert.equal(table.find(batch, 0), row, "one still holds it");
   table.setHead(row, 5);
   table.unhold(row);
-  table.unhold(row);
-  assert.equal(table.find(batch, 0), row);
+  table.releaseIfUnused(row);
+  assert.equal(table.find(batch, 0), row, "it has a path");
   table.setHead(row, 0);
   table.releaseIfUnused(row);
   assert.equal(table.find(batch, 0), 0);
