@@ -54,11 +54,15 @@ export class Report {
     this.print(`\n${paint(1, "What was checked")}`);
     for (const check of this.#checks) this.print(`  ${formatCheck(check)}`);
     const [passed, failed] = [this.#checks.length - this.failed, this.failed];
-    this.print(`\n${passed} held, ${failed} failed, in ${this.#time().trim()}`);
+    this.print(`\n${passed} held, ${failed} failed, in ${this.#seconds()} s`);
   }
 
   #time(): string {
-    return `[${((performance.now() - this.#started) / 1000).toFixed(2).padStart(6)} s]`;
+    return `[${this.#seconds().padStart(6)} s]`;
+  }
+
+  #seconds(): string {
+    return ((performance.now() - this.#started) / 1000).toFixed(2);
   }
 }
 
