@@ -46,11 +46,16 @@ export async function runProgram(
   const exit: ExitCode = { value: 0 };
   const program = buildProgram(io, start, exit);
   try {
-    await program.parseAsync(args, { from: "user" });
+    await program.parseAsync(args.map(withoutEquals), { from: "user" });
     return exit.value;
   } catch (error) {
     return failure(io, error, program, args);
   }
+}
+
+/** `-o=json` and `-v=2`, as kubectl and klog take them, are `-ojson` and `-v2` to commander. */
+function withoutEquals(argument: string): string {
+  return argument.replace(/^-([aov])=(?=.)/, "-$1");
 }
 
 function buildProgram(io: CliIo, start: StartAgent, exit: ExitCode): Command {

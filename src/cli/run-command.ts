@@ -108,9 +108,7 @@ function givenFlags(
   for (const option of command.options) {
     const value = raw[option.attributeName()];
     if (value === undefined || option.long === undefined || option.long === null) continue;
-    // klog users write -v=2, which reaches us as "=2".
-    const text = String(value);
-    given.set(option.long.slice(2), option.long === "--v" ? text.replace(/^=/, "") : text);
+    given.set(option.long.slice(2), String(value));
   }
   return given;
 }

@@ -50,6 +50,23 @@ test("values are given with = or as the next argument, and -v in klog's forms", 
   }
 });
 
+test("short options take their value in kubectl's forms", async () => {
+  for (const args of [["-o=json"], ["-ojson"], ["-o", "json"]]) {
+    const { code, stdout } = await runCli(["version", ...args]);
+    assert.deepEqual([code, stdout[0]], [0, "{"], args.join(" "));
+  }
+  // Past the options, there is no agent to ask.
+  assert.equal((await runCli(["rib", "-a=ipv6", "--admin-socket=/nonexistent"])).code, 1);
+  // No value at all takes none of what follows.
+  for (const [argument, value] of [
+    ["-o==json", "=json"],
+    ["-o=", "="],
+  ] as const) {
+    const { stderr } = await runCli(["version", argument, "json"]);
+    assert.match(stderr, new RegExp(`argument '${value}' is invalid`));
+  }
+});
+
 test("the arguments of kube-router's routing-only manifest are taken as they stand", async () => {
   const { code, started } = await runCli(
     [
