@@ -4,36 +4,31 @@
  */
 import type { TestRoute } from "../support/peers/peer.ts";
 import { seededRandom } from "../support/speakers.ts";
-
-export const OUR_AS = 65001;
-
-/** A speaker beside the one under test; one that feeds it has paths of its own. */
-export interface Speaker {
-  readonly address: string;
-  readonly as: number;
-  readonly client: boolean;
-  readonly routerId: string;
-}
+import { OUR_AS, type Speaker } from "./circle.ts";
 
 function speaker(host: number, as: number, router: number, client = false): Speaker {
   return { address: `10.0.0.${host}`, as, client, routerId: `10.1.0.${router}` };
 }
 
-/** In no order: that of addresses and that of identifiers differ, and two share an identifier. */
+/**
+ * In no order: that of addresses and that of identifiers differ, and two share an identifier. One
+ * is a reflector that tells several paths of a prefix (ADD-PATH), each of another router.
+ */
 export const FEEDERS: readonly Speaker[] = [
   speaker(11, 65101, 40),
   speaker(12, 65102, 20),
   speaker(13, 65101, 20),
   speaker(14, OUR_AS, 70, true),
-  speaker(15, OUR_AS, 25, true),
+  { ...speaker(15, OUR_AS, 25, true), addPath: true },
   speaker(16, OUR_AS, 15),
   speaker(17, OUR_AS, 60),
 ];
 
-/** What a feeder does: announces a path, or withdraws the prefix. */
+/** What a feeder does: announces a path, or withdraws it. */
 export interface Step {
   readonly feeder: number;
   readonly prefix: string;
+  readonly pathId: number | undefined;
   readonly route: TestRoute | undefined;
 }
 
@@ -43,34 +38,34 @@ const WITHDRAWN = 0.2;
 const ASNS = [65101, 65102, 65110, 65111, 200000];
 const LOOPS = { as: OUR_AS, originator: "10.0.0.1", cluster: "10.0.0.1" };
 
-/** The same steps for the same seed. */
-export function randomSteps(seed: number, count: number): Step[] {
+/** The same steps for the same seed; with AS paths that begin with a set if `setsFirst`. */
+export function randomSteps(seed: number, count: number, setsFirst: boolean): Step[] {
   const random = seededRandom(seed);
   const chance = (share: number) => random() < share;
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
   const some = <T>(share: number, value: () => T) => (chance(share) ? value() : undefined);
 
-  function asPath({ as }: Speaker, oneNeighbor: boolean): string {
-    const hops: (number | string)[] = [];
-    if (as !== OUR_AS) hops.push(as);
-    else if (oneNeighbor) hops.push(65101);
+  function asPath({ as }: Speaker): string {
+    const hops: (number | string)[] = as === OUR_AS ? [] : [as];
     for (let more = pick([0, 1, 1, 1]); more > 0; more--) hops.push(pick(ASNS));
-    if (chance(0.15)) hops.push(`{${pick(ASNS)} 65112}`);
+    if (chance(0.15) && (setsFirst || hops.length > 0)) hops.push(`{${pick(ASNS)} 65112}`);
     if (chance(0.03)) hops.push(LOOPS.as);
     return hops.join(" ");
   }
 
-  function attributes(feeder: Speaker, oneNeighbor: boolean, number: number) {
+  function attributes(feeder: Speaker, pathId: number | undefined, number: number) {
     const internal = feeder.as === OUR_AS;
-    const reflected = internal && chance(0.7);
+    const reflected = internal && (pathId !== undefined || chance(0.7));
+    const originator = () =>
+      pathId === undefined ? pick(["10.1.0.5", "10.1.0.5", "10.1.0.90"]) : `10.1.0.${50 + pathId}`;
     // Of others than clients BIRD reads no cluster list.
     const cluster = () =>
       feeder.client && chance(0.05) ? LOOPS.cluster : pick(["10.2.0.1", "10.2.0.2"]);
     return {
       nextHop: feeder.address,
       origin: some(0.3, () => pick(["egp", "incomplete"] as const)) ?? "igp",
-      asPath: asPath(feeder, oneNeighbor),
-      med: oneNeighbor ? some(0.7, () => pick([0, 10, 20])) : undefined,
+      asPath: asPath(feeder),
+      med: some(0.7, () => pick([0, 10, 20])),
       localPref: internal ? (some(0.1, () => pick([200, 0])) ?? 100) : undefined,
       atomicAggregate: chance(0.1),
       aggregator: some(0.2, () => `${pick([65110, 200000])} 192.0.2.7`),
@@ -84,9 +79,7 @@ export function randomSteps(seed: number, count: number): Step[] {
       opaque: some(0.2, () => [
         { type: pick([99, 211]), flags: pick([0xc0, 0xe0]), hex: "616263" },
       ]),
-      originatorId: reflected
-        ? (some(0.2, () => pick(["10.1.0.90", LOOPS.originator])) ?? "10.1.0.5")
-        : undefined,
+      originatorId: reflected ? (some(0.1, () => LOOPS.originator) ?? originator()) : undefined,
       clusterList: reflected ? Array.from({ length: pick([1, 2, 3]) }, cluster) : undefined,
     };
   }
@@ -95,14 +88,11 @@ export function randomSteps(seed: number, count: number): Step[] {
     const feeder = Math.floor(random() * FEEDERS.length);
     const index = Math.floor(random() * PREFIXES);
     const prefix = `20.0.${index}.0/24`;
-    // MED counts within a neighbouring AS. BIRD compares it between two paths at a time, in the
-    // order of their arrival; so where there is a MED, all paths come by way of one AS.
-    const oneNeighbor = index % 2 === 0;
     const of = FEEDERS[feeder]!;
-    const silent = oneNeighbor && of.as === 65102;
-    if (silent || chance(WITHDRAWN)) return { feeder, prefix, route: undefined };
-    const set = Object.entries(attributes(of, oneNeighbor, number));
-    const known = Object.fromEntries(set.filter(([, value]) => value !== undefined));
-    return { feeder, prefix, route: { prefix, ...known } as TestRoute };
+    const pathId = of.addPath ? pick([1, 2, 3]) : undefined;
+    if (chance(WITHDRAWN)) return { feeder, prefix, pathId, route: undefined };
+    const set = Object.entries({ prefix, pathId, ...attributes(of, pathId, number) });
+    const known = set.filter(([, value]) => value !== undefined);
+    return { feeder, prefix, pathId, route: Object.fromEntries(known) as unknown as TestRoute };
   });
 }

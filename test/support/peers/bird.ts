@@ -1,6 +1,7 @@
 /** BIRD 2: configuration in its own language, everything else over its control socket. */
 import { join } from "node:path";
 import type { IpFamily } from "../../../src/ip/address.ts";
+import { birdFilterBody } from "./bird-policy.ts";
 import {
   extendedCommunityOfText,
   familyOfText,
@@ -17,17 +18,19 @@ import {
   seenRoute,
   type TestRoute,
 } from "./peer.ts";
+import type { NeighborPolicies, PoliciesText, PolicyText, TakesPolicies } from "./policy-text.ts";
 import { NamespaceProcess, writeConfig } from "./process.ts";
 
 const ADD_PATH = { none: "off", receive: "rx", send: "tx", both: "on" } as const;
 const ORIGIN = { igp: "ORIGIN_IGP", egp: "ORIGIN_EGP", incomplete: "ORIGIN_INCOMPLETE" } as const;
 
-export class Bird implements PeerDaemon {
+export class Bird implements PeerDaemon, TakesPolicies {
   readonly name = "BIRD";
   readonly #setup: PeerSetup;
   readonly #process: NamespaceProcess;
   readonly #routes = new Map<string, TestRoute>();
   readonly #socket: string;
+  #policies: PoliciesText = {};
 
   constructor(setup: PeerSetup) {
     this.#setup = setup;
@@ -41,7 +44,7 @@ export class Bird implements PeerDaemon {
 
   async start(options: StartOptions = {}): Promise<void> {
     await this.#writeRoutes();
-    const config = await writeConfig(this.#setup.folder, "bird.conf", this.#config());
+    const config = await this.#writeConfig();
     const recover = options.restart === true ? ["-R"] : [];
     this.#process.start("bird", ["-f", "-c", config, "-s", this.#socket, ...recover]);
     await this.#process.ready(async () => {
@@ -78,6 +81,13 @@ export class Bird implements PeerDaemon {
 
   async withdraw(prefixes: readonly string[]): Promise<void> {
     for (const prefix of prefixes) this.#routes.delete(prefix);
+    await this.#reconfigure();
+  }
+
+  async setPolicies(policies: PoliciesText): Promise<void> {
+    this.#policies = policies;
+    if (!this.#process.running) return;
+    await this.#writeConfig();
     await this.#reconfigure();
   }
 
@@ -131,6 +141,10 @@ export class Bird implements PeerDaemon {
     }
   }
 
+  #writeConfig(): Promise<string> {
+    return writeConfig(this.#setup.folder, "bird.conf", this.#config());
+  }
+
   #config(): string {
     const { routerId, neighbors, folder } = this.#setup;
     return `
@@ -151,19 +165,36 @@ include "${join(folder, "export.conf")}";
   if source ~ [ RTS_STATIC, RTS_BGP ] then accept;
   reject;
 }
+${Object.values(this.#policies)
+  .map((each) => this.#filters(each))
+  .join("\n")}
 ${neighbors.map((neighbor, index) => this.#neighbor(neighbor, index)).join("\n")}
 `;
   }
 
+  #filters(policies: NeighborPolicies): string {
+    const { folder, routerId } = this.#setup;
+    return `
+filter ${filterName(policies.import)} {
+${birdFilterBody(policies.import, routerId)}
+}
+filter ${filterName(policies.export)} {
+include "${join(folder, "export.conf")}";
+  if source !~ [ RTS_STATIC, RTS_BGP ] then reject;
+${birdFilterBody(policies.export, routerId)}
+}`;
+  }
+
   #neighbor(neighbor: NeighborSetup, index: number): string {
     const { as, addresses } = this.#setup;
+    const policies = this.#policies[neighbor.address];
     const channel = (family: IpFamily) => {
       const own = addresses.find((address) => familyOfText(address) === family);
       const foreign = familyOfText(neighbor.localAddress) !== family && !neighbor.extendedNextHop;
       return `
   ipv${family} {
-    import all;
-    export filter outgoing;
+    import ${policies === undefined ? "all" : `filter ${filterName(policies.import)}`};
+    export filter ${policies === undefined ? "outgoing" : filterName(policies.export)};
     add paths ${ADD_PATH[neighbor.addPath]};
     ${foreign && own !== undefined ? `next hop address ${own};` : ""}
     ${family === 4 && neighbor.extendedNextHop ? "extended next hop on;" : ""}
@@ -176,6 +207,7 @@ protocol bgp p${index} {
   connect delay time 1;
   connect retry time 1;
   error wait time 1, 2;
+  deterministic med on;
   hold time ${neighbor.holdSeconds};
   passive ${neighbor.passive ? "on" : "off"};
   graceful restart ${neighbor.gracefulRestart ? "on" : "off"};
@@ -191,6 +223,10 @@ protocol bgp p${index} {
   ${neighbor.families.map(channel).join("")}
 }`;
   }
+}
+
+function filterName({ name }: PolicyText): string {
+  return `policy_${name.replaceAll("-", "_")}`;
 }
 
 function staticRoute(route: TestRoute, own: readonly string[]): string {

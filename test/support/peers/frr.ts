@@ -4,6 +4,7 @@
  */
 import type { IpFamily } from "../../../src/ip/address.ts";
 import { must, run, until } from "../shell.ts";
+import { OWN_TAG, removalLines, routeMapLines } from "./frr-policy.ts";
 import {
   extendedCommunityOfText,
   familyOfText,
@@ -20,15 +21,17 @@ import {
   seenRoute,
   type TestRoute,
 } from "./peer.ts";
+import type { PoliciesText, TakesPolicies } from "./policy-text.ts";
 import { NamespaceProcess, writeConfig } from "./process.ts";
 
 const PROGRAM = "/usr/lib/frr/bgpd";
 
-export class Frr implements PeerDaemon {
+export class Frr implements PeerDaemon, TakesPolicies {
   readonly name = "FRR";
   readonly #setup: PeerSetup;
   readonly #process: NamespaceProcess;
   readonly #routes = new Map<string, TestRoute>();
+  #policies: PoliciesText = {};
 
   constructor(setup: PeerSetup) {
     this.#setup = setup;
@@ -46,7 +49,7 @@ export class Frr implements PeerDaemon {
     const config = await writeConfig(
       folder,
       "bgpd.conf",
-      [...this.#config(), ...routes].join("\n"),
+      [...this.#config(), ...routes, ...this.#policyLines()].join("\n"),
     );
     this.#process.start(PROGRAM, [
       ...["-f", config, "--vty_socket", folder, "-i", `${folder}/bgpd.pid`],
@@ -85,6 +88,9 @@ export class Frr implements PeerDaemon {
   }
 
   async announce(routes: readonly TestRoute[]): Promise<void> {
+    // The route map of a network that is there is not read again.
+    const known = routes.filter(({ prefix }) => this.#routes.has(prefix));
+    if (known.length > 0) await this.withdraw(known.map(({ prefix }) => prefix));
     for (const route of routes) this.#routes.set(route.prefix, route);
     if (!this.#process.running) return;
     await this.#configure(routes.flatMap((route) => this.#routeLines(route)));
@@ -101,7 +107,15 @@ export class Frr implements PeerDaemon {
         `no network ${prefix}`,
         "exit-address-family",
       ]),
+      "exit",
+      ...gone.map((prefix) => `no route-map ${mapName(prefix)}`),
     ]);
+  }
+
+  async setPolicies(policies: PoliciesText): Promise<void> {
+    const old = removalLines(this.#policyLines());
+    this.#policies = policies;
+    if (this.#process.running) await this.#configure([...this.#policyLines(), ...old]);
   }
 
   async refresh(neighbor: string, family: IpFamily): Promise<void> {
@@ -181,6 +195,11 @@ export class Frr implements PeerDaemon {
       "no bgp ebgp-requires-policy",
       "no bgp default ipv4-unicast",
       "no bgp network import-check",
+      // The best path does not depend on the order in which paths came.
+      "bgp deterministic-med",
+      "bgp bestpath compare-routerid",
+      // What is reflected goes through route maps like all else.
+      "bgp route-reflector allow-outbound-policy",
       ...(graceful
         ? [
             "bgp graceful-restart",
@@ -207,6 +226,27 @@ export class Frr implements PeerDaemon {
     ];
   }
 
+  /** Route maps by the policies' names: of other policies, others. */
+  #policyLines(): string[] {
+    const all = Object.entries(this.#policies);
+    if (all.length === 0) return [];
+    const own = this.#own(4);
+    return [
+      ...all.flatMap(([, policies]) => [
+        ...routeMapLines(policies.import, "in", own),
+        ...routeMapLines(policies.export, "out", own),
+      ]),
+      `router bgp ${this.#setup.as}`,
+      "address-family ipv4 unicast",
+      ...all.flatMap(([neighbor, policies]) => [
+        `neighbor ${neighbor} route-map ${policies.import.name} in`,
+        `neighbor ${neighbor} route-map ${policies.export.name} out`,
+      ]),
+      "exit-address-family",
+      "exit",
+    ];
+  }
+
   #own(family: IpFamily): string {
     return this.#setup.addresses.find((address) => familyOfText(address) === family) ?? "";
   }
@@ -217,6 +257,7 @@ export class Frr implements PeerDaemon {
     const foreign = familyOfText(address) !== family && !neighbor.extendedNextHop;
     return [
       `neighbor ${address} activate`,
+      ...(neighbor.client ? [`neighbor ${address} route-reflector-client`] : []),
       ...(addPath === "send" || addPath === "both"
         ? [`neighbor ${address} addpath-tx-all-paths`]
         : []),
@@ -229,10 +270,11 @@ export class Frr implements PeerDaemon {
 
   #routeLines(route: TestRoute): string[] {
     const family = familyOfText(route.prefix);
-    const map = `R-${route.prefix.replaceAll(/[^0-9a-f]/g, "-")}`;
+    const map = mapName(route.prefix);
     return [
       `route-map ${map} permit 10`,
       ...setLines(route, this.#setup.addresses),
+      `set tag ${OWN_TAG}`,
       "exit",
       `router bgp ${this.#setup.as}`,
       `address-family ipv${family} unicast`,
@@ -261,6 +303,10 @@ function neighborLines(neighbor: NeighborSetup): string[] {
     ...(neighbor.extendedNextHop ? [`neighbor ${address} capability extended-nexthop`] : []),
     ...(neighbor.fourOctetAs ? [] : [`neighbor ${address} dont-capability-negotiate`]),
   ];
+}
+
+function mapName(prefix: string): string {
+  return `R-${prefix.replaceAll(/[^0-9a-f]/g, "-")}`;
 }
 
 function setLines(route: TestRoute, own: readonly string[]): string[] {

@@ -12,6 +12,8 @@ export interface InjectorOptions {
   readonly remoteAddress: string;
   readonly as: number;
   readonly routerId: string;
+  /** Which way paths of the session have identifiers; the other side must agree. */
+  readonly addPath?: "receive" | "send";
 }
 
 /** Many prefixes at once. */
@@ -24,23 +26,33 @@ export interface BulkOrder {
   readonly sets: number;
 }
 
+export interface WithdrawOrder {
+  readonly prefixes: readonly string[];
+  readonly pathId: number | undefined;
+}
+
 const RETRY_MS = 200;
 const KEEPALIVE_MS = 30_000;
 
 const options = JSON.parse(process.argv[2]!) as InjectorOptions;
+/** IPv4 unicast, RFC 7911 §4. */
+const ADD_PATH = { receive: "450400010101", send: "450400010102" } as const;
+const CAPABILITIES = options.addPath === undefined ? [] : [ADD_PATH[options.addPath]];
 
 let socket: Socket | undefined;
 let established = false;
 let pending = Buffer.alloc(0);
 let error = "";
-/** What the other side has announced and not withdrawn; IPv4 only, attributes by prefix, as hex. */
+/** What the other side has announced and not withdrawn; IPv4 only, attributes by NLRI, as hex. */
 const heard = new Map<string, string>();
+/** The last UPDATE of each path, to be repeated; what `bulk` has told is not. */
+const told = new Map<string, Buffer>();
 
 function dial(): void {
   const { localAddress, remoteAddress } = options;
   pending = Buffer.alloc(0);
   socket = connect({ host: remoteAddress, port: 179, localAddress });
-  socket.on("connect", () => socket?.write(open(options.as, options.routerId)));
+  socket.on("connect", () => socket?.write(open(options.as, options.routerId, CAPABILITIES)));
   socket.on("data", take);
   socket.on("error", (problem) => {
     error ||= problem.message;
@@ -48,6 +60,7 @@ function dial(): void {
   socket.on("close", () => {
     established = false;
     heard.clear();
+    told.clear();
     setTimeout(dial, RETRY_MS);
   });
 }
@@ -69,6 +82,8 @@ function receive(type: number, body: Buffer): void {
   else if (type === TYPE.keepalive) established = true;
   else if (type === TYPE.notification) error = `NOTIFICATION ${body[0]}/${body[1]}`;
   else if (type === TYPE.update) count(body);
+  // RFC 2918 §4.
+  else if (type === TYPE.refresh) for (const update of told.values()) socket?.write(update);
 }
 
 function count(body: Buffer): void {
@@ -80,11 +95,16 @@ function count(body: Buffer): void {
 }
 
 function eachPrefix(body: Buffer, from: number, to: number, take: (key: string) => void): void {
+  const idBytes = options.addPath === "receive" ? 4 : 0;
   for (let at = from; at < to; ) {
-    const end = at + 1 + Math.ceil(body[at]! / 8);
+    const end = at + idBytes + 1 + Math.ceil(body[at + idBytes]! / 8);
     take(body.toString("hex", at, end));
     at = end;
   }
+}
+
+function keyOf(prefix: string, pathId = 0): string {
+  return `${prefix} ${pathId}`;
 }
 
 /** Prefixes /24 from 20.0.0.0 on. */
@@ -101,10 +121,18 @@ function bulk({ route, total, each, sets }: BulkOrder): void {
 answerCommands({
   state: () => ({ established, error }),
   announce: (routes) => {
-    for (const route of routes as TestRoute[]) socket?.write(announcement(route, [route.prefix]));
+    for (const route of routes as TestRoute[]) {
+      const update = announcement(route, [route.prefix]);
+      told.set(keyOf(route.prefix, route.pathId), update);
+      socket?.write(update);
+    }
   },
-  withdraw: (prefixes) => {
-    for (const prefix of prefixes as string[]) socket?.write(withdrawal([prefix]));
+  withdraw: (order) => {
+    const { prefixes, pathId } = order as WithdrawOrder;
+    for (const prefix of prefixes) {
+      told.delete(keyOf(prefix, pathId));
+      socket?.write(withdrawal([prefix], pathId));
+    }
   },
   endOfRib: () => {
     for (const marker of END_OF_RIB) socket?.write(marker);

@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { until } from "../shell.ts";
-import type { BulkOrder, InjectorOptions } from "./injector-main.ts";
+import type { BulkOrder, InjectorOptions, WithdrawOrder } from "./injector-main.ts";
 import { JsonProcess } from "./json-process.ts";
 import { ADDRESSES, type Lab, otherSide, type Side } from "./lab.ts";
 import type { TestRoute } from "./peer.ts";
@@ -20,7 +20,7 @@ export class Injector {
     lab: Lab,
     side: Side,
     as: number,
-    own: Partial<Pick<InjectorOptions, "localAddress" | "routerId">> = {},
+    own: Partial<Pick<InjectorOptions, "localAddress" | "routerId" | "addPath">> = {},
   ) {
     const from = otherSide(side);
     this.#process = new JsonProcess("injector", lab.namespaces.name(from), PROGRAM);
@@ -50,8 +50,8 @@ export class Injector {
     return this.#process.ask("announce", routes);
   }
 
-  withdraw(prefixes: readonly string[]): Promise<void> {
-    return this.#process.ask("withdraw", prefixes);
+  withdraw(prefixes: readonly string[], pathId?: number): Promise<void> {
+    return this.#process.ask("withdraw", { prefixes, pathId } satisfies WithdrawOrder);
   }
 
   endOfRib(): Promise<void> {
@@ -68,7 +68,7 @@ export class Injector {
     return this.#process.ask("heard");
   }
 
-  /** What it has been told of IPv4 prefixes: the attributes by prefix, both as on the wire, in hex. */
+  /** What it has been told of IPv4 prefixes: attributes by NLRI, both as on the wire, in hex. */
   attributes(): Promise<Readonly<Record<string, string>>> {
     return this.#process.ask("attributes");
   }

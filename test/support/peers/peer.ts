@@ -9,6 +9,8 @@ import type { IpFamily } from "../../../src/ip/address.ts";
 export interface TestRoute {
   readonly prefix: string;
   readonly nextHop: string;
+  /** Of an injector's session with ADD-PATH. */
+  readonly pathId?: number;
   readonly origin?: RouteOrigin;
   /** Sequences as bare numbers, sets in braces: `65010 4200000001 {65001 65002}`. */
   readonly asPath?: string;

@@ -1,5 +1,7 @@
 /** Our own speaker, in the shape of any other. */
 import { join } from "node:path";
+import { buildPeers } from "../../../src/agent/config-file/build.ts";
+import { parseConfigFile } from "../../../src/agent/config-file/parse.ts";
 import type { Policy, PolicyActions, PolicyStatement } from "../../../src/bgp/rib/policy-types.ts";
 import type {
   GracefulRestartConfig,
@@ -27,16 +29,19 @@ import {
   type TestRoute,
 } from "./peer.ts";
 
+import type { PoliciesText, TakesPolicies } from "./policy-text.ts";
+
 const PROGRAM = join(import.meta.dirname, "..", "speaker-main.ts");
 const WELL_KNOWN: Readonly<Record<string, string>> = { "no-export": "65535:65281" };
 
-export class Podrouter implements PeerDaemon {
+export class Podrouter implements PeerDaemon, TakesPolicies {
   readonly name = "podrouter";
   readonly #setup: PeerSetup;
   readonly #process: JsonProcess;
   readonly #routes = new Map<string, TestRoute>();
   readonly #shutdowns = new Map<string, string>();
   readonly #passwords = new Map<string, string | undefined>();
+  #policies: ReadonlyMap<string, Pick<PeerConfig, "importPolicy" | "exportPolicy">> = new Map();
 
   constructor(setup: PeerSetup) {
     this.#setup = setup;
@@ -83,6 +88,11 @@ export class Podrouter implements PeerDaemon {
 
   async withdraw(prefixes: readonly string[]): Promise<void> {
     for (const each of prefixes) this.#routes.delete(each);
+    await this.#apply();
+  }
+
+  async setPolicies(policies: PoliciesText): Promise<void> {
+    this.#policies = builtPolicies(policies);
     await this.#apply();
   }
 
@@ -186,6 +196,7 @@ export class Podrouter implements PeerDaemon {
       nextHopSelf: false,
       importPolicy: { name: "all", statements: [], defaultResult: "accept" },
       exportPolicy: this.#exportPolicy(),
+      ...this.#policies.get(neighbor.address),
       maximumPrefixes: undefined,
       shutdown: shutdown === undefined ? undefined : { message: shutdown },
     };
@@ -209,6 +220,26 @@ export class Podrouter implements PeerDaemon {
     });
     return { name: "export", statements, defaultResult: "accept" };
   }
+}
+
+/** As the agent would read them from its configuration file. */
+function builtPolicies(policies: PoliciesText) {
+  const text = JSON.stringify({
+    policies: Object.values(policies).flatMap((each) => [each.import, each.export]),
+    peers: Object.entries(policies).map(([address, each]) => ({
+      ...{ name: address, address, remoteAs: "any" },
+      ...{ import: each.import.name, export: each.export.name },
+    })),
+  });
+  const parsed = parseConfigFile(text, "policies");
+  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
+  const defaults = { holdSeconds: 90, port: 179, restartSeconds: undefined, ownAddresses: [] };
+  const { peers } = buildPeers(parsed.file, defaults, () => ({ ok: false, problem: "no secrets" }));
+  return new Map(
+    peers.map(({ address, importPolicy, exportPolicy }) => {
+      return [address as string, { importPolicy, exportPolicy }];
+    }),
+  );
 }
 
 function restartConfig(longLived: boolean): GracefulRestartConfig {

@@ -40,7 +40,7 @@ export function open(as: number, routerId: string, more: readonly string[] = [])
 
 /** One UPDATE for routes that share everything but the prefix; all of one family. */
 export function announcement(route: TestRoute, prefixes: readonly string[]): Buffer {
-  const nlri = Buffer.concat(prefixes.map(prefixBytes));
+  const nlri = nlriBytes(prefixes, route.pathId);
   if (familyOfText(route.prefix) === 4) return update(new Uint8Array(), attributes(route), nlri);
   const hop = bytesOf(route.nextHop);
   const reach = Buffer.concat([Buffer.from([0, 2, 1, hop.length]), hop, Buffer.from([0]), nlri]);
@@ -48,8 +48,8 @@ export function announcement(route: TestRoute, prefixes: readonly string[]): Buf
   return update(new Uint8Array(), all, new Uint8Array());
 }
 
-export function withdrawal(prefixes: readonly string[]): Buffer {
-  const nlri = Buffer.concat(prefixes.map(prefixBytes));
+export function withdrawal(prefixes: readonly string[], pathId?: number): Buffer {
+  const nlri = nlriBytes(prefixes, pathId);
   if (familyOfText(prefixes[0]!) === 4) return update(nlri, new Uint8Array(), new Uint8Array());
   const value = Buffer.concat([Buffer.from([0, 2, 1]), nlri]);
   return update(new Uint8Array(), attribute(FLAG.optional, 15, value), new Uint8Array());
@@ -128,6 +128,12 @@ function asPathBytes(path: string): Buffer {
       return [Buffer.from([text.startsWith("{") ? 1 : 2, asns.length]), words(...asns)];
     }),
   );
+}
+
+/** With the path identifier in front of each, RFC 7911 §3, where there is one. */
+function nlriBytes(prefixes: readonly string[], pathId: number | undefined): Buffer {
+  const id = pathId === undefined ? new Uint8Array() : words(pathId);
+  return Buffer.concat(prefixes.flatMap((each) => [id, prefixBytes(each)]));
 }
 
 function prefixBytes(prefix: string): Buffer {

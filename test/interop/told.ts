@@ -1,0 +1,106 @@
+/** What a speaker made by hand has been told, in a form in which the same thing is equal. */
+
+/** By type: flags without the one for long attributes, and the value. */
+export type Attributes = Readonly<Record<number, string>>;
+
+/** Of each prefix the paths: one, or with ADD-PATH several, in an order of their content. */
+export type Told = Readonly<Record<string, readonly Attributes[]>>;
+
+export const TYPE = { asPath: 2, nextHop: 3, med: 4, communities: 8, large: 32 } as const;
+
+/** Attributes by NLRI, both in hex, as `Injector.attributes` gives them. */
+export function normalTold(heard: Readonly<Record<string, string>>, addPath: boolean): Told {
+  const told = new Map<string, Attributes[]>();
+  for (const [nlri, hex] of Object.entries(heard)) {
+    const prefix = prefixText(addPath ? nlri.slice(8) : nlri);
+    told.set(prefix, [...(told.get(prefix) ?? []), normalAttributes(hex)]);
+  }
+  const text = (attributes: Attributes) => JSON.stringify(attributes);
+  return Object.fromEntries(
+    [...told].sort().map(([prefix, paths]) => {
+      return [prefix, paths.sort((a, b) => (text(a) < text(b) ? -1 : 1))];
+    }),
+  );
+}
+
+/** A prefix of which one receiver is told something else. */
+export interface Difference {
+  readonly receiver: number;
+  readonly prefix: string;
+  readonly text: string;
+}
+
+/** Where what we tell is not what `name` tells. */
+export function differences(
+  ours: readonly Told[],
+  theirs: readonly Told[],
+  name: string,
+): readonly Difference[] {
+  return ours.flatMap((mine, receiver) => {
+    const other = theirs[receiver]!;
+    const prefixes = [...new Set([...Object.keys(mine), ...Object.keys(other)])].sort();
+    return prefixes.flatMap((prefix) => {
+      const [we, they] = [mine, other].map((told) => JSON.stringify(told[prefix]));
+      const text = `${prefix} to receiver ${receiver}\n  we tell ${we}\n  ${name} tells ${they}`;
+      return we === they ? [] : [{ receiver, prefix, text }];
+    });
+  });
+}
+
+/** The same without attributes of this type. */
+export function without(told: Told, type: number): Told {
+  return mapped(told, ({ [type]: _, ...rest }) => rest);
+}
+
+export function mapped(told: Told, change: (attributes: Attributes) => Attributes): Told {
+  return Object.fromEntries(
+    Object.entries(told).map(([prefix, paths]) => [prefix, paths.map(change)]),
+  );
+}
+
+function prefixText(hex: string): string {
+  const [length = 0, ...octets] = Buffer.from(hex, "hex");
+  return `${[0, 1, 2, 3].map((i) => octets[i] ?? 0).join(".")}/${length}`;
+}
+
+const LONG = 0x10;
+
+function normalAttributes(hex: string): Attributes {
+  const bytes = Buffer.from(hex, "hex");
+  const found: [number, string][] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const [flags, type] = [bytes[at]!, bytes[at + 1]!];
+    const long = (flags & LONG) !== 0;
+    const start = at + (long ? 4 : 3);
+    const end = start + (long ? bytes.readUInt16BE(at + 2) : bytes[at + 2]!);
+    const value = valueText(type, bytes.subarray(start, end));
+    found.push([type, `${(flags & ~LONG).toString(16)} ${value}`]);
+    at = end;
+  }
+  return Object.fromEntries(found);
+}
+
+function valueText(type: number, value: Buffer): string {
+  // Lists of communities are sets, RFC 1997, RFC 8092 §3.
+  if (type === TYPE.communities) return chunks(value, 4).sort().join(" ");
+  if (type === TYPE.large) return chunks(value, 12).sort().join(" ");
+  return type === TYPE.asPath ? asPathText(value) : value.toString("hex");
+}
+
+/** `65001 65002 {65003 65004}`, however the sequences are cut into segments. */
+function asPathText(value: Buffer): string {
+  const words: string[] = [];
+  for (let at = 0; at < value.length; ) {
+    const end = at + 2 + 4 * value[at + 1]!;
+    const asns = chunks(value.subarray(at + 2, end), 4).map((each) => Number.parseInt(each, 16));
+    words.push(value[at] === 1 ? `{${asns.sort((a, b) => a - b).join(" ")}}` : asns.join(" "));
+    at = end;
+  }
+  return words.join(" ");
+}
+
+function chunks(value: Buffer, size: number): string[] {
+  return Array.from({ length: value.length / size }, (_, i) => {
+    return value.toString("hex", i * size, (i + 1) * size);
+  });
+}
