@@ -49,6 +49,7 @@ export class Circle<S extends PeerDaemon = PeerDaemon> {
     lab: Lab,
     make: (setup: PeerSetup) => S,
     around: Around,
+    options: Pick<PeerSetup, "maximumPaths"> = {},
   ): Promise<Circle<S>> {
     const { feeders, receivers } = around;
     const neighbor = ({ address, as, client }: Speaker, addPath: "none" | "receive" | "send") =>
@@ -59,7 +60,9 @@ export class Circle<S extends PeerDaemon = PeerDaemon> {
       ...feeders.map((each) => neighbor(each, each.addPath ? "receive" : "none")),
       ...receivers.map((each) => neighbor(each, each.addPath ? "send" : "none")),
     ];
-    const speaker = lab.add(make(await lab.setup("left", "speaker", { as: OUR_AS, neighbors })));
+    const speaker = lab.add(
+      make(await lab.setup("left", "speaker", { as: OUR_AS, neighbors, ...options })),
+    );
     await speaker.start();
     const injectors: Injector[] = [];
     for (const each of [...feeders, ...receivers]) {
@@ -116,12 +119,13 @@ export function circles<S extends PeerDaemon>(
   makes: readonly ((setup: PeerSetup) => S)[],
   around: Around,
   after: (remove: () => Promise<void>) => void,
+  options: Pick<PeerSetup, "maximumPaths"> = {},
 ): Promise<readonly Circle<S>[]> {
   return Promise.all(
     makes.map(async (make) => {
       const lab = await Lab.build();
       after(() => lab.remove());
-      return Circle.start(lab, make, around);
+      return Circle.start(lab, make, around, options);
     }),
   );
 }

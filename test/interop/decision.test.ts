@@ -37,7 +37,8 @@ async function feed(circle: Circle, other: string, seed: number, round: number):
   const { name } = circle.speaker;
   // RFC 4271 §9.1.2.2 c: where an AS_PATH begins with a set, its MED counts as one of our own AS.
   // FRR 8.4.4 does not compare it at all.
-  const steps = randomSteps(seed + round, STEPS, other !== "FRR");
+  const kinds = { setsFirst: other !== "FRR", medAcross: true };
+  const steps = randomSteps(seed + round, STEPS, kinds);
   const told: Promise<void>[] = [];
   for (const { feeder, prefix, pathId, route } of steps) {
     // With deterministic MED, BIRD 2.0.12 keeps a best path for the best that has been replaced by

@@ -38,22 +38,30 @@ const WITHDRAWN = 0.2;
 const ASNS = [65101, 65102, 65110, 65111, 200000];
 const LOOPS = { as: OUR_AS, originator: "10.0.0.1", cluster: "10.0.0.1" };
 
-/** The same steps for the same seed; with AS paths that begin with a set if `setsFirst`. */
-export function randomSteps(seed: number, count: number, setsFirst: boolean): Step[] {
+export interface PathKinds {
+  /** AS paths that begin with a set. */
+  readonly setsFirst: boolean;
+  /** MED also where paths of one prefix come by way of several ASes. */
+  readonly medAcross: boolean;
+}
+
+/** The same steps for the same seed. */
+export function randomSteps(seed: number, count: number, kinds: PathKinds): Step[] {
   const random = seededRandom(seed);
   const chance = (share: number) => random() < share;
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
   const some = <T>(share: number, value: () => T) => (chance(share) ? value() : undefined);
 
-  function asPath({ as }: Speaker): string {
+  function asPath({ as }: Speaker, oneNeighbor: boolean): string {
     const hops: (number | string)[] = as === OUR_AS ? [] : [as];
+    if (as === OUR_AS && oneNeighbor) hops.push(65101);
     for (let more = pick([0, 1, 1, 1]); more > 0; more--) hops.push(pick(ASNS));
-    if (chance(0.15) && (setsFirst || hops.length > 0)) hops.push(`{${pick(ASNS)} 65112}`);
+    if (chance(0.15) && (kinds.setsFirst || hops.length > 0)) hops.push(`{${pick(ASNS)} 65112}`);
     if (chance(0.03)) hops.push(LOOPS.as);
     return hops.join(" ");
   }
 
-  function attributes(feeder: Speaker, pathId: number | undefined, number: number) {
+  function attributes(feeder: Speaker, pathId: number | undefined, number: number, one: boolean) {
     const internal = feeder.as === OUR_AS;
     const reflected = internal && (pathId !== undefined || chance(0.7));
     const originator = () =>
@@ -64,8 +72,8 @@ export function randomSteps(seed: number, count: number, setsFirst: boolean): St
     return {
       nextHop: feeder.address,
       origin: some(0.3, () => pick(["egp", "incomplete"] as const)) ?? "igp",
-      asPath: asPath(feeder),
-      med: some(0.7, () => pick([0, 10, 20])),
+      asPath: asPath(feeder, one),
+      med: some(one || kinds.medAcross ? 0.7 : 0, () => pick([0, 10, 20])),
       localPref: internal ? (some(0.1, () => pick([200, 0])) ?? 100) : undefined,
       atomicAggregate: chance(0.1),
       aggregator: some(0.2, () => `${pick([65110, 200000])} 192.0.2.7`),
@@ -90,8 +98,10 @@ export function randomSteps(seed: number, count: number, setsFirst: boolean): St
     const prefix = `20.0.${index}.0/24`;
     const of = FEEDERS[feeder]!;
     const pathId = of.addPath ? pick([1, 2, 3]) : undefined;
-    if (chance(WITHDRAWN)) return { feeder, prefix, pathId, route: undefined };
-    const set = Object.entries({ prefix, pathId, ...attributes(of, pathId, number) });
+    const oneNeighbor = !kinds.medAcross && index % 2 === 0;
+    const silent = oneNeighbor && of.as === 65102;
+    if (chance(WITHDRAWN) || silent) return { feeder, prefix, pathId, route: undefined };
+    const set = Object.entries({ prefix, pathId, ...attributes(of, pathId, number, oneNeighbor) });
     const known = set.filter(([, value]) => value !== undefined);
     return { feeder, prefix, pathId, route: Object.fromEntries(known) as unknown as TestRoute };
   });

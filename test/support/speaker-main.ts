@@ -40,11 +40,12 @@ const speaker = new Speaker(
 );
 /** Prefixes that had a best route of a peer and lost it, with repetitions. */
 const lost: Prefix[] = [];
-const had = new Set<Prefix>();
+/** As it was told last. */
+const best = new Map<Prefix, readonly IpAddress[]>();
 speaker.onBestChange((routes) => {
   for (const { prefix, nextHops } of routes) {
-    if (nextHops.length > 0) had.add(prefix);
-    else if (had.delete(prefix)) lost.push(prefix);
+    if (nextHops.length > 0) best.set(prefix, nextHops);
+    else if (best.delete(prefix)) lost.push(prefix);
   }
 });
 speaker.originate(options.routes);
@@ -58,6 +59,7 @@ answerCommands({
   paths: (query) => [...speaker.ribPaths(query as RibQuery)],
   refresh: (address) => speaker.routeRefresh(address as IpAddress),
   lost: () => lost,
+  nextHops: () => Object.fromEntries(best),
   listening: () => speaker.listening(),
   stop: (stop) => speaker.stop(stop as { notify: boolean }),
 });

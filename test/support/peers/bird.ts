@@ -16,6 +16,7 @@ import {
   type SeenRoute,
   type StartOptions,
   seenRoute,
+  type TellsNextHops,
   type TestRoute,
 } from "./peer.ts";
 import type { NeighborPolicies, PoliciesText, PolicyText, TakesPolicies } from "./policy-text.ts";
@@ -24,7 +25,7 @@ import { NamespaceProcess, writeConfig } from "./process.ts";
 const ADD_PATH = { none: "off", receive: "rx", send: "tx", both: "on" } as const;
 const ORIGIN = { igp: "ORIGIN_IGP", egp: "ORIGIN_EGP", incomplete: "ORIGIN_INCOMPLETE" } as const;
 
-export class Bird implements PeerDaemon, TakesPolicies {
+export class Bird implements PeerDaemon, TakesPolicies, TellsNextHops {
   readonly name = "BIRD";
   readonly #setup: PeerSetup;
   readonly #process: NamespaceProcess;
@@ -65,6 +66,17 @@ export class Bird implements PeerDaemon, TakesPolicies {
     const protocol = this.#protocol(neighbor);
     return parseRoutes(
       await this.#ask(`show route protocol ${protocol} table master${family} all`),
+    );
+  }
+
+  /** As in the kernel, where BIRD puts equal paths into one route. */
+  async nextHops(): Promise<Readonly<Record<string, readonly string[]>>> {
+    const text = await this.#process.must("ip", "-j", "route", "show", "proto", "bird");
+    return Object.fromEntries(
+      (JSON.parse(text) as readonly KernelRoute[]).map(({ dst, gateway, nexthops }) => {
+        const prefix = dst.includes("/") ? dst : `${dst}/32`;
+        return [prefix, nexthops?.map((each) => each.gateway) ?? [gateway!]];
+      }),
     );
   }
 
@@ -146,12 +158,17 @@ export class Bird implements PeerDaemon, TakesPolicies {
   }
 
   #config(): string {
-    const { routerId, neighbors, folder } = this.#setup;
+    const { routerId, neighbors, folder, maximumPaths } = this.#setup;
+    const kernel = `protocol kernel {
+  merge paths on limit ${maximumPaths};
+  ipv4 { export where source = RTS_BGP; };
+}`;
     return `
 log stderr all;
 router id ${routerId};
 protocol device { scan time 1; }
 protocol direct { ipv4; ipv6; }
+${maximumPaths === undefined ? "" : kernel}
 protocol static static4 {
   ipv4;
 include "${join(folder, "routes4.conf")}";
@@ -186,7 +203,7 @@ ${birdFilterBody(policies.export, routerId)}
   }
 
   #neighbor(neighbor: NeighborSetup, index: number): string {
-    const { as, addresses } = this.#setup;
+    const { as, addresses, maximumPaths } = this.#setup;
     const policies = this.#policies[neighbor.address];
     const channel = (family: IpFamily) => {
       const own = addresses.find((address) => familyOfText(address) === family);
@@ -207,7 +224,7 @@ protocol bgp p${index} {
   connect delay time 1;
   connect retry time 1;
   error wait time 1, 2;
-  deterministic med on;
+  deterministic med ${maximumPaths === undefined ? "on" : "off"};
   hold time ${neighbor.holdSeconds};
   passive ${neighbor.passive ? "on" : "off"};
   graceful restart ${neighbor.gracefulRestart ? "on" : "off"};
@@ -223,6 +240,12 @@ protocol bgp p${index} {
   ${neighbor.families.map(channel).join("")}
 }`;
   }
+}
+
+interface KernelRoute {
+  readonly dst: string;
+  readonly gateway?: string;
+  readonly nexthops?: readonly { readonly gateway: string }[];
 }
 
 function filterName({ name }: PolicyText): string {

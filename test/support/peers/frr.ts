@@ -5,12 +5,11 @@
 import type { IpFamily } from "../../../src/ip/address.ts";
 import { must, run, until } from "../shell.ts";
 import { OWN_TAG, removalLines, routeMapLines } from "./frr-policy.ts";
+import { type FrrPath, routeOf, splitJson, usedNextHops } from "./frr-show.ts";
 import {
-  extendedCommunityOfText,
   familyOfText,
   LONG_LIVED_SECONDS,
   type NeighborSetup,
-  originOfText,
   type PeerDaemon,
   type PeerSetup,
   RESTART_SECONDS,
@@ -18,7 +17,7 @@ import {
   routeTargetParts,
   type SeenRoute,
   type StartOptions,
-  seenRoute,
+  type TellsNextHops,
   type TestRoute,
 } from "./peer.ts";
 import type { PoliciesText, TakesPolicies } from "./policy-text.ts";
@@ -26,7 +25,7 @@ import { NamespaceProcess, writeConfig } from "./process.ts";
 
 const PROGRAM = "/usr/lib/frr/bgpd";
 
-export class Frr implements PeerDaemon, TakesPolicies {
+export class Frr implements PeerDaemon, TakesPolicies, TellsNextHops {
   readonly name = "FRR";
   readonly #setup: PeerSetup;
   readonly #process: NamespaceProcess;
@@ -80,6 +79,10 @@ export class Frr implements PeerDaemon, TakesPolicies {
       const { prefix, paths } = detail as { prefix: string; paths: readonly FrrPath[] };
       return paths.filter((path) => path.peer?.peerId === neighbor).map((p) => routeOf(prefix, p));
     });
+  }
+
+  async nextHops(): Promise<Readonly<Record<string, readonly string[]>>> {
+    return usedNextHops(await this.#show("show bgp ipv4 unicast json"));
   }
 
   async routeCount(neighbor: string, family: IpFamily): Promise<number> {
@@ -181,7 +184,7 @@ export class Frr implements PeerDaemon, TakesPolicies {
   }
 
   #config(): string[] {
-    const { as, routerId, neighbors } = this.#setup;
+    const { as, routerId, neighbors, maximumPaths = 1 } = this.#setup;
     const graceful = neighbors.some((neighbor) => neighbor.gracefulRestart);
     const longLived = neighbors.some((neighbor) => neighbor.longLived);
     const seconds = longLived ? RESTART_SECONDS_SHORT : RESTART_SECONDS;
@@ -198,8 +201,11 @@ export class Frr implements PeerDaemon, TakesPolicies {
       // The best path does not depend on the order in which paths came.
       "bgp deterministic-med",
       "bgp bestpath compare-routerid",
+      ...(maximumPaths > 1 ? ["bgp bestpath as-path multipath-relax"] : []),
       // What is reflected goes through route maps like all else.
       "bgp route-reflector allow-outbound-policy",
+      // bgpd 8.4.4 takes an UPDATE for a duplicate that differs in whether MED is there.
+      "no bgp suppress-duplicates",
       ...(graceful
         ? [
             "bgp graceful-restart",
@@ -211,6 +217,8 @@ export class Frr implements PeerDaemon, TakesPolicies {
       ...neighbors.flatMap((neighbor) => neighborLines(neighbor)),
       ...([4, 6] as const).flatMap((family) => [
         `address-family ipv${family} unicast`,
+        `maximum-paths ${maximumPaths}`,
+        `maximum-paths ibgp ${maximumPaths}`,
         ...neighbors
           .filter((neighbor) => neighbor.families.includes(family))
           .flatMap((neighbor) => this.#activation(neighbor, family)),
@@ -336,58 +344,4 @@ function setLines(route: TestRoute, own: readonly string[]): string[] {
 interface FrrNeighbor {
   readonly bgpState?: string;
   readonly addressFamilyInfo?: Record<string, { readonly acceptedPrefixCounter?: number }>;
-}
-
-interface FrrPath {
-  readonly aspath?: { readonly string: string };
-  readonly origin: string;
-  readonly metric?: number;
-  readonly locPrf?: number;
-  readonly stale?: boolean;
-  readonly community?: { readonly string: string };
-  readonly largeCommunity?: { readonly string: string };
-  readonly extendedCommunity?: { readonly string: string };
-  readonly aggregatorAs?: number;
-  readonly aggregatorId?: string;
-  readonly atomicAggregate?: boolean;
-  readonly originatorId?: string;
-  readonly clusterList?: { readonly list: readonly string[] };
-  readonly nexthops?: readonly { readonly ip: string; readonly scope?: string }[];
-  readonly peer?: { readonly peerId: string };
-}
-
-function routeOf(prefix: string, path: FrrPath): SeenRoute {
-  const words = (value: { readonly string: string } | undefined) =>
-    value === undefined ? [] : value.string.split(" ");
-  const asPath = path.aspath?.string ?? "";
-  return seenRoute({
-    prefix,
-    origin: originOfText(path.origin),
-    asPath:
-      asPath === "Local"
-        ? ""
-        : asPath.replaceAll(/\{([^}]*)\}/g, (_, set: string) => {
-            return `{${set.replaceAll(",", " ")}}`;
-          }),
-    nextHop: path.nexthops?.find((each) => each.scope !== "link-local")?.ip,
-    med: path.metric,
-    localPref: path.locPrf,
-    communities: words(path.community),
-    largeCommunities: words(path.largeCommunity),
-    extendedCommunities: words(path.extendedCommunity).map(extendedCommunityOfText),
-    aggregator:
-      path.aggregatorAs === undefined ? undefined : `${path.aggregatorAs} ${path.aggregatorId}`,
-    atomicAggregate: path.atomicAggregate === true,
-    originatorId: path.originatorId,
-    clusterList: path.clusterList?.list ?? [],
-    stale: path.stale === true,
-  });
-}
-
-/** The JSON documents that several `show` commands print one after another. */
-function splitJson(text: string): unknown[] {
-  return text
-    .split(/^(?=\{)/m)
-    .filter((part) => part.trim() !== "")
-    .map((part) => JSON.parse(part) as unknown);
 }

@@ -100,6 +100,14 @@ export interface PeerSetup {
   /** Addresses that it owns and listens on. */
   readonly addresses: readonly string[];
   readonly neighbors: readonly NeighborSetup[];
+  /** Equal paths that are used together; 1 unless told. */
+  readonly maximumPaths?: number;
+}
+
+/** A speaker that says where its best IPv4 routes lead. */
+export interface TellsNextHops {
+  /** By prefix, those of equal paths together, in any order. */
+  nextHops(): Promise<Readonly<Record<string, readonly string[]>>>;
 }
 
 /** `restart` tells a daemon that it restarts after a crash, with forwarding state kept. */

@@ -26,6 +26,7 @@ import {
   type SeenRoute,
   type StartOptions,
   seenRoute,
+  type TellsNextHops,
   type TestRoute,
 } from "./peer.ts";
 
@@ -34,7 +35,7 @@ import type { PoliciesText, TakesPolicies } from "./policy-text.ts";
 const PROGRAM = join(import.meta.dirname, "..", "speaker-main.ts");
 const WELL_KNOWN: Readonly<Record<string, string>> = { "no-export": "65535:65281" };
 
-export class Podrouter implements PeerDaemon, TakesPolicies {
+export class Podrouter implements PeerDaemon, TakesPolicies, TellsNextHops {
   readonly name = "podrouter";
   readonly #setup: PeerSetup;
   readonly #process: JsonProcess;
@@ -74,6 +75,10 @@ export class Podrouter implements PeerDaemon, TakesPolicies {
     const query = { view: "loc", peer: neighbor, family };
     const paths = await this.#process.ask<readonly RibPath[]>("paths", query);
     return paths.filter((path) => path.valid).map(seenPath);
+  }
+
+  nextHops(): Promise<Readonly<Record<string, readonly string[]>>> {
+    return this.#process.ask("nextHops");
   }
 
   async routeCount(neighbor: string, family: IpFamily): Promise<number> {
@@ -138,7 +143,7 @@ export class Podrouter implements PeerDaemon, TakesPolicies {
   }
 
   #config(restarted: boolean): SpeakerConfig {
-    const { as, routerId, addresses } = this.#setup;
+    const { as, routerId, addresses, maximumPaths = 1 } = this.#setup;
     return {
       as,
       routerId: address(routerId),
@@ -149,7 +154,7 @@ export class Podrouter implements PeerDaemon, TakesPolicies {
       restarted,
       deferralSeconds: 20,
       dialsNeedPort: false,
-      maximumPaths: 1,
+      maximumPaths,
     };
   }
 

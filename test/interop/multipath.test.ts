@@ -1,0 +1,75 @@
+/**
+ * Random paths of seven speakers to us, to BIRD and to FRR, all with equal paths used together:
+ * for each prefix the three have the same next hops. INTEROP_SEED draws others, INTEROP_ROUNDS
+ * more.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Bird } from "../support/peers/bird.ts";
+import { Frr } from "../support/peers/frr.ts";
+import type { PeerDaemon, PeerSetup, TellsNextHops } from "../support/peers/peer.ts";
+import { Podrouter } from "../support/peers/podrouter.ts";
+import { requireReal } from "../support/real.ts";
+import { until } from "../support/shell.ts";
+import { daemonUnavailable, labUnavailable } from "./available.ts";
+import { type Circle, circles, OUR_AS } from "./circle.ts";
+import { DAEMONS } from "./daemons.ts";
+import { FEEDERS, randomSteps } from "./random-paths.ts";
+
+type Speaker = PeerDaemon & TellsNextHops;
+
+const MAKES = [
+  (setup: PeerSetup): Speaker => new Podrouter(setup),
+  (setup: PeerSetup): Speaker => new Bird(setup),
+  (setup: PeerSetup): Speaker => new Frr(setup),
+];
+const RECEIVERS = [{ address: "10.0.0.21", as: OUR_AS, client: true, routerId: "10.1.0.91" }];
+const MAXIMUM_PATHS = 8;
+const STEPS = 150;
+/**
+ * BIRD 2.0.12 without deterministic MED compares it in the order of arrival, and with it uses no
+ * paths by way of the same AS together. FRR 8.4.4 uses a path beside the best one that another
+ * path has eliminated by MED.
+ */
+const KINDS = { setsFirst: false, medAcross: false };
+
+async function feed(circle: Circle, seed: number, round: number): Promise<void> {
+  const told = randomSteps(seed + round, STEPS, KINDS).map(({ feeder, prefix, pathId, route }) =>
+    route === undefined
+      ? circle.withdraw(feeder, [prefix], pathId)
+      : circle.announce(feeder, [route]),
+  );
+  await Promise.all(told);
+  await circle.mark(round);
+}
+
+/** A line for each prefix. */
+async function used({ speaker }: Circle<Speaker>): Promise<readonly string[]> {
+  const entries = Object.entries(await speaker.nextHops());
+  return entries.map(([prefix, hops]) => `${prefix} ${[...new Set(hops)].sort()}`).sort();
+}
+
+const title = "equal paths are used together as BIRD and FRR use them";
+test(title, { timeout: 600_000 }, async (t) => {
+  const rows = DAEMONS.filter(({ name }) => ["BIRD", "FRR"].includes(name));
+  const reasons = [labUnavailable(), ...rows.map(daemonUnavailable)];
+  const reason = (await Promise.all(reasons)).find((each) => each !== undefined);
+  if (!requireReal(t, reason === undefined, reason ?? "")) return;
+  const seed = Number(process.env["INTEROP_SEED"] ?? 1);
+  t.diagnostic(`INTEROP_SEED=${seed}`);
+  const around = { feeders: FEEDERS, receivers: RECEIVERS };
+  const options = { maximumPaths: MAXIMUM_PATHS };
+  const all = await circles<Speaker>(MAKES, around, (remove) => t.after(remove), options);
+  for (let round = 0; round < Number(process.env["INTEROP_ROUNDS"] ?? 5); round++) {
+    await Promise.all(all.map((circle) => feed(circle, seed, round)));
+    const compare = async () => {
+      const [ours, bird, frr] = await Promise.all(all.map(used));
+      assert.deepEqual(ours, bird, `ours, and BIRD's; round ${round} of seed ${seed}`);
+      assert.deepEqual(ours, frr, `ours, and FRR's; round ${round} of seed ${seed}`);
+      const shared = ours!.filter((line) => line.includes(",")).length;
+      assert.ok(shared > 0, "no paths are equal");
+      return true;
+    };
+    await until("all have the same next hops", compare).catch(compare);
+  }
+});
