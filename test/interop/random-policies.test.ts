@@ -17,15 +17,7 @@ import { daemonUnavailable, labUnavailable } from "./available.ts";
 import { type Circle, circles } from "./circle.ts";
 import { DAEMONS } from "./daemons.ts";
 import { AROUND, RandomPolicies } from "./random-policies.ts";
-import {
-  type Attributes,
-  type Difference,
-  differences,
-  mapped,
-  type Told,
-  TYPE,
-  without,
-} from "./told.ts";
+import { comparable, type Difference, differences } from "./told.ts";
 
 type Speaker = PeerDaemon & TakesPolicies;
 type Say = (circle: Circle<Speaker>) => Promise<void>;
@@ -35,7 +27,6 @@ const THEIRS = [
   { name: "FRR", make: (setup: PeerSetup): Speaker => new Frr(setup) },
 ] as const;
 const EXTERNAL = 1;
-const MED_OF_ZERO = "80 00000000";
 const STILL_MS = 150;
 const REST_MS = 20_000;
 const SHOWN_MAX = 3;
@@ -103,29 +94,6 @@ function startsAnew({ speaker }: Circle<Speaker>): boolean {
   return speaker.name === "BIRD";
 }
 
-/** Of what is told, what must be the same as what `other` tells. */
-function comparable(told: readonly Told[], other: string): readonly Told[] {
-  return told.map((each, receiver) => {
-    const same = mapped(each, other === "FRR" ? withoutZeroMed : withoutPartial);
-    // RFC 4271 §5.1.3: they name the speaker on the same link as next hop, we always ourselves.
-    return receiver === EXTERNAL ? without(same, TYPE.nextHop) : same;
-  });
-}
-
-/**
- * BIRD sets Partial where a filter attaches the first community. RFC 4271 §5 has it so; FRR and we
- * do not, see docs/rfc-coverage.md.
- */
-function withoutPartial(attributes: Attributes): Attributes {
-  const entries = Object.entries(attributes);
-  return Object.fromEntries(entries.map(([type, value]) => [type, value.replace(/^e0/, "c0")]));
-}
-
-/** FRR 8.4.4 tells a MED of 0 inside the AS where there is none. */
-function withoutZeroMed({ [TYPE.med]: med, ...rest }: Attributes): Attributes {
-  return med === undefined || med === MED_OF_ZERO ? rest : { ...rest, [TYPE.med]: med };
-}
-
 /** A difference with what it came from. */
 function explained({ receiver, prefix, text }: Difference, rounds: Rounds): string {
   const said = rounds.said(prefix);
@@ -147,7 +115,8 @@ async function agree(all: readonly Circle<Speaker>[], rounds: Rounds): Promise<v
     const [ours, ...others] = await Promise.all(all.map((circle) => circle.told()));
     differing = others.flatMap((told, index) => {
       const { name } = THEIRS[index]!;
-      return differences(comparable(ours!, name), comparable(told, name), name);
+      const [mine, other] = [ours!, told].map((each) => comparable(each, name, EXTERNAL));
+      return differences(mine!, other!, name);
     });
     return differing.length === 0;
   };

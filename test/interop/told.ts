@@ -1,12 +1,12 @@
 /** What a speaker made by hand has been told, in a form in which the same thing is equal. */
 
 /** By type: flags without the one for long attributes, and the value. */
-export type Attributes = Readonly<Record<number, string>>;
+type Attributes = Readonly<Record<number, string>>;
 
 /** Of each prefix the paths: one, or with ADD-PATH several, in an order of their content. */
 export type Told = Readonly<Record<string, readonly Attributes[]>>;
 
-export const TYPE = { asPath: 2, nextHop: 3, med: 4, communities: 8, large: 32 } as const;
+const TYPE = { asPath: 2, nextHop: 3, med: 4, communities: 8, large: 32 } as const;
 
 /** Attributes by NLRI, both in hex, as `Injector.attributes` gives them. */
 export function normalTold(heard: Readonly<Record<string, string>>, addPath: boolean): Told {
@@ -47,15 +47,42 @@ export function differences(
   });
 }
 
-/** The same without attributes of this type. */
-export function without(told: Told, type: number): Told {
-  return mapped(told, ({ [type]: _, ...rest }) => rest);
+/** Of what is told, what must be as `other` tells it; `external` is the receiver of another AS. */
+export function comparable(
+  told: readonly Told[],
+  other: string,
+  external: number,
+): readonly Told[] {
+  return told.map((each, receiver) => {
+    const same = mapped(each, other === "FRR" ? withoutZeroMed : partless);
+    // RFC 4271 §5.1.3: they name the speaker on the same link as next hop, we always ourselves.
+    return receiver === external ? mapped(same, ({ [TYPE.nextHop]: _, ...rest }) => rest) : same;
+  });
 }
 
-export function mapped(told: Told, change: (attributes: Attributes) => Attributes): Told {
+function mapped(told: Told, change: (attributes: Attributes) => Attributes): Told {
   return Object.fromEntries(
     Object.entries(told).map(([prefix, paths]) => [prefix, paths.map(change)]),
   );
+}
+
+const MED_OF_ZERO = "80 00000000";
+
+/** FRR 8.4.4 tells a MED of 0 where there is none: inside the AS, and of its own networks. */
+function withoutZeroMed({ [TYPE.med]: med, ...rest }: Attributes): Attributes {
+  return med === undefined || med === MED_OF_ZERO ? rest : { ...rest, [TYPE.med]: med };
+}
+
+/**
+ * BIRD sets Partial where a filter attaches the first community. RFC 4271 §5 has it so; FRR and we
+ * do not, see docs/rfc-coverage.md.
+ */
+function partless(attributes: Attributes): Attributes {
+  const cleared = [TYPE.communities, TYPE.large].flatMap((type) => {
+    const value = attributes[type];
+    return value === undefined ? [] : [[type, value.replace(/^e0/, "c0")]];
+  });
+  return { ...attributes, ...Object.fromEntries(cleared) };
 }
 
 function prefixText(hex: string): string {
