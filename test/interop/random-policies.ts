@@ -99,7 +99,9 @@ export class RandomPolicies {
     const internal = as === OUR_AS;
     const hops: (number | string)[] = internal ? [] : [as];
     for (let more = this.#below(4); more > 0; more--) hops.push(this.#pick(HOPS));
-    if (this.chance(0.15)) hops.push(`{${this.#pick(HOPS)} 65112}`);
+    // FRR 8.4.4 compares no MED where an AS_PATH begins with a set.
+    const bare = hops.length === 0 && prefix.startsWith(`${SHARED}.`);
+    if (this.chance(0.15) && !bare) hops.push(`{${this.#pick(HOPS)} 65112}`);
     const communities = [
       ...(this.chance(0.8) ? this.#some(COMMUNITIES, 3) : []),
       ...(this.chance(0.08) ? [this.#pick(["65535:65281", "65535:65282", "65535:65283"])] : []),
