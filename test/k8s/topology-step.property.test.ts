@@ -20,7 +20,7 @@ const address = fc.oneof(
   { weight: 12, arbitrary: number(200).map((n) => `192.168.50.${n + 1}`) },
   { weight: 3, arbitrary: number(99).map((n) => `fd00::${n + 1}`) },
   // Inside what some want for pods.
-  { weight: 1, arbitrary: fc.constantFrom("10.1.5.7", "10.1.2.0", "fd10::1") },
+  { weight: 1, arbitrary: fc.constantFrom("10.1.5.7", "10.1.2.0", "240.0.0.7", "fd10::1") },
 );
 const external = fc.oneof(
   { weight: 4, arbitrary: fc.constant("203.0.113.1") },
