@@ -142,7 +142,8 @@ function readFlags(
     if (value !== undefined) continue;
     const entries = flag.value.wrongEntries?.(text) ?? [];
     if (entries.length === 0) {
-      problems.push(expectedSentence(flag.name, text, flag.value.expects));
+      const shown = flag.secret === true ? "…" : text;
+      problems.push(expectedSentence(flag.name, shown, flag.value.expects));
     }
     problems.push(...entries.map((said) => `--${flag.name}: ${said}`));
     wrong.add(key);

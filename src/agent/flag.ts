@@ -11,6 +11,8 @@ export interface Flag<T> {
   readonly help: string;
   /** Given several times it is a comma list of all; otherwise the last one counts. */
   readonly repeatable?: true;
+  /** By mistake it may be a password: it is not repeated. */
+  readonly secret?: true;
 }
 
 export function flag<T>(

@@ -178,14 +178,17 @@ export const RUN_FLAGS = {
   ),
   peerRouterAsns: routerList("peer-router-asns", "their AS numbers, in step"),
   peerRouterPorts: routerList("peer-router-ports", "their ports, in step; otherwise 179"),
-  peerRouterPasswordsFile: flag(
-    "peer-router-passwords-file",
-    outside,
-    textValue("path"),
-    "",
-    "file with their TCP MD5 passwords, base64, comma separated, in step; an empty entry = none, " +
-      "an empty file is refused",
-  ),
+  peerRouterPasswordsFile: {
+    ...flag(
+      "peer-router-passwords-file",
+      outside,
+      textValue("path"),
+      "",
+      "file with their TCP MD5 passwords, base64, comma separated, in step; an empty entry = " +
+        "none, an empty file is refused",
+    ),
+    secret: true,
+  },
   peerRouterMultihopTtl: flag(
     "peer-router-multihop-ttl",
     outside,

@@ -189,6 +189,11 @@ test("what is given to a flag that is none may be a password, and is not repeate
     [["run --peer-router-passwords=s3cret"], "unknown command 'run …'"],
     [["peers --x s3cret"], "unknown command 'peers …'"],
     [["run", "s3cret"], "too many arguments for 'run'. Expected 0 arguments but got 1."],
+    // What should be the path of a file, and is what is in it.
+    [
+      ["run", "--peer-router-passwords-file=s3cret\ns3cret"],
+      "--peer-router-passwords-file=…: expected at most 4096 bytes of text without control characters",
+    ],
     // Two flags in one argument: the value of the first one holds the second.
     [
       ["run", "--bgp-port=1179 --peer-router-passwords=s3cret"],
