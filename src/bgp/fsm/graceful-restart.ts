@@ -84,11 +84,13 @@ export function asHardReset(session: NegotiatedSession | undefined, error: BgpEr
 /**
  * Whether the peer lives on and has kept our routes, as far as can be told: one that closes the
  * connection in order may have restarted. It keeps them whatever it preserves itself, which may be
- * nothing (RFC 4724 §3: a capability without families).
+ * nothing (RFC 4724 §3: a capability without families). And to a peer that was told nothing, an end
+ * of ours is a connection that is lost.
  */
 export function keepsOurRoutes(session: NegotiatedSession, cause: EndCause): boolean {
   if (cause.kind === "transport" && cause.reason === CLOSED_BY_PEER) return false;
-  return session.gracefulRestart !== undefined && survives(session, cause);
+  const isLost = cause.kind === "stopped" || survives(session, cause);
+  return session.gracefulRestart !== undefined && isLost;
 }
 
 function survives(session: NegotiatedSession, cause: EndCause): boolean {

@@ -73,6 +73,26 @@ test("it is dialled again, and comes back with its link", () => {
   assert.deepEqual(us.routes(), VIA_FIRST);
 });
 
+test("our own routes stay where it has kept them, over a cable that was out for a moment", () => {
+  const { world, us, first } = lab();
+  us.originate("10.0.1.0/24");
+  world.until(() => first.routes().includes("10.0.1.0/24 via 192.0.2.1"), "our route there");
+  const gone: string[] = [];
+  first.speaker.onBestChange((routes) => {
+    gone.push(...routes.filter(({ nextHops }) => nextHops.length === 0).map((one) => one.prefix));
+  });
+  world.network.cut(us.address, first.address);
+  lose(us, first);
+  world.advance(5_000);
+  us.unreachable.clear();
+  us.speaker.underlayChanged();
+  us.speaker.dialWaiting();
+  world.network.heal(us.address, first.address);
+  world.until(() => us.isUp(first) && us.routes().length === 2, "session and routes", 5_000);
+  world.advance(1_000);
+  assert.deepEqual(gone, []);
+});
+
 test("peers that may stand elsewhere keep their sessions; paths elsewhere are better", () => {
   const { world, us, first } = lab({ multihopTtl: 2 });
   lose(us, first);
