@@ -22,9 +22,9 @@ const CAPACITY_MAX = 4 * 1024 * 1024;
 const RAW_STORES_MAX = 32;
 
 /**
- * A batch in the making: `begin`, the body, `end`, for each message. It looks at no value and cuts
- * what is too large, as the codecs of attribute-set.ts do not; what does not fit in a batch or in an
- * attribute throws EMSGSIZE.
+ * A batch in the making: `begin`, the body, `end`, for each message. Values are not looked at: a
+ * number that is too large is cut. The codecs of attribute-set.ts refuse it. What does not fit in a
+ * batch or in an attribute throws EMSGSIZE.
  */
 export class MessageWriter {
   #bytes: Buffer = Buffer.allocUnsafe(CAPACITY_FIRST);

@@ -57,7 +57,10 @@ export interface Rule extends RuleFields {
   readonly others?: true;
 }
 
-/** A rule to make or to remove. Left out: action `TO_TABLE`, table 0 (needed for that action), flags 0. */
+/**
+ * A rule to make or to remove. Left out: action `TO_TABLE`, table 0 (needed for that action),
+ * flags 0.
+ */
 export type RuleSpec = Pick<Rule, "family"> & Partial<Rule>;
 
 interface Attributes extends RuleFields {
