@@ -14,6 +14,7 @@
  */
 import type { IpFamily } from "../ip/address.ts";
 import { type Prefix, prefixFamily, prefixLength } from "../ip/prefix.ts";
+import { sameList } from "../runtime/same-list.ts";
 import { type CniPluginKind, POD_BRIDGE } from "./types.ts";
 
 /** The words of one rule, without `-A CHAIN`. */
@@ -121,7 +122,7 @@ function planForward(
   present: readonly Rule[],
   { pods, nodeLink }: RulesWanted,
 ): readonly string[] {
-  const missing = wanted.filter((rule) => !present.some((one) => sameRule(one, rule)));
+  const missing = wanted.filter((rule) => !present.some((one) => sameList(one, rule)));
   const surplus = surplusOf(present, wanted, (rule) => {
     const comment = commentOf(rule);
     // While the interface is not known, the rule about it stays as it is.
@@ -144,7 +145,7 @@ function planNat(family: IpFamily, wanted: RulesWanted, present: PresentRules): 
   const withChain = egress && exclude.length > 0;
   const target = withChain ? ["-j", EGRESS_CHAIN] : masquerade;
   const rules = egress ? [[...leaving, ...target]] : [];
-  const missing = rules.filter((rule) => !present.postrouting.some((one) => sameRule(one, rule)));
+  const missing = rules.filter((rule) => !present.postrouting.some((one) => sameList(one, rule)));
   const surplus = surplusOf(present.postrouting, rules, (rule) => isEgressRule(rule, leaving));
   const chain = [...exclude.map((prefix) => ["-d", prefix, "-j", "RETURN"]), masquerade];
   return [
@@ -170,7 +171,7 @@ function leavingPods(family: IpFamily): Rule {
 function isEgressRule(rule: Rule, leaving: Rule): boolean {
   const tail = rule.slice(leaving.length).join(" ");
   return (
-    sameRule(rule.slice(0, leaving.length), leaving) &&
+    sameList(rule.slice(0, leaving.length), leaving) &&
     ["-j MASQUERADE", "-j MASQUERADE --random-fully", `-j ${EGRESS_CHAIN}`].includes(tail)
   );
 }
@@ -192,7 +193,7 @@ function surplusOf(
     const key = text(rule);
     const first = !kept.has(key);
     kept.add(key);
-    return !(first && wanted.some((one) => sameRule(one, rule)));
+    return !(first && wanted.some((one) => sameList(one, rule)));
   });
 }
 
@@ -201,12 +202,8 @@ function commentOf(rule: Rule): string | undefined {
   return at < 0 ? undefined : rule[at + 1];
 }
 
-function sameRule(a: Rule, b: Rule): boolean {
-  return a.length === b.length && a.every((word, i) => word === b[i]);
-}
-
 function sameRules(a: readonly Rule[] | undefined, b: readonly Rule[]): boolean {
-  return a?.length === b.length && a.every((rule, i) => sameRule(rule, b[i]!));
+  return a !== undefined && sameList(a, b, sameList);
 }
 
 /** As iptables-restore reads it. */

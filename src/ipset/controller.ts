@@ -12,6 +12,7 @@
 import { backoffMs } from "../runtime/backoff.ts";
 import type { Clock, Random, Timer } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
+import { sameList } from "../runtime/same-list.ts";
 import { applyPlan, describePlan } from "./apply.ts";
 import {
   conflictCondition,
@@ -349,8 +350,4 @@ function sameContents(a: SetContents | undefined, b: SetContents): boolean {
     sameList(a.podSubnets, b.podSubnets) &&
     sameList(a.nodeIps, b.nodeIps)
   );
-}
-
-function sameList(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((entry, index) => entry === b[index]);
 }

@@ -8,6 +8,7 @@
 import { type IpAddress, parseAddress } from "../ip/address.ts";
 import { isPrefix, type Prefix, parsePrefix, prefixFamily, prefixLength } from "../ip/prefix.ts";
 import { isJsonObject, type JsonObject } from "../runtime/json.ts";
+import { sameList } from "../runtime/same-list.ts";
 import {
   ADDRESSES_PER_NODE_MAX,
   ANNOTATION_LENGTH_MAX,
@@ -91,7 +92,7 @@ export function sameSnapshot(a: NodeSnapshot, b: NodeSnapshot): boolean {
     a.uid === b.uid &&
     a.createdAt === b.createdAt &&
     sameList(a.addresses, b.addresses, (x, y) => x.type === y.type && x.address === y.address) &&
-    sameList(a.podCidrs, b.podCidrs, Object.is) &&
+    sameList(a.podCidrs, b.podCidrs) &&
     sameAnnotations(a.annotations, b.annotations) &&
     sameList(a.problems, b.problems, sameProblem)
   );
@@ -100,15 +101,6 @@ export function sameSnapshot(a: NodeSnapshot, b: NodeSnapshot): boolean {
 /** `known` when it says the same as `fresh`, so that identity means "nothing happened". */
 export function reuseSnapshot(known: NodeSnapshot | undefined, fresh: NodeSnapshot): NodeSnapshot {
   return known !== undefined && sameSnapshot(known, fresh) ? known : fresh;
-}
-
-/** Elementwise equality of two lists. */
-export function sameList<T>(
-  a: readonly T[],
-  b: readonly T[],
-  same: (x: T, y: T) => boolean,
-): boolean {
-  return a === b || (a.length === b.length && a.every((x, i) => same(x, b[i]!)));
 }
 
 function sameAnnotations(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {

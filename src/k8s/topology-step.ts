@@ -10,6 +10,7 @@
  */
 import type { IpAddress } from "../ip/address.ts";
 import type { Prefix } from "../ip/prefix.ts";
+import { sameList } from "../runtime/same-list.ts";
 import {
   type ClusterFacts,
   countBefore,
@@ -18,7 +19,7 @@ import {
   type NodeFacts,
   sessionAddress,
 } from "./node-facts.ts";
-import { type NodeSnapshot, sameList } from "./node-snapshot.ts";
+import type { NodeSnapshot } from "./node-snapshot.ts";
 import type { NodeIp } from "./pod-cidr-claims.ts";
 import { type NodeProblem, sameProblem } from "./problem.ts";
 import { type AddressRange, rangeContains } from "./ranges.ts";

@@ -12,6 +12,7 @@
  */
 import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import { type Prefix, prefixFamily } from "../ip/prefix.ts";
+import { sameList } from "../runtime/same-list.ts";
 import {
   ClusterFacts,
   type FamilyAddresses,
@@ -20,7 +21,7 @@ import {
   primaryAddress,
   sessionAddress,
 } from "./node-facts.ts";
-import { type NodeAddress, type NodeSnapshot, sameList } from "./node-snapshot.ts";
+import type { NodeAddress, NodeSnapshot } from "./node-snapshot.ts";
 import {
   type ClaimDecision,
   compareSeniority,
@@ -132,7 +133,7 @@ function selfOf(facts: NodeFacts, refused: Refused, memo: TopologyMemo): SelfNod
   const { node } = facts;
   const podCidrs = podCidrsOf(node, refused);
   const known = memo.self;
-  if (known?.node === node && sameList(known.self.podCidrs, podCidrs, Object.is)) {
+  if (known?.node === node && sameList(known.self.podCidrs, podCidrs)) {
     return known.self;
   }
   const self: SelfNode = {
@@ -186,7 +187,7 @@ export function peerOf(
   if (
     known?.node === node &&
     known.peer.address === address &&
-    sameList(known.peer.podCidrs, podCidrs, Object.is)
+    sameList(known.peer.podCidrs, podCidrs)
   ) {
     return known.peer;
   }
@@ -360,5 +361,5 @@ export function sameTopology(a: Topology, b: Topology): boolean {
 }
 
 function reuseList<T>(known: readonly T[], fresh: readonly T[]): readonly T[] {
-  return sameList(known, fresh, Object.is) ? known : fresh;
+  return sameList(known, fresh) ? known : fresh;
 }

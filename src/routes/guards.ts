@@ -14,6 +14,7 @@
 import { addressBytes, familyOf, type IpAddress } from "../ip/address.ts";
 import { type Prefix, prefix, prefixFromBytes } from "../ip/prefix.ts";
 import type { PrefixBatch } from "../ip/prefix-batch.ts";
+import { sameList } from "../runtime/same-list.ts";
 import type { Neighbour, Neighbours } from "./neighbours.ts";
 import { QuickGuards } from "./quick-guards.ts";
 import {
@@ -87,10 +88,6 @@ function prefixesAround(address: IpAddress): Prefix[] {
     prefixes.push(prefixFromBytes(bytes, length));
   }
   return prefixes;
-}
-
-function sameList(a: readonly string[], b: readonly string[]): boolean {
-  return a === b || (a.length === b.length && a.every((entry, index) => entry === b[index]));
 }
 
 /**

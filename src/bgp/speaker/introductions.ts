@@ -6,10 +6,11 @@
  * one by themselves. Bounded: of more kinds than `INTRODUCTIONS_MAX` the first made is forgotten,
  * and made again when asked for; sessions keep what they began with.
  */
+import { sameList } from "../../runtime/same-list.ts";
 import type { LocalIdentity } from "../fsm/collision.ts";
 import { type Introduction, type LocalSide, openMessage } from "../message/negotiate.ts";
 import { encodeOpen } from "../message/open.ts";
-import type { GracefulRestartConfig, PeerConfig, SpeakerConfig } from "../types.ts";
+import type { GracefulRestartConfig, SpeakerConfig } from "../types.ts";
 import { INTRODUCTIONS_MAX } from "./limits.ts";
 import { type Forwarding, localSide, type Offer } from "./local-side.ts";
 
@@ -80,13 +81,9 @@ function sameOffer(a: Offer, b: Offer): boolean {
     a.extendedMessage === b.extendedMessage &&
     a.enhancedRouteRefresh === b.enhancedRouteRefresh &&
     a.addPath === b.addPath &&
-    sameFamilies(a.families, b.families) &&
+    sameList(a.families, b.families) &&
     sameRestart(a.gracefulRestart, b.gracefulRestart)
   );
-}
-
-function sameFamilies(a: PeerConfig["families"], b: PeerConfig["families"]): boolean {
-  return a === b || (a.length === b.length && a.every((family, index) => family === b[index]));
 }
 
 function sameRestart(
