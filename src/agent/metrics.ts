@@ -309,65 +309,69 @@ function labelsOf(peer: PeerStatus): { peer: string; address: string } {
   return { peer: peer.name, address: peer.address };
 }
 
-function addKernel(source: MetricsSource, registers: Registers): void {
-  const read = (of: (counts: KernelCounts) => number) => () => of(source.kernel());
-  gauge(
-    registers,
+type KernelRow = readonly [name: string, help: string, of: (counts: KernelCounts) => number];
+
+const KERNEL_GAUGES: readonly KernelRow[] = [
+  [
     "kube_router_host_routes_synced",
     "Routes of ours in the kernel",
-    read((counts) => counts.routesInstalled),
-  );
-  gauge(
-    registers,
+    (counts) => counts.routesInstalled,
+  ],
+  [
     "podrouter_overlay_tunnels",
     "Nodes that are reached by a tunnel, IPv4 and IPv6 counted by themselves",
-    read((counts) => counts.tunnels),
-  );
-  gauge(
-    registers,
+    (counts) => counts.tunnels,
+  ],
+  [
     "podrouter_overlay_tunnels_missing",
     "Nodes whose tunnel is not whole",
-    read((counts) => counts.tunnelsMissing),
-  );
-  const counters: readonly [string, string, (counts: KernelCounts) => number][] = [
-    [
-      "podrouter_overlay_repairs_total",
-      "Changes to tunnels after others had changed them",
-      (counts) => counts.tunnelsRepaired,
-    ],
-    [
-      "podrouter_overlay_failed_total",
-      "Changes to tunnels that the kernel refused",
-      (counts) => counts.tunnelsFailed,
-    ],
-    ["kube_router_host_routes_added", "Routes added", (counts) => counts.routesAdded],
-    ["kube_router_host_routes_removed", "Routes removed", (counts) => counts.routesRemoved],
-    ["podrouter_host_routes_replaced_total", "Routes replaced", (counts) => counts.routesReplaced],
-    [
-      "podrouter_host_routes_failed_total",
-      "Route changes that the kernel refused",
-      (counts) => counts.routesFailed,
-    ],
-    [
-      "podrouter_host_routes_foreign_total",
-      "Changes by others to routes of ours, or in their way",
-      (counts) => counts.routesForeign,
-    ],
-    [
-      "podrouter_ipset_members_added_total",
-      "Members added to the ipsets",
-      (counts) => counts.setMembersAdded,
-    ],
-    [
-      "podrouter_ipset_members_removed_total",
-      "Members removed from the ipsets",
-      (counts) => counts.setMembersRemoved,
-    ],
-    [
-      "podrouter_packet_rules_repaired_total",
-      "Times that packet rules for pods, changed or flushed by others, were put right",
-      (counts) => counts.ruleRepairs,
-    ],
-  ];
-  for (const [name, help, of] of counters) counter(registers, name, help, read(of));
+    (counts) => counts.tunnelsMissing,
+  ],
+];
+
+const KERNEL_COUNTERS: readonly KernelRow[] = [
+  [
+    "podrouter_overlay_repairs_total",
+    "Changes to tunnels after others had changed them",
+    (counts) => counts.tunnelsRepaired,
+  ],
+  [
+    "podrouter_overlay_failed_total",
+    "Changes to tunnels that the kernel refused",
+    (counts) => counts.tunnelsFailed,
+  ],
+  ["kube_router_host_routes_added", "Routes added", (counts) => counts.routesAdded],
+  ["kube_router_host_routes_removed", "Routes removed", (counts) => counts.routesRemoved],
+  ["podrouter_host_routes_replaced_total", "Routes replaced", (counts) => counts.routesReplaced],
+  [
+    "podrouter_host_routes_failed_total",
+    "Route changes that the kernel refused",
+    (counts) => counts.routesFailed,
+  ],
+  [
+    "podrouter_host_routes_foreign_total",
+    "Changes by others to routes of ours, or in their way",
+    (counts) => counts.routesForeign,
+  ],
+  [
+    "podrouter_ipset_members_added_total",
+    "Members added to the ipsets",
+    (counts) => counts.setMembersAdded,
+  ],
+  [
+    "podrouter_ipset_members_removed_total",
+    "Members removed from the ipsets",
+    (counts) => counts.setMembersRemoved,
+  ],
+  [
+    "podrouter_packet_rules_repaired_total",
+    "Times that packet rules for pods, changed or flushed by others, were put right",
+    (counts) => counts.ruleRepairs,
+  ],
+];
+
+function addKernel(source: MetricsSource, registers: Registers): void {
+  const read = (of: KernelRow[2]) => () => of(source.kernel());
+  for (const [name, help, of] of KERNEL_GAUGES) gauge(registers, name, help, read(of));
+  for (const [name, help, of] of KERNEL_COUNTERS) counter(registers, name, help, read(of));
 }
