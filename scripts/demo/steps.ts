@@ -1,13 +1,12 @@
 /** The steps of the demo. Each shows what an operator would see and checks what must hold. */
 import type { Cluster, ClusterNode } from "../../test/support/cluster.ts";
 import { nodeObject } from "../../test/support/cluster.ts";
+import { NODE_IPS, POD_SUBNETS } from "../../test/support/cluster-checks.ts";
 import { run, until } from "../../test/support/shell.ts";
 import { Capture, decodeWithTcpdump, matchSeed, sideBySide } from "./exchange.ts";
 import type { Report } from "./report.ts";
 import { RouteWatch } from "./route-watch.ts";
 
-const POD_SUBNETS = "kube-router-pod-subnets";
-const NODE_IPS = "kube-router-node-ips";
 const NEW_CIDR = "10.233.68.0/24";
 
 interface RibRow {

@@ -1,5 +1,5 @@
 /** Counters of one direction of a peer, over all its sessions. */
-import { messageLength } from "../message/header.ts";
+import { HEADER_BYTES, messageLength } from "../message/header.ts";
 import { MessageType } from "../message/types.ts";
 import type { MessageCounters } from "../types.ts";
 import { ERROR_KINDS_MAX } from "./limits.ts";
@@ -36,7 +36,7 @@ export class MessageCounter {
 
   /** Counts the whole messages that lie one after another in a buffer. */
   addBuffer(buffer: Uint8Array): void {
-    for (let at = 0; at + 19 <= buffer.length; ) {
+    for (let at = 0; at + HEADER_BYTES <= buffer.length; ) {
       const length = messageLength(buffer, at);
       this.add(buffer[at + 18]! as MessageType, length);
       at += length;
