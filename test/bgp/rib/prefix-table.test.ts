@@ -66,7 +66,7 @@ test("many rows: all are found while the table grows and after half of them went
     table.setHead(row, i + 1);
     rows.push(row);
   }
-  assert.equal(table.size, 50_000);
+  assert.deepEqual([table.size, table.rowLimit], [50_000, 50_001]);
   for (let i = 0; i < batch.count; i += 2) {
     table.setHead(rows[i]!, 0);
     table.unhold(rows[i]!);
@@ -82,6 +82,39 @@ test("many rows: all are found while the table grows and after half of them went
   for (let i = 0; i < batch.count; i += 2) table.insert(batch, i);
   assert.equal(table.rowLimit, limit);
 });
+
+for (const family of [4, 6] as const) {
+  test(`IPv${family}: all of a row is kept while the columns grow`, () => {
+    const table = new PrefixTable(family, 3);
+    const batch = new PrefixBatch();
+    batch.reset(family);
+    for (let i = 0; i < 5_000; i++) {
+      if (family === 4) batch.push4((i << 8) >>> 0, 24);
+      else batch.push6(i, i + 1, i + 2, i + 3, i % 129);
+    }
+    for (let i = 0; i < batch.count; i++) {
+      const row = table.insert(batch, i);
+      table.setHead(row, i + 4);
+      table.setBest(row, i + 5);
+      table.setMarks(row, i + 6);
+      for (let held = 0; held <= i % 3; held++) table.hold(row);
+    }
+    for (let i = 0; i < batch.count; i++) {
+      const row = table.find(batch, i);
+      const words = family === 4 ? [i << 8, 0, 0, 0] : [i, i + 1, i + 2, i + 3];
+      const read = [0, 1, 2, 3].map((at) => table.word(row, at));
+      assert.deepEqual([...read, table.length(row)], [...words, family === 4 ? 24 : i % 129]);
+      const columns = [table.head(row), table.best(row), table.marksOf(row)];
+      assert.deepEqual(columns, [i + 4, i + 5, i + 6]);
+      table.setHead(row, 0);
+      for (let held = 0; held <= i % 3; held++) {
+        assert.ok(table.isUsed(row));
+        table.unhold(row);
+      }
+      assert.ok(!table.isUsed(row));
+    }
+  });
+}
 
 test("where a prefix stands is for nobody to foresee: that depends on the seed", () => {
   for (const family of [4, 6] as const) {
@@ -174,6 +207,26 @@ test("IPv6 prefixes of one hash are two prefixes", () => {
     table.releaseIfUnused(one);
     assert.deepEqual([table.find(batch, 0), table.find(batch, 1)], [0, two]);
   }
+});
+
+test("a table through which many prefixes pass does not grow, and each begins with nothing", () => {
+  const table = new PrefixTable(4, 7);
+  const batch = new PrefixBatch(1);
+  const before = process.memoryUsage().arrayBuffers;
+  for (let i = 0; i < 300_000; i++) {
+    batch.reset(4);
+    batch.push4((i << 8) >>> 0, 24);
+    const row = table.insert(batch, 0);
+    if (table.head(row) !== 0 || table.best(row) !== 0)
+      assert.fail(`prefix ${i} begins with paths`);
+    table.setHead(row, 5);
+    table.setBest(row, 5);
+    table.setHead(row, 0);
+    table.releaseIfUnused(row);
+  }
+  assert.deepEqual([table.size, table.rowLimit], [0, 2]);
+  const grown = process.memoryUsage().arrayBuffers - before;
+  assert.ok(grown < 1_000_000, `${grown} octets`);
 });
 
 test("a row lives while it is held or has a path", () => {
