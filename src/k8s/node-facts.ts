@@ -4,9 +4,10 @@
  * sorted already.
  */
 import { FAMILIES, familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
+import { canBeNextHop } from "../ip/host-address.ts";
 import type { NodeAddress, NodeSnapshot } from "./node-snapshot.ts";
 import { type Claim, compareClaims, type NodeIp } from "./pod-cidr-claims.ts";
-import { addressKey, canBeNextHop, prefixRange } from "./ranges.ts";
+import { addressKey, prefixRange } from "./ranges.ts";
 
 /** The address to use for a family; absent when the Node has none of it. */
 export interface FamilyAddresses {

@@ -6,6 +6,7 @@
  * see {@link sameSnapshot}.
  */
 import { type IpAddress, parseAddress } from "../ip/address.ts";
+import { canBeNextHop } from "../ip/host-address.ts";
 import { isPrefix, type Prefix, parsePrefix, prefixFamily, prefixLength } from "../ip/prefix.ts";
 import { isJsonObject, type JsonObject } from "../runtime/json.ts";
 import { sameList } from "../runtime/same-list.ts";
@@ -17,7 +18,7 @@ import {
   PROBLEMS_PER_NODE_MAX,
 } from "./limits.ts";
 import { type NodeProblem, nodeProblem, type ProblemDetails, sameProblem } from "./problem.ts";
-import { addressKey, canBeNextHop, prefixRange, reservedBlockOf } from "./ranges.ts";
+import { addressKey, prefixRange, reservedBlockOf } from "./ranges.ts";
 
 /** Prefix of the annotations that are kept. */
 export const ANNOTATION_PREFIX = "kube-router.io/";

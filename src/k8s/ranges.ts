@@ -52,7 +52,7 @@ export interface ReservedBlock {
 
 /**
  * Blocks that cannot be routed to a Node. 240.0.0.0/4 is not among them: some sites use it for
- * pods and Linux forwards it; as an address of a Node it is no next hop: {@link canBeNextHop}.
+ * pods and Linux forwards it; as an address of a Node it is no next hop: ip/host-address.ts.
  */
 const RESERVED_BLOCKS: readonly ReservedBlock[] = [
   reserved("0.0.0.0/8", "unspecified"),
@@ -72,12 +72,4 @@ function reserved(text: string, name: string): ReservedBlock {
 /** The reserved block that the range touches, if any. */
 export function reservedBlockOf(range: AddressRange): ReservedBlock | undefined {
   return RESERVED_BLOCKS.find((block) => rangesOverlap(block.range, range));
-}
-
-/**
- * Whether BGP speakers, ours too, take it as a next hop (RFC 4271 §6.3), of addresses outside of
- * all reserved blocks: not of 240.0.0.0/4.
- */
-export function canBeNextHop(address: IpAddress): boolean {
-  return !/^2[45]\d\./.test(address);
 }

@@ -10,7 +10,6 @@ import {
 } from "../../src/ip/prefix.ts";
 import {
   addressKey,
-  canBeNextHop,
   prefixRange,
   rangeContains,
   rangesOverlap,
@@ -70,14 +69,4 @@ test("reserved blocks", () => {
   assert.equal(blockOf("255.255.255.255"), "broadcast");
   assert.equal(blockOf("febf::1"), "link-local");
   assert.equal(blockOf("fec0::1"), undefined);
-});
-
-test("next hops are below 240.0.0.0, or IPv6", () => {
-  const isOne = (text: string) => canBeNextHop(text as IpAddress);
-  const [none, some] = [
-    ["240.0.0.0", "249.1.2.3", "250.0.0.1", "255.255.255.254"],
-    ["239.255.255.255", "24.0.0.1", "25.0.0.1", "192.168.50.50", "240::1", "2400:1::", "fd00::240"],
-  ];
-  assert.deepEqual(none.filter(isOne), []);
-  assert.deepEqual(some.filter(isOne), some);
 });

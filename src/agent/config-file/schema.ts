@@ -6,16 +6,8 @@
  * Secrets never stand in the file: `passwordFile` names a file that holds the TCP MD5 key.
  */
 import * as z from "zod";
-import { isHostAddress4, isHostAddress6 } from "../../bgp/message/attribute/next-hop.ts";
-import {
-  ADDRESS_BITS,
-  addressBytes,
-  familyOf,
-  type IpAddress,
-  isLinkLocal,
-  parseAddress,
-  wordOfAddress,
-} from "../../ip/address.ts";
+import { ADDRESS_BITS, type IpAddress, parseAddress } from "../../ip/address.ts";
+import { canBeNextHop } from "../../ip/host-address.ts";
 import { isPrefix, type Prefix, parsePrefix, prefixFamily, prefixLength } from "../../ip/prefix.ts";
 import { parseAs, parseClusterId, parseCommunity } from "../../k8s/annotation-values.ts";
 import { NEXT_HOPS_MAX } from "../../routes/limits.ts";
@@ -77,12 +69,6 @@ const duration = (max: number) =>
     const seconds = secondsOf(text);
     return seconds !== undefined && seconds <= max ? seconds : undefined;
   });
-
-/** RFC 4271 §6.3, and RFC 2545 §3: a link-local one is told to nobody. */
-function canBeNextHop(address: IpAddress): boolean {
-  if (familyOf(address) === 4) return isHostAddress4(wordOfAddress(address));
-  return isHostAddress6(addressBytes(address), 0) && !isLinkLocal(address);
-}
 
 /** A whole number. */
 function whole(min: number, max: number) {

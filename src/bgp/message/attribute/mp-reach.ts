@@ -15,6 +15,7 @@
  * §5.3, §7.11, RFC 4760 §7). A next hop that no host can have leaves the NLRI readable: withdraw.
  */
 import { addressFromBytes } from "../../../ip/address.ts";
+import { isHostAddress4, isHostAddress6 } from "../../../ip/host-address.ts";
 import type { PrefixBatch } from "../../../ip/prefix-batch.ts";
 import { readU16, readU32 } from "../bytes.ts";
 import { UpdateSubcode } from "../errors.ts";
@@ -24,7 +25,7 @@ import type { RouteFamily } from "../types.ts";
 import { AttributeFlag, AttributeType, OPTIONAL } from "./codec.ts";
 import type { AttributeDraft } from "./draft.ts";
 import { type AttributeFault, fault } from "./fault.ts";
-import { isHostAddress4, isHostAddress6, isLinkLocal6 } from "./next-hop.ts";
+import { isLinkLocal6 } from "./next-hop.ts";
 
 const BYTES_MIN = 5;
 

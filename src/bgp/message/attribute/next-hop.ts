@@ -4,6 +4,7 @@
  * address is usable is judged later, by the decoder of the message.
  */
 import { familyOf, wordOfAddress } from "../../../ip/address.ts";
+import { isHostAddress4 } from "../../../ip/host-address.ts";
 import { type ByteWriter, readU32 } from "../bytes.ts";
 import { UpdateSubcode } from "../errors.ts";
 import type { PathAttributes } from "../types.ts";
@@ -56,21 +57,6 @@ function encode(attributes: PathAttributes, out: ByteWriter, context: EncodeCont
   if (!context.withNextHop || address === undefined || familyOf(address) !== 4) return;
   writeAttributeHead(out, WELL_KNOWN, TYPE, 4);
   out.u32(wordOfAddress(address));
-}
-
-/** Not of 0/8, 127/8, multicast or class E: what RFC 4271 §6.3 calls a valid IP host address. */
-export function isHostAddress4(word: number): boolean {
-  const first = word >>> 24;
-  return first !== 0 && first !== 127 && first < 224;
-}
-
-/** Not ::, ::1 or multicast. */
-export function isHostAddress6(buffer: Uint8Array, at: number): boolean {
-  if (buffer[at] === 0xff) return false;
-  for (let i = 0; i < 15; i++) {
-    if (buffer[at + i] !== 0) return true;
-  }
-  return buffer[at + 15]! > 1;
 }
 
 /** fe80::/10. */
