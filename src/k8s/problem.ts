@@ -66,7 +66,7 @@ export function nodeProblem(details: ProblemDetails): NodeProblem {
  * What stands behind the word, misspelt as it may be, is one, if a comma, a colon or a line end was
  * forgotten. Of the word itself nothing is given back to what stands behind it.
  */
-const BEFORE_PASSWORD = /^.*?(?=(p[as]{2,3}[wo][or]{0,2}d?s?))\1(?=.*[\p{L}\p{N}])/isu;
+const BEFORE_PASSWORD = /^.*?(?=(p[as]{2,3}(?:w[or]{0,2}|o[wr]r?)d?s?))\1(?=.*[\p{L}\p{N}])/isu;
 
 /** Outside text without what stands behind the word password, or before the host of a URL. */
 export function withoutSecret(text: string): string {
