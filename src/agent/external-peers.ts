@@ -138,13 +138,12 @@ export function unusedOptions(
 export function unknownAnnotations(annotations: ReadonlyMap<string, string>): readonly Condition[] {
   const unknown = [...annotations.keys()].filter((name) => !NODE_ANNOTATIONS.has(name));
   if (unknown.length === 0) return [];
-  const names = unknown.slice(0, NAMED_MAX).map((name) => printable(ANNOTATION_PREFIX + name));
-  const more = unknown.length > NAMED_MAX ? ` and ${unknown.length - NAMED_MAX} more` : "";
+  const names = unknown.map((name) => printable(ANNOTATION_PREFIX + name));
   const [subject, end] =
     unknown.length === 1
       ? ["annotation", "is not looked at: it is none that is known"]
       : ["annotations", "are not looked at: they are none that are known"];
-  const message = `${subject} ${names.join(", ")}${more} of this Node ${end}`;
+  const message = `${subject} ${someOf(names, NAMED_MAX)} of this Node ${end}`;
   return [{ name: "annotations", severity: "warning", message }];
 }
 

@@ -335,7 +335,7 @@ export const FOREIGN_FLAGS: readonly { readonly pattern: RegExp; readonly reason
   },
   {
     pattern:
-      /^(ipt|ipvs|nodeport|masquerade|hairpin|service|loadbalancer|strict-|excluded-|runtime-)/,
+      /^(ipt|ipvs|nodeport|masquerade-a|hairpin|service|loadbalancer|strict-|excluded-|runtime-)/,
     reason: "it belongs to kube-router's service proxy and firewall, which podrouter does not have",
   },
 ];

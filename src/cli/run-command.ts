@@ -120,10 +120,17 @@ export function foreignFlagSentence(name: string): string | undefined {
   return foreign === undefined ? undefined : `--${name} is not a flag here: ${foreign.reason}`;
 }
 
-/** What to say of one of the agent's flags where no agent is asked for; undefined for any other. */
-export function misplacedFlagSentence(name: string): string | undefined {
+/**
+ * What to say of one of the agent's flags where no agent is asked for, but nothing or another
+ * `command`; undefined for any other.
+ */
+export function misplacedFlagSentence(name: string, command?: string): string | undefined {
   if (!isRunFlag(name) || name.length === 1) return undefined;
-  return `--${name} is a flag of \`podrouter run\`: the command comes first, then its flags`;
+  const home = "a flag of `podrouter run`";
+  if (command === undefined) {
+    return `--${name} is ${home}: the command comes first, then its flags`;
+  }
+  return `unknown option '--${name}': it is ${home}, not of \`podrouter ${command}\``;
 }
 
 function isRunFlag(name: string): boolean {

@@ -33,7 +33,8 @@ function flagSentence(flag: string, command: Command): string {
   }
   if (option !== undefined) return `option '${flag}' takes no value`;
   if (isKnown(`-${flag}`, command)) return `unknown option '${flag}' (Did you mean -${flag}?)`;
-  return misplacedFlagSentence(nameOf(flag)) ?? oneLine(unknownOption(flag, command));
+  const name = command.parent === null ? undefined : command.name();
+  return misplacedFlagSentence(nameOf(flag), name) ?? oneLine(unknownOption(flag, command));
 }
 
 function nameOf(flag: string): string {

@@ -1,4 +1,4 @@
-/** What of addresses a host can have, and so be a next hop: RFC 4271 §6.3. */
+/** Which addresses a host can have, and which of them can be a next hop: RFC 4271 §6.3. */
 import { addressBytes, familyOf, type IpAddress, isLinkLocal, wordOfAddress } from "./address.ts";
 
 /** Not of 0/8, 127/8, multicast or class E: what RFC 4271 §6.3 calls a valid IP host address. */
@@ -16,7 +16,7 @@ export function isHostAddress6(buffer: Uint8Array, at: number): boolean {
   return buffer[at + 15]! > 1;
 }
 
-/** Whether BGP speakers, ours too, take it as one; a link-local one is told to nobody (RFC 2545 §3). */
+/** Whether BGP speakers take it as one; a link-local one is told to nobody (RFC 2545 §3). */
 export function canBeNextHop(address: IpAddress): boolean {
   if (familyOf(address) === 4) return isHostAddress4(wordOfAddress(address));
   return isHostAddress6(addressBytes(address), 0) && !isLinkLocal(address);

@@ -117,7 +117,16 @@ test("wrong usage is one sentence for each fault and exit code 2", async () => {
     ],
     [
       ["peers", "--masquerade-exclude=10.0.0.0/8"],
-      "--masquerade-exclude is a flag of `podrouter run`: the command comes first, then its flags",
+      "unknown option '--masquerade-exclude': it is a flag of `podrouter run`, " +
+        "not of `podrouter peers`",
+    ],
+    [
+      ["cleanup", "--dry-run"],
+      "unknown option '--dry-run': it is a flag of `podrouter run`, not of `podrouter cleanup`",
+    ],
+    [
+      ["run", "--masquerade-exclud=10.0.0.0/8"],
+      "unknown option '--masquerade-exclud' (Did you mean --masquerade-exclude?)",
     ],
     [["-v"], "unknown option '-v'"],
     [
