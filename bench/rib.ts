@@ -5,7 +5,6 @@
  *
  *   node_modules/node/bin/node bench/rib.ts [prefixes] [attribute sets] [scattered]
  */
-
 import type { PathAttributes } from "../src/bgp/message/types.ts";
 import { SegmentType } from "../src/bgp/message/types.ts";
 import { UpdateDecoder } from "../src/bgp/message/update-decoder.ts";

@@ -8,7 +8,6 @@
  * speaker too, as what a peer says: `fuzz/session-target.ts` tells what must hold there. The first
  * input that breaks one of these is printed as hexadecimal with the seed, and the exit code is 1.
  */
-
 import { codecCoverage, startCoverage } from "./fuzz/coverage.ts";
 import { decodeStream, type FuzzSession, SESSIONS } from "./fuzz/execute.ts";
 import { Generator } from "./fuzz/generator.ts";

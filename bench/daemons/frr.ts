@@ -2,7 +2,6 @@
  * FRR: bgpd alone, or with zebra beneath it where routes go into the kernel. Told to answer at
  * once, not after the seconds that its defaults wait for more neighbours (`coalesce-time`).
  */
-
 import { existsSync } from "node:fs";
 import { chmod } from "node:fs/promises";
 import { dirname, join } from "node:path";

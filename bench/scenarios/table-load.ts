@@ -3,7 +3,6 @@
  * again, drop the senders' sessions; each from the first octet written until the receiver's table
  * is what it must be.
  */
-
 import type { DaemonKind, Neighbor } from "../daemons/daemon.ts";
 import { adminSocket } from "../daemons/podrouter.ts";
 import { RELAY_KEY } from "../daemons/relay.ts";

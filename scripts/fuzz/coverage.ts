@@ -1,5 +1,4 @@
 /** Which parts of the codec the fuzzer reached, by V8's block coverage. */
-
 import { readFileSync } from "node:fs";
 import { Session } from "node:inspector/promises";
 import { fileURLToPath } from "node:url";

@@ -1,5 +1,4 @@
 /** Inputs for the fuzzer: reproducible from a seed. */
-
 import { attribute, update } from "../../test/bgp/message/build.ts";
 import { ATTRIBUTE_CASES } from "../../test/bgp/message/conformance-cases.ts";
 import {

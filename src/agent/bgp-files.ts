@@ -2,7 +2,6 @@
  * The files that say something about BGP: the configuration file, followed, and the passwords of
  * the peers that flags name. What is wrong with them is a condition; the rest goes on.
  */
-
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { FileError, readTextNow } from "../runtime/files.ts";
 import type { Log } from "../runtime/log.ts";

@@ -2,7 +2,6 @@
  * BGP's side of the agent: makes the speaker once it is known who we are, gives it each new plan,
  * and shows its best routes to the routes' controller as what is wanted in the kernel.
  */
-
 import type { UpdateCounts } from "../bgp/speaker/update-totals.ts";
 import { Speaker, type SpeakerServices } from "../bgp/speaker.ts";
 import type {

@@ -1,5 +1,4 @@
 /** What keeps tunnels from being right, where the kernel has a say, in words for an operator. */
-
 import { capabilityHint } from "../runtime/operator-text.ts";
 import { describeOperation, subjectOf } from "./describe.ts";
 import type { OverlayProblem } from "./desired.ts";

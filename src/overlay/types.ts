@@ -9,7 +9,6 @@
  *   route        in table 77: the other node's own address, for answers of our pods
  *   rule         from our pod CIDR: look into table 77
  */
-
 import type { IpAddress } from "../ip/address.ts";
 import type { LocalAddress } from "../ip/local-address.ts";
 import type { Prefix } from "../ip/prefix.ts";

@@ -1,5 +1,4 @@
 /** What the controller needs from others: the BGP side above, the kernel below. */
-
 import type { IpAddress } from "../ip/address.ts";
 import type { LocalAddress, OnLinkPrefix } from "../ip/local-address.ts";
 import type { NextHopBatch } from "../ip/next-hop-batch.ts";

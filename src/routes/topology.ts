@@ -8,7 +8,6 @@
  * on its link. Link-local addresses do not count, since a next hop there would name no interface,
  * and neither does loopback.
  */
-
 import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import {
   isBare,

@@ -2,7 +2,6 @@
  * Policies drawn from a seed, with all that a configuration file can say of IPv4, and routes that
  * they tell apart.
  */
-
 import type { TestRoute } from "../support/peers/peer.ts";
 import type {
   NeighborPolicies,

@@ -1,5 +1,4 @@
 /** A kernel's tunnels in memory: what is done to it is what it then has. */
-
 import type { LocalAddress } from "../../src/ip/local-address.ts";
 import { prefix } from "../../src/ip/prefix.ts";
 import {

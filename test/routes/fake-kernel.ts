@@ -4,7 +4,6 @@
  * takes the first that has what it names; going down, an interface takes its routes along without
  * an event for each. Events of what others do come later, by the clock.
  */
-
 import type { LocalAddress } from "../../src/ip/local-address.ts";
 import { type Prefix, prefix, prefixContains, prefixFamily } from "../../src/ip/prefix.ts";
 import type { OperationBatch } from "../../src/routes/operation-batch.ts";

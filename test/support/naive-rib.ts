@@ -3,7 +3,6 @@
  * the peers said. The oracle for src/bgp/rib: same inputs, equal best paths and equal views of the
  * receivers. It shares no code with it but the vocabulary.
  */
-
 import type { PathAttributes, RouteFamily } from "../../src/bgp/message/types.ts";
 import type { RibPeer } from "../../src/bgp/rib/rib-peer.ts";
 import type { OriginatedRoute } from "../../src/bgp/types.ts";

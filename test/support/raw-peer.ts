@@ -1,5 +1,4 @@
 /** A peer made of bytes, on any transport: says what a test tells it to, keeps what it hears. */
-
 import { localCapabilities } from "../../src/bgp/message/capabilities.ts";
 import { MessageFramer } from "../../src/bgp/message/framer.ts";
 import { encodeKeepalive } from "../../src/bgp/message/keepalive.ts";

@@ -1,5 +1,4 @@
 /** Speakers on a network in memory, with the settings of a node peering unless told otherwise. */
-
 import { LAST_RESORT } from "../../src/bgp/rib/next-hop-table.ts";
 import { Speaker } from "../../src/bgp/speaker.ts";
 import type {

@@ -6,7 +6,6 @@
  * it is said until it is right. So does the last good password of a file that cannot be had for a
  * while, as when a Secret is exchanged: the session with that key is up, and needs no other.
  */
-
 import { PASSWORD_BYTES_MAX } from "../../k8s/annotation-values.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { FileError, fileStamp, readText, watchFolderOf } from "../../runtime/files.ts";

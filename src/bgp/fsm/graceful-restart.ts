@@ -3,7 +3,6 @@
  * speaker), RFC 8538 (NOTIFICATION and hold timer), RFC 9494 (long-lived). Pure decisions; the
  * speaker runs the timers.
  */
-
 import { hardReset } from "../message/notification.ts";
 import type { BgpError, NegotiatedSession, RestartFamily } from "../message/types.ts";
 import { CeaseSubcode, ErrorCode, type RouteFamily } from "../message/types.ts";

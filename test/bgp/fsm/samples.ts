@@ -1,5 +1,4 @@
 /** Sample sessions, states and one event of each kind, for the state machine's tables. */
-
 import type { FsmEvent } from "../../../src/bgp/fsm/events.ts";
 import type { PeerAction } from "../../../src/bgp/fsm/peer-machine.ts";
 import {

@@ -10,7 +10,6 @@
  * Towards a peer without 4-octet AS a larger number goes as AS_TRANS, and the real one in
  * AS4_AGGREGATOR (RFC 6793 §4.2.2).
  */
-
 import { twoOctetAs } from "../as-number.ts";
 import { type ByteWriter, readU16, readU32 } from "../bytes.ts";
 import { UpdateSubcode } from "../errors.ts";

@@ -11,7 +11,6 @@
  * real path in AS4_PATH. We are in no confederation: a confederation segment makes the path
  * malformed, whoever sends it (RFC 5065 §5).
  */
-
 import { twoOctetAs } from "../as-number.ts";
 import { type ByteWriter, readU16, readU32 } from "../bytes.ts";
 import { UpdateSubcode } from "../errors.ts";
