@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import * as z from "zod";
 import { parseConfigFile } from "../../src/agent/config-file/parse.ts";
+import { configFileSchema, KEY_NAMES } from "../../src/agent/config-file/schema.ts";
 
 function refusals(text: string): readonly string[] {
   const result = parseConfigFile(text, "f");
@@ -186,6 +188,38 @@ test("nothing that may be a password is repeated", () => {
     assert.match(said[0]!, words);
     assert.doesNotMatch(said[0]!, /s3cret|12345/);
   }
+});
+
+test("a key of ours with no space behind its colon is named, wherever it belongs", () => {
+  for (const [text, key] of [
+    [peer("holdTime:90"), "peers[0].holdTime:…"],
+    [peer("gracefulRestart: { restartTime:90 }"), "peers[0].gracefulRestart.restartTime:…"],
+    [peer("maximumPrefixes: { limit:9 }"), "peers[0].maximumPrefixes.limit:…"],
+    ["global: { listen: [{ address:192.0.2.1 }] }", "global.listen[0].address:…"],
+    [match("prefixes: [{ prefix: 10.0.0.0/8, ge:24 }]"), "match.prefixes[0].ge:…"],
+    [match("asPathLengthMin:2"), "match.asPathLengthMin:…"],
+    [statement("result: accept, set: { localPref:200 }"), "statements[0].set.localPref:…"],
+    [statement("result: accept, set: { prepend: { count:2 } }"), ".set.prepend.count:…"],
+  ] as const) {
+    const said = `${key}: is not a key that is known here`;
+    assert.ok(
+      refusals(text).some((line) => line.endsWith(said)),
+      `${said}, not ${refusals(text)}`,
+    );
+  }
+});
+
+test("all keys of the file are known as such", () => {
+  const keys = new Set<string>();
+  const collect = (schema: unknown): void => {
+    if (typeof schema !== "object" || schema === null) return;
+    const { properties, ...rest } = schema as { readonly properties?: object };
+    for (const key of Object.keys(properties ?? {})) keys.add(key);
+    for (const part of Object.values({ ...rest, ...properties })) collect(part);
+  };
+  collect(z.toJSONSchema(configFileSchema, { io: "input", unrepresentable: "any" }));
+  assert.ok(keys.has("asPathLengthMin"));
+  assert.deepEqual(KEY_NAMES, keys.add("password"));
 });
 
 /** Keys of the file with values that are mostly wrong. */

@@ -95,13 +95,15 @@ function secondsOf(text: string): number | undefined {
   return ms === undefined || ms % 1000 !== 0 ? undefined : ms / 1000;
 }
 
+const prefixRange = z.strictObject({
+  prefix,
+  ge: whole(0, 128).optional(),
+  le: whole(0, 128).optional(),
+});
+
 const prefixMatch = z.union([
   prefix.transform((value) => ({ prefix: value, ge: undefined, le: undefined })),
-  z.strictObject({
-    prefix,
-    ge: whole(0, 128).optional(),
-    le: whole(0, 128).optional(),
-  }),
+  prefixRange,
 ]);
 
 /**
@@ -117,29 +119,31 @@ export function matchedLengths({ prefix, ge, le }: z.output<typeof prefixMatch>)
   return { ge: ge ?? own, le: le ?? (ge === undefined ? own : longest) };
 }
 
+const match = z.strictObject({
+  prefixes: z.array(prefixMatch).min(1).max(ENTRIES_MAX).optional(),
+  communities: z.array(community).min(1).max(ENTRIES_MAX).optional(),
+  largeCommunities: z.array(largeCommunity).min(1).max(ENTRIES_MAX).optional(),
+  asPathLengthMin: whole(0, 1024).optional(),
+  asPathLengthMax: whole(0, 1024).optional(),
+  originated: z.boolean().optional(),
+});
+
+const prepend = z.strictObject({ as, count: whole(1, 64) });
+
+const set = z.strictObject({
+  localPref: whole(0, 0xffff_ffff).optional(),
+  med: whole(0, 0xffff_ffff).optional(),
+  addCommunities: z.array(community).max(255).optional(),
+  removeCommunities: z.array(community).max(255).optional(),
+  addLargeCommunities: z.array(largeCommunity).max(255).optional(),
+  nextHopSelf: z.boolean().optional(),
+  prepend: prepend.optional(),
+});
+
 const statement = z.strictObject({
   name: name.optional(),
-  match: z
-    .strictObject({
-      prefixes: z.array(prefixMatch).min(1).max(ENTRIES_MAX).optional(),
-      communities: z.array(community).min(1).max(ENTRIES_MAX).optional(),
-      largeCommunities: z.array(largeCommunity).min(1).max(ENTRIES_MAX).optional(),
-      asPathLengthMin: whole(0, 1024).optional(),
-      asPathLengthMax: whole(0, 1024).optional(),
-      originated: z.boolean().optional(),
-    })
-    .optional(),
-  set: z
-    .strictObject({
-      localPref: whole(0, 0xffff_ffff).optional(),
-      med: whole(0, 0xffff_ffff).optional(),
-      addCommunities: z.array(community).max(255).optional(),
-      removeCommunities: z.array(community).max(255).optional(),
-      addLargeCommunities: z.array(largeCommunity).max(255).optional(),
-      nextHopSelf: z.boolean().optional(),
-      prepend: z.strictObject({ as, count: whole(1, 64) }).optional(),
-    })
-    .optional(),
+  match: match.optional(),
+  set: set.optional(),
   result: z.enum(["accept", "reject", "next"]),
 });
 
@@ -147,6 +151,19 @@ const policy = z.strictObject({
   name,
   default: z.enum(["accept", "reject"]).default("reject"),
   statements: z.array(statement).max(ENTRIES_MAX).default([]),
+});
+
+const gracefulRestart = z.strictObject({
+  enabled: z.boolean().default(true),
+  restartTime: duration(4095).optional(),
+  notification: z.boolean().optional(),
+  longLivedStaleTime: duration(0xff_ffff).optional(),
+});
+
+const maximumPrefixes = z.strictObject({
+  limit: whole(1, 0xffff_ffff),
+  warningPercent: whole(1, 100).default(75),
+  restart: duration(86_400).default(0),
 });
 
 /** What a peer and a peer group have in common; a peer's own value wins over its group's. */
@@ -170,24 +187,11 @@ const session = {
   nextHopSelf: z.boolean().optional(),
   import: name.optional(),
   export: name.optional(),
-  gracefulRestart: z
-    .strictObject({
-      enabled: z.boolean().default(true),
-      restartTime: duration(4095).optional(),
-      notification: z.boolean().optional(),
-      longLivedStaleTime: duration(0xff_ffff).optional(),
-    })
-    .optional(),
+  gracefulRestart: gracefulRestart.optional(),
   enhancedRouteRefresh: z.boolean().optional(),
   extendedMessage: z.boolean().optional(),
   addPath: z.enum(["none", "receive", "send", "both"]).optional(),
-  maximumPrefixes: z
-    .strictObject({
-      limit: whole(1, 0xffff_ffff),
-      warningPercent: whole(1, 100).default(75),
-      restart: duration(86_400).default(0),
-    })
-    .optional(),
+  maximumPrefixes: maximumPrefixes.optional(),
   shutdown: z
     .union([z.boolean(), z.string()], { error: expected("true or false, or text") })
     .refine((value) => typeof value === "boolean" || value.length <= TEXT_MAX, {
@@ -206,14 +210,13 @@ const network = z.strictObject({
   med: whole(0, 0xffff_ffff).optional(),
 });
 
+const listen = z.strictObject({ address, port: port.default(179) });
+
 const global = z.strictObject({
   as: as.optional(),
   routerId: routerId.optional(),
   hostName: name.optional(),
-  listen: z
-    .array(z.strictObject({ address, port: port.default(179) }))
-    .max(64)
-    .optional(),
+  listen: z.array(listen).max(64).optional(),
   clusterId: clusterId.optional(),
   maximumPaths: whole(1, NEXT_HOPS_MAX).optional(),
 });
@@ -229,9 +232,10 @@ export const configFileSchema = z.strictObject({
 /** Keys that the file may have somewhere, and the one that is missing in it on purpose. */
 export const KEY_NAMES: ReadonlySet<string> = new Set([
   "password",
-  ...[configFileSchema, global, policy, statement, peerGroup, peer, network].flatMap((section) =>
-    Object.keys(section.shape),
-  ),
+  ...[
+    ...[configFileSchema, global, listen, policy, statement, match, prefixRange, set, prepend],
+    ...[peerGroup, peer, gracefulRestart, maximumPrefixes, network],
+  ].flatMap((section) => Object.keys(section.shape)),
 ]);
 
 export type ConfigFile = z.output<typeof configFileSchema>;
