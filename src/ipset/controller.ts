@@ -254,6 +254,7 @@ export class SetController {
     planned: string[],
   ): Promise<SetSummary> {
     const { name, type, family } = desired;
+    if (desired.complete) this.#kept.delete(name);
     const changed = await this.#changed(desired);
     if (changed !== undefined) return { name, type, family, members: changed, foreign: false };
     const header = await this.#kernel.header(name);
@@ -265,8 +266,7 @@ export class SetController {
     const actual = header === undefined ? undefined : await this.#kernel.list(name);
     // Not as the contents are by now: there may be others than these members are of.
     const kept = desired.complete ? desired : withMembersOf(desired, actual, this.#kept.get(name));
-    if (desired.complete) this.#kept.delete(name);
-    else this.#kept.set(name, kept.members);
+    if (!desired.complete) this.#kept.set(name, kept.members);
     const plan = planSet(kept, actual);
     const left = { maxElements: kept.maxElements, members: new Set(kept.members) };
     desired.touched = new Set();

@@ -88,3 +88,13 @@ test("a set of somebody else's that has the name for a while takes nothing of wh
   await clock.advanceAsync(10_000);
   assert.deepEqual(kernel.members(PODS), [...THREE.podSubnets]);
 });
+
+test("what was kept is forgotten with the first whole list of Nodes, whatever a later one lacks", async () => {
+  const { kernel, controller } = setUp();
+  kernel.put(PODS, { members: [...THREE.podSubnets] });
+  await controller.setDesired({ ...TWO, complete: false });
+  await controller.setDesired({ ...TWO, complete: true });
+  assert.deepEqual(kernel.members(PODS), [...TWO.podSubnets]);
+  await controller.setDesired({ ...TWO, complete: false });
+  assert.deepEqual(kernel.members(PODS), [...TWO.podSubnets]);
+});
