@@ -83,13 +83,18 @@ export function asHardReset(session: NegotiatedSession | undefined, error: BgpEr
 /**
  * Whether the peer lives on and has kept our routes, as far as can be told: one that closes the
  * connection in order may have restarted. It keeps them whatever it preserves itself, which may be
- * nothing (RFC 4724 §3: a capability without families). And to a peer that was told nothing, an end
- * of ours is a connection that is lost.
+ * nothing (RFC 4724 §3: a capability without families). And to a peer that was told nothing, as one
+ * that reads nothing, an end of ours is a connection that is lost.
  */
 export function keepsOurRoutes(session: NegotiatedSession, cause: EndCause): boolean {
   if (cause.kind === "transport" && cause.reason === CLOSED_BY_PEER) return false;
-  const isLost = cause.kind === "stopped" || survives(session, cause);
-  return session.gracefulRestart !== undefined && isLost;
+  const isUntold = cause.kind === "stopped" || isSendHold(cause);
+  return session.gracefulRestart !== undefined && (isUntold || survives(session, cause));
+}
+
+/** Whether the peer read nothing: what we sent last is thrown away with the connection. */
+export function isSendHold(cause: EndCause): boolean {
+  return cause.kind === "sent" && cause.error.code === ErrorCode.sendHoldTimerExpired;
 }
 
 function survives(session: NegotiatedSession, cause: EndCause): boolean {

@@ -7,7 +7,7 @@ import {
   type NotificationMessage,
 } from "../message/types.ts";
 import type { StopOrder } from "./events.ts";
-import { familiesToRetain } from "./graceful-restart.ts";
+import { familiesToRetain, isSendHold } from "./graceful-restart.ts";
 import {
   type EndCause,
   type FsmAction,
@@ -101,7 +101,7 @@ export function fallBack(
   const isRestart = isLost && familiesToRetain(session, cause).length > 0;
   const maxMs = isRestart ? IDLE_HOLD_GRACEFUL_MAX_MS : IDLE_HOLD_MAX_MS;
   const holdMs = counts ? idleHoldMs(flaps, random, maxMs) : 0;
-  const reset = cause.kind === "replaced" || (cause.kind === "sent" && isSendHold(cause.error));
+  const reset = cause.kind === "replaced" || isSendHold(cause);
   const actions: FsmAction[] = [
     ...before,
     { type: "close", reset },
@@ -194,10 +194,6 @@ function isFlap(cause: EndCause): boolean {
     case "transport":
       return true;
   }
-}
-
-function isSendHold(error: BgpError): boolean {
-  return error.code === ErrorCode.sendHoldTimerExpired;
 }
 
 function fresh(state: FsmState): FsmState {

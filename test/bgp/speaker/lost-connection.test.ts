@@ -84,6 +84,35 @@ test("F bits alone: also towards a peer that keeps routes and forwards none itse
   assert.deepEqual([restart.restarted, restart.families[0]!.forwardingPreserved], [false, true]);
 });
 
+test("F bits alone: after a session whose peer read nothing, and was told nothing", () => {
+  const world = new World({ windowBytes: 8_192 });
+  const a = world.node("192.0.2.1");
+  const address = ip("192.0.2.9");
+  const raw = new RawPeer(world.network.host(address), address).listen();
+  const capabilities = [{ kind: "fourOctetAs", as: 64512 } as const, restartCapability()];
+  raw.autoOpen = openOf(address, { capabilities });
+  raw.keepalives = true;
+  a.speaker.setPeers([{ ...a.peerTo(a), address }]);
+  a.originate(...Array.from({ length: 4_000 }, (_, i) => `10.${i >> 8}.${i & 255}.0/24`));
+  a.speaker.start();
+  const isUp = () => a.speaker.peer(address)?.state === "Established";
+  world.until(isUp, "session");
+  raw.connection!.pause();
+  const stillThere = () => {
+    if (a.speaker.peer(address)?.established === 1) raw.send(encodeKeepalive());
+    world.clock.after(20_000, stillThere);
+  };
+  stillThere();
+  world.until(() => !isUp(), "send hold", 700_000);
+  assert.match(a.speaker.peer(address)!.lastError!.reason, /^sent Send Hold Timer Expired/);
+  assert.ok(!raw.names.includes("NOTIFICATION"), raw.names);
+  world.until(isUp, "session again", 100_000);
+  const { local } = a.speaker.peer(address)!.capabilities;
+  const restart = local.find(({ kind }) => kind === "gracefulRestart");
+  assert.ok(restart?.kind === "gracefulRestart");
+  assert.deepEqual([restart.restarted, restart.families[0]!.forwardingPreserved], [false, true]);
+});
+
 test("F bits alone: beside a session that only the peer knows to be lost", () => {
   const world = new World();
   const a = world.node("192.0.2.1");
