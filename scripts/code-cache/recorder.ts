@@ -8,6 +8,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
+import { USUAL_FLAGS } from "../../src/agent/engine-flags.ts";
 import { codeCacheFile, readProgram, sealedCode, startProgram } from "../../src/launch/program.ts";
 
 const [folder, digest, ...words] = process.argv.slice(2);
@@ -16,8 +17,8 @@ process.argv.splice(2, process.argv.length, ...words);
 const program = readProgram(folder, digest);
 process.on("exit", (code) => {
   if (code !== 0) return;
-  // The agent turns this off for itself; code is only good under the options that it was made with.
-  setFlagsFromString("--parallel-scavenge");
+  // The agent has set its own; those that hold when the code is taken are the usual ones.
+  for (const flag of USUAL_FLAGS) setFlagsFromString(flag);
   writeFileSync(join(folder, codeCacheFile(digest)), sealedCode(program.script.createCachedData()));
 });
 startProgram(program);

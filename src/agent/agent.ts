@@ -59,6 +59,8 @@ export interface AgentDeps {
   readonly random: Random;
   readonly log: Log;
   readonly logLinesDropped: () => number;
+  /** A peer sends a table, which is about to be read. */
+  readonly onBulk: () => void;
 }
 
 export class Agent {
@@ -106,13 +108,13 @@ export class Agent {
   #stopped = false;
 
   constructor(config: AgentConfig, deps: AgentDeps) {
-    const { clock, random, log } = deps;
+    const { clock, random, log, onBulk } = deps;
     const part = (name: string) => ({ clock, random, log: log.child({ part: name }) });
     this.#config = config;
     this.#deps = deps;
     this.#conditions = new Conditions({ clock, log });
     this.#bgp = new BgpPart(
-      { ...part("bgp"), transport: new TcpTransport(), underlay: this.#underlay },
+      { ...part("bgp"), transport: new TcpTransport({ onBulk }), underlay: this.#underlay },
       {
         // A dry run looks at the whole table when it has come to rest.
         onChangesWait: config.dryRun ? undefined : () => this.#routes.changesWait(),

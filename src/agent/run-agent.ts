@@ -10,6 +10,7 @@ import { messageOf } from "../runtime/operator-text.ts";
 import { systemClock } from "../runtime/system-clock.ts";
 import { Agent } from "./agent.ts";
 import type { AgentConfig } from "./config.ts";
+import { EngineFlags } from "./engine-flags.ts";
 import { createLogger, type Logger } from "./logger.ts";
 import { OverlayUnsupportedError } from "./overlay-part.ts";
 import { releaseProgramText } from "./program-text.ts";
@@ -19,11 +20,6 @@ import { VERSION } from "./version.ts";
 const STANDARD_ERROR = 2;
 /** A parameter of the bundled program; see launch/program.ts. */
 declare const CODE_CACHE: CodeCacheState | undefined;
-/**
- * The collector of young garbage has helpers, for which the event loop waits; on a node whose cores
- * are busy with something else it waited up to 100 ms for 1 ms of work. Case: `npm run bench -- s1`
- */
-const COLLECT_ALONE = "--no-parallel-scavenge";
 /**
  * By then the start is over, with most of what is run once only: a third of the resident memory is
  * the text of that. And the engine's compilers have worked in tens of megabytes that malloc keeps:
@@ -41,7 +37,7 @@ const MEANINGLESS_SIGNALS = ["SIGUSR1", "SIGUSR2"] as const;
 
 /** Runs until SIGTERM or SIGINT, or until it cannot go on; gives the exit code. */
 export async function runAgent(config: AgentConfig): Promise<number> {
-  setFlagsFromString(COLLECT_ALONE);
+  const flags = new EngineFlags(setFlagsFromString);
   const logger = createLogger({
     ...config.log,
     fd: STANDARD_ERROR,
@@ -54,6 +50,7 @@ export async function runAgent(config: AgentConfig): Promise<number> {
     random: Math.random,
     log: logger,
     logLinesDropped: logger.dropped,
+    onBulk: () => flags.tableComes(),
   });
   process.on("SIGHUP", () => void agent.reload());
   for (const signal of MEANINGLESS_SIGNALS) {

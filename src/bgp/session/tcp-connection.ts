@@ -67,11 +67,21 @@ const READ_BYTES = new Uint8Array(64 * 1024);
 /** What several messages are put together in, to be one send and as few segments as it takes. */
 const SEND_BYTES = new Uint8Array(64 * 1024);
 
+/** So much in one read is more than the start of a session brings, and any plain message has. */
+export const BULK_BYTES = 4096;
+
+/** What all connections of a transport have in common. */
+export interface TcpCommon {
+  readonly poller: FdPoller;
+  /** Before a read of {@link BULK_BYTES} or more is handed on. */
+  readonly onBulk: () => void;
+}
+
 export class TcpConnection implements Connection, PolledSocket {
   readonly remoteAddress: IpAddress;
   readonly remotePort: number;
   readonly #fd: number;
-  readonly #poller: FdPoller;
+  readonly #common: TcpCommon;
   #handler: ConnectionHandler | undefined;
   #state: "connecting" | "open" | "ending" | "gone";
   /** What the kernel had no room for. */
@@ -92,18 +102,18 @@ export class TcpConnection implements Connection, PolledSocket {
    * @throws {SystemCallError} it cannot be watched; the socket is the caller's then.
    */
   constructor(
-    poller: FdPoller,
+    common: TcpCommon,
     fd: number,
     remote: { readonly address: IpAddress; readonly port: number },
     connecting?: ConnectionHandler,
   ) {
-    this.#poller = poller;
+    this.#common = common;
     this.#fd = fd;
     this.remoteAddress = remote.address;
     this.remotePort = remote.port;
     this.#handler = connecting;
     this.#state = connecting === undefined ? "open" : "connecting";
-    poller.add(fd, connecting === undefined ? Interest.READ : Interest.WRITE, this);
+    common.poller.add(fd, connecting === undefined ? Interest.READ : Interest.WRITE, this);
   }
 
   /** From here on the handler hears what happens. */
@@ -191,6 +201,7 @@ export class TcpConnection implements Connection, PolledSocket {
 
   #read(): void {
     const length = linuxSys.receive(this.#fd, READ_BYTES, 0);
+    if (length >= BULK_BYTES) this.#common.onBulk();
     if (length > 0) this.#handler?.received(READ_BYTES.subarray(0, length));
     else if (length === 0) this.#readAll();
     else if (!isForNow(-length)) this.#end(reasonOf(-length));
@@ -295,7 +306,7 @@ export class TcpConnection implements Connection, PolledSocket {
   #watch(): void {
     if (this.#state === "connecting" || this.#state === "gone") return;
     const reads = this.#paused ? Interest.NONE : Interest.READ;
-    this.#poller.change(this.#fd, this.#queued > 0 ? reads | Interest.WRITE : reads);
+    this.#common.poller.change(this.#fd, this.#queued > 0 ? reads | Interest.WRITE : reads);
   }
 
   #end(reason: string): void {
@@ -310,7 +321,7 @@ export class TcpConnection implements Connection, PolledSocket {
     this.#queue = [];
     this.#queued = 0;
     clearTimeout(this.#linger);
-    this.#poller.remove(this.#fd);
+    this.#common.poller.remove(this.#fd);
     if (withReset) closeWithReset(this.#fd);
     else linuxSys.close(this.#fd);
   }

@@ -22,7 +22,7 @@ import {
 import { familyOf, type IpAddress, parseAddress } from "../../ip/address.ts";
 import { FailedDial } from "./failed-dial.ts";
 import { addressesBeside } from "./link-addresses.ts";
-import { socketReason, TcpConnection } from "./tcp-connection.ts";
+import { socketReason, type TcpCommon, TcpConnection } from "./tcp-connection.ts";
 import {
   applyToSocket,
   isSpecial,
@@ -61,16 +61,28 @@ const SHORTAGES: ReadonlySet<number> = new Set([
   Errno.ENOMEM,
 ]);
 
+export interface TcpTransportOptions {
+  /**
+   * Called before input is handed on that is longer than the start of a session (4,096 octets in
+   * one read): a table comes.
+   */
+  readonly onBulk?: () => void;
+}
+
 /** Transport over the machine's TCP. */
 export class TcpTransport implements Transport {
-  readonly #poller = new FdPoller();
+  readonly #common: TcpCommon;
+
+  constructor({ onBulk = () => undefined }: TcpTransportOptions = {}) {
+    this.#common = { poller: new FdPoller(), onBulk };
+  }
 
   dial(options: DialOptions, handler: ConnectionHandler): Connection {
     let fd: number | undefined;
     try {
       fd = openDialSocket(options);
       connectTo(fd, options.address, options.port);
-      return new TcpConnection(this.#poller, fd, options, handler);
+      return new TcpConnection(this.#common, fd, options, handler);
     } catch (error) {
       if (fd !== undefined) closeSocket(fd);
       return new FailedDial(options, handler, socketReason(error), process.nextTick);
@@ -78,7 +90,7 @@ export class TcpTransport implements Transport {
   }
 
   listen(options: ListenOptions, handler: ListenHandler): Listener {
-    return new TcpListener(this.#poller, options, handler);
+    return new TcpListener(this.#common, options, handler);
   }
 
   addressesBeside(own: IpAddress): readonly IpAddress[] {
@@ -92,14 +104,14 @@ export class TcpTransport implements Transport {
   afterInput(callback: () => void): void {
     setImmediate(() => {
       // What came in is told in a turn of its own, which may be behind this one.
-      this.#poller.look();
+      this.#common.poller.look();
       callback();
     });
   }
 }
 
 class TcpListener implements Listener, PolledSocket {
-  readonly #poller: FdPoller;
+  readonly #common: TcpCommon;
   readonly #options: ListenOptions;
   readonly #handler: ListenHandler;
   /** Undefined = it does not stand. */
@@ -110,15 +122,15 @@ class TcpListener implements Listener, PolledSocket {
   #shortage: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(poller: FdPoller, options: ListenOptions, handler: ListenHandler) {
-    this.#poller = poller;
+  constructor(common: TcpCommon, options: ListenOptions, handler: ListenHandler) {
+    this.#common = common;
     this.#options = options;
     this.#handler = handler;
     try {
       this.#fd = openListenSocket(options);
       this.setPasswords(options.passwords);
       listenOn(this.#fd, BACKLOG);
-      poller.add(this.#fd, Interest.READ, this);
+      common.poller.add(this.#fd, Interest.READ, this);
       process.nextTick(() => {
         if (this.#fd !== undefined) handler.listening();
       });
@@ -156,7 +168,7 @@ class TcpListener implements Listener, PolledSocket {
     this.#closed = true;
     clearTimeout(this.#shortage);
     if (this.#fd === undefined) return;
-    this.#poller.remove(this.#fd);
+    this.#common.poller.remove(this.#fd);
     closeSocket(this.#fd);
     this.#fd = undefined;
   }
@@ -190,8 +202,8 @@ class TcpListener implements Listener, PolledSocket {
 
   /** Else it would be told of who waits in every turn. */
   #waitForRoom(fd: number): void {
-    this.#poller.change(fd, Interest.NONE);
-    this.#shortage = setTimeout(() => this.#poller.change(fd, Interest.READ), SHORTAGE_MS);
+    this.#common.poller.change(fd, Interest.NONE);
+    this.#shortage = setTimeout(() => this.#common.poller.change(fd, Interest.READ), SHORTAGE_MS);
   }
 
   #accept({ fd, address: text, port }: AcceptedSocket): void {
@@ -220,7 +232,7 @@ class TcpListener implements Listener, PolledSocket {
   #connection(fd: number, address: IpAddress, port: number): TcpConnection | undefined {
     try {
       setNoDelay(fd);
-      return new TcpConnection(this.#poller, fd, { address, port });
+      return new TcpConnection(this.#common, fd, { address, port });
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
       closeWithReset(fd);

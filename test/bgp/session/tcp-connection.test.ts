@@ -5,8 +5,8 @@ import { createServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { setImmediate as nextLoop } from "node:timers/promises";
 import { linuxSys } from "netlink-ts";
-import { socketReason } from "../../../src/bgp/session/tcp-connection.ts";
-import { TcpTransport } from "../../../src/bgp/session/tcp-transport.ts";
+import { BULK_BYTES, socketReason } from "../../../src/bgp/session/tcp-connection.ts";
+import { TcpTransport, type TcpTransportOptions } from "../../../src/bgp/session/tcp-transport.ts";
 import { type Connection, LINGER_MS } from "../../../src/bgp/session/transport.ts";
 import { parseAddress } from "../../../src/ip/address.ts";
 import { plainPolicy } from "../../support/raw-peer.ts";
@@ -21,13 +21,16 @@ const active = (kind: string) =>
   process.getActiveResourcesInfo().filter((each) => each === kind).length;
 
 /** A connection of ours, and the peer's end of it, which only ends when it is told to. */
-async function dialled(t: TestContext): Promise<{ out: Connection; end: End; peer: Socket }> {
+async function dialled(
+  t: TestContext,
+  options: TcpTransportOptions = {},
+): Promise<{ out: Connection; end: End; peer: Socket }> {
   const server = createServer({ allowHalfOpen: true }).listen(0, LOOPBACK);
   await once(server, "listening");
   const { port } = server.address() as { port: number };
   const end = new End();
-  const options = { address: LOOPBACK, port, localAddress: undefined, policy: plainPolicy };
-  const out = new TcpTransport().dial(options, end);
+  const where = { address: LOOPBACK, port, localAddress: undefined, policy: plainPolicy };
+  const out = new TcpTransport(options).dial(where, end);
   const [peer] = (await once(server, "connection")) as [Socket];
   peer.on("error", () => undefined);
   while (!end.log.includes("connected")) await nextLoop();
@@ -188,4 +191,15 @@ test("an error has its reason, be it one without words of ours", () => {
   assert.equal(socketReason(Object.assign(new Error(), { code: "EMFILE" })), "EMFILE");
   assert.equal(socketReason(new Error("octets of the peer")), "unknown error");
   assert.equal(socketReason({ code: "ETIMEDOUT" }), "unknown error");
+});
+
+test("of a table it is told before any of it is read, of short input never", async (t) => {
+  const readBefore: number[] = [];
+  const { end, peer } = await dialled(t, { onBulk: () => readBefore.push(end.bytes) });
+  peer.write(new Uint8Array(BULK_BYTES - 1));
+  while (end.bytes < BULK_BYTES - 1) await nextLoop();
+  assert.deepEqual(readBefore, []);
+  peer.write(new Uint8Array(BULK_BYTES));
+  while (end.bytes < 2 * BULK_BYTES - 1) await nextLoop();
+  assert.deepEqual(readBefore, [BULK_BYTES - 1]);
 });
