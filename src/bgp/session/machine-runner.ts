@@ -185,6 +185,8 @@ export class MachineRunner {
   }
 
   #tick(): void {
+    // Mostly it ran; behind a late one the machine may have begun anew, with one that is to come.
+    this.#timer?.cancel();
     this.#timer = undefined;
     this.#owner.beforeTick();
     const news = this.#news;

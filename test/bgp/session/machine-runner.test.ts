@@ -171,3 +171,18 @@ test("a process that stood still reads what came in before it judges the peer", 
   clock.advance(95_000);
   assert.notEqual(runner.state, "Established", "silence after that is silence");
 });
+
+test("a late timer leaves no second one, where the machine ended and began meanwhile", () => {
+  const { clock, owner, runner, deferred } = established();
+  const now = clock.now.bind(clock);
+  clock.now = () => now() + 100_000;
+  clock.advance(30_500);
+  assert.equal(deferred.length, 1);
+  runner.step({ type: "order", event: events.manualStop });
+  runner.step({ type: "order", event: events.manualStart });
+  deferred.shift()!();
+  assert.equal(clock.pendingCount, 1);
+  owner.ticks = 0;
+  clock.advance(5_000);
+  assert.equal(owner.ticks, 1);
+});
