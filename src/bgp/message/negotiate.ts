@@ -3,7 +3,9 @@
  * AS, its identifier, and that there is a family in common.
  *
  * Of a capability that came more than once the last one counts (RFC 4724 §3, RFC 9494 §3.1 say so
- * of theirs; the others leave it open), but each `multiprotocol` is one family.
+ * of theirs). But each `multiprotocol` is one family, and lists that decide how UPDATEs are read,
+ * add-path and next hops of the other family, add up: who sends one for each family (RFC 5492 §4)
+ * goes by all of them, and would be misread.
  */
 import { twoOctetAs } from "./as-number.ts";
 import { ByteWriter } from "./bytes.ts";
@@ -104,17 +106,17 @@ export function negotiate(
   };
 }
 
-/** Capabilities by kind: of each the last one. */
+/** Capabilities by kind: of each the last one, or the entries of all in their order. */
 interface Claims {
   readonly families: readonly RouteFamily[];
+  readonly addPath: CapabilityOf<"addPath">["families"][number][];
+  readonly extendedNextHop: CapabilityOf<"extendedNextHop">["entries"][number][];
   fourOctetAs: number | undefined;
   routeRefresh: boolean;
   enhancedRouteRefresh: boolean;
   extendedMessage: boolean;
   gracefulRestart: CapabilityOf<"gracefulRestart"> | undefined;
   longLived: CapabilityOf<"longLivedGracefulRestart"> | undefined;
-  addPath: CapabilityOf<"addPath"> | undefined;
-  extendedNextHop: CapabilityOf<"extendedNextHop"> | undefined;
 }
 
 type CapabilityOf<K extends Capability["kind"]> = Extract<Capability, { kind: K }>;
@@ -122,14 +124,14 @@ type CapabilityOf<K extends Capability["kind"]> = Extract<Capability, { kind: K 
 function claimsOf(list: readonly Capability[]): Claims {
   const claims: Claims = {
     families: announcedFamilies(list),
+    addPath: [],
+    extendedNextHop: [],
     fourOctetAs: undefined,
     routeRefresh: false,
     enhancedRouteRefresh: false,
     extendedMessage: false,
     gracefulRestart: undefined,
     longLived: undefined,
-    addPath: undefined,
-    extendedNextHop: undefined,
   };
   for (const capability of list) {
     switch (capability.kind) {
@@ -148,10 +150,10 @@ function claimsOf(list: readonly Capability[]): Claims {
         claims.longLived = capability;
         break;
       case "addPath":
-        claims.addPath = capability;
+        claims.addPath.push(...capability.families);
         break;
       case "extendedNextHop":
-        claims.extendedNextHop = capability;
+        claims.extendedNextHop.push(...capability.entries);
         break;
       default:
         break;
@@ -205,15 +207,13 @@ function announcedFamilies(list: readonly Capability[]): readonly RouteFamily[] 
 
 /** Families of which `to` takes several paths and `from` sends them, RFC 7911 §4. */
 function addPathFamilies(families: readonly RouteFamily[], to: Claims, from: Claims) {
-  if (to.addPath === undefined || from.addPath === undefined) return [];
   return families.filter((f) => addPathMode(to, f) & 1 && addPathMode(from, f) & 2);
 }
 
 function addPathMode({ addPath }: Claims, family: RouteFamily): number {
-  return addPath?.families.findLast((entry) => entry.family === family)?.mode ?? 0;
+  return addPath.findLast((entry) => entry.family === family)?.mode ?? 0;
 }
 
 function ipv6NextHops({ extendedNextHop }: Claims): boolean {
-  const entries = extendedNextHop?.entries ?? [];
-  return entries.some((entry) => entry.family === 4 && entry.nextHopFamily === 6);
+  return extendedNextHop.some((entry) => entry.family === 4 && entry.nextHopFamily === 6);
 }

@@ -156,6 +156,19 @@ test("the last of repeated capabilities counts (RFC 4724 §3)", () => {
   assert.equal(session.gracefulRestart?.restartSeconds, 20);
 });
 
+test("entries of repeated add-path and next hop capabilities add up", () => {
+  const ours = [V4, V6, addPath(4, 3), addPath(6, 3), nextHop6];
+  const forIpv6: Capability = {
+    kind: "extendedNextHop",
+    entries: [{ family: 6, nextHopFamily: 6 }],
+  };
+  const session = agreed(ours, [V4, V6, addPath(4, 2), addPath(6, 3), nextHop6, forIpv6]);
+  assert.deepEqual([session.addPathReceive, session.addPathSend], [[4, 6], [6]]);
+  assert.equal(session.extendedNextHop, true);
+  // Of one family the last word counts.
+  assert.deepEqual(agreed(ours, [V4, addPath(4, 2), addPath(4, 1)]).addPathReceive, []);
+});
+
 test("restart capabilities need ours too; long-lived needs graceful restart", () => {
   assert.equal(agreed([], [restart(10)]).gracefulRestart, undefined);
   const both = agreed([restart(1), longLived], [restart(10), longLived]);
