@@ -151,10 +151,11 @@ export class Rib {
     return takeLimitState(this.ribs, peer);
   }
 
-  /** The peer's End-of-RIB: its stale paths of the family go. */
+  /** The peer's End-of-RIB: its stale paths of the family go, but for those of an open refresh. */
   endOfRib(id: PeerId, family: RouteFamily): void {
-    this.ribs[family].adjRibIn(id).endOfRibReceived = true;
-    this.sweepStale(id, family);
+    const into = this.ribs[family].adjRibIn(id);
+    into.endOfRibReceived = true;
+    if (into.openRefreshes === 0) this.sweepStale(id, family);
   }
 
   /** Withdraws the stale paths of a peer, which need not be up; it may be forgotten by now. */

@@ -131,7 +131,7 @@ class Pair {
         return;
       case "endOfRib":
         rib.endOfRib(peer.id, 4);
-        this.naive.sweep(of, 4);
+        if (!this.naive.peers.get(of)!.refreshes.has(4)) this.naive.sweep(of, 4);
         return;
       case "policies":
         this.changePolicies(operation, peer);

@@ -80,6 +80,19 @@ test("a BoRR before the End-of-RIB of a peer with graceful restart is ignored (R
   );
 });
 
+test("an End-of-RIB between BoRR and EoRR takes nothing away", () => {
+  // One that is late, of a peer of which none is awaited, and one more.
+  for (const peer of [{ graceful: false, told: false }, {}]) {
+    const { world, raw, address, prefixes } = withPeer(peer);
+    raw.send(begin, endOfRib);
+    world.advance(5);
+    assert.deepEqual(prefixes(), BOTH);
+    raw.send(announce(address, 1), end);
+    world.advance(5);
+    assert.deepEqual(prefixes(), ["10.0.1.0/24"]);
+  }
+});
+
 test("an EoRR alone, other subtypes, and marks that were not negotiated do nothing", () => {
   for (const [enhanced, messages] of [
     [true, [end]],
