@@ -16,6 +16,7 @@ export interface PrefixLimit {
 
 /** What can change of a peer while its session is up. */
 export interface RibPeerPolicies {
+  readonly name: string;
   readonly routeReflectorClient: boolean;
   readonly nextHopSelf: boolean;
   /** Undefined: internal = accept all; external = nothing passes, RFC 8212. */
@@ -26,7 +27,6 @@ export interface RibPeerPolicies {
 
 /** A peer whose session is Established. */
 export interface RibPeer extends RibPeerPolicies {
-  readonly name: string;
   /** Identifies the peer over its sessions. */
   readonly address: IpAddress;
   readonly internal: boolean;

@@ -74,7 +74,6 @@ export function ribPeer(
   nextHops: readonly IpAddress[],
 ): RibPeer {
   return {
-    name: config.name,
     address: config.address,
     internal: session.internal,
     remoteAs: session.remoteAs,

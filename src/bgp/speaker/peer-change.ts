@@ -83,8 +83,10 @@ function otherNextHops({ address, families, nextHops }: PeerConfig): readonly Ip
 
 /** What of a peer's settings the RIB may be given while the session stands. */
 export function policiesOf(config: PeerConfig): RibPeerPolicies {
-  const { routeReflectorClient, nextHopSelf, importPolicy, exportPolicy, maximumPrefixes } = config;
-  return { routeReflectorClient, nextHopSelf, importPolicy, exportPolicy, maximumPrefixes };
+  const { name, routeReflectorClient, nextHopSelf } = config;
+  const { importPolicy, exportPolicy, maximumPrefixes } = config;
+  const policies = { importPolicy, exportPolicy, maximumPrefixes };
+  return { name, routeReflectorClient, nextHopSelf, ...policies };
 }
 
 function fieldsOf(kind: Kind): readonly (keyof PeerConfig)[] {

@@ -58,6 +58,22 @@ test("a peer has its new name in the log too", () => {
   assert.deepEqual(named, ["new"]);
 });
 
+test("and where its paths are listed, while the session stands and while they are kept of it", () => {
+  const world = new World();
+  const [a, b] = [world.node("192.0.2.1"), world.node("192.0.2.2")];
+  a.peers([b], { name: "old" }).speaker.start();
+  b.peers([a]).originate("10.0.2.0/24").speaker.start();
+  const names = () => [...a.speaker.ribPaths({ view: "loc" })].map(({ peer }) => peer?.name);
+  world.until(() => names().length === 1, "its path");
+  assert.deepEqual(names(), ["old"]);
+  a.peers([b], { name: "new" });
+  assert.deepEqual(names(), ["new"]);
+  b.speaker.stop({ notify: false });
+  world.advance(10);
+  a.peers([b], { name: "newer" });
+  assert.deepEqual(names(), ["newer"]);
+});
+
 test("a connection to the port of before, where nobody says a word, is not waited for", () => {
   const world = new World();
   const [a, b] = [world.node("192.0.2.1"), world.node("192.0.2.2")];
