@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Policy } from "../../../src/bgp/rib/policy-types.ts";
 import type { PeerConfig } from "../../../src/bgp/types.ts";
-import { announce, hex, openOf, RawPeer, restartCapability } from "../../support/raw-peer.ts";
+import { announce, hex } from "../../support/raw-peer.ts";
 import { ip, type TestNode as N, World } from "../../support/speakers.ts";
+import { withRaw } from "./with-raw.ts";
 
 function pair(changes: Partial<PeerConfig> = {}) {
   const world = new World();
@@ -16,24 +17,6 @@ function pair(changes: Partial<PeerConfig> = {}) {
   b.speaker.start();
   world.until(() => a.routes().length === 1 && b.routes().length === 1, "routes");
   return { world, a, b };
-}
-
-/** A speaker with an established raw peer. */
-function withRaw(changes: Partial<PeerConfig> = {}, capabilities = [restartCapability()]) {
-  const world = new World();
-  const a = world.node("192.0.2.1");
-  const address = ip("192.0.2.9");
-  const raw = new RawPeer(world.network.host(address), address).listen();
-  raw.autoOpen = openOf(address, {
-    capabilities: [{ kind: "fourOctetAs", as: 64512 }, { kind: "routeRefresh" }, ...capabilities],
-  });
-  const config = { ...a.peerTo(a, changes), address, name: "raw" };
-  a.speaker.setPeers([config]);
-  a.speaker.start();
-  const up = () => a.speaker.peer(address)?.state === "Established";
-  world.until(up, "session");
-  world.advance(10);
-  return { world, a, raw, address, config, up };
 }
 
 const rejectAll: Policy = { name: "none", statements: [], defaultResult: "reject" };
@@ -189,66 +172,6 @@ test("a peer configured as down is not even listened to", () => {
   world.advance(10_000);
   assert.equal(a.status(b).state, "Idle");
   assert.notEqual(b.status(a).state, "Established");
-});
-
-test("too many prefixes: Cease with family and limit, held down, back after the time", () => {
-  const maximumPrefixes = { limit: 3, warningPercent: 80, restartSeconds: 60 };
-  const { world, a, raw, address, up } = withRaw({ maximumPrefixes });
-  raw.send(announce(address, 1, 2, 3));
-  world.advance(5);
-  assert.ok(up());
-  raw.send(announce(address, 4));
-  world.advance(5);
-  assert.equal(raw.notification, "6/1");
-  assert.deepEqual(raw.notificationMessage!.data, hex("0001 01 00000003"));
-  assert.equal(a.speaker.peer(address)!.adminState, "prefix-limit");
-  assert.deepEqual(a.routes(), []);
-  raw.autoOpen = undefined;
-  world.advance(59_000);
-  assert.equal(a.speaker.peer(address)!.state, "Idle");
-  assert.equal(raw.connections, 1);
-  world.advance(2_000);
-  assert.equal(raw.connections, 2);
-});
-
-test("too many prefixes without a restart time: down until the limit or the operator says so", () => {
-  for (const way of ["limit", "operator"]) {
-    const maximumPrefixes = { limit: 1, warningPercent: 80, restartSeconds: 0 };
-    const { world, a, raw, address, config, up } = withRaw({ maximumPrefixes });
-    raw.send(announce(address, 1, 2));
-    world.advance(3_600_000);
-    assert.equal(a.speaker.peer(address)!.adminState, "prefix-limit");
-    if (way === "operator") a.speaker.resetPeer(address, "hard");
-    else a.speaker.setPeers([{ ...config, maximumPrefixes: { ...maximumPrefixes, limit: 9 } }]);
-    world.until(up, way, 1_000);
-  }
-});
-
-test("a limit that is lowered below what is there holds at once", () => {
-  const maximumPrefixes = { limit: 9, warningPercent: 80, restartSeconds: 0 };
-  const { world, a, raw, address, config, up } = withRaw({ maximumPrefixes });
-  raw.send(announce(address, 1, 2, 3));
-  world.advance(5);
-  a.speaker.setPeers([{ ...config, maximumPrefixes: { ...maximumPrefixes, limit: 3 } }]);
-  world.advance(5);
-  assert.ok(up(), "as many as are there are allowed");
-  a.speaker.setPeers([{ ...config, maximumPrefixes: { ...maximumPrefixes, limit: 2 } }]);
-  world.advance(5);
-  assert.equal(raw.notification, "6/1");
-  assert.deepEqual(raw.notificationMessage!.data, hex("0001 01 00000002"));
-  assert.equal(a.speaker.peer(address)!.adminState, "prefix-limit");
-});
-
-test("a peer that is held for too many prefixes stays so when other settings change", () => {
-  const maximumPrefixes = { limit: 1, warningPercent: 80, restartSeconds: 0 };
-  const { world, a, raw, address, config } = withRaw({ maximumPrefixes });
-  raw.send(announce(address, 1, 2));
-  world.advance(5);
-  const same = { ...config, maximumPrefixes: { ...maximumPrefixes } };
-  a.speaker.setPeers([{ ...same, nextHopSelf: true }]);
-  world.advance(60_000);
-  assert.equal(raw.connections, 1);
-  assert.equal(a.speaker.peer(address)!.adminState, "prefix-limit");
 });
 
 test("route refresh, both ways", () => {

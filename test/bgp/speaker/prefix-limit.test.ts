@@ -1,0 +1,65 @@
+/** Peers that announce more prefixes than they may. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { announce, hex } from "../../support/raw-peer.ts";
+import { withRaw } from "./with-raw.ts";
+
+test("too many prefixes: Cease with family and limit, held down, back after the time", () => {
+  const maximumPrefixes = { limit: 3, warningPercent: 80, restartSeconds: 60 };
+  const { world, a, raw, address, up } = withRaw({ maximumPrefixes });
+  raw.send(announce(address, 1, 2, 3));
+  world.advance(5);
+  assert.ok(up());
+  raw.send(announce(address, 4));
+  world.advance(5);
+  assert.equal(raw.notification, "6/1");
+  assert.deepEqual(raw.notificationMessage!.data, hex("0001 01 00000003"));
+  assert.equal(a.speaker.peer(address)!.adminState, "prefix-limit");
+  assert.deepEqual(a.routes(), []);
+  raw.autoOpen = undefined;
+  world.advance(59_000);
+  assert.equal(a.speaker.peer(address)!.state, "Idle");
+  assert.equal(raw.connections, 1);
+  world.advance(2_000);
+  assert.equal(raw.connections, 2);
+});
+
+test("too many prefixes without a restart time: down until the limit or the operator says so", () => {
+  for (const way of ["limit", "operator"]) {
+    const maximumPrefixes = { limit: 1, warningPercent: 80, restartSeconds: 0 };
+    const { world, a, raw, address, config, up } = withRaw({ maximumPrefixes });
+    raw.send(announce(address, 1, 2));
+    world.advance(3_600_000);
+    assert.equal(a.speaker.peer(address)!.adminState, "prefix-limit");
+    if (way === "operator") a.speaker.resetPeer(address, "hard");
+    else a.speaker.setPeers([{ ...config, maximumPrefixes: { ...maximumPrefixes, limit: 9 } }]);
+    world.until(up, way, 1_000);
+  }
+});
+
+test("a limit that is lowered below what is there holds at once", () => {
+  const maximumPrefixes = { limit: 9, warningPercent: 80, restartSeconds: 0 };
+  const { world, a, raw, address, config, up } = withRaw({ maximumPrefixes });
+  raw.send(announce(address, 1, 2, 3));
+  world.advance(5);
+  a.speaker.setPeers([{ ...config, maximumPrefixes: { ...maximumPrefixes, limit: 3 } }]);
+  world.advance(5);
+  assert.ok(up(), "as many as are there are allowed");
+  a.speaker.setPeers([{ ...config, maximumPrefixes: { ...maximumPrefixes, limit: 2 } }]);
+  world.advance(5);
+  assert.equal(raw.notification, "6/1");
+  assert.deepEqual(raw.notificationMessage!.data, hex("0001 01 00000002"));
+  assert.equal(a.speaker.peer(address)!.adminState, "prefix-limit");
+});
+
+test("a peer that is held for too many prefixes stays so when other settings change", () => {
+  const maximumPrefixes = { limit: 1, warningPercent: 80, restartSeconds: 0 };
+  const { world, a, raw, address, config } = withRaw({ maximumPrefixes });
+  raw.send(announce(address, 1, 2));
+  world.advance(5);
+  const same = { ...config, maximumPrefixes: { ...maximumPrefixes } };
+  a.speaker.setPeers([{ ...same, nextHopSelf: true }]);
+  world.advance(60_000);
+  assert.equal(raw.connections, 1);
+  assert.equal(a.speaker.peer(address)!.adminState, "prefix-limit");
+});
