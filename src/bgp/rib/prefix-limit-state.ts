@@ -1,11 +1,15 @@
 /** The bound on a peer's prefixes: what its UPDATEs did to it, as the speaker is told. */
 import { FAMILIES } from "../../ip/address.ts";
+import type { RouteFamily } from "../message/types.ts";
 import type { FamilyRib } from "./family-rib.ts";
 import type { PeerState, RibPeerPolicies } from "./rib-peer.ts";
 
 export interface PrefixLimitState {
-  /** Prefixes were refused because of the limit. It ends the session, so nothing else is said. */
-  readonly exceeded: boolean;
+  /**
+   * Prefixes of this family were refused because of the limit. It ends the session, so nothing else
+   * is said.
+   */
+  readonly exceeded: RouteFamily | undefined;
   /** Paths were refused otherwise: of a prefix, or of all, there were too many. */
   readonly crowded: boolean;
   /** The limit is nearly reached, and was not so before. */
@@ -14,11 +18,12 @@ export interface PrefixLimitState {
 
 /** One object for each answer: there is one of them for each UPDATE. */
 export const PREFIX_LIMIT = {
-  ok: { exceeded: false, crowded: false, warning: false },
-  warning: { exceeded: false, crowded: false, warning: true },
-  crowded: { exceeded: false, crowded: true, warning: false },
-  crowdedWarning: { exceeded: false, crowded: true, warning: true },
-  exceeded: { exceeded: true, crowded: false, warning: false },
+  ok: { exceeded: undefined, crowded: false, warning: false },
+  warning: { exceeded: undefined, crowded: false, warning: true },
+  crowded: { exceeded: undefined, crowded: true, warning: false },
+  crowdedWarning: { exceeded: undefined, crowded: true, warning: true },
+  exceeded4: { exceeded: 4, crowded: false, warning: false },
+  exceeded6: { exceeded: 6, crowded: false, warning: false },
 } as const satisfies Record<string, PrefixLimitState>;
 
 type Ribs = { readonly 4: FamilyRib; readonly 6: FamilyRib };
@@ -35,7 +40,7 @@ export function takeLimitState(ribs: Ribs, peer: PeerState): PrefixLimitState {
   let warning = false;
   for (const family of FAMILIES) {
     const into = ribs[family].adjRibIn(peer.id);
-    if (into.refused) return PREFIX_LIMIT.exceeded;
+    if (into.refused) return exceeded(family);
     const warn = limits !== undefined && into.counted * 100 > limits.limit * limits.warningPercent;
     if (into.crowded) crowded = true;
     if (warn && !into.warned) warning = true;
@@ -49,6 +54,10 @@ export function takeLimitState(ribs: Ribs, peer: PeerState): PrefixLimitState {
 /** The same, where the limit may be a lower one now than when the paths came. */
 export function takeNewLimitState(ribs: Ribs, peer: PeerState): PrefixLimitState {
   const limit = prefixLimit(peer.config);
-  const isOver = FAMILIES.some((family) => ribs[family].adjRibIn(peer.id).counted > limit);
-  return isOver ? PREFIX_LIMIT.exceeded : takeLimitState(ribs, peer);
+  const over = FAMILIES.find((family) => ribs[family].adjRibIn(peer.id).counted > limit);
+  return over === undefined ? takeLimitState(ribs, peer) : exceeded(over);
+}
+
+function exceeded(family: RouteFamily): PrefixLimitState {
+  return family === 4 ? PREFIX_LIMIT.exceeded4 : PREFIX_LIMIT.exceeded6;
 }

@@ -184,7 +184,7 @@ export class Peer implements SessionHooks, Task {
     }
     this.#withId((id) => {
       const limit = this.#host.rib.setPeerPolicies(id, policiesOf(config));
-      if (this.isUp) this.#obey(id, limit);
+      if (this.isUp) this.#obey(limit);
     });
   }
 
@@ -263,7 +263,7 @@ export class Peer implements SessionHooks, Task {
     }
     const limit = this.#host.rib.update(id, update);
     if (update.endOfRib !== undefined) this.#endOfRib(id, update.endOfRib);
-    this.#obey(id, limit);
+    this.#obey(limit);
     return undefined;
   }
 
@@ -271,9 +271,9 @@ export class Peer implements SessionHooks, Task {
     return this.#host.services.log.child({ peer: name, address });
   }
 
-  #obey(id: PeerId, limit: PrefixLimitState): void {
+  #obey(limit: PrefixLimitState): void {
     const { session } = this;
-    if (limit.exceeded) this.#holdDown(id);
+    if (limit.exceeded !== undefined) this.#holdDown(limit.exceeded);
     if (limit.crowded) {
       session.record.errors.add("paths beyond what is kept of a prefix, or of all");
     }
@@ -335,14 +335,12 @@ export class Peer implements SessionHooks, Task {
   }
 
   /** RFC 4271 §6.7: too many prefixes. */
-  #holdDown(id: PeerId): void {
+  #holdDown(family: RouteFamily): void {
     const limits = this.#config.maximumPrefixes;
     if (limits === undefined || this.held) return;
-    const counters = this.#host.rib.counters(id);
-    const over = counters.find(({ received, stale }) => received - stale >= limits.limit);
     this.held = true;
     this.session.record.errors.add("more prefixes than the limit");
-    this.session.stop(maximumPrefixes(over?.family ?? 4, limits.limit));
+    this.session.stop(maximumPrefixes(family, limits.limit));
     if (limits.restartSeconds > 0) this.#startLater(limits.restartSeconds * 1000);
   }
 

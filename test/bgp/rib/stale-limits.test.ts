@@ -16,7 +16,7 @@ test("what is left of an earlier session does not count against the prefix limit
   assert.equal(lab.rib.sizes().paths, 3);
   lab.rib.endOfRib(a.id, 4);
   assert.equal(a.announce(["10.4.0.0/16"]), PREFIX_LIMIT.warning);
-  assert.equal(a.announce(["10.5.0.0/16"]), PREFIX_LIMIT.exceeded);
+  assert.equal(a.announce(["10.5.0.0/16"]), PREFIX_LIMIT.exceeded4);
 });
 
 test("a refresh makes no room under the prefix limit: what it has not confirmed counts", () => {
@@ -26,7 +26,7 @@ test("a refresh makes no room under the prefix limit: what it has not confirmed 
   assert.equal(a.announce(["10.1.0.0/16", "10.2.0.0/16"]), PREFIX_LIMIT.ok);
   lab.rib.beginRefresh(a.id, 4);
   assert.equal(a.announce(["10.1.0.0/16"], route({ localPref: 5 })), PREFIX_LIMIT.ok);
-  assert.equal(a.announce(["10.3.0.0/16"]), PREFIX_LIMIT.exceeded);
+  assert.equal(a.announce(["10.3.0.0/16"]), PREFIX_LIMIT.exceeded4);
   assert.equal(lab.rib.sizes().paths, 2);
 });
 
@@ -40,7 +40,7 @@ test("routes that are confirmed count against a prefix limit that is lower than 
   assert.equal(a.announce(["10.1.0.0/16", "10.2.0.0/16"]), PREFIX_LIMIT.ok);
   // Of what is confirmed, each may change.
   assert.equal(a.announce(["10.1.0.0/16"], route({ localPref: 5 })), PREFIX_LIMIT.ok);
-  assert.equal(a.announce(["10.3.0.0/16"]), PREFIX_LIMIT.exceeded);
+  assert.equal(a.announce(["10.3.0.0/16"]), PREFIX_LIMIT.exceeded4);
 });
 
 test("what is left of an earlier session does not count against the paths of a prefix", () => {

@@ -1,7 +1,7 @@
 /** Peers that announce more prefixes than they may. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { announce, hex } from "../../support/raw-peer.ts";
+import { announce, hex, message, restartCapability } from "../../support/raw-peer.ts";
 import { withRaw } from "./with-raw.ts";
 
 test("too many prefixes: Cease with family and limit, held down, back after the time", () => {
@@ -62,4 +62,33 @@ test("a peer that is held for too many prefixes stays so when other settings cha
   world.advance(60_000);
   assert.equal(raw.connections, 1);
   assert.equal(a.speaker.peer(address)!.adminState, "prefix-limit");
+});
+
+test("too many prefixes: the NOTIFICATION names the family that has them", () => {
+  const families = [4, 6] as const;
+  const capabilities = families.map((family) => ({ kind: "multiprotocol", family }) as const);
+  const maximumPrefixes = { limit: 2, warningPercent: 100, restartSeconds: 0 };
+  const announce6 = (...numbers: number[]) => {
+    const nlri = numbers.map((n) => `3020010db8000${n}`).join("");
+    const reach = `0002 01 10 20010db8000000000000000000000009 00 ${nlri}`;
+    const bytes = hex(reach).length;
+    const head = `40010100 400200 40050400000064 800e${bytes.toString(16).padStart(2, "0")}`;
+    const length = (hex(head).length + bytes).toString(16).padStart(4, "0");
+    return message(2, hex(`0000 ${length} ${head} ${reach}`));
+  };
+  for (const lowered of [false, true]) {
+    const limits = lowered ? { ...maximumPrefixes, limit: 9 } : maximumPrefixes;
+    const { a, raw, address, config, world } = withRaw({ families, maximumPrefixes: limits }, [
+      restartCapability(),
+      ...capabilities,
+    ]);
+    // As many as are allowed of the one, and more of the other.
+    raw.send(announce(address, 1, 2), announce6(1, 2, 3));
+    world.advance(5);
+    if (lowered) a.speaker.setPeers([{ ...config, maximumPrefixes }]);
+    world.advance(5);
+    assert.equal(raw.notification, "6/1");
+    assert.deepEqual(raw.notificationMessage!.data, hex("0002 01 00000002"));
+    assert.match(a.speaker.peer(address)!.lastError!.reason, /more than 2 IPv6 prefixes/);
+  }
 });
