@@ -28,7 +28,12 @@ import { type EndOrder, PeerSession, type SessionHooks } from "../session/peer-s
 import type { Connection } from "../session/transport.ts";
 import type { Task } from "../session/work-queue.ts";
 import type { PeerConfig } from "../types.ts";
-import { administrativeShutdown, linkLost, maximumPrefixes } from "./end-orders.ts";
+import {
+  administrativeReset,
+  administrativeShutdown,
+  linkLost,
+  maximumPrefixes,
+} from "./end-orders.ts";
 import { OUTPUT_BATCH_BYTES, RESET_DELAY_MS } from "./limits.ts";
 import { type Forwarding, localIdentity, ribPeer } from "./local-side.ts";
 import { logMalformedUpdate } from "./malformed-log.ts";
@@ -191,6 +196,8 @@ export class Peer implements SessionHooks, Task {
   /** Ends the session and begins anew with what is configured now. */
   reset(order: EndOrder, delayMs: number): void {
     this.local = localIdentity(this.#host.config(), this.#config);
+    // Other settings make it no fewer prefixes: only the operator's word lets it up again.
+    if (this.held && order !== administrativeReset) return;
     this.#release();
     this.session.stop(order);
     this.start(delayMs);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { announce, hex, message, restartCapability } from "../../support/raw-peer.ts";
+import { ip } from "../../support/speakers.ts";
 import { withRaw } from "./with-raw.ts";
 
 test("too many prefixes: Cease with family and limit, held down, back after the time", () => {
@@ -60,8 +61,18 @@ test("a peer that is held for too many prefixes stays so when other settings cha
   const same = { ...config, maximumPrefixes: { ...maximumPrefixes } };
   a.speaker.setPeers([{ ...same, nextHopSelf: true }]);
   world.advance(60_000);
+  // Also by those that a session comes up anew for.
+  a.speaker.setPeers([{ ...same, holdSeconds: 30 }]);
+  world.advance(60_000);
+  a.speaker.setConfig({ ...a.speaker.config, routerId: ip("192.0.2.77") });
+  world.advance(60_000);
   assert.equal(raw.connections, 1);
   assert.equal(a.speaker.peer(address)!.adminState, "prefix-limit");
+  raw.forget();
+  a.speaker.resetPeer(address, "hard");
+  world.until(() => raw.connections === 2, "a session by the operator's word", 1_000);
+  world.advance(10);
+  assert.match(raw.hex(1)[0]!, /^f{32}....0104fc00001ec000024d/);
 });
 
 test("too many prefixes: the NOTIFICATION names the family that has them", () => {
