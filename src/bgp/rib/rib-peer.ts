@@ -35,12 +35,12 @@ export interface RibPeer extends RibPeerPolicies {
   readonly remoteRouterId: number;
   /** AS that we present to it. */
   readonly localAs: number;
-  /** Our own addresses, one for each family at most, for next hops. */
+  /** Our own addresses for next hops, best first: of each family the first one is told. */
   readonly nextHops: readonly IpAddress[];
   readonly negotiated: NegotiatedSession;
 }
 
-/** A peer in the RIB; `up` is undefined between sessions while stale paths are kept. */
+/** A peer in the RIB; not `up` between sessions, while stale paths are kept. */
 export interface PeerState {
   readonly id: PeerId;
   readonly address: IpAddress;
