@@ -42,16 +42,6 @@ export function communityBits(communities: readonly number[]): number {
   return bits;
 }
 
-/** Hops: each AS of a sequence one, a set one, confederation segments none (RFC 5065 §5.3). */
-export function asPathLength(path: readonly AsPathSegment[]): number {
-  let length = 0;
-  for (const segment of path) {
-    if (segment.type === SegmentType.sequence) length += segment.asns.length;
-    else if (segment.type === SegmentType.set) length += 1;
-  }
-  return length;
-}
-
 /**
  * The neighbouring AS that MEDs are compared within: the first AS of a leading sequence; 0, our
  * own AS, when the path is empty or begins with a set (RFC 4271 §9.1.2.2).

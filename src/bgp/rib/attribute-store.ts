@@ -8,14 +8,10 @@
  * entries back, so that there are no tombstones.
  */
 import { assert } from "../../runtime/assert.ts";
+import { asPathLength } from "../message/attribute/as-path.ts";
 import type { ByteWriter } from "../message/bytes.ts";
 import type { PathAttributes } from "../message/types.ts";
-import {
-  asPathLength,
-  communityBits,
-  DEFAULT_LOCAL_PREF,
-  neighborAs,
-} from "./attribute-content.ts";
+import { communityBits, DEFAULT_LOCAL_PREF, neighborAs } from "./attribute-content.ts";
 import { AttributeWords, decodeAttributeWords, linkLocalIdOf } from "./attribute-words.ts";
 import { grown8, grown16, grown32, grownCapacity } from "./columns.ts";
 import type { NextHopTable } from "./next-hop-table.ts";

@@ -5,8 +5,8 @@
  * a bucket. A policy without prefix conditions is evaluated once for a set of attributes.
  */
 import type { PrefixBatch } from "../../ip/prefix-batch.ts";
+import { asPathLength } from "../message/attribute/as-path.ts";
 import type { PathAttributes } from "../message/types.ts";
-import { asPathLength } from "./attribute-content.ts";
 import { OUTCOMES_MAX } from "./limits.ts";
 import { applyActions, hasActions } from "./policy-actions.ts";
 import { PrefixList } from "./policy-prefixes.ts";

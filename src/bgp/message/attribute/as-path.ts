@@ -120,6 +120,19 @@ function encode(attributes: PathAttributes, out: ByteWriter, context: EncodeCont
   encodeSegments(attributes.asPath, asBytes, out);
 }
 
+/**
+ * Hops: each AS of a sequence one, a set one (RFC 4271 §9.1.2.2 a), confederation segments none
+ * (RFC 5065 §5.3).
+ */
+export function asPathLength(path: readonly AsPathSegment[]): number {
+  let length = 0;
+  for (const { type, asns } of path) {
+    if (type === SegmentType.sequence) length += asns.length;
+    else if (type === SegmentType.set) length += 1;
+  }
+  return length;
+}
+
 /** Octets of the segments as {@link encodeSegments} writes them. */
 export function segmentsLength(segments: readonly AsPathSegment[], asBytes: 2 | 4): number {
   let length = 0;

@@ -1,6 +1,7 @@
 /** Puts the 4-octet forms of a peer without 4-octet AS in place, RFC 6793 §4.2.3. */
 import { AS_TRANS } from "../as-number.ts";
 import { type AsPathSegment, SegmentType } from "../types.ts";
+import { asPathLength } from "./as-path.ts";
 import type { AttributeDraft } from "./draft.ts";
 
 /** Replaces AS_PATH and AGGREGATOR of the draft by what they stand for. */
@@ -12,19 +13,9 @@ export function mergeAs4(draft: AttributeDraft): void {
     draft.aggregator = as4Aggregator;
   }
   if (as4Path === undefined || asPath === undefined) return;
-  const more = pathLength(asPath) - pathLength(as4Path);
+  const more = asPathLength(asPath) - asPathLength(as4Path);
   if (more < 0) return;
   draft.asPath = join(leading(asPath, more), as4Path);
-}
-
-/** AS numbers of a path as the decision counts them: a set is one, RFC 4271 §9.1.2.2. */
-export function pathLength(path: readonly AsPathSegment[]): number {
-  let length = 0;
-  for (const { type, asns } of path) {
-    if (type === SegmentType.sequence) length += asns.length;
-    else if (type === SegmentType.set) length += 1;
-  }
-  return length;
 }
 
 /** The first `count` AS numbers of a path. */
