@@ -12,18 +12,20 @@ export interface PrefixLimitState {
   readonly exceeded: RouteFamily | undefined;
   /** Paths were refused otherwise: of a prefix, or of all, there were too many. */
   readonly crowded: boolean;
-  /** The limit is nearly reached, and was not so before. */
-  readonly warning: boolean;
+  /** The limit is nearly reached in this family, and was not so before. */
+  readonly warning: RouteFamily | undefined;
 }
 
 /** One object for each answer: there is one of them for each UPDATE. */
 export const PREFIX_LIMIT = {
-  ok: { exceeded: undefined, crowded: false, warning: false },
-  warning: { exceeded: undefined, crowded: false, warning: true },
-  crowded: { exceeded: undefined, crowded: true, warning: false },
-  crowdedWarning: { exceeded: undefined, crowded: true, warning: true },
-  exceeded4: { exceeded: 4, crowded: false, warning: false },
-  exceeded6: { exceeded: 6, crowded: false, warning: false },
+  ok: { exceeded: undefined, crowded: false, warning: undefined },
+  warning4: { exceeded: undefined, crowded: false, warning: 4 },
+  warning6: { exceeded: undefined, crowded: false, warning: 6 },
+  crowded: { exceeded: undefined, crowded: true, warning: undefined },
+  crowdedWarning4: { exceeded: undefined, crowded: true, warning: 4 },
+  crowdedWarning6: { exceeded: undefined, crowded: true, warning: 6 },
+  exceeded4: { exceeded: 4, crowded: false, warning: undefined },
+  exceeded6: { exceeded: 6, crowded: false, warning: undefined },
 } as const satisfies Record<string, PrefixLimitState>;
 
 type Ribs = { readonly 4: FamilyRib; readonly 6: FamilyRib };
@@ -37,18 +39,22 @@ export function prefixLimit({ maximumPrefixes }: RibPeerPolicies): number {
 export function takeLimitState(ribs: Ribs, peer: PeerState): PrefixLimitState {
   const limits = peer.config.maximumPrefixes;
   let crowded = false;
-  let warning = false;
+  let warning: RouteFamily | undefined;
   for (const family of FAMILIES) {
     const into = ribs[family].adjRibIn(peer.id);
     if (into.refused) return exceeded(family);
     const warn = limits !== undefined && into.counted * 100 > limits.limit * limits.warningPercent;
     if (into.crowded) crowded = true;
-    if (warn && !into.warned) warning = true;
     into.crowded = false;
+    const isNews = warn && !into.warned;
+    // Of two families at once the other is said of the next time.
+    if (isNews && warning !== undefined) continue;
+    if (isNews) warning = family;
     into.warned = warn;
   }
-  if (crowded) return warning ? PREFIX_LIMIT.crowdedWarning : PREFIX_LIMIT.crowded;
-  return warning ? PREFIX_LIMIT.warning : PREFIX_LIMIT.ok;
+  if (warning === undefined) return crowded ? PREFIX_LIMIT.crowded : PREFIX_LIMIT.ok;
+  if (warning === 4) return crowded ? PREFIX_LIMIT.crowdedWarning4 : PREFIX_LIMIT.warning4;
+  return crowded ? PREFIX_LIMIT.crowdedWarning6 : PREFIX_LIMIT.warning6;
 }
 
 /** The same, where the limit may be a lower one now than when the paths came. */

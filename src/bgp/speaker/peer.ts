@@ -284,9 +284,9 @@ export class Peer implements SessionHooks, Task {
     if (limit.crowded) {
       session.record.errors.add("paths beyond what is kept of a prefix, or of all");
     }
-    if (limit.warning) {
+    if (limit.warning !== undefined) {
       const most = this.#config.maximumPrefixes?.limit;
-      session.log.warn({ limit: most }, "prefix limit nearly reached");
+      session.log.warn({ family: limit.warning, limit: most }, "prefix limit nearly reached");
     }
   }
 

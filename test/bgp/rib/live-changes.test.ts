@@ -109,7 +109,7 @@ test("the prefix limit: warning once, then no more than the limit is kept", () =
   const limits = { limit: 10, warningPercent: 70 };
   const a = lab.peer("10.0.0.2", { maximumPrefixes: limits }).up();
   assert.equal(a.announce(many(7)), PREFIX_LIMIT.ok);
-  assert.equal(a.announce(many(8)), PREFIX_LIMIT.warning);
+  assert.equal(a.announce(many(8)), PREFIX_LIMIT.warning4);
   assert.equal(a.announce(many(9)), PREFIX_LIMIT.ok);
   assert.equal(a.announce(many(10)), PREFIX_LIMIT.ok);
   assert.equal(a.announce(many(10), route({ med: 1 })), PREFIX_LIMIT.ok);
@@ -126,9 +126,22 @@ test("the prefix limit's warning and paths beyond those of one prefix are both s
   const maximumPrefixes = { limit: 100, warningPercent: 50 };
   const a = lab.peer("10.0.0.2", { session: { addPathReceive: [4] }, maximumPrefixes }).up();
   const crowd = Array.from({ length: 65 }, (_, i) => `10.1.0.0/16#${i + 1}`);
-  assert.equal(a.announce(crowd), PREFIX_LIMIT.crowdedWarning);
+  assert.equal(a.announce(crowd), PREFIX_LIMIT.crowdedWarning4);
   assert.equal(a.announce(crowd), PREFIX_LIMIT.crowded);
   assert.equal(a.withdraw(crowd), PREFIX_LIMIT.ok);
+});
+
+test("the prefix limit's warning names the family; two at once are said one after the other", () => {
+  const lab = new RibLab();
+  const maximumPrefixes = { limit: 3, warningPercent: 50 };
+  const a = lab.peer("10.0.0.2", { session: { families: [4, 6] }, maximumPrefixes }).up();
+  const sixes = ["2001:db8:1::/48", "2001:db8:2::/48"];
+  const via6 = route({ nextHop: address("2001:db8::9") });
+  assert.equal(a.announce(sixes, via6), PREFIX_LIMIT.warning6);
+  assert.equal(a.withdraw(sixes), PREFIX_LIMIT.ok);
+  assert.equal(a.announce([...many(2), ...sixes], via6), PREFIX_LIMIT.warning4);
+  assert.equal(a.announce(many(1)), PREFIX_LIMIT.warning6);
+  assert.equal(a.announce(many(1)), PREFIX_LIMIT.ok);
 });
 
 test("what was refused in an earlier session is not said of a later one", () => {

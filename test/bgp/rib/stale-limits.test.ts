@@ -15,7 +15,7 @@ test("what is left of an earlier session does not count against the prefix limit
   assert.equal(a.announce(["10.3.0.0/16", "10.2.0.0/16"]), PREFIX_LIMIT.ok);
   assert.equal(lab.rib.sizes().paths, 3);
   lab.rib.endOfRib(a.id, 4);
-  assert.equal(a.announce(["10.4.0.0/16"]), PREFIX_LIMIT.warning);
+  assert.equal(a.announce(["10.4.0.0/16"]), PREFIX_LIMIT.warning4);
   assert.equal(a.announce(["10.5.0.0/16"]), PREFIX_LIMIT.exceeded4);
 });
 

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { announce, hex, message, restartCapability } from "../../support/raw-peer.ts";
+import { recordingLog } from "../../support/recording-log.ts";
 import { ip } from "../../support/speakers.ts";
 import { withRaw } from "./with-raw.ts";
 
@@ -102,4 +103,13 @@ test("too many prefixes: the NOTIFICATION names the family that has them", () =>
     assert.deepEqual(raw.notificationMessage!.data, hex("0002 01 00000002"));
     assert.match(a.speaker.peer(address)!.lastError!.reason, /more than 2 IPv6 prefixes/);
   }
+});
+
+test("the warning that a limit is nearly reached names the family and the limit", () => {
+  const { log, lines } = recordingLog();
+  const maximumPrefixes = { limit: 3, warningPercent: 50, restartSeconds: 0 };
+  const { world, raw, address } = withRaw({ maximumPrefixes }, undefined, { log });
+  raw.send(announce(address, 1, 2));
+  world.advance(5);
+  assert.ok(lines.includes("warn prefix limit nearly reached 4 3"), lines.join("\n"));
 });

@@ -4,8 +4,12 @@ import { openOf, RawPeer, restartCapability } from "../../support/raw-peer.ts";
 import { ip, World } from "../../support/speakers.ts";
 
 /** A speaker with an established raw peer. */
-export function withRaw(changes: Partial<PeerConfig> = {}, capabilities = [restartCapability()]) {
-  const world = new World();
+export function withRaw(
+  changes: Partial<PeerConfig> = {},
+  capabilities = [restartCapability()],
+  options: ConstructorParameters<typeof World>[0] = {},
+) {
+  const world = new World(options);
   const a = world.node("192.0.2.1");
   const address = ip("192.0.2.9");
   const raw = new RawPeer(world.network.host(address), address).listen();
