@@ -100,14 +100,12 @@ export class UpdateWriter {
     assert(this.carries(batch.family, nextHop), "the session carries the next hop");
     const classic = familyOf(nextHop) === 4;
     this.#encodeBlock(attributes, classic);
-    const fixed =
-      EMPTY_UPDATE_BYTES + this.#block.length + (classic ? 0 : reachHeadBytes(attributes));
+    if (classic) return this.announceBlock(batch, from, to);
+    const fixed = EMPTY_UPDATE_BYTES + reachHeadBytes(attributes) + this.#block.length;
     const addPath = this.encoding.addPathSend.includes(batch.family);
     let row = from;
     while (row < to) {
-      let next = classic
-        ? this.#writeClassic(batch, row, to, addPath)
-        : this.#writeReach(attributes, batch, row, to, addPath);
+      let next = this.#writeReach(attributes, batch, row, to, addPath);
       if (next === row) next = this.#withdrawOversized(batch, row, to, fixed, addPath);
       if (next === row) break;
       row = next;
@@ -125,7 +123,7 @@ export class UpdateWriter {
     return this.#block;
   }
 
-  /** As {@link announce}, for IPv4 with an IPv4 next hop and what `openBlock` was filled with. */
+  /** As {@link announce}, for IPv4 with an IPv4 next hop, with the attributes that are encoded. */
   announceBlock(batch: PrefixBatch, from = 0, to: number = batch.count): number {
     const fixed = EMPTY_UPDATE_BYTES + this.#block.length;
     if (this.oversized.length > 0) this.oversized.length = 0;
