@@ -364,6 +364,8 @@ export class RouteController {
   }
 
   #block(error: KernelUnavailableError): void {
+    // A monitor that breaks closes both sockets: what that ended says nothing of why.
+    if (error.code === "ECANCELED" && this.#availability.blockedUntil !== undefined) return;
     this.#counters.unavailable++;
     // A socket that failed once may be of no use any more.
     this.#resync.close();

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { RESYNC_GAP_MS } from "../../src/routes/limits.ts";
 import { KernelUnavailableError } from "../../src/routes/ports.ts";
 import { line, route, STATIC } from "./fake-kernel.ts";
 import { Harness } from "./harness.ts";
@@ -107,6 +108,30 @@ test("a monitor that breaks while the kernel is at work: said until it is opened
   await h.rest(400);
   assert.deepEqual(h.codes(), []);
   assert.equal(h.kernel.opens, 2);
+});
+
+test("a monitor that breaks under a call says why, not that this has ended the call", async () => {
+  for (const call of ["apply", "dump"] as const) {
+    const h = new Harness();
+    await h.started();
+    // As the adapter does: both sockets are closed then.
+    const breaks = () => {
+      h.kernel.fail();
+      throw new KernelUnavailableError("ECANCELED", "ECANCELED: the socket is closed");
+    };
+    if (call === "apply") h.kernel.afterApply = breaks;
+    else h.kernel.duringDump = breaks;
+    h.change(P1, A);
+    if (call === "dump") h.kernel.overrun();
+    await h.rest(call === "dump" ? RESYNC_GAP_MS + 20 : 20);
+    assert.match(h.messages(), /EIO: the socket broke/, call);
+    assert.equal(h.controller.status().counters.unavailable, 1, call);
+    h.kernel.afterApply = () => undefined;
+    h.kernel.duringDump = () => undefined;
+    await h.rest(400);
+    assert.deepEqual(h.codes(), []);
+    assert.equal(h.controller.status().installed, 1);
+  }
 });
 
 test("a socket that breaks under an operation loses nothing", async () => {
