@@ -199,6 +199,16 @@ export const flag: ValueCodec<boolean> = {
   },
 };
 
+/** An attribute that this package reads and never writes. */
+export function listed<T>(decode: (bytes: Buffer, start: number, end: number) => T): ValueCodec<T> {
+  return {
+    encode() {
+      throw new Error("bug: an attribute that is only read was to be written");
+    },
+    decode,
+  };
+}
+
 /** Attributes inside an attribute. Missing fields are the table owner's to allow for. */
 export function nest<T extends object>(set: AttributeSet<T>): ValueCodec<T> {
   return {

@@ -76,6 +76,7 @@ export {
   type Outcome,
   type SendOptions,
 } from "./netlink-socket.ts";
+export type { NextHopMember, NextHopObject } from "./next-hop-object.ts";
 export type { AddressFilter, NeighbourFilter, RuleFilter } from "./object-kinds.ts";
 export { type ObjectKind, ObjectList, type ObjectOperation } from "./object-list.ts";
 export {

@@ -34,6 +34,13 @@ export interface MonitorOptions {
   readonly exceptPort?: number;
 }
 
+/** Multicast groups, by their numbers. */
+export interface MonitorGroups {
+  readonly groups: readonly number[];
+  /** Of those: groups that an older kernel does not have. Of them nothing is heard there. */
+  readonly optional: ReadonlySet<number>;
+}
+
 /** Listens to multicast groups of one netlink protocol. */
 export class NetlinkMonitor {
   readonly #sys: Sys;
@@ -56,7 +63,7 @@ export class NetlinkMonitor {
    */
   constructor(
     protocol: number,
-    groups: readonly number[],
+    { groups, optional }: MonitorGroups,
     listener: {
       readonly onMessage: (message: Message) => void;
       readonly onOverrun: (reason: OverrunReason) => void;
@@ -76,11 +83,15 @@ export class NetlinkMonitor {
         this.#sys.attachFilter(fd, portFilter(options.exceptPort));
       }
       for (const group of groups) {
-        const join = intOption(group);
-        check(
-          `setsockopt(NETLINK_ADD_MEMBERSHIP, ${group})`,
-          this.#sys.setsockopt(fd, SocketLevel.NETLINK, NetlinkOption.ADD_MEMBERSHIP, join),
+        const { ADD_MEMBERSHIP } = NetlinkOption;
+        const result = this.#sys.setsockopt(
+          fd,
+          SocketLevel.NETLINK,
+          ADD_MEMBERSHIP,
+          intOption(group),
         );
+        if (result === -Errno.EINVAL && optional.has(group)) continue;
+        check(`setsockopt(NETLINK_ADD_MEMBERSHIP, ${group})`, result);
       }
     }).fd;
     this.#watch = this.#sys.watch(this.#fd, () => this.#drain());

@@ -5,7 +5,7 @@
  *   rtnexthop: | u16 length | u8 flags | u8 weight - 1 | i32 ifindex | attributes … | next one …
  */
 import { addressBytes, addressFamily, addressFamilyOf, addressText } from "./address.ts";
-import { AttributeSet, address, row, u8, u32, type ValueCodec } from "./attribute-set.ts";
+import { AttributeSet, address, listed, row, u8, u32, type ValueCodec } from "./attribute-set.ts";
 import { MalformedMessageError } from "./errors.ts";
 import { forEachAttribute } from "./message.ts";
 
@@ -18,7 +18,10 @@ export interface Gateway {
   readonly via?: string;
 }
 
-/** Those that a way may have, and of a route those besides. Only read. */
+/**
+ * Those that a way may have, and of a route those besides. Only read: whether there is more to the
+ * attribute than its absence would say.
+ */
 interface HopExtras {
   readonly encapsulation?: boolean;
   readonly realms?: boolean;
@@ -62,16 +65,6 @@ const via: ValueCodec<string> = {
   },
   decode: (bytes, start, end) => addressText(bytes, start + 2, end),
 };
-
-/** Whether there is more to an attribute than its absence would say. */
-function listed(says: (bytes: Buffer, start: number, end: number) => boolean): ValueCodec<boolean> {
-  return {
-    encode() {
-      throw new Error("bug: an attribute that is only read was to be written");
-    },
-    decode: says,
-  };
-}
 
 /** In struct rta_cacheinfo, after two numbers: when the route goes by itself; 0 = never. */
 const EXPIRES_OFFSET = 8;

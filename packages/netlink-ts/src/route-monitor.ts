@@ -6,12 +6,16 @@ import { Flag, type Message } from "./message.ts";
 import { type MonitorOptions, NetlinkMonitor, type OverrunReason } from "./monitor.ts";
 import { decodeNeighbour, type Neighbour } from "./neighbour.ts";
 import { Protocol } from "./netlink-fd.ts";
+import { decodeNextHopObject, type NextHopObject } from "./next-hop-object.ts";
 import { decodeRoute, type Route } from "./route.ts";
 import { RouteGroup, Rtm } from "./rtm.ts";
 import { decodeRule, type Rule } from "./rule.ts";
 
-/** What can be listened to, both families each. */
-export type RouteTopic = "route" | "link" | "address" | "rule" | "neighbour";
+/**
+ * What can be listened to, both families each. `nextHop`: the objects that routes go by; a kernel
+ * before 5.3 has none, and tells nothing.
+ */
+export type RouteTopic = "route" | "link" | "address" | "rule" | "neighbour" | "nextHop";
 
 interface EventOrigin {
   readonly change: "new" | "delete";
@@ -29,6 +33,7 @@ export type RouteEvent = EventOrigin &
     | { readonly kind: "address"; readonly address: InterfaceAddress }
     | { readonly kind: "rule"; readonly rule: Rule }
     | { readonly kind: "neighbour"; readonly neighbour: Neighbour }
+    | { readonly kind: "nextHop"; readonly nextHop: NextHopObject }
   );
 
 /** What to listen to. */
@@ -52,7 +57,7 @@ export class RouteMonitor {
   constructor(options: RouteMonitorOptions, listener: RouteEventListener) {
     this.#monitor = new NetlinkMonitor(
       Protocol.ROUTE,
-      options.topics.flatMap((topic) => GROUPS[topic]),
+      { groups: options.topics.flatMap((topic) => GROUPS[topic]), optional: OPTIONAL_GROUPS },
       {
         onMessage(message) {
           const event = decodeEvent(message);
@@ -91,7 +96,9 @@ const GROUPS: Readonly<Record<RouteTopic, readonly number[]>> = {
   address: [RouteGroup.IPV4_ADDRESS, RouteGroup.IPV6_ADDRESS],
   rule: [RouteGroup.IPV4_RULE, RouteGroup.IPV6_RULE],
   neighbour: [RouteGroup.NEIGHBOUR],
+  nextHop: [RouteGroup.NEXT_HOP],
 };
+const OPTIONAL_GROUPS: ReadonlySet<number> = new Set(GROUPS.nextHop);
 
 /** Undefined for what is no event of ours: other types, other address families. */
 function decodeEvent(message: Message): RouteEvent | undefined {
@@ -121,6 +128,10 @@ function decodeEvent(message: Message): RouteEvent | undefined {
     case Rtm.NEWNEIGH: {
       const neighbour = decodeNeighbour(bytes, start, end);
       return neighbour && { ...origin, kind: "neighbour", neighbour };
+    }
+    case Rtm.NEWNEXTHOP: {
+      const nextHop = decodeNextHopObject(bytes, start, end);
+      return nextHop && { ...origin, kind: "nextHop", nextHop };
     }
     default:
       return undefined;

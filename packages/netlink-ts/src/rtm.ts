@@ -15,6 +15,7 @@ export const Rtm = {
   NEWRULE: 32,
   DELRULE: 33,
   GETRULE: 34,
+  NEWNEXTHOP: 104,
 } as const;
 
 /** Numbers for NETLINK_ADD_MEMBERSHIP. */
@@ -27,4 +28,6 @@ export const RouteGroup = {
   IPV6_ADDRESS: 9,
   IPV6_ROUTE: 11,
   IPV6_RULE: 19,
+  /** Since Linux 5.3. */
+  NEXT_HOP: 32,
 } as const;

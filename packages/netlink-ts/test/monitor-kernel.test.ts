@@ -1,7 +1,13 @@
 /** Events of the running kernel. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { LinkFlag, type RouteEvent, RouteNetlink, type RouteTopic } from "../src/index.ts";
+import {
+  LinkFlag,
+  type RouteEvent,
+  RouteFlag,
+  RouteNetlink,
+  type RouteTopic,
+} from "../src/index.ts";
 import { Namespace } from "./support/namespace.ts";
 
 const PATIENCE_MS = 5_000;
@@ -237,4 +243,60 @@ test("what is left out takes no room: a flood of ours does not push others out",
   namespace.ip("route add 10.2.0.0/24 via 192.0.2.2");
   await promise;
   assert.deepEqual(overruns, []);
+});
+
+test("next hop objects of each sort, and IPv4 says nothing of routes that go with them", async (t) => {
+  const namespace = Namespace.make(t);
+  if (namespace === undefined) return;
+  namespace.veth("v0", "192.0.2.1/24");
+  namespace.ip("address add fd00::1/64 dev v0 nodad");
+  const { events, until } = watch(t, namespace, ["nextHop", "route"]);
+  for (const words of [
+    "nexthop add id 1 via 192.0.2.2 dev v0",
+    "nexthop add id 2 dev v0 protocol 17",
+    "nexthop add id 3 via fd00::2 dev v0 onlink",
+    "nexthop add id 4 blackhole",
+    "nexthop add id 5 group 1,7/2,9",
+    "nexthop add id 6 via 192.0.2.2 fdb",
+    "route add 10.1.0.0/24 nhid 1",
+    "-6 route add fd01::/64 nhid 3",
+    "nexthop replace id 1 via 192.0.2.3 dev v0",
+    "nexthop del id 3",
+    "nexthop del id 1",
+    "nexthop del id 2",
+  ]) {
+    namespace.ip(words);
+  }
+  const ofObjects = () =>
+    events.flatMap((event): (readonly [string, unknown])[] => {
+      const change = event.replaced ? "replace" : event.change;
+      if (event.kind === "nextHop") return [[change, event.nextHop]];
+      if (event.kind !== "route" || event.route.nextHopId === undefined) return [];
+      return [[change, `${event.route.destination} via ${event.route.gateway}`]];
+    });
+  await until("the end", () => ofObjects().length >= 16);
+  const way = { interfaceIndex: namespace.index("v0"), protocol: 0, flags: 0 };
+  const second = { ...way, id: 2, protocol: 17 };
+  const third = { ...way, id: 3, gateway: "fd00::2", flags: RouteFlag.ONLINK };
+  const again = { ...way, id: 1, gateway: "192.0.2.3" };
+  const group = { id: 5, protocol: 0, flags: 0 };
+  const lonely = { ...group, members: [{ id: 2, weight: 9 }] };
+  assert.deepEqual(ofObjects(), [
+    ["new", { ...way, id: 1, gateway: "192.0.2.2" }],
+    ["new", second],
+    ["new", third],
+    ["new", { id: 4, blackhole: true, protocol: 0, flags: 0 }],
+    ["new", { ...group, members: [{ id: 1, weight: 7 }, ...lonely.members] }],
+    ["new", { id: 6, gateway: "192.0.2.2", forwarding: true, protocol: 0, flags: 0 }],
+    ["new", "10.1.0.0/24 via 192.0.2.2"],
+    ["new", "fd01::/64 via fd00::2"],
+    ["replace", again],
+    ["replace", "10.1.0.0/24 via 192.0.2.3"],
+    ["delete", third],
+    ["delete", "fd01::/64 via fd00::2"],
+    ["delete", again],
+    ["new", lonely],
+    ["delete", second],
+    ["delete", lonely],
+  ]);
 });

@@ -118,3 +118,28 @@ test("a broken socket is reported once and closed", () => {
   assert.deepEqual(seen, ["EBADF"]);
   assert.deepEqual(sys.closed, [7]);
 });
+
+/** Listens on a kernel that answers so when it is asked for that group; the groups it gave. */
+function joining(refusedGroup: number, errno: number): readonly number[] {
+  const sys = new ScriptedSys();
+  const joined: number[] = [];
+  const [NETLINK, ADD_MEMBERSHIP] = [270, 1];
+  sys.setsockopt = (_fd, level, option, value) => {
+    if (level !== NETLINK || option !== ADD_MEMBERSHIP) return 0;
+    const group = Buffer.from(value).readInt32LE();
+    if (group === refusedGroup) return -errno;
+    joined.push(group);
+    return 0;
+  };
+  const listener = { onEvent: () => undefined, onOverrun: () => undefined };
+  new RouteMonitor({ sys, topics: ["nextHop", "link"] }, listener).close();
+  return joined;
+}
+
+test("a kernel without next hop objects is listened to all the same", () => {
+  const [LINK, NEXT_HOP] = [1, 32];
+  assert.deepEqual(joining(0, 0), [NEXT_HOP, LINK]);
+  assert.deepEqual(joining(NEXT_HOP, Errno.EINVAL), [LINK]);
+  assert.throws(() => joining(NEXT_HOP, Errno.EPERM), { code: "EPERM" });
+  assert.throws(() => joining(LINK, Errno.EINVAL), { code: "EINVAL" });
+});

@@ -9,6 +9,7 @@ import { decodeLink } from "../src/link.ts";
 import { decodeAcknowledgement, forEachMessage } from "../src/message.ts";
 import { MessageWriter } from "../src/message-writer.ts";
 import { decodeNeighbour } from "../src/neighbour.ts";
+import { decodeNextHopObject } from "../src/next-hop-object.ts";
 import { decodeRoute, encodeRoute } from "../src/route.ts";
 import { decodeRule } from "../src/rule.ts";
 
@@ -18,6 +19,7 @@ const DECODERS = {
   decodeInterfaceAddress,
   decodeRule,
   decodeNeighbour,
+  decodeNextHopObject,
 } as const;
 
 /** A header and attributes that mostly fit. */
