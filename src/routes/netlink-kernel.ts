@@ -50,7 +50,7 @@ export class NetlinkKernel implements RouteKernel {
   }
 
   async open(listener: KernelListener): Promise<void> {
-    const topics = ["route", "link", "address"] as const;
+    const topics = ["route", "link", "address", "nextHop"] as const;
     await translatingErrors(async () =>
       this.#sockets.watch(topics, {
         onEvent: (event) => deliver(event, listener),
@@ -122,6 +122,9 @@ function deliver(event: NetlinkEvent, listener: KernelListener): void {
       return;
     case "address":
       for (const address of addressOf(event.address)) listener.onAddress({ change, address });
+      return;
+    case "nextHop":
+      if (change === "delete") listener.onNextHopGone({ nextHopId: event.nextHop.id });
       return;
     default:
       // The other topics were not asked for.

@@ -12,6 +12,7 @@ import type {
   KernelListener,
   KernelUnavailableError,
   LinkEvent,
+  NextHopEvent,
   PrefixEvent,
   RouteEvent,
   RouteKernel,
@@ -43,7 +44,8 @@ type HeldEvent =
   | { readonly kind: "route"; readonly event: RouteEvent }
   | { readonly kind: "link"; readonly event: LinkEvent }
   | { readonly kind: "address"; readonly event: AddressEvent }
-  | { readonly kind: "prefix"; readonly event: PrefixEvent };
+  | { readonly kind: "prefix"; readonly event: PrefixEvent }
+  | { readonly kind: "nextHop"; readonly event: NextHopEvent };
 
 export class KernelObserver implements KernelListener {
   readonly #kernel: RouteKernel;
@@ -128,7 +130,8 @@ export class KernelObserver implements KernelListener {
         if (kind === "route") this.onRoute(event);
         else if (kind === "link") this.onLink(event);
         else if (kind === "address") this.onAddress(event);
-        else this.onPrefix(event);
+        else if (kind === "prefix") this.onPrefix(event);
+        else this.onNextHopGone(event);
       }
     } finally {
       this.#held = undefined;
@@ -162,6 +165,7 @@ export class KernelObserver implements KernelListener {
     if (this.#hold({ kind: "link", event })) return;
     const { change, link } = event;
     const goesDown = this.#topology.goesDown(change, link);
+    const losesCarrier = this.#topology.losesCarrier(change, link);
     if (this.#topology.linkMatters(change, link)) {
       this.#linksAreOld = true;
       this.#listener.onDoubt(0);
@@ -171,6 +175,8 @@ export class KernelObserver implements KernelListener {
       // A tunnel, which has no address: IPv4 drops its routes without a word, however short it is.
       this.#listener.onDoubt(0);
     }
+    // Other routes outlive a carrier.
+    if (losesCarrier && this.#view.mayLoseNextHopOver(link.index)) this.#listener.onDoubt(0);
   }
 
   onAddress(event: AddressEvent): void {
@@ -185,6 +191,12 @@ export class KernelObserver implements KernelListener {
   onPrefix(event: PrefixEvent): void {
     if (this.#hold({ kind: "prefix", event })) return;
     if (this.#topology.prefixMatters(event.change, event.prefix)) this.#listener.onDoubt(0);
+  }
+
+  /** Others may make and remove any number of those that no route goes by which matters here. */
+  onNextHopGone(event: NextHopEvent): void {
+    if (this.#hold({ kind: "nextHop", event })) return;
+    if (this.#view.goesBy(event.nextHopId)) this.#listener.onDoubt(0);
   }
 
   onOverrun(): void {

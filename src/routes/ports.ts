@@ -96,12 +96,18 @@ export interface PrefixEvent {
   readonly prefix: OnLinkPrefix;
 }
 
+/** A next hop object that has gone, and with it, without a word, the IPv4 routes by it. */
+export interface NextHopEvent {
+  readonly nextHopId: number;
+}
+
 /** Called in the kernel's order, never from inside a call of the controller. */
 export interface KernelListener {
   onRoute(event: RouteEvent): void;
   onLink(event: LinkEvent): void;
   onAddress(event: AddressEvent): void;
   onPrefix(event: PrefixEvent): void;
+  onNextHopGone(event: NextHopEvent): void;
   /** Events were lost: nothing is known any more. */
   onOverrun(): void;
   /** The kernel's socket broke; `open` must be called again. */

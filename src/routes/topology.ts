@@ -150,6 +150,13 @@ export class Topology {
     return this.#links.get(link.index)?.up === true && (change === "delete" || !link.up);
   }
 
+  /** Whether an event says that a link that had a carrier has lost it. */
+  losesCarrier(change: "new" | "delete", link: Link): boolean {
+    const known = this.#links.get(link.index);
+    if (change === "delete" || known === undefined) return false;
+    return known.carrier !== false && link.carrier === false;
+  }
+
   /**
    * Whether an event that does not matter otherwise says that a link with a subnet has lost its
    * carrier, or has it again. The routes over it stay; neighbours do not answer, or do again.

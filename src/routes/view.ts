@@ -30,6 +30,8 @@ export class RouteView {
   /** By id: 0 = no route, the number of a shape, or UNUSUAL. */
   #entries = new Uint32Array(64);
   readonly #unusual = new Map<PrefixId, readonly KernelRoute[]>();
+  /** How many routes go by a next hop object, by its id. */
+  readonly #byNextHop = new Map<number, number>();
   #installed = 0;
 
   constructor(index: PrefixIndex) {
@@ -66,11 +68,27 @@ export class RouteView {
     return count;
   }
 
+  /** Whether a route goes by that next hop object. */
+  goesBy(nextHopId: number): boolean {
+    return this.#byNextHop.has(nextHopId);
+  }
+
+  /** Whether a route by a next hop object may be lost with that interface's carrier. */
+  mayLoseNextHopOver(link: number): boolean {
+    if (this.#byNextHop.size === 0) return false;
+    for (const routes of this.#unusual.values()) {
+      if (routes.some((route) => route.nextHopId !== undefined && mayLeadOver(route, link))) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /** Whether a route may be lost with that interface: no for sure, or maybe. */
   mayLeadOver(link: number): boolean {
     if (this.shapes.leadOver(link)) return true;
     for (const routes of this.#unusual.values()) {
-      if (routes.some(({ hops }) => leadsOver(hops, link))) return true;
+      if (routes.some((route) => mayLeadOver(route, link))) return true;
     }
     return false;
   }
@@ -156,10 +174,21 @@ export class RouteView {
 
   #put(id: PrefixId, after: readonly KernelRoute[]): void {
     this.#installed += installedIn(after) - this.#installedAt(id);
+    if (this.entry(id) === UNUSUAL) this.#countNextHops(this.#unusual.get(id)!, -1);
+    this.#countNextHops(after, 1);
     const shape = this.#usualShape(after);
     if (after.length > 0 && shape === undefined) this.#unusual.set(id, after);
     else this.#unusual.delete(id);
     this.#set(id, after.length === 0 ? 0 : (shape?.id ?? UNUSUAL));
+  }
+
+  #countNextHops(routes: readonly KernelRoute[], by: 1 | -1): void {
+    for (const { nextHopId } of routes) {
+      if (nextHopId === undefined) continue;
+      const count = (this.#byNextHop.get(nextHopId) ?? 0) + by;
+      if (count > 0) this.#byNextHop.set(nextHopId, count);
+      else this.#byNextHop.delete(nextHopId);
+    }
   }
 
   #installedAt(id: PrefixId): number {
@@ -198,6 +227,11 @@ function installedIn(routes: readonly KernelRoute[]): number {
     if (isOurs(route) && hasOurKey(route, prefixFamily(route.prefix))) return 1;
   }
   return 0;
+}
+
+/** With `net.ipv4.nexthop_compat_mode` off the kernel does not say where an object leads. */
+function mayLeadOver({ hops, nextHopId }: KernelRoute, link: number): boolean {
+  return leadsOver(hops, link) || (hops.length === 0 && nextHopId !== undefined);
 }
 
 function sameKey(a: KernelRoute, b: KernelRoute): boolean {

@@ -183,7 +183,18 @@ export class FakeKernel implements RouteKernel {
     this.#later((listener) => listener.onLink({ change: "new", link }));
   }
 
+  /** Somebody else's `ip nexthop del`: IPv4 routes by it go without an event for each. */
+  deleteNextHop(nextHopId: number): void {
+    this.#later((listener) => listener.onNextHopGone({ nextHopId }));
+    this.delete((entry) => entry.nextHopId === nextHopId && prefixFamily(entry.prefix) === 6);
+    this.routes = this.routes.filter((entry) => entry.nextHopId !== nextHopId);
+  }
+
+  /** Without one, next hop objects over it go, and their routes, without an event for each. */
   setCarrier(index: number, carrier: boolean): void {
+    const isLost = ({ hops, nextHopId }: KernelRoute) =>
+      !carrier && nextHopId !== undefined && hops.some((hop) => hop.link === index);
+    this.routes = this.routes.filter((entry) => !isLost(entry));
     this.links = this.links.map((link) => (link.index === index ? { ...link, carrier } : link));
     const link = this.links.find((entry) => entry.index === index)!;
     this.#later((listener) => listener.onLink({ change: "new", link }));

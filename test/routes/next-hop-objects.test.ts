@@ -1,0 +1,124 @@
+/** Routes of others by next hop objects, which go with their object and without a word. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { address, line, route, STATIC } from "./fake-kernel.ts";
+import { Harness } from "./harness.ts";
+
+const P1 = "10.233.65.0/24";
+const P2 = "10.233.66.0/24";
+const P6 = "fd00:65::/64";
+const A = "192.168.50.51";
+const A6 = "2001:db8::51";
+const B = "192.168.50.99";
+const VIA_A = [line(route(P1, { via: A }))];
+
+const byObject = (to: string, nextHopId: number, via: string | readonly string[] = B) =>
+  route(to, { via, nextHopId, protocol: STATIC, plain: false });
+
+/** Ours are wanted, and somebody else's stand in their place; all is at rest. */
+async function inTheWay(...others: ReturnType<typeof byObject>[]) {
+  const h = new Harness();
+  h.want(P1, A);
+  h.kernel.routes.push(...others);
+  await h.started();
+  await h.rest(5000);
+  assert.deepEqual(h.kernel.ours(), []);
+  return h;
+}
+
+test("ours comes when the object of a route in its place goes, and not at the next period", async () => {
+  const h = await inTheWay(byObject(P1, 5));
+  assert.deepEqual(h.codes(), ["foreign-route"]);
+  h.kernel.deleteNextHop(5);
+  await h.rest(500);
+  assert.deepEqual(h.kernel.ours(), VIA_A);
+  assert.deepEqual(h.codes(), []);
+});
+
+test("an object that goes while the kernel is listed, after its route was shown", async () => {
+  const h = await inTheWay(byObject(P1, 5));
+  h.kernel.dumpMs = 10;
+  // The whole table is shown before it goes.
+  h.kernel.routes.push(byObject("10.9.0.0/16", 9));
+  h.kernel.duringDump = () => {
+    h.kernel.duringDump = () => undefined;
+    h.kernel.deleteNextHop(5);
+  };
+  h.kernel.overrun();
+  await h.rest(1000);
+  assert.deepEqual(h.kernel.ours(), VIA_A);
+});
+
+test("objects by the thousand that no route of the view goes by cost no look at the kernel", async () => {
+  const h = await inTheWay(byObject(P1, 5), byObject("10.9.0.0/16", 9));
+  const { dumps } = h.kernel;
+  for (let id = 6; id < 10_000; id++) h.kernel.deleteNextHop(id);
+  await h.rest(5000);
+  assert.equal(h.kernel.dumps, dumps);
+});
+
+test("an object counts as long as one route of the view goes by it, and no longer", async () => {
+  const h = await inTheWay(byObject(P1, 5));
+  h.want(P2, A);
+  h.kernel.add(byObject(P2, 5));
+  h.kernel.replace(route(P1, { via: B, protocol: STATIC }));
+  await h.rest(5000);
+  const { dumps } = h.kernel;
+  h.kernel.delete(({ prefix }) => prefix === P2);
+  await h.rest(5000);
+  h.kernel.deleteNextHop(5);
+  await h.rest(5000);
+  assert.equal(h.kernel.dumps, dumps, "none any more");
+  h.kernel.replace(byObject(P1, 5));
+  await h.rest(5000);
+  h.kernel.deleteNextHop(5);
+  await h.rest(500);
+  assert.deepEqual(h.kernel.ours(), [...VIA_A, line(route(P2, { via: A }))]);
+});
+
+test("of IPv6 the kernel tells of each route, or does not", async () => {
+  for (const told of [true, false]) {
+    const h = new Harness();
+    h.want(P6, A6);
+    h.kernel.routes.push(byObject(P6, 5, A6));
+    await h.started();
+    await h.rest(5000);
+    assert.deepEqual(h.kernel.ours(), []);
+    if (!told) h.kernel.routes = [];
+    h.kernel.deleteNextHop(5);
+    await h.rest(500);
+    assert.deepEqual(h.kernel.ours(), [line(route(P6, { via: A6 }))]);
+  }
+});
+
+test("a carrier that is lost takes objects along, and their routes", async () => {
+  const h = new Harness();
+  h.want(P1, A);
+  h.kernel.links = h.kernel.links.map((link) => ({ ...link, carrier: true }));
+  h.kernel.routes.push(byObject(P1, 5));
+  await h.started();
+  await h.rest(5000);
+  h.kernel.setCarrier(2, false);
+  await h.rest(500);
+  assert.deepEqual(h.kernel.ours(), VIA_A);
+  const { dumps } = h.kernel;
+  h.kernel.setCarrier(2, true);
+  h.kernel.setCarrier(2, false);
+  await h.rest(5000);
+  assert.equal(h.kernel.dumps, dumps, "none is left");
+});
+
+test("an interface without address goes down, and nobody knows where objects lead", async () => {
+  // As with net.ipv4.nexthop_compat_mode off.
+  const h = new Harness();
+  h.want(P1, A);
+  h.kernel.links.push({ index: 9, name: "tun9", up: true });
+  h.kernel.routes.push(byObject(P1, 5, []));
+  await h.started();
+  await h.rest(5000);
+  h.kernel.routes = [];
+  h.kernel.setLink(9, false);
+  await h.rest(500);
+  assert.deepEqual(h.kernel.ours(), VIA_A);
+  assert.equal(h.topology?.leadsTo(address(A)), true);
+});
