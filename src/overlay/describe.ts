@@ -32,6 +32,10 @@ export function describeItem(item: Item, verb: string): string {
     case "neighbour":
       return `neigh ${verb} ${item.address} lladdr ${item.mac} dev if${item.link}`;
     case "route": {
+      const { nextHopId } = item;
+      if (nextHopId !== undefined) {
+        return `route ${verb} ${item.prefix} nhid ${nextHopId} table 77 proto 17`;
+      }
       // Whatever it does with packets, it sends them nowhere.
       if (item.odd) return `route ${verb} blackhole ${item.prefix} table 77 proto 17`;
       const via = item.gateway === undefined ? "" : `via ${item.gateway} `;

@@ -21,6 +21,7 @@ import {
   entrySpec,
   goneEntryOf,
   goneEntrySpec,
+  goneRouteSpec,
   linkOf,
   routeOf,
   routeSpec,
@@ -53,6 +54,8 @@ export interface NetlinkOverlayOptions {
 export class NetlinkOverlay implements OverlayKernel {
   readonly #sockets: RouteNetlinkPair;
   readonly #around: <T>(task: () => T) => T;
+  /** The next hop objects that routes of our table go by; undefined while they are listed. */
+  #nextHops: ReadonlySet<number> | undefined;
 
   constructor(options: NetlinkOverlayOptions = {}) {
     this.#sockets = new RouteNetlinkPair(options.around);
@@ -60,10 +63,12 @@ export class NetlinkOverlay implements OverlayKernel {
   }
 
   async open(listener: OverlayListener): Promise<void> {
-    const topics = ["link", "address", "neighbour", "route", "rule"] as const;
+    const topics = ["link", "address", "neighbour", "route", "rule", "nextHop"] as const;
     await translatingErrors(async () =>
       this.#sockets.watch(topics, {
-        onEvent: (event) => deliver(event, listener),
+        onEvent: (event) => {
+          if (event.kind !== "nextHop" || this.#matters(event)) deliver(event, listener);
+        },
         onOverrun: () => listener.onOverrun(),
         onFailure: () => listener.onFailure(),
       }),
@@ -87,7 +92,9 @@ export class NetlinkOverlay implements OverlayKernel {
           }
         }
       }
+      this.#nextHops = undefined;
       const routes = await netlink.routes.list({ table: OVERLAY_TABLE });
+      this.#nextHops = new Set(routes.flatMap(({ nextHopId }) => nextHopId ?? []));
       items.push(...routes.flatMap(routeOf));
       items.push(...rulesOf(await netlink.rules.list({})));
       return { links, addresses, items };
@@ -132,6 +139,11 @@ export class NetlinkOverlay implements OverlayKernel {
     this.#sockets.close();
   }
 
+  /** Whether it took routes of our table with it, which IPv4 does without a word. */
+  #matters({ change, nextHop }: NetlinkEvent & { readonly kind: "nextHop" }): boolean {
+    return change === "delete" && this.#nextHops?.has(nextHop.id) !== false;
+  }
+
   #advertisedOf(link: HostLink): HostLink {
     const { name, kind } = link;
     if (kind !== "vxlan" || !isOurDevice(link)) return link;
@@ -161,8 +173,9 @@ export class NetlinkOverlay implements OverlayKernel {
       }
       case "route": {
         const routes = changes.map((one) => {
-          const kind = one.kind === "drop" ? "delete" : one.replaces ? "change" : "add";
-          return { kind, route: routeSpec(one.item) } as const;
+          if (one.kind === "drop")
+            return { kind: "delete", route: goneRouteSpec(one.item) } as const;
+          return { kind: one.replaces ? "change" : "add", route: routeSpec(one.item) } as const;
         });
         return (await netlink.routes.apply(routes)).map(outcomeOf);
       }
@@ -266,6 +279,9 @@ function deliver(event: NetlinkEvent, listener: OverlayListener): void {
       return;
     case "rule":
       if (event.rule.table === OVERLAY_TABLE) listener.onEvent({ kind: "table" });
+      return;
+    case "nextHop":
+      listener.onEvent({ kind: "table" });
       return;
   }
 }

@@ -82,6 +82,13 @@ export function routeSpec(item: Item) {
   };
 }
 
+/** IPv4 knows no route by an object under the way that it lists for it. */
+export function goneRouteSpec(item: Item) {
+  if (item.kind !== "route" || item.nextHopId === undefined) return routeSpec(item);
+  const { prefix: destination, nextHopId } = item;
+  return { destination, table: OVERLAY_TABLE, protocol: OVERLAY_PROTOCOL, nextHopId };
+}
+
 export function ruleSpec(item: Item) {
   if (item.kind !== "rule") throw new Error(`bug: ${item.kind} among the rules`);
   return {
@@ -161,7 +168,7 @@ export function routeOf(route: Route): HostItem[] {
   const prefix = route.destination as Prefix;
   const metric = prefixFamily(prefix) === 4 ? 0 : IPV6_METRIC;
   if (route.tos !== 0 || (route.priority ?? 0) !== metric) return [];
-  const { interfaceIndex: link = 0, gateway, protocol, type } = route;
+  const { interfaceIndex: link = 0, gateway, protocol, type, nextHopId } = route;
   const odd = type === RouteType.UNICAST ? {} : ({ odd: true } as const);
   const item: Item = {
     kind: "route",
@@ -169,6 +176,7 @@ export function routeOf(route: Route): HostItem[] {
     link,
     gateway: gateway === undefined ? undefined : parseAddress(gateway),
     ...odd,
+    ...(nextHopId === undefined ? {} : { nextHopId }),
   };
   return [{ item, foreign: protocol !== OVERLAY_PROTOCOL }];
 }

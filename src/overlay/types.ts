@@ -113,6 +113,8 @@ export type Item =
       readonly gateway: IpAddress | undefined;
       /** A blackhole or the like, which none of ours is. */
       readonly odd?: true;
+      /** The next hop object that it goes by, which none of ours does. */
+      readonly nextHopId?: number;
     }
   | { readonly kind: "rule"; readonly from: Prefix };
 
@@ -168,7 +170,13 @@ export function sameContent(a: Item, b: Item): boolean {
     case "neighbour":
       return b.kind === "neighbour" && a.mac === b.mac;
     case "route":
-      return b.kind === "route" && a.link === b.link && a.gateway === b.gateway && a.odd === b.odd;
+      return (
+        b.kind === "route" &&
+        a.link === b.link &&
+        a.gateway === b.gateway &&
+        a.odd === b.odd &&
+        a.nextHopId === b.nextHopId
+      );
     case "rule":
       return b.kind === "rule";
   }

@@ -26,6 +26,30 @@ test("what went by itself after it was found is not said to be left", async (t) 
   assert.deepEqual(await removeOwnOverlay(kernel, found), []);
 });
 
+test("routes of ours by next hop objects go", async (t) => {
+  const namespace = Namespace.make(t);
+  if (namespace === undefined) return;
+  namespace.veth("enp1s0", "192.168.50.50/24");
+  namespace.ip("address add fd00:50::50/64 dev enp1s0 nodad");
+  const kernel = new NetlinkOverlay({ around: (make) => namespace.enter(make) });
+  t.after(() => kernel.close());
+  namespace.ip("nexthop add id 5 via 192.168.50.51 dev enp1s0");
+  namespace.ip("nexthop add id 6 via fd00:50::51 dev enp1s0");
+  namespace.ip("nexthop add id 7 blackhole");
+  namespace.ip("route add 10.9.9.7/32 nhid 7 table 77 proto 17");
+  namespace.ip("route add 10.9.9.9/32 nhid 5 table 77 proto 17");
+  namespace.ip("route add fd00:9::9/128 nhid 6 table 77 proto 17");
+  const found = await findOwnOverlay(kernel);
+  assert.deepEqual(found.lines, [
+    "route 10.9.9.7/32 nhid 7 table 77 proto 17",
+    "route 10.9.9.9/32 nhid 5 table 77 proto 17",
+    "route fd00:9::9/128 nhid 6 table 77 proto 17",
+  ]);
+  assert.deepEqual(await removeOwnOverlay(kernel, found), []);
+  assert.equal(namespace.ip("route show table 77").trim(), "");
+  assert.equal(namespace.ip("-6 route show table 77").trim(), "");
+});
+
 test("a blackhole of ours goes, and a rule that is like ours but for one word stays", async (t) => {
   const namespace = Namespace.make(t);
   if (namespace === undefined) return;

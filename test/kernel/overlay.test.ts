@@ -171,6 +171,35 @@ test("no router advertisement is taken from a VXLAN, new or found", async (t) =>
   assert.equal(second.operations(), 1);
 });
 
+test("routes of table 77 by a next hop object: ours is put right, a stranger's awaited", async (t) => {
+  const on = await machine(t);
+  if (on === undefined) return;
+  const { namespace, kernel } = on;
+  const { overlay } = keeper(t, kernel, VXLAN);
+  overlay.want(wanted(3));
+  await until("all tunnels", () => overlay.status().tunnels[6] === 3);
+  const isFull = () => JSON.stringify(items(namespace)) === JSON.stringify(full(3));
+  for (const [family, to, via] of [
+    ["-4", "10.1.0.1/32", "via 192.168.50.9 dev enp1s0"],
+    ["-6", "fd00:1::1/128", "via fd00:50::9 dev enp1s0"],
+  ]) {
+    namespace.ip(`nexthop add id 5 ${via}`);
+    // The same way as ours, which then would go with the object.
+    const way = family === "-4" ? "via 10.1.0.1 dev podrouter-vx4 onlink" : via;
+    namespace.ip(`nexthop add id 6 ${way}`);
+    namespace.ip(`${family} route replace ${to} nhid 6 table 77 proto 17`);
+    await until(`ours again: ${to}`, () => {
+      return isFull() && !namespace.ip(`${family} route show table 77`).includes("nhid");
+    });
+    namespace.ip(`${family} route replace ${to} nhid 5 table 77 proto 98`);
+    await until("it is left alone", () => overlay.conditions().length === 1);
+    namespace.ip("nexthop del id 5");
+    await until(`it is gone: ${to}`, isFull);
+    await until("all is well", () => overlay.conditions().length === 0);
+    namespace.ip("nexthop del id 6");
+  }
+});
+
 test("whatever somebody removes is back", async (t) => {
   const on = await machine(t);
   if (on === undefined) return;
