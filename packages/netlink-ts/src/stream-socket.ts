@@ -63,7 +63,7 @@ export function localAddressOf(fd: number, sys: StreamSys = linuxSys): SocketAdd
   return sys.getsockname(fd, address) < 0 ? undefined : decodeSocketAddress(address);
 }
 
-/** What is sent goes out at once. */
+/** What is sent goes out at once (TCP_NODELAY). Sockets that a listener accepts have it from it. */
 export function setNoDelay(fd: number, sys: StreamSys = linuxSys): void {
   check("setsockopt(TCP_NODELAY)", sys.setsockopt(fd, SocketLevel.TCP, NODELAY, ON));
 }

@@ -30,16 +30,12 @@ export function isSpecial(policy: SocketPolicy): boolean {
   );
 }
 
-/** A socket for dialling, all options set; its fd. Throws what the kernel says, no key. */
-export function openDialSocket(options: DialOptions): number {
-  const { address, localAddress, policy } = options;
-  const family = familyOf(address);
+/** A socket with what all have, or hand down to those that they accept; its fd. */
+function openSocket(family: IpFamily, setUp: (fd: number) => void): number {
   const fd = openTcpSocket(family);
   try {
     setNoDelay(fd);
-    if (policy.password !== undefined) setTcpMd5Key(fd, address, policy.password);
-    applyToSocket(fd, family, policy);
-    if (localAddress !== undefined) bindSocket(fd, localAddress, 0);
+    setUp(fd);
   } catch (error) {
     closeSocket(fd);
     throw error;
@@ -47,7 +43,18 @@ export function openDialSocket(options: DialOptions): number {
   return fd;
 }
 
-/** TTL and interface of a socket, an accepted one too: MD5 it has from its listener. */
+/** A socket for dialling, all options set; its fd. Throws what the kernel says, no key. */
+export function openDialSocket(options: DialOptions): number {
+  const { address, localAddress, policy } = options;
+  const family = familyOf(address);
+  return openSocket(family, (fd) => {
+    if (policy.password !== undefined) setTcpMd5Key(fd, address, policy.password);
+    applyToSocket(fd, family, policy);
+    if (localAddress !== undefined) bindSocket(fd, localAddress, 0);
+  });
+}
+
+/** TTL and interface of a socket, an accepted one too: the rest it has from its listener. */
 export function applyToSocket(fd: number, family: IpFamily, policy: SocketPolicy): void {
   if (policy.ttlSecurity) {
     setTtl(fd, family, GTSM_TTL);
@@ -64,17 +71,12 @@ export function applyToSocket(fd: number, family: IpFamily, policy: SocketPolicy
  */
 export function openListenSocket(options: Pick<ListenOptions, "address" | "port">): number {
   const family = familyOf(options.address);
-  const fd = openTcpSocket(family);
-  try {
+  return openSocket(family, (fd) => {
     setReuseAddress(fd);
     if (family === 6) setIpv6Only(fd);
     setTtl(fd, family, GTSM_TTL);
     bindSocket(fd, options.address, options.port);
-  } catch (error) {
-    closeSocket(fd);
-    throw error;
-  }
-  return fd;
+  });
 }
 
 /**

@@ -17,7 +17,6 @@ import {
   type NetlinkError,
   type PolledSocket,
   SystemCallError,
-  setNoDelay,
 } from "netlink-ts";
 import { familyOf, type IpAddress, parseAddress } from "../../ip/address.ts";
 import { FailedDial } from "./failed-dial.ts";
@@ -231,7 +230,6 @@ class TcpListener implements Listener, PolledSocket {
   /** Undefined when there is no room for it. */
   #connection(fd: number, address: IpAddress, port: number): TcpConnection | undefined {
     try {
-      setNoDelay(fd);
       return new TcpConnection(this.#common, fd, { address, port });
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;

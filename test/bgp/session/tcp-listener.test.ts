@@ -60,11 +60,11 @@ test("a listener that is closed by whom it tells takes nobody else", async (t) =
 
 test("a connection for which there is no room is reset, and the next one is taken", async (t) => {
   const { port, ends, listener } = await listening();
-  const { setsockopt } = linuxSys;
-  const answers = [-Errno.ENOBUFS];
-  linuxSys.setsockopt = (...args) => answers.shift() ?? setsockopt(...args);
+  const { epollControl } = linuxSys;
+  const answers = [-Errno.ENOMEM];
+  linuxSys.epollControl = (...args) => answers.shift() ?? epollControl(...args);
   t.after(() => {
-    linuxSys.setsockopt = setsockopt;
+    linuxSys.epollControl = epollControl;
     listener.close();
     for (const end of ends) end.connection!.reset();
   });
