@@ -10,6 +10,7 @@ import { SetFlag, type WireMessage } from "./wire.ts";
  */
 const REVISIONS = { "hash:ip": 4, "hash:net": 6, "hash:ip,port": 5 } as const;
 
+/** What members look like: addresses, prefixes, or addresses with a port. */
 export type SetType = keyof typeof REVISIONS;
 
 /** A set to make. */
@@ -70,13 +71,16 @@ export function revisionFor(type: SetType, kernelMin: number, kernelMax: number)
 
 /** The content of a CREATE. Throws `EINVAL` naming the field that is out of range. */
 export function encodeSpec(spec: SetSpec, revision: number): WireMessage {
+  const { family = 4 } = spec;
+  // The words of ipset(8), as inet6, would make a set of IPv4.
+  if (family !== 4 && family !== 6) throw invalid(`not a family, 4 or 6: ${family}`);
   if (!(spec.type in REVISIONS)) throw invalid(`not a set type: ${JSON.stringify(spec.type)}`);
   checkTimeout(spec.timeout);
   return {
     name: spec.name,
     typeName: spec.type,
     revision,
-    family: spec.family === 6 ? AddressFamily.INET6 : AddressFamily.INET,
+    family: family === 6 ? AddressFamily.INET6 : AddressFamily.INET,
     header: {
       hashSize: spec.hashSize ?? HASH_SIZE,
       maxElements: spec.maxElements ?? ELEMENTS_MAX,

@@ -141,6 +141,9 @@ test("a header of an IPv6 set with comments, there and back", () => {
   const type = "hash:nothing" as "hash:ip";
   assert.throws(() => encodeSpec({ ...spec, type }, 4), { code: "EINVAL" });
   assert.throws(() => encodeSpec({ ...spec, timeout: -1 }, 4), { code: "EINVAL" });
+  // As ipset(8) calls it, and as JavaScript may say it: no set of IPv4 comes of it.
+  const family = "inet6" as unknown as 6;
+  assert.throws(() => encodeSpec({ ...spec, family }, 4), /not a family, 4 or 6: inet6/);
 });
 
 test("a set's counts where the kernel tells none, and its bitmask of either family", () => {

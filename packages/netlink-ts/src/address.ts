@@ -19,9 +19,11 @@ export interface ParsedPrefix {
 
 const IPV6_TEXT_MAX = 45;
 
-/** AF_INET or AF_INET6. */
+/** AF_INET or AF_INET6. Throws `EINVAL` for what is neither 4 nor 6. */
 export function addressFamily(family: IpFamily): number {
-  return family === 4 ? AddressFamily.INET : AddressFamily.INET6;
+  if (family === 4) return AddressFamily.INET;
+  if (family !== 6) throw invalid(`not a family, 4 or 6: ${family}`);
+  return AddressFamily.INET6;
 }
 
 /** Bytes, network order. Throws `EINVAL` naming the text when it is no address. */

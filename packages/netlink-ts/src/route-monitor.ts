@@ -1,5 +1,5 @@
 /** Typed events of NETLINK_ROUTE. */
-import type { SystemCallError } from "./errors.ts";
+import { invalid, type SystemCallError } from "./errors.ts";
 import { decodeInterfaceAddress, type InterfaceAddress } from "./interface-address.ts";
 import { decodeLink, type Link } from "./link.ts";
 import { Flag, type Message } from "./message.ts";
@@ -54,10 +54,11 @@ export interface RouteEventListener {
 export class RouteMonitor {
   readonly #monitor: NetlinkMonitor;
 
+  /** Throws SystemCallError, and NetlinkError EINVAL for what is no topic. */
   constructor(options: RouteMonitorOptions, listener: RouteEventListener) {
     this.#monitor = new NetlinkMonitor(
       Protocol.ROUTE,
-      { groups: options.topics.flatMap((topic) => GROUPS[topic]), optional: OPTIONAL_GROUPS },
+      { groups: options.topics.flatMap(groupsOf), optional: OPTIONAL_GROUPS },
       {
         onMessage(message) {
           const event = decodeEvent(message);
@@ -99,6 +100,11 @@ const GROUPS: Readonly<Record<RouteTopic, readonly number[]>> = {
   nextHop: [RouteGroup.NEXT_HOP],
 };
 const OPTIONAL_GROUPS: ReadonlySet<number> = new Set(GROUPS.nextHop);
+
+function groupsOf(topic: RouteTopic): readonly number[] {
+  if (!Object.hasOwn(GROUPS, topic)) throw invalid(`not a topic: ${JSON.stringify(topic)}`);
+  return GROUPS[topic];
+}
 
 /** Undefined for what is no event of ours: other types, other address families. */
 function decodeEvent(message: Message): RouteEvent | undefined {

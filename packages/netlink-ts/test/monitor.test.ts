@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { Errno } from "../src/errors.ts";
 import { MONITOR_DATAGRAMS_PER_TURN } from "../src/limits.ts";
-import { RouteMonitor } from "../src/route-monitor.ts";
+import { RouteMonitor, type RouteTopic } from "../src/route-monitor.ts";
 import { message, ScriptedSys } from "./support/scripted-sys.ts";
 
 const ROUTE = "02180000fe11000100000000080001000ae9410008000500c00002020800040003000000";
@@ -142,4 +142,15 @@ test("a kernel without next hop objects is listened to all the same", () => {
   assert.deepEqual(joining(NEXT_HOP, Errno.EINVAL), [LINK]);
   assert.throws(() => joining(NEXT_HOP, Errno.EPERM), { code: "EPERM" });
   assert.throws(() => joining(LINK, Errno.EINVAL), { code: "EINVAL" });
+});
+
+test("what is no topic is named, and no socket is opened for it", () => {
+  for (const topic of ["routes", "toString", undefined]) {
+    const sys = new ScriptedSys();
+    const topics = ["link", topic as RouteTopic] as const;
+    const listener = { onEvent: () => undefined, onOverrun: () => undefined };
+    const named = { code: "EINVAL", message: `EINVAL: not a topic: ${JSON.stringify(topic)}` };
+    assert.throws(() => new RouteMonitor({ sys, topics }, listener), named);
+    assert.deepEqual(sys.options, []);
+  }
 });

@@ -62,3 +62,11 @@ test("one of another family is not ours, one without a whole header is refused",
   bytes[0] = 9;
   assert.equal(decodeNeighbour(bytes, 0, bytes.length), undefined);
 });
+
+test("a family that is none is refused, and not taken for IPv6", () => {
+  for (const family of ["inet", 5, undefined] as unknown as 4[]) {
+    const refused = { code: "EINVAL", message: `EINVAL: not a family, 4 or 6: ${family}` };
+    assert.throws(() => encoded({ family, interfaceIndex: 3 }), refused);
+    assert.throws(() => body((writer) => encodeNeighbourFilter(writer, family)), refused);
+  }
+});
