@@ -68,17 +68,27 @@ export async function typed(netlink: RouteNetlink, sets: IpSets): Promise<readon
 }
 `;
 
-const TSCONFIG = {
+/** By how TypeScript is told that modules are found: by Node.js, or by a bundler. */
+const MODULES = { nodenext: "nodenext", bundler: "esnext" } as const;
+
+const tsconfig = (resolution: keyof typeof MODULES) => ({
   compilerOptions: {
     target: "es2024",
-    module: "nodenext",
+    module: MODULES[resolution],
+    moduleResolution: resolution,
     strict: true,
     noEmit: true,
     skipLibCheck: false,
     types: ["node"],
   },
   include: ["*.ts"],
-};
+});
+
+/** The examples of a package's README, as they are printed. */
+function examplesOf(name: string): readonly string[] {
+  const readme = readFileSync(join(ROOT, "packages", name, "README.md"), "utf8");
+  return [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, example]) => example!);
+}
 
 before(async () => {
   mkdirSync(modules, { recursive: true });
@@ -99,7 +109,11 @@ before(async () => {
   writeFileSync(join(consumer, "plain.js"), BODY);
   writeFileSync(join(consumer, "typed.ts"), BODY);
   writeFileSync(join(consumer, "types.ts"), TYPES);
-  writeFileSync(join(consumer, "tsconfig.json"), JSON.stringify(TSCONFIG));
+  for (const name of NAMES) {
+    for (const [i, example] of examplesOf(name).entries()) {
+      writeFileSync(join(consumer, `${name}-${i}.ts`), example);
+    }
+  }
 });
 
 after(() => rmSync(folder, { recursive: true }));
@@ -149,11 +163,18 @@ for (const name of NAMES) {
   });
 }
 
-test("the declarations hold under the strictest check, and refuse what is wrong", async () => {
-  const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
-  const result = await run(process.execPath, [tsc, "--project", consumer]);
-  assert.equal(result.status, 0, result.stdout);
-});
+for (const resolution of ["nodenext", "bundler"] as const) {
+  test(`declarations and examples of the README hold under the strictest check: ${resolution}`, async () => {
+    assert.deepEqual(
+      NAMES.map(examplesOf).map(({ length }) => length),
+      [3, 1],
+    );
+    const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
+    writeFileSync(join(consumer, "tsconfig.json"), JSON.stringify(tsconfig(resolution)));
+    const result = await run(process.execPath, [tsc, "--project", consumer]);
+    assert.equal(result.status, 0, result.stdout);
+  });
+}
 
 for (const [what, file] of [
   ["a plain JavaScript", "plain.js"],

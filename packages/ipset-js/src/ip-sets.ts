@@ -47,7 +47,9 @@ import {
   writeMessage,
 } from "./wire.ts";
 
+/** How {@link IpSets} are opened. */
 export interface IpSetsOptions {
+  /** The system calls, for tests; Linux's unless told. */
   readonly sys?: Sys;
 }
 
@@ -64,16 +66,22 @@ export interface ListedSet extends SetHeader {
   readonly members: readonly SetEntry[];
 }
 
+/** What to make of something that is there already, or is gone. */
 export interface ExistOptions {
   /** Take it as done when it is (or is not) there already; true unless told. */
   readonly exist?: boolean;
 }
 
+/** How entries are added or removed. */
 export interface ChangeOptions extends ExistOptions {
   /** Seconds, for entries that say none themselves; for sets made with a timeout. */
   readonly timeout?: number;
 }
 
+/**
+ * The ipsets of one network namespace. Everything needs CAP_NET_ADMIN. What the kernel refuses
+ * rejects with {@link IpsetError}; entries that it refuses are in the result of `add` and `delete`.
+ */
 export class IpSets {
   readonly #socket: NetlinkSocket;
   readonly #revisions = new Map<string, number>();

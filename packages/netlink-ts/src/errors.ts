@@ -62,8 +62,10 @@ function errnoText(errno: number): string {
 /** A socket call failed: the socket could not be made, set up or written to. */
 export class SystemCallError extends Error {
   override readonly name = "SystemCallError";
+  /** The call, and what matters of its arguments: `bind(192.0.2.1, 179)`. */
   readonly call: string;
   readonly errno: number;
+  /** `EACCES`, `EADDRINUSE`, … */
   readonly code: string;
 
   constructor(call: string, errno: number) {
@@ -74,6 +76,7 @@ export class SystemCallError extends Error {
   }
 }
 
+/** What is said of a {@link NetlinkError} beside its number. */
 export interface NetlinkErrorDetail {
   /** The kernel's own explanation, from the extended acknowledgement. */
   readonly text?: string | undefined;
@@ -90,6 +93,7 @@ export class NetlinkError extends Error {
   readonly errno: number;
   /** `ENETUNREACH`, `EEXIST`, … */
   readonly code: string;
+  /** Where in the request the attribute stands that the kernel complains of, in bytes. */
   readonly offset: number | undefined;
 
   constructor(errno: number, detail: NetlinkErrorDetail = {}) {

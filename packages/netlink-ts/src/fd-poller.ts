@@ -9,7 +9,7 @@ import { check } from "./errors.ts";
 import { linuxSys } from "./libc.ts";
 import type { StreamSys, Watch } from "./sys.ts";
 
-/** What to be told of, as bits. */
+/** What to be told of, as bits; both together: `Interest.READ | Interest.WRITE`. */
 export const Interest = { NONE: 0, READ: 1, WRITE: 4 } as const;
 
 /** Errors and hang-ups (EPOLLERR, EPOLLHUP) show themselves to whoever reads or writes. */
@@ -31,6 +31,7 @@ const DATA_WORD = IS_PACKED ? 1 : 2;
 
 /** Who is told. May add, change and remove any fd meanwhile; must not throw. */
 export interface PolledSocket {
+  /** It can be read, or written to; broken ones say so to whoever tries. */
   ready(readable: boolean, writable: boolean): void;
 }
 
@@ -40,7 +41,10 @@ interface Entry {
   interest: number;
 }
 
-/** Watches many sockets as one; see above. */
+/**
+ * Watches many sockets by one epoll instance, of which the event loop sees a single fd.
+ * Level-triggered: who is told and does nothing about it is told again in the next turn.
+ */
 export class FdPoller {
   readonly #sys: StreamSys;
   /** By fd. */

@@ -26,9 +26,11 @@ const PORT_OFFSET = 12;
 /** Why events are missing: they came too fast, or one could not be understood. */
 export type OverrunReason = "overrun" | "malformed";
 
+/** How to listen. */
 export interface MonitorOptions {
+  /** The system calls, for tests; Linux's unless told. */
   readonly sys?: Sys;
-  /** A wish, before the kernel doubles it. */
+  /** For what comes while nobody reads: 4 MiB unless told. A wish, before the kernel doubles it. */
   readonly receiveBufferBytes?: number;
   /** Leaves out what the socket with this port caused: see `NetlinkSocket.port`. */
   readonly exceptPort?: number;

@@ -45,7 +45,9 @@ import { intOption, MessageFlag, SocketLevel, type Sys } from "./sys.ts";
 /** Makes the error of a refused request; `message` is the kernel's ERROR message. */
 export type ErrorFactory = (answer: Acknowledgement, message: Message) => NetlinkError;
 
+/** How a {@link NetlinkSocket} is opened, and how long it waits. */
 export interface NetlinkSocketOptions {
+  /** The system calls, for tests; Linux's unless told. */
   readonly sys?: Sys;
   /** A wish, before the kernel doubles it; 4 MiB unless told. */
   readonly receiveBufferBytes?: number;
@@ -53,9 +55,11 @@ export interface NetlinkSocketOptions {
   readonly replyTimeoutMs?: number;
   /** The first pause before a listing that changed is asked for again; 20 ms unless told. */
   readonly dumpPauseMs?: number;
+  /** For protocols with errors of their own; {@link NetlinkError} unless told. */
   readonly toError?: ErrorFactory;
 }
 
+/** How a batch is sent. */
 export interface SendOptions {
   /**
    * Send on the event loop: saves a thread's turn, some 50 µs and milliseconds on a busy machine.
@@ -78,7 +82,10 @@ export interface MessageBatch {
 /** The result of each message of a batch: undefined for success. */
 export type Outcome = NetlinkError | undefined;
 
-/** One request socket of one protocol; see above. */
+/**
+ * One request socket of one netlink protocol: sends messages, and matches the kernel's answers to
+ * them. One request is under way at a time, the others wait in line.
+ */
 export class NetlinkSocket {
   /** Our netlink port: events caused by this socket carry it. */
   readonly port: number;

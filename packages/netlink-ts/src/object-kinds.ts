@@ -19,16 +19,19 @@ import type { ObjectKind } from "./object-list.ts";
 import { Rtm } from "./rtm.ts";
 import { decodeRule, encodeRule, encodeRuleFilter, type Rule, type RuleSpec } from "./rule.ts";
 
+/** Which addresses to list; everything left out matches all. */
 export interface AddressFilter {
   readonly family?: IpFamily;
   readonly interfaceIndex?: number;
 }
 
+/** Which rules to list. */
 export interface RuleFilter {
   /** Both unless told. */
   readonly family?: IpFamily;
 }
 
+/** Which neighbours to list: the kernel has them by family. */
 export interface NeighbourFilter {
   readonly family: NeighbourFamily;
   readonly interfaceIndex?: number;

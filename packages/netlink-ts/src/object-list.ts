@@ -62,22 +62,25 @@ export class ObjectList<Value, Spec, Filter extends object> {
     return values;
   }
 
-  /** One operation: see {@link ObjectOperation}. */
+  /** Makes one. Rejects with EEXIST when it is there. */
   async add(spec: Spec): Promise<void> {
     await this.#one({ kind: "add", value: spec });
   }
 
-  /** As `add`. */
+  /** Changes the one that is there, else makes one. Not for rules: the kernel makes a second. */
   async replace(spec: Spec): Promise<void> {
     await this.#one({ kind: "replace", value: spec });
   }
 
-  /** As `add`. */
+  /** Removes one. When there is none: EADDRNOTAVAIL of an address, ENOENT of others. */
   async delete(spec: Spec): Promise<void> {
     await this.#one({ kind: "delete", value: spec });
   }
 
-  /** As `Routes.apply`: one outcome an operation, a failure stops no other. */
+  /**
+   * Carries out the operations in order, in batches, off the event loop. The result has one entry
+   * an operation: undefined, or why it failed; a failure stops no other operation.
+   */
   apply(operations: readonly ObjectOperation<Spec>[]): Promise<Outcome[]> {
     const { newType, deleteType, encode } = this.#kind;
     return applyInBatches(this.#socket, operations, (writer, { kind, value }) => {

@@ -6,7 +6,10 @@
 import type { RouteEventListener, RouteMonitor, RouteTopic } from "./route-monitor.ts";
 import { RouteNetlink } from "./route-netlink.ts";
 
-/** Both sockets; see above. */
+/**
+ * One socket that asks and changes, and one that listens and leaves out what the former caused: for
+ * a program that keeps kernel state as it should be.
+ */
 export class RouteNetlinkPair {
   readonly #around: <T>(make: () => T) => T;
   #asking: RouteNetlink | undefined;

@@ -23,17 +23,27 @@ import { Routes } from "./routes.ts";
 import type { Rule, RuleSpec } from "./rule.ts";
 import type { Sys } from "./sys.ts";
 
+/** How a {@link RouteNetlink} is made. */
 export interface RouteNetlinkOptions {
   /** The system calls, for tests; Linux's unless told. */
   readonly sys?: Sys;
 }
 
-/** Where to begin: what is in a network namespace, by kind, and what changes in it. */
+/**
+ * Where to begin: what is in a network namespace, by kind, and what changes in it. Listing and
+ * listening need no privilege, changing needs CAP_NET_ADMIN. Close it when it is done with: it
+ * keeps a socket open.
+ */
 export class RouteNetlink {
+  /** Routes of all tables, both families. */
   readonly routes: Routes;
+  /** Links, which are also called interfaces or devices. */
   readonly links: Links;
+  /** Addresses of links. */
   readonly addresses: ObjectList<InterfaceAddress, InterfaceAddressSpec, AddressFilter>;
+  /** Rules of policy routing: which table is looked into for which packet. */
   readonly rules: ObjectList<Rule, RuleSpec, RuleFilter>;
+  /** Neighbours (ARP, NDP), and with family `bridge` forwarding entries. */
   readonly neighbours: ObjectList<Neighbour, NeighbourSpec, NeighbourFilter>;
   readonly #socket: NetlinkSocket;
   readonly #sys: Sys;

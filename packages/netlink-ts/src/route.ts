@@ -58,7 +58,9 @@ export const RouteFlag = { DEAD: 1, ONLINK: 4, OFFLOAD: 8, LINKDOWN: 16, CLONED:
 
 /** One way of a multipath route. */
 export interface NextHop {
+  /** Address, of either family; left out: the destination is on the link itself. */
   readonly gateway?: string;
+  /** Index of the outgoing interface; left out: the kernel looks it up by the gateway. */
   readonly interfaceIndex?: number;
   /** 1 to 256; shares are in proportion to it. */
   readonly weight?: number;
@@ -68,14 +70,17 @@ export interface NextHop {
 
 /** What a route may say beside its destination. Everything left out is left to the kernel. */
 export interface RouteFields {
+  /** Address, of either family; left out: the destination is on the link itself. */
   readonly gateway?: string;
   /** Index of the outgoing interface. */
   readonly interfaceIndex?: number;
   /** Metric: of equal prefixes the lowest wins. IPv6 takes 1024 when left out. */
   readonly priority?: number;
+  /** Address that this machine's own packets are sent from. */
   readonly preferredSource?: string;
   /** Prefix of the packet's source (IPv6 only). */
   readonly source?: string;
+  /** Several ways to be used together, in place of gateway and interface. */
   readonly nextHops?: readonly NextHop[];
   readonly mtu?: number;
   /** Id of a next hop object, in place of gateway and interface. */
@@ -86,9 +91,13 @@ export interface RouteFields {
 export interface Route extends RouteFields {
   /** `10.0.0.0/24`; a default route is `0.0.0.0/0` or `::/0`. */
   readonly destination: string;
+  /** {@link RouteTable}, or any other number. */
   readonly table: number;
+  /** {@link RouteProtocol}, or any other number to 255. */
   readonly protocol: number;
+  /** {@link RouteScope}. */
   readonly scope: number;
+  /** {@link RouteType}. */
   readonly type: number;
   readonly tos: number;
   /** {@link RouteFlag} bits. */

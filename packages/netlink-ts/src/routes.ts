@@ -16,7 +16,7 @@ import type { RouteBatch } from "./route-batch.ts";
 import { encodeOperation, type RouteOperation } from "./route-operation.ts";
 import { Rtm } from "./rtm.ts";
 
-/** Lists are read in parts, changes sent in batches; where nothing else is said: as it comes. */
+/** Routes: lists are read in parts, changes are sent in batches, off the event loop. */
 export class Routes {
   readonly #socket: NetlinkSocket;
 
