@@ -103,6 +103,7 @@ class Run {
       case "foreign-gone": {
         const gone = line(this.#foreignRoute(step.prefix));
         this.foreign = this.foreign.filter((entry) => entry !== gone);
+        if (byObject(step.prefix)) return kernel.deleteNextHop(step.prefix);
         return kernel.delete((entry) => line(entry) === gone);
       }
       case "link":
@@ -173,8 +174,14 @@ class Run {
 
   #foreignRoute(at: number) {
     const to = PREFIXES[at]!;
-    return route(to, { via: hopFor(to), protocol: STATIC });
+    const object = byObject(at) ? { nextHopId: at, plain: false } : {};
+    return route(to, { via: hopFor(to), protocol: STATIC, ...object });
   }
+}
+
+/** Whether the route of others there goes by a next hop object, and with it without a word. */
+function byObject(at: number): boolean {
+  return at % 2 === 1;
 }
 
 function hopFor(to: string): string {
