@@ -49,7 +49,7 @@ export type ErrorFactory = (answer: Acknowledgement, message: Message) => Netlin
 export interface NetlinkSocketOptions {
   /** The system calls, for tests; Linux's unless told. */
   readonly sys?: Sys;
-  /** A wish, before the kernel doubles it; 4 MiB unless told. */
+  /** A wish, before the kernel doubles it; 8 MiB unless told. */
   readonly receiveBufferBytes?: number;
   /** How long an answer may take to come; 2 s unless told, and none was ever seen to take any. */
   readonly replyTimeoutMs?: number;
