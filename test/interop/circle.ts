@@ -2,17 +2,20 @@
  * A speaker under test in the middle of speakers made by hand: some feed it, the others hear what
  * it tells. The same circle around another program tells what ours has to say.
  */
+import { FAMILIES, type IpFamily } from "../../src/ip/address.ts";
 import { Injector } from "../support/peers/injector.ts";
 import { Lab, neighborOf } from "../support/peers/lab.ts";
 import type { PeerDaemon, PeerSetup, TestRoute } from "../support/peers/peer.ts";
 import { until } from "../support/shell.ts";
+import { addressOf, prefixIn } from "./families.ts";
 import { normalTold, type Told } from "./told.ts";
 
 export const OUR_AS = 65001;
 
 /** A speaker beside the one under test. */
 export interface Speaker {
-  readonly address: string;
+  /** Its number on the link, see `addressOf`. */
+  readonly host: number;
   readonly as: number;
   readonly client: boolean;
   readonly routerId: string;
@@ -24,6 +27,8 @@ export interface Speaker {
 export interface Around {
   readonly feeders: readonly Speaker[];
   readonly receivers: readonly Speaker[];
+  /** Family of the sessions' addresses; each session carries both families. */
+  readonly session: IpFamily;
 }
 
 export class Circle<S extends PeerDaemon = PeerDaemon> {
@@ -51,10 +56,11 @@ export class Circle<S extends PeerDaemon = PeerDaemon> {
     around: Around,
     options: Pick<PeerSetup, "maximumPaths"> = {},
   ): Promise<Circle<S>> {
-    const { feeders, receivers } = around;
-    const neighbor = ({ address, as, client }: Speaker, addPath: "none" | "receive" | "send") =>
+    const { feeders, receivers, session } = around;
+    const neighbor = ({ host, as, client }: Speaker, addPath: "none" | "receive" | "send") =>
       neighborOf("left", as, {
-        ...{ address, client, addPath, passive: true, gracefulRestart: false },
+        ...{ family: session, address: addressOf(host, session), client, addPath },
+        ...{ passive: true, gracefulRestart: false },
       });
     const neighbors = [
       ...feeders.map((each) => neighbor(each, each.addPath ? "receive" : "none")),
@@ -66,11 +72,12 @@ export class Circle<S extends PeerDaemon = PeerDaemon> {
     await speaker.start();
     const injectors: Injector[] = [];
     for (const each of [...feeders, ...receivers]) {
-      const { address, as, routerId } = each;
-      await lab.namespaces.ip("right", `addr add ${address}/24 dev eth0`);
+      const { host, as, routerId } = each;
+      await lab.namespaces.ip("right", `addr add ${addressOf(host, 4)}/24 dev eth0`);
+      await lab.namespaces.ip("right", `addr add ${addressOf(host, 6)}/64 dev eth0 nodad`);
       const way = feeders.includes(each) ? ("send" as const) : ("receive" as const);
       const addPath = each.addPath ? { addPath: way } : {};
-      const own = { localAddress: address, routerId, ...addPath };
+      const own = { localAddress: addressOf(host, session), routerId, ...addPath };
       injectors.push(lab.add(new Injector(lab, "left", as, own)));
     }
     await Promise.all(injectors.map((injector) => injector.start()));
@@ -87,15 +94,21 @@ export class Circle<S extends PeerDaemon = PeerDaemon> {
   }
 
   /**
-   * Each feeder tells a prefix of this number more. Sessions are read in order: when the first
-   * receiver has been told of all of them, all that was said before has been read.
+   * Each feeder tells a prefix of this number more, in each family. Sessions are read in order:
+   * when the first receiver has been told of all of them, all that was said before has been read.
    */
   async mark(number: number): Promise<void> {
-    const prefixes = this.#around.feeders.map((_, index) => `99.0.${number}.${index}/32`);
-    for (const [index, { address, as, addPath }] of this.#around.feeders.entries()) {
+    const prefixes: string[] = [];
+    for (const [index, { host, as, addPath }] of this.#around.feeders.entries()) {
       const inside = as === OUR_AS ? { localPref: 100 } : { asPath: `${as}` };
-      const route = { prefix: prefixes[index]!, nextHop: address, ...inside };
-      await this.announce(index, [addPath ? { ...route, pathId: 1 } : route]);
+      const path = addPath ? { ...inside, pathId: 1 } : inside;
+      const routes = FAMILIES.map((family) => ({
+        prefix: prefixIn(family, `99.0.${number}.${index}/32`),
+        nextHop: addressOf(host, family),
+        ...path,
+      }));
+      await this.announce(index, routes);
+      prefixes.push(...routes.map(({ prefix }) => prefix));
     }
     await until("all paths are read", async () => {
       const [first] = await this.told();

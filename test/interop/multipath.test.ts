@@ -1,10 +1,11 @@
 /**
- * Random paths of seven speakers to us, to BIRD and to FRR, all with equal paths used together:
- * for each prefix the three have the same next hops. INTEROP_SEED draws others, INTEROP_ROUNDS
- * more.
+ * Random paths of both families and of seven speakers to us, to BIRD and to FRR, all with equal
+ * paths used together: for each prefix the three have the same next hops, over sessions of either
+ * family. INTEROP_SEED draws others, INTEROP_ROUNDS more.
  */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
+import { FAMILIES, type IpFamily } from "../../src/ip/address.ts";
 import { Bird } from "../support/peers/bird.ts";
 import { Frr } from "../support/peers/frr.ts";
 import type { PeerDaemon, PeerSetup, TellsNextHops } from "../support/peers/peer.ts";
@@ -23,18 +24,21 @@ const MAKES = [
   (setup: PeerSetup): Speaker => new Bird(setup),
   (setup: PeerSetup): Speaker => new Frr(setup),
 ];
-const RECEIVERS = [{ address: "10.0.0.21", as: OUR_AS, client: true, routerId: "10.1.0.91" }];
+const RECEIVERS = [{ host: 21, as: OUR_AS, client: true, routerId: "10.1.0.91" }];
 const MAXIMUM_PATHS = 8;
 const STEPS = 150;
 /**
  * BIRD 2.0.12 without deterministic MED compares it in the order of arrival, and with it uses no
  * paths by way of the same AS together. FRR 8.4.4 uses a path beside the best one that another
- * path has eliminated by MED.
+ * path has eliminated by MED. BIRD puts the link-local one of two next hops into the kernel.
  */
-const KINDS = { setsFirst: false, medAcross: false };
+const KINDS = { setsFirst: false, medAcross: false, linkLocals: false };
 
 async function feed(circle: Circle, seed: number, round: number): Promise<void> {
-  const told = randomSteps(seed + round, STEPS, KINDS).map(({ feeder, prefix, pathId, route }) =>
+  const steps = FAMILIES.flatMap((family) => {
+    return randomSteps(seed + round, STEPS, { ...KINDS, family });
+  });
+  const told = steps.map(({ feeder, prefix, pathId, route }) =>
     route === undefined
       ? circle.withdraw(feeder, [prefix], pathId)
       : circle.announce(feeder, [route]),
@@ -49,28 +53,32 @@ async function used({ speaker }: Circle<Speaker>): Promise<readonly string[]> {
   return entries.map(([prefix, hops]) => `${prefix} ${[...new Set(hops)].sort()}`).sort();
 }
 
-const title = "equal paths are used together as BIRD and FRR use them";
-test(title, { timeout: 600_000 }, async (t) => {
+for (const session of FAMILIES) {
+  const title = `equal paths are used together as BIRD and FRR use them, over IPv${session}`;
+  test(title, { timeout: 600_000 }, (t) => compare(t, session));
+}
+
+async function compare(t: TestContext, session: IpFamily): Promise<void> {
   const rows = DAEMONS.filter(({ name }) => ["BIRD", "FRR"].includes(name));
   const reasons = [labUnavailable(), ...rows.map(daemonUnavailable)];
   const reason = (await Promise.all(reasons)).find((each) => each !== undefined);
   if (!requireReal(t, reason === undefined, reason ?? "")) return;
   const seed = Number(process.env["INTEROP_SEED"] ?? 1);
   t.diagnostic(`INTEROP_SEED=${seed}`);
-  const around = { feeders: FEEDERS, receivers: RECEIVERS };
+  const around = { feeders: FEEDERS, receivers: RECEIVERS, session };
   const options = { maximumPaths: MAXIMUM_PATHS };
   const all = await circles<Speaker>(MAKES, around, (remove) => t.after(remove), options);
   let shared = 0;
   for (let round = 0; round < Number(process.env["INTEROP_ROUNDS"] ?? 5); round++) {
     await Promise.all(all.map((circle) => feed(circle, seed, round)));
-    const compare = async () => {
+    const shareAlike = async () => {
       const [ours, bird, frr] = await Promise.all(all.map(used));
       assert.deepEqual(ours, bird, `ours, and BIRD's; round ${round} of seed ${seed}`);
       assert.deepEqual(ours, frr, `ours, and FRR's; round ${round} of seed ${seed}`);
       return ours!.filter((line) => line.includes(",")).length;
     };
-    shared += await until("all have the same next hops", compare).catch(compare);
+    shared += await until("all have the same next hops", shareAlike).catch(shareAlike);
   }
   t.diagnostic(`${shared} prefixes with several next hops`);
   assert.ok(shared > 0, "no paths are equal");
-});
+}

@@ -2,12 +2,14 @@
  * Paths of many speakers to few prefixes, drawn from a seed so that they tie, often and late in the
  * decision process (RFC 4271 §9.1.2, RFC 4456 §9), with every attribute that is passed on.
  */
+import type { IpFamily } from "../../src/ip/address.ts";
 import type { TestRoute } from "../support/peers/peer.ts";
 import { seededRandom } from "../support/speakers.ts";
 import { OUR_AS, type Speaker } from "./circle.ts";
+import { addressOf, linkLocalOf, prefixIn } from "./families.ts";
 
 function speaker(host: number, as: number, router: number, client = false): Speaker {
-  return { address: `10.0.0.${host}`, as, client, routerId: `10.1.0.${router}` };
+  return { host, as, client, routerId: `10.1.0.${router}` };
 }
 
 /**
@@ -39,15 +41,20 @@ const ASNS = [65101, 65102, 65110, 65111, 200000];
 const LOOPS = { as: OUR_AS, originator: "10.0.0.1", cluster: "10.0.0.1" };
 
 export interface PathKinds {
+  readonly family: IpFamily;
+  /** Link-local addresses behind some IPv6 next hops. */
+  readonly linkLocals: boolean;
   /** AS paths that begin with a set. */
   readonly setsFirst: boolean;
   /** MED also where paths of one prefix come by way of several ASes. */
   readonly medAcross: boolean;
 }
 
-/** The same steps for the same seed. */
+/** The same steps for the same seed, others for each family. */
 export function randomSteps(seed: number, count: number, kinds: PathKinds): Step[] {
-  const random = seededRandom(seed);
+  const { family } = kinds;
+  const linkLocals = kinds.linkLocals && family === 6;
+  const random = seededRandom(seed + family * 2 ** 20);
   const chance = (share: number) => random() < share;
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
   const some = <T>(share: number, value: () => T) => (chance(share) ? value() : undefined);
@@ -70,7 +77,8 @@ export function randomSteps(seed: number, count: number, kinds: PathKinds): Step
     const cluster = () =>
       feeder.client && chance(0.05) ? LOOPS.cluster : pick(["10.2.0.1", "10.2.0.2"]);
     return {
-      nextHop: feeder.address,
+      nextHop: addressOf(feeder.host, family),
+      linkLocal: some(linkLocals ? 0.3 : 0, () => linkLocalOf(feeder.host)),
       origin: some(0.3, () => pick(["egp", "incomplete"] as const)) ?? "igp",
       asPath: asPath(feeder, one),
       med: some(one || kinds.medAcross ? 0.7 : 0, () => pick([0, 10, 20])),
@@ -95,7 +103,7 @@ export function randomSteps(seed: number, count: number, kinds: PathKinds): Step
   return Array.from({ length: count }, (_, number) => {
     const feeder = Math.floor(random() * FEEDERS.length);
     const index = Math.floor(random() * PREFIXES);
-    const prefix = `20.0.${index}.0/24`;
+    const prefix = prefixIn(family, `20.0.${index}.0/24`);
     const of = FEEDERS[feeder]!;
     const pathId = of.addPath ? pick([1, 2, 3]) : undefined;
     const oneNeighbor = !kinds.medAcross && index % 2 === 0;

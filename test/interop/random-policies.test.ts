@@ -1,21 +1,27 @@
 /**
  * Random import and export policies in the words of our configuration file, as route maps of FRR
- * and as filters of BIRD: of the same routes the three tell the same neighbours the same, also
- * where policies change under routes that are there. INTEROP_SEED draws others, INTEROP_ROUNDS
- * more.
+ * and as filters of BIRD: of the same routes of both families the three tell the same neighbours
+ * the same, also where policies change under routes that are there, and over sessions of either
+ * family. INTEROP_SEED draws others, INTEROP_ROUNDS more.
  */
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { FAMILIES, type IpFamily } from "../../src/ip/address.ts";
 import { Bird } from "../support/peers/bird.ts";
 import { Frr } from "../support/peers/frr.ts";
 import type { PeerDaemon, PeerSetup, TestRoute } from "../support/peers/peer.ts";
 import { Podrouter } from "../support/peers/podrouter.ts";
-import type { PoliciesText, TakesPolicies } from "../support/peers/policy-text.ts";
+import type {
+  NeighborPolicies,
+  PoliciesText,
+  TakesPolicies,
+} from "../support/peers/policy-text.ts";
 import { requireReal } from "../support/real.ts";
 import { until } from "../support/shell.ts";
 import { daemonUnavailable, labUnavailable } from "./available.ts";
-import { type Circle, circles } from "./circle.ts";
+import { type Circle, type Speaker as CircleSpeaker, circles } from "./circle.ts";
 import { DAEMONS } from "./daemons.ts";
+import { addressOf } from "./families.ts";
 import { AROUND, RandomPolicies } from "./random-policies.ts";
 import { comparable, type Difference, differences } from "./told.ts";
 
@@ -34,22 +40,34 @@ const SHOWN_MAX = 3;
 /** What stands from round to round, and what the next one says to each speaker, in order. */
 class Rounds {
   policies: PoliciesText = {};
+  readonly #session: IpFamily;
   readonly #random: RandomPolicies;
   readonly #told = AROUND.feeders.map(() => new Map<string, TestRoute>());
   readonly #networks = new Map<string, TestRoute>();
   #count = 0;
 
-  constructor(seed: number) {
+  constructor(seed: number, session: IpFamily) {
+    this.#session = session;
     this.#random = new RandomPolicies(seed);
   }
 
-  /** What the feeders say of a prefix just now. */
-  said(prefix: string): readonly TestRoute[] {
-    return [...this.#told, this.#networks].flatMap((told) => told.get(prefix) ?? []);
+  /** What is said of a prefix just now, with the import policies that it goes through. */
+  said(prefix: string): readonly string[] {
+    const learned = this.#told.flatMap((told, feeder) => {
+      const route = told.get(prefix);
+      const { import: policy } = this.of(AROUND.feeders[feeder]!);
+      return route === undefined ? [] : [{ said: route, import: policy }];
+    });
+    return [...learned, { originated: this.#networks.get(prefix) }].map((e) => JSON.stringify(e));
+  }
+
+  /** The policies of a neighbour. */
+  of({ host }: CircleSpeaker): NeighborPolicies {
+    return this.policies[addressOf(host, this.#session)]!;
   }
 
   next(): Say {
-    const policies = this.#random.policies();
+    const policies = this.#random.policies(this.#session);
     this.policies = policies;
     const before = this.#told.map((told) => [...told.keys()]);
     const change: Say = (circle) => circle.speaker.setPolicies(policies);
@@ -96,15 +114,8 @@ function startsAnew({ speaker }: Circle<Speaker>): boolean {
 
 /** A difference with what it came from. */
 function explained({ receiver, prefix, text }: Difference, rounds: Rounds): string {
-  const said = rounds.said(prefix);
-  const importPolicies = said.map(({ nextHop }) => rounds.policies[nextHop]?.import);
-  const exportPolicy = rounds.policies[AROUND.receivers[receiver]!.address]?.export;
-  return [
-    text,
-    ...said.map((route) => `  said: ${JSON.stringify(route)}`),
-    ...importPolicies.map((each) => `  import: ${JSON.stringify(each)}`),
-    `  export: ${JSON.stringify(exportPolicy)}`,
-  ].join("\n");
+  const { export: exportPolicy } = rounds.of(AROUND.receivers[receiver]!);
+  return [text, ...rounds.said(prefix), `export: ${JSON.stringify(exportPolicy)}`].join("\n  ");
 }
 
 /** All tell the same, and a moment later still. */
@@ -132,7 +143,12 @@ async function agree(all: readonly Circle<Speaker>[], rounds: Rounds): Promise<v
   );
 }
 
-test("random policies mean what they mean to BIRD and FRR", { timeout: 600_000 }, async (t) => {
+for (const session of FAMILIES) {
+  const title = `random policies mean what they mean to BIRD and FRR, over IPv${session}`;
+  test(title, { timeout: 600_000 }, (t) => compare(t, session));
+}
+
+async function compare(t: TestContext, session: IpFamily): Promise<void> {
   const rows = DAEMONS.filter(({ name }) => THEIRS.some((each) => each.name === name));
   const reasons = [labUnavailable(), ...rows.map(daemonUnavailable)];
   const reason = (await Promise.all(reasons)).find((each) => each !== undefined);
@@ -140,8 +156,9 @@ test("random policies mean what they mean to BIRD and FRR", { timeout: 600_000 }
   const seed = Number(process.env["INTEROP_SEED"] ?? 1);
   t.diagnostic(`INTEROP_SEED=${seed}`);
   const makes = [(setup: PeerSetup) => new Podrouter(setup), ...THEIRS.map(({ make }) => make)];
-  const all = await circles<Speaker>(makes, AROUND, (remove) => t.after(remove));
-  const rounds = new Rounds(seed);
+  const around = { ...AROUND, session };
+  const all = await circles<Speaker>(makes, around, (remove) => t.after(remove));
+  const rounds = new Rounds(seed, session);
   for (let round = 0; round < Number(process.env["INTEROP_ROUNDS"] ?? 5); round++) {
     const say = rounds.next();
     await Promise.all(all.map(say));
@@ -149,4 +166,4 @@ test("random policies mean what they mean to BIRD and FRR", { timeout: 600_000 }
       throw new Error(`seed ${seed}, round ${round}: ${cause.message}`, { cause });
     });
   }
-});
+}

@@ -1,7 +1,8 @@
 /**
- * Policies drawn from a seed, with all that a configuration file can say of IPv4, and routes that
- * they tell apart.
+ * Policies drawn from a seed, with all that a configuration file can say, and routes of both
+ * families that they tell apart.
  */
+import { ADDRESS_BITS, FAMILIES, type IpFamily } from "../../src/ip/address.ts";
 import type { TestRoute } from "../support/peers/peer.ts";
 import type {
   NeighborPolicies,
@@ -12,13 +13,14 @@ import type {
 } from "../support/peers/policy-text.ts";
 import { seededRandom } from "../support/speakers.ts";
 import { type Around, OUR_AS, type Speaker } from "./circle.ts";
+import { addressOf, lengthIn, prefixIn } from "./families.ts";
 
 function speaker(host: number, as: number, client: boolean): Speaker {
-  return { address: `10.0.0.${host}`, as, client, routerId: `10.1.0.${host}` };
+  return { host, as, client, routerId: `10.1.0.${host}` };
 }
 
 /** Each kind of neighbour on both sides. */
-export const AROUND: Around = {
+export const AROUND: Omit<Around, "session"> = {
   feeders: [speaker(11, 65101, false), speaker(14, OUR_AS, true), speaker(16, OUR_AS, false)],
   receivers: [speaker(21, OUR_AS, true), speaker(22, 65200, false), speaker(23, OUR_AS, false)],
 };
@@ -34,7 +36,9 @@ const HOPS = [65110, 65111, 200000];
 /** FRR 8.4.4 takes the largest MED of all, one more, for none where a route map sets it. */
 const MED_MAX = 4294967294;
 /** Of `Circle.mark`. */
-const MARKS = { prefix: "99.0.0.0/8", le: 32 };
+const MARKS = FAMILIES.map((family) => {
+  return { prefix: prefixIn(family, "99.0.0.0/8"), le: lengthIn(family, 32) };
+});
 
 /** Draws of one seed, one after another. */
 export class RandomPolicies {
@@ -56,14 +60,14 @@ export class RandomPolicies {
   }
 
   /** For every neighbour; a feeder's routes come in, a receiver's go out. */
-  policies(): PoliciesText {
+  policies(session: IpFamily): PoliciesText {
     const number = this.#drawn++;
-    const of = ({ address }: Speaker, way: "import" | "export"): [string, NeighborPolicies] => {
-      const host = address.split(".")[3];
+    const of = ({ host }: Speaker, way: "import" | "export"): [string, NeighborPolicies] => {
       const names = { import: `in-${host}-${number}`, export: `out-${host}-${number}` };
       const open = (name: string): PolicyText => ({ name, default: "accept", statements: [] });
       const both = { import: open(names.import), export: open(names.export) };
-      return [address, { ...both, [way]: this.#policy(names[way], way) }];
+      const policies = { ...both, [way]: this.#policy(names[way], way) };
+      return [addressOf(host, session), policies];
     };
     return Object.fromEntries([
       ...AROUND.feeders.map((each) => of(each, "import")),
@@ -73,17 +77,21 @@ export class RandomPolicies {
 
   /** Of one feeder. */
   routes(feeder: number): TestRoute[] {
-    return [ALONE[feeder]!, SHARED].flatMap((octet) => {
-      return this.#prefixes(octet).map((prefix) => this.#route(AROUND.feeders[feeder]!, prefix));
+    const of = AROUND.feeders[feeder]!;
+    return FAMILIES.flatMap((family) => {
+      const prefixes = [ALONE[feeder]!, SHARED].flatMap((octet) => this.#prefixes(octet));
+      return prefixes.map((prefix) => this.#route(of, family, prefix));
     });
   }
 
   networks(): TestRoute[] {
-    return this.#prefixes(OWN).map((prefix) => ({
-      ...{ prefix, nextHop: "10.0.0.1" },
-      ...this.#maybe("med", 0.4, () => this.#pick([0, 7])),
-      ...this.#maybe("communities", 0.6, () => this.#some(COMMUNITIES, 2)),
-    }));
+    return FAMILIES.flatMap((family) =>
+      this.#prefixes(OWN).map((prefix) => ({
+        ...{ prefix: prefixIn(family, prefix), nextHop: addressOf(1, family) },
+        ...this.#maybe("med", 0.4, () => this.#pick([0, 7])),
+        ...this.#maybe("communities", 0.6, () => this.#some(COMMUNITIES, 2)),
+      })),
+    );
   }
 
   #prefixes(octet: number): string[] {
@@ -94,7 +102,7 @@ export class RandomPolicies {
     return [...all, `${octet}.1.0.0/16`, ...long].filter(() => this.chance(0.8));
   }
 
-  #route({ address, as }: Speaker, prefix: string): TestRoute {
+  #route({ host, as }: Speaker, family: IpFamily, prefix: string): TestRoute {
     const internal = as === OUR_AS;
     const hops: (number | string)[] = internal ? [] : [as];
     for (let more = this.#below(4); more > 0; more--) hops.push(this.#pick(HOPS));
@@ -106,7 +114,8 @@ export class RandomPolicies {
       ...(this.chance(0.08) ? [this.#pick(["65535:65281", "65535:65282", "65535:65283"])] : []),
     ];
     return {
-      ...{ prefix, nextHop: address, asPath: hops.join(" ") },
+      ...{ prefix: prefixIn(family, prefix), nextHop: addressOf(host, family) },
+      asPath: hops.join(" "),
       origin: this.#pick(["igp", "igp", "egp", "incomplete"]),
       ...this.#maybe("med", 0.5, () => this.#pick([0, 10])),
       ...(internal ? { localPref: this.#pick([100, 100, 70]) } : {}),
@@ -122,7 +131,7 @@ export class RandomPolicies {
   }
 
   #policy(name: string, way: "import" | "export"): PolicyText {
-    const marks: StatementText = { match: { prefixes: [MARKS] }, set: {}, result: "accept" };
+    const marks: StatementText = { match: { prefixes: MARKS }, set: {}, result: "accept" };
     const drawn = Array.from({ length: this.#below(6) }, () => this.#statement(way));
     const otherwise = this.chance(0.85) ? "accept" : "reject";
     return { name, default: otherwise, statements: [marks, ...drawn] };
@@ -131,7 +140,7 @@ export class RandomPolicies {
   #statement(way: "import" | "export"): StatementText {
     return {
       match: {
-        ...this.#maybe("prefixes", 0.5, () => this.#list(3, () => this.#prefixMatch())),
+        ...this.#maybe("prefixes", 0.5, () => this.#prefixMatches()),
         ...this.#maybe("communities", 0.35, () => this.#some([...COMMUNITIES, "no-export"], 3)),
         ...this.#maybe("largeCommunities", 0.2, () => this.#some(LARGE, 2)),
         ...(this.chance(0.3) ? this.#lengths() : {}),
@@ -164,7 +173,13 @@ export class RandomPolicies {
     return this.#pick([{ asPathLengthMin: min }, max, { asPathLengthMin: min, ...max }]);
   }
 
-  #prefixMatch(): PrefixText {
+  /** Of one family or of both. */
+  #prefixMatches(): PrefixText[] {
+    const families = this.#pick([FAMILIES, FAMILIES, [4], [6]] as const);
+    return this.#list(3, () => this.#prefixMatch(this.#pick(families)));
+  }
+
+  #prefixMatch(family: IpFamily): PrefixText {
     const octet = this.#pick([...ALONE, SHARED, OWN]);
     const rest = this.#pick([
       "0.0.0/8",
@@ -174,10 +189,10 @@ export class RandomPolicies {
       "0.5.0/24",
       "1.0.0/16",
     ]);
-    const prefix = this.chance(0.15) ? "0.0.0.0/0" : `${octet}.${rest}`;
+    const prefix = prefixIn(family, this.chance(0.15) ? "0.0.0.0/0" : `${octet}.${rest}`);
     const length = Number(prefix.split("/")[1]);
-    const ge = length + this.#below(32 - length + 1);
-    const le = ge + this.#below(32 - ge + 1);
+    const ge = length + this.#below(ADDRESS_BITS[family] - length + 1);
+    const le = ge + this.#below(ADDRESS_BITS[family] - ge + 1);
     return this.#pick([
       prefix,
       { prefix, ge },

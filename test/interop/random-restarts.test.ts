@@ -1,11 +1,13 @@
 /**
- * Random changes of routes, restarts, lost connections and refreshes on both sides of a session:
- * whenever it comes to rest, each side holds the other's routes, all of them and none stale, and a
- * restart with forwarding kept has taken none away meanwhile. INTEROP_SEED draws other histories.
+ * Random changes of routes, restarts, lost connections and refreshes on both sides of a session of
+ * one family or both: whenever it comes to rest, each side holds the other's routes, all of them
+ * and none stale, and a restart with forwarding kept has taken none away meanwhile. INTEROP_SEED
+ * draws other histories.
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { FAMILIES, type IpFamily } from "../../src/ip/address.ts";
 import { ADDRESSES, type Side } from "../support/peers/lab.ts";
 import type { PeerDaemon, SeenRoute, TestRoute } from "../support/peers/peer.ts";
 import { Podrouter } from "../support/peers/podrouter.ts";
@@ -23,17 +25,27 @@ const REST_MS = 45_000;
 const AWAY_MS_MAX = 2500;
 const KINDS = ["change", "kill", "kill", "stop", "cut", "refresh", "wait"] as const;
 const SIDES = ["left", "right"] as const;
+/** What one side carries; the other carries both. */
+const CARRIED: readonly (readonly IpFamily[])[] = [FAMILIES, FAMILIES, FAMILIES, [4], [6]];
 
 class History {
   readonly trail: string[] = [];
   readonly #random: () => number;
   readonly #daemon: DaemonRow;
   readonly #peering: Peering<Podrouter>;
+  /** Of the session. */
+  readonly #families: readonly IpFamily[];
   readonly #told = { left: new Map<string, TestRoute>(), right: new Map<string, TestRoute>() };
 
-  private constructor(daemon: DaemonRow, peering: Peering<Podrouter>, random: () => number) {
+  private constructor(
+    daemon: DaemonRow,
+    peering: Peering<Podrouter>,
+    families: readonly IpFamily[],
+    random: () => number,
+  ) {
     this.#daemon = daemon;
     this.#peering = peering;
+    this.#families = families;
     this.#random = random;
   }
 
@@ -41,14 +53,17 @@ class History {
     const random = seededRandom(seed);
     const has = (feature: "longLivedRestarter" | "extendedMessage") =>
       daemon.lacks[feature] === undefined && random() < 0.4;
+    const families = CARRIED[Math.floor(random() * CARRIED.length)]!;
+    const one = { [random() < 0.5 ? "leftNeighbor" : "rightNeighbor"]: { families } };
     const options = {
       kind: random() < 0.5 ? "ibgp" : "ebgp",
       dial: "both",
       session: random() < 0.7 ? 4 : 6,
       neighbor: { longLived: has("longLivedRestarter"), extendedMessage: has("extendedMessage") },
+      ...one,
     } as const;
     const peering = await Peering.build((setup) => new Podrouter(setup), daemon.make, options);
-    const history = new History(daemon, peering, random);
+    const history = new History(daemon, peering, families, random);
     history.trail.push(JSON.stringify(options));
     return history;
   }
@@ -130,9 +145,11 @@ class History {
 
   async #refresh(side: Side): Promise<void> {
     const { left, right, address } = this.#peering;
+    const family = this.#pick(this.#families);
     // It may be down just now.
-    if (side === "left") await left.refresh(address.right, 4).catch(() => undefined);
-    else if (this.#daemon.lacks.sendsRefresh === undefined) await right.refresh(address.left, 4);
+    if (side === "left") await left.refresh(address.right, family).catch(() => undefined);
+    else if (this.#daemon.lacks.sendsRefresh === undefined)
+      await right.refresh(address.left, family);
   }
 
   async #change(side: Side): Promise<void> {
@@ -155,7 +172,7 @@ class History {
   #route(side: Side): TestRoute {
     const index = Math.floor(this.#random() * PREFIXES);
     const version = Math.floor(this.#random() * 1000);
-    const family = index < 8 ? 4 : 6;
+    const family = this.#families[index % this.#families.length]!;
     const number = side === "left" ? 1 : 2;
     return {
       prefix: family === 4 ? `100.${number}.${index}.0/24` : `fd00:${number}:${index}::/64`,

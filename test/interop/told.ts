@@ -1,4 +1,6 @@
 /** What a speaker made by hand has been told, in a form in which the same thing is equal. */
+import { prefixFromBytes } from "../../src/ip/prefix.ts";
+import { attributesIn } from "../support/peers/wire-decode.ts";
 
 /** By type: flags without the one for long attributes, and the value. */
 type Attributes = Readonly<Record<number, string>>;
@@ -6,13 +8,14 @@ type Attributes = Readonly<Record<number, string>>;
 /** Of each prefix the paths: one, or with ADD-PATH several, in an order of their content. */
 export type Told = Readonly<Record<string, readonly Attributes[]>>;
 
-const TYPE = { asPath: 2, nextHop: 3, med: 4, communities: 8, large: 32 } as const;
+const TYPE = { asPath: 2, nextHop: 3, med: 4, communities: 8, mpReach: 14, large: 32 } as const;
 
-/** Attributes by NLRI, both in hex, as `Injector.attributes` gives them. */
+/** Attributes by NLRI, as `Injector.attributes` gives them. */
 export function normalTold(heard: Readonly<Record<string, string>>, addPath: boolean): Told {
   const told = new Map<string, Attributes[]>();
-  for (const [nlri, hex] of Object.entries(heard)) {
-    const prefix = prefixText(addPath ? nlri.slice(8) : nlri);
+  for (const [key, hex] of Object.entries(heard)) {
+    const [family, nlri] = key.split(" ");
+    const prefix = prefixText(family!, addPath ? nlri!.slice(8) : nlri!);
     told.set(prefix, [...(told.get(prefix) ?? []), normalAttributes(hex)]);
   }
   const text = (attributes: Attributes) => JSON.stringify(attributes);
@@ -85,29 +88,26 @@ function partless(attributes: Attributes): Attributes {
   return { ...attributes, ...Object.fromEntries(cleared) };
 }
 
-function prefixText(hex: string): string {
+function prefixText(family: string, hex: string): string {
   const [length = 0, ...octets] = Buffer.from(hex, "hex");
-  return `${[0, 1, 2, 3].map((i) => octets[i] ?? 0).join(".")}/${length}`;
+  const bytes = new Uint8Array(family === "4" ? 4 : 16);
+  bytes.set(octets);
+  return prefixFromBytes(bytes, length);
 }
 
-const LONG = 0x10;
-
 function normalAttributes(hex: string): Attributes {
-  const bytes = Buffer.from(hex, "hex");
-  const found: [number, string][] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const [flags, type] = [bytes[at]!, bytes[at + 1]!];
-    const long = (flags & LONG) !== 0;
-    const start = at + (long ? 4 : 3);
-    const end = start + (long ? bytes.readUInt16BE(at + 2) : bytes[at + 2]!);
-    const value = valueText(type, bytes.subarray(start, end));
-    found.push([type, `${(flags & ~LONG).toString(16)} ${value}`]);
-    at = end;
-  }
-  return Object.fromEntries(found);
+  return Object.fromEntries(
+    attributesIn(Buffer.from(hex, "hex")).map(({ flags, type, value }) => {
+      // The next hop, wherever it stands.
+      const key = type === TYPE.mpReach ? TYPE.nextHop : type;
+      return [key, `${flags.toString(16)} ${valueText(type, value)}`];
+    }),
+  );
 }
 
 function valueText(type: number, value: Buffer): string {
+  // RFC 2545 §3: they put the link-local address behind it where they know one, we never do.
+  if (type === TYPE.mpReach) return value.toString("hex", 0, 16);
   // Lists of communities are sets, RFC 1997, RFC 8092 §3.
   if (type === TYPE.communities) return chunks(value, 4).sort().join(" ");
   if (type === TYPE.large) return chunks(value, 12).sort().join(" ");

@@ -1,32 +1,33 @@
 /** Policies in BIRD's filter language. */
+import type { IpFamily } from "../../../src/ip/address.ts";
 import {
   communityNumbers,
   type PolicyText,
-  prefixRange,
+  prefixRanges,
   type StatementText,
 } from "./policy-text.ts";
 
-/** The statements of a filter that ends with a decision; `own` is our IPv4 address. */
-export function birdFilterBody(policy: PolicyText, own: string): string {
-  return [...policy.statements.map((each) => statement(each, own)), `${policy.default};`].join(
-    "\n",
-  );
+/** The statements of a filter for routes of a family; `own` is our address of it. */
+export function birdFilterBody(policy: PolicyText, family: IpFamily, own: string): string {
+  const statements = policy.statements.map((each) => statement(each, family, own));
+  return [...statements, `${policy.default};`].join("\n");
 }
 
-function statement({ match, set, result }: StatementText, own: string): string {
-  const conditions = conditionsOf(match).map((each) => `(${each})`);
+function statement({ match, set, result }: StatementText, family: IpFamily, own: string): string {
+  const conditions = conditionsOf(match, family).map((each) => `(${each})`);
   const actions = [...actionsOf(set, own), ...(result === "next" ? [] : [`${result};`])];
   return `if ${conditions.join(" && ") || "true"} then { ${actions.join(" ")} }`;
 }
 
-function conditionsOf(match: StatementText["match"]): string[] {
+function conditionsOf(match: StatementText["match"], family: IpFamily): string[] {
   const { prefixes, communities, largeCommunities, originated } = match;
   const { asPathLengthMin: min, asPathLengthMax: max } = match;
-  const ranges = prefixes
-    ?.map(prefixRange)
-    .map(({ prefix, from, to }) => `${prefix}{${from},${to}}`);
+  const ranges = prefixRanges(prefixes ?? [], family).map(({ prefix, from, to }) => {
+    return `${prefix}{${from},${to}}`;
+  });
+  const inRanges = ranges.length === 0 ? "false" : `net ~ [ ${ranges.join(", ")} ]`;
   return [
-    ...(ranges === undefined ? [] : [`net ~ [ ${ranges.join(", ")} ]`]),
+    ...(prefixes === undefined ? [] : [inRanges]),
     ...(communities === undefined
       ? []
       : [`bgp_community ~ [ ${communities.map(tuple).join(", ")} ]`]),

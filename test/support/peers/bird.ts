@@ -1,6 +1,6 @@
 /** BIRD 2: configuration in its own language, everything else over its control socket. */
 import { join } from "node:path";
-import type { IpFamily } from "../../../src/ip/address.ts";
+import { ADDRESS_BITS, FAMILIES, type IpFamily } from "../../../src/ip/address.ts";
 import { birdFilterBody } from "./bird-policy.ts";
 import {
   extendedCommunityOfText,
@@ -71,13 +71,16 @@ export class Bird implements PeerDaemon, TakesPolicies, TellsNextHops {
 
   /** As in the kernel, where BIRD puts equal paths into one route. */
   async nextHops(): Promise<Readonly<Record<string, readonly string[]>>> {
-    const text = await this.#process.must("ip", "-j", "route", "show", "proto", "bird");
-    return Object.fromEntries(
-      (JSON.parse(text) as readonly KernelRoute[]).map(({ dst, gateway, nexthops }) => {
-        const prefix = dst.includes("/") ? dst : `${dst}/32`;
-        return [prefix, nexthops?.map((each) => each.gateway) ?? [gateway!]];
-      }),
-    );
+    const found = new Map<string, readonly string[]>();
+    for (const family of FAMILIES) {
+      const show = [`-${family}`, "-j", "route", "show", "proto", "bird"];
+      const routes = JSON.parse(await this.#process.must("ip", ...show)) as readonly KernelRoute[];
+      for (const { dst, gateway, nexthops } of routes) {
+        const prefix = dst.includes("/") ? dst : `${dst}/${ADDRESS_BITS[family]}`;
+        found.set(prefix, nexthops?.map((each) => each.gateway) ?? [gateway!]);
+      }
+    }
+    return Object.fromEntries(found);
   }
 
   async routeCount(neighbor: string, family: IpFamily): Promise<number> {
@@ -159,16 +162,18 @@ export class Bird implements PeerDaemon, TakesPolicies, TellsNextHops {
 
   #config(): string {
     const { routerId, neighbors, folder, maximumPaths } = this.#setup;
-    const kernel = `protocol kernel {
+    const kernels = FAMILIES.map((family) => {
+      return `protocol kernel {
   merge paths on limit ${maximumPaths};
-  ipv4 { export where source = RTS_BGP; };
+  ipv${family} { export where source = RTS_BGP; };
 }`;
+    });
     return `
 log stderr all;
 router id ${routerId};
 protocol device { scan time 1; }
 protocol direct { ipv4; ipv6; }
-${maximumPaths === undefined ? "" : kernel}
+${maximumPaths === undefined ? "" : kernels.join("\n")}
 protocol static static4 {
   ipv4;
 include "${join(folder, "routes4.conf")}";
@@ -190,16 +195,19 @@ ${neighbors.map((neighbor, index) => this.#neighbor(neighbor, index)).join("\n")
   }
 
   #filters(policies: NeighborPolicies): string {
-    const { folder, routerId } = this.#setup;
-    return `
-filter ${filterName(policies.import)} {
-${birdFilterBody(policies.import, routerId)}
+    const { folder, addresses } = this.#setup;
+    return FAMILIES.map((family) => {
+      const own = addresses.find((address) => familyOfText(address) === family) ?? "";
+      return `
+filter ${filterName(policies.import, family)} {
+${birdFilterBody(policies.import, family, own)}
 }
-filter ${filterName(policies.export)} {
+filter ${filterName(policies.export, family)} {
 include "${join(folder, "export.conf")}";
   if source !~ [ RTS_STATIC, RTS_BGP ] then reject;
-${birdFilterBody(policies.export, routerId)}
+${birdFilterBody(policies.export, family, own)}
 }`;
+    }).join("\n");
   }
 
   #neighbor(neighbor: NeighborSetup, index: number): string {
@@ -210,8 +218,8 @@ ${birdFilterBody(policies.export, routerId)}
       const foreign = familyOfText(neighbor.localAddress) !== family && !neighbor.extendedNextHop;
       return `
   ipv${family} {
-    import ${policies === undefined ? "all" : `filter ${filterName(policies.import)}`};
-    export filter ${policies === undefined ? "outgoing" : filterName(policies.export)};
+    import ${policies === undefined ? "all" : `filter ${filterName(policies.import, family)}`};
+    export filter ${policies === undefined ? "outgoing" : filterName(policies.export, family)};
     add paths ${ADD_PATH[neighbor.addPath]};
     ${foreign && own !== undefined ? `next hop address ${own};` : ""}
     ${family === 4 && neighbor.extendedNextHop ? "extended next hop on;" : ""}
@@ -248,8 +256,8 @@ interface KernelRoute {
   readonly nexthops?: readonly { readonly gateway: string }[];
 }
 
-function filterName({ name }: PolicyText): string {
-  return `policy_${name.replaceAll("-", "_")}`;
+function filterName({ name }: PolicyText, family: IpFamily): string {
+  return `policy${family}_${name.replaceAll("-", "_")}`;
 }
 
 function staticRoute(route: TestRoute, own: readonly string[]): string {

@@ -1,8 +1,10 @@
 /** Policies as FRR's route maps, with the lists that they refer to. */
+import type { IpFamily } from "../../../src/ip/address.ts";
 import {
   communityNumbers,
+  type NeighborPolicies,
   type PolicyText,
-  prefixRange,
+  prefixRanges,
   type StatementText,
 } from "./policy-text.ts";
 
@@ -13,20 +15,45 @@ export const OWN_TAG = 2;
 /** A hop in the text of an AS path: a number, or a set, which counts as one. */
 const HOP = "([0-9]+|[{][0-9,]+[}])";
 
-/** Configuration of the route map of that name; `own` is our IPv4 address. */
-export function routeMapLines(policy: PolicyText, direction: "in" | "out", own: string): string[] {
-  const { name } = policy;
+const WORDS = {
+  4: { ip: "ip", nextHop: "set ip next-hop" },
+  6: { ip: "ipv6", nextHop: "set ipv6 next-hop global" },
+} as const;
+
+/** Command that sets the next hop of routes of a family. */
+export function nextHopLine(family: IpFamily, address: string): string {
+  return `${WORDS[family].nextHop} ${address}`;
+}
+
+/** For routes of which family, and our address of it. */
+interface Side {
+  readonly family: IpFamily;
+  readonly own: string;
+}
+
+/** Configuration of the route maps of a neighbour's policies for routes of a family. */
+export function routeMapLines(policies: NeighborPolicies, side: Side): string[] {
+  return [...mapLines(policies.import, "in", side), ...mapLines(policies.export, "out", side)];
+}
+
+/** Of a policy and a family. */
+export function routeMapName({ name }: PolicyText, family: IpFamily): string {
+  return `${name}-${family}`;
+}
+
+function mapLines(policy: PolicyText, direction: "in" | "out", side: Side): string[] {
+  const name = routeMapName(policy, side.family);
   const mark = [`route-map ${name} permit 1`, `set tag ${LEARNED_TAG}`, "on-match next", "exit"];
   return [
     ...(direction === "in" ? mark : []),
-    ...policy.statements.flatMap((each, index) => entry(name, 10 + index, each, own)),
+    ...policy.statements.flatMap((each, index) => entry(name, 10 + index, each, side)),
     `route-map ${name} ${policy.default === "accept" ? "permit" : "deny"} 1000`,
     "exit",
   ];
 }
 
 const NAMED =
-  /^(route-map|ip prefix-list|bgp (?:large-)?community-list standard|bgp as-path access-list) \S+/;
+  /^(route-map|ip(?:v6)? prefix-list|bgp (?:large-)?community-list standard|bgp as-path access-list) \S+/;
 
 /** Takes away all that these lines have defined; bgpd gets slow where much is left behind. */
 export function removalLines(lines: readonly string[]): string[] {
@@ -38,27 +65,33 @@ export function removalLines(lines: readonly string[]): string[] {
     .map((each) => `no ${each}`);
 }
 
-function entry(map: string, number: number, statement: StatementText, own: string): string[] {
+function entry(map: string, number: number, statement: StatementText, side: Side): string[] {
   const { match, set, result } = statement;
   const list = `${map}-${number}`;
   return [
-    ...listLines(list, statement),
+    ...listLines(list, statement, side.family),
     `route-map ${map} ${result === "reject" ? "deny" : "permit"} ${number}`,
-    ...matchLines(list, match),
-    ...(result === "reject" ? [] : setLines(list, set, own)),
+    ...matchLines(list, match, side.family),
+    ...(result === "reject" ? [] : setLines(list, set, side)),
     ...(result === "next" ? ["on-match next"] : []),
     "exit",
   ];
 }
 
-function listLines(list: string, { match, set }: StatementText): string[] {
+function listLines(list: string, { match, set }: StatementText, family: IpFamily): string[] {
+  const prefixList = (number: number, what: string) => {
+    return `${WORDS[family].ip} prefix-list ${list} seq ${number} ${what}`;
+  };
+  const ranges = prefixRanges(match.prefixes ?? [], family);
+  // Without entries it would match everything.
+  const isEmpty = match.prefixes !== undefined && ranges.length === 0;
   return [
-    ...(match.prefixes ?? []).map((each, index) => {
-      const { prefix, length, from, to } = prefixRange(each);
+    ...ranges.map(({ prefix, length, from, to }, index) => {
       const ge = from > length ? ` ge ${from}` : "";
       const le = to > length ? ` le ${to}` : "";
-      return `ip prefix-list ${list} seq ${index + 1} permit ${prefix}${ge}${le}`;
+      return prefixList(index + 1, `permit ${prefix}${ge}${le}`);
     }),
+    ...(isEmpty ? [prefixList(1, "deny any")] : []),
     ...(match.communities ?? []).map((each) => communityList(list, each)),
     ...(set.removeCommunities ?? []).map((each) => communityList(`${list}-gone`, each)),
     ...(match.largeCommunities ?? []).map(
@@ -89,10 +122,10 @@ function asPathLines(list: string, match: StatementText["match"]): string[] {
   ];
 }
 
-function matchLines(list: string, match: StatementText["match"]): string[] {
+function matchLines(list: string, match: StatementText["match"], family: IpFamily): string[] {
   const { prefixes, communities, largeCommunities, originated } = match;
   return [
-    ...(prefixes === undefined ? [] : [`match ip address prefix-list ${list}`]),
+    ...(prefixes === undefined ? [] : [`match ${WORDS[family].ip} address prefix-list ${list}`]),
     ...(communities === undefined ? [] : [`match community ${list}`]),
     ...(largeCommunities === undefined ? [] : [`match large-community ${list}`]),
     ...(limitsLength(match) ? [`match as-path ${list}`] : []),
@@ -100,7 +133,7 @@ function matchLines(list: string, match: StatementText["match"]): string[] {
   ];
 }
 
-function setLines(list: string, set: StatementText["set"], own: string): string[] {
+function setLines(list: string, set: StatementText["set"], { family, own }: Side): string[] {
   const { localPref, med, prepend, nextHopSelf } = set;
   const added = set.addCommunities?.map(communityNumbers).join(" ");
   const large = set.addLargeCommunities?.join(" ");
@@ -113,6 +146,6 @@ function setLines(list: string, set: StatementText["set"], own: string): string[
     ...(prepend === undefined
       ? []
       : [`set as-path prepend ${Array(prepend.count).fill(prepend.as).join(" ")}`]),
-    ...(nextHopSelf === true ? [`set ip next-hop ${own}`] : []),
+    ...(nextHopSelf === true ? [nextHopLine(family, own)] : []),
   ];
 }

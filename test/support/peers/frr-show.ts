@@ -34,7 +34,7 @@ export function routeOf(prefix: string, path: FrrPath): SeenRoute {
         : asPath.replaceAll(/\{([^}]*)\}/g, (_, set: string) => {
             return `{${set.replaceAll(",", " ")}}`;
           }),
-    nextHop: path.nexthops?.find((each) => each.scope !== "link-local")?.ip,
+    nextHop: globalNextHops(path)[0],
     med: path.metric,
     localPref: path.locPrf,
     communities: words(path.community),
@@ -47,6 +47,10 @@ export function routeOf(prefix: string, path: FrrPath): SeenRoute {
     clusterList: path.clusterList?.list ?? [],
     stale: path.stale === true,
   });
+}
+
+function globalNextHops({ nexthops = [] }: FrrPath): readonly string[] {
+  return nexthops.filter(({ scope }) => scope !== "link-local").map(({ ip }) => ip);
 }
 
 /** The JSON documents that several `show` commands print one after another. */
@@ -67,7 +71,7 @@ export function usedNextHops(listed: string): Readonly<Record<string, readonly s
   return Object.fromEntries(
     Object.entries(routes).map(([prefix, paths]) => {
       const used = paths.filter((path) => path.bestpath !== undefined || path.multipath === true);
-      return [prefix, used.flatMap((path) => path.nexthops?.map(({ ip }) => ip) ?? [])];
+      return [prefix, used.flatMap((path) => globalNextHops(path))];
     }),
   );
 }

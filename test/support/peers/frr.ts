@@ -2,9 +2,9 @@
  * FRR's bgpd alone: no zebra, no kernel routes (`--no_zebra --no_kernel`), so that every next hop
  * counts as reachable. Told and asked with vtysh over a socket in its own folder.
  */
-import type { IpFamily } from "../../../src/ip/address.ts";
+import { FAMILIES, type IpFamily } from "../../../src/ip/address.ts";
 import { must, run, until } from "../shell.ts";
-import { OWN_TAG, removalLines, routeMapLines } from "./frr-policy.ts";
+import { nextHopLine, OWN_TAG, removalLines, routeMapLines, routeMapName } from "./frr-policy.ts";
 import { type FrrPath, routeOf, splitJson, usedNextHops } from "./frr-show.ts";
 import {
   familyOfText,
@@ -82,7 +82,9 @@ export class Frr implements PeerDaemon, TakesPolicies, TellsNextHops {
   }
 
   async nextHops(): Promise<Readonly<Record<string, readonly string[]>>> {
-    return usedNextHops(await this.#show("show bgp ipv4 unicast json"));
+    const shows = FAMILIES.map((family) => this.#show(`show bgp ipv${family} unicast json`));
+    const [ipv4, ipv6] = await Promise.all(shows);
+    return { ...usedNextHops(ipv4!), ...usedNextHops(ipv6!) };
   }
 
   async routeCount(neighbor: string, family: IpFamily): Promise<number> {
@@ -225,10 +227,9 @@ export class Frr implements PeerDaemon, TakesPolicies, TellsNextHops {
         "exit-address-family",
       ]),
       "exit",
-      ...([4, 6] as const).flatMap((family) => [
+      ...FAMILIES.flatMap((family) => [
         `route-map NEXT-HOP-${family} permit 10`,
-        ...(family === 6 ? [`set ipv6 next-hop global ${this.#own(6)}`] : []),
-        ...(family === 4 ? [`set ip next-hop ${this.#own(4)}`] : []),
+        nextHopLine(family, this.#own(family)),
         "exit",
       ]),
     ];
@@ -238,31 +239,30 @@ export class Frr implements PeerDaemon, TakesPolicies, TellsNextHops {
   #policyLines(): string[] {
     const all = Object.entries(this.#policies);
     if (all.length === 0) return [];
-    const own = this.#own(4);
-    return [
-      ...all.flatMap(([, policies]) => [
-        ...routeMapLines(policies.import, "in", own),
-        ...routeMapLines(policies.export, "out", own),
-      ]),
+    return FAMILIES.flatMap((family) => [
+      ...all.flatMap(([, policies]) => routeMapLines(policies, { family, own: this.#own(family) })),
       `router bgp ${this.#setup.as}`,
-      "address-family ipv4 unicast",
+      `address-family ipv${family} unicast`,
       ...all.flatMap(([neighbor, policies]) => [
-        `neighbor ${neighbor} route-map ${policies.import.name} in`,
-        `neighbor ${neighbor} route-map ${policies.export.name} out`,
+        `neighbor ${neighbor} route-map ${routeMapName(policies.import, family)} in`,
+        `neighbor ${neighbor} route-map ${routeMapName(policies.export, family)} out`,
       ]),
       "exit-address-family",
       "exit",
-    ];
+    ]);
   }
 
   #own(family: IpFamily): string {
     return this.#setup.addresses.find((address) => familyOfText(address) === family) ?? "";
   }
 
-  /** Without zebra bgpd knows no interface, so over a session of the other family it needs help. */
+  /**
+   * Without zebra bgpd knows no interface, so over a session of the other family it has no address
+   * of its own: to an external peer, where it insists on one, it needs help.
+   */
   #activation(neighbor: NeighborSetup, family: IpFamily): string[] {
-    const { address, addPath } = neighbor;
-    const foreign = familyOfText(address) !== family && !neighbor.extendedNextHop;
+    const { address, addPath, as, extendedNextHop } = neighbor;
+    const foreign = familyOfText(address) !== family && !extendedNextHop;
     return [
       `neighbor ${address} activate`,
       ...(neighbor.client ? [`neighbor ${address} route-reflector-client`] : []),
@@ -272,7 +272,9 @@ export class Frr implements PeerDaemon, TakesPolicies, TellsNextHops {
       ...(addPath === "none" || addPath === "send"
         ? [`neighbor ${address} disable-addpath-rx`]
         : []),
-      ...(foreign ? [`neighbor ${address} route-map NEXT-HOP-${family} out`] : []),
+      ...(foreign && as !== this.#setup.as
+        ? [`neighbor ${address} route-map NEXT-HOP-${family} out`]
+        : []),
     ];
   }
 
@@ -281,7 +283,7 @@ export class Frr implements PeerDaemon, TakesPolicies, TellsNextHops {
     const map = mapName(route.prefix);
     return [
       `route-map ${map} permit 10`,
-      ...setLines(route, this.#setup.addresses),
+      ...setLines(route),
       `set tag ${OWN_TAG}`,
       "exit",
       `router bgp ${this.#setup.as}`,
@@ -317,7 +319,8 @@ function mapName(prefix: string): string {
   return `R-${prefix.replaceAll(/[^0-9a-f]/g, "-")}`;
 }
 
-function setLines(route: TestRoute, own: readonly string[]): string[] {
+/** The next hop is set though it is bgpd's own, see `#activation`; but not one of RFC 8950. */
+function setLines(route: TestRoute): string[] {
   const targets = (kind: "rt" | "soo") =>
     (route.extendedCommunities ?? []).flatMap((each) => {
       const parts = routeTargetParts(each);
@@ -325,7 +328,7 @@ function setLines(route: TestRoute, own: readonly string[]): string[] {
     });
   const line = (words: string, value: string | number | undefined) =>
     value === undefined || value === "" ? [] : [`${words} ${value}`];
-  const hop = familyOfText(route.nextHop) === 6 ? "set ipv6 next-hop global" : "set ip next-hop";
+  const family = familyOfText(route.nextHop);
   return [
     ...line("set origin", route.origin ?? "igp"),
     ...line("set as-path prepend", route.asPath),
@@ -337,7 +340,7 @@ function setLines(route: TestRoute, own: readonly string[]): string[] {
     ...line("set extcommunity soo", targets("soo").join(" ")),
     ...line("set aggregator as", route.aggregator),
     ...(route.atomicAggregate === true ? ["set atomic-aggregate"] : []),
-    ...(own.includes(route.nextHop) ? [] : line(hop, route.nextHop)),
+    ...(familyOfText(route.prefix) === family ? [nextHopLine(family, route.nextHop)] : []),
   ];
 }
 

@@ -3,9 +3,19 @@
  * Arguments: one JSON text, {@link InjectorOptions}.
  */
 import { connect, type Socket } from "node:net";
+import type { IpFamily } from "../../../src/ip/address.ts";
 import { answerCommands } from "../json-commands.ts";
 import type { TestRoute } from "./peer.ts";
-import { announcement, END_OF_RIB, message, open, TYPE, withdrawal } from "./wire-encode.ts";
+import { attributesIn, prefixesIn } from "./wire-decode.ts";
+import {
+  announcement,
+  attribute,
+  END_OF_RIB,
+  message,
+  open,
+  TYPE,
+  withdrawal,
+} from "./wire-encode.ts";
 
 export interface InjectorOptions {
   readonly localAddress: string;
@@ -35,15 +45,15 @@ const RETRY_MS = 200;
 const KEEPALIVE_MS = 30_000;
 
 const options = JSON.parse(process.argv[2]!) as InjectorOptions;
-/** IPv4 unicast, RFC 7911 §4. */
-const ADD_PATH = { receive: "450400010101", send: "450400010102" } as const;
+/** IPv4 and IPv6 unicast, RFC 7911 §4. */
+const ADD_PATH = { receive: "45080001010100020101", send: "45080001010200020102" } as const;
 const CAPABILITIES = options.addPath === undefined ? [] : [ADD_PATH[options.addPath]];
 
 let socket: Socket | undefined;
 let established = false;
 let pending = Buffer.alloc(0);
 let error = "";
-/** What the other side has announced and not withdrawn; IPv4 only, attributes by NLRI, as hex. */
+/** What the other side has announced and not withdrawn, see `Injector.attributes`. */
 const heard = new Map<string, string>();
 /** The last UPDATE of each path, to be repeated; what `bulk` has told is not. */
 const told = new Map<string, Buffer>();
@@ -89,18 +99,36 @@ function receive(type: number, body: Buffer): void {
 function count(body: Buffer): void {
   const withdrawnEnd = 2 + body.readUInt16BE(0);
   const nlriStart = withdrawnEnd + 2 + body.readUInt16BE(withdrawnEnd);
-  const attributes = body.toString("hex", withdrawnEnd + 2, nlriStart);
-  eachPrefix(body, 2, withdrawnEnd, (key) => heard.delete(key));
-  eachPrefix(body, nlriStart, body.length, (key) => heard.set(key, attributes));
+  const { attributes, reach, unreach } = readAttributes(body.subarray(withdrawnEnd + 2, nlriStart));
+  const withdrawn = [...keysOf(4, body.subarray(2, withdrawnEnd)), ...unreach];
+  for (const key of withdrawn) heard.delete(key);
+  const announced = [...keysOf(4, body.subarray(nlriStart)), ...reach];
+  for (const key of announced) heard.set(key, attributes);
 }
 
-function eachPrefix(body: Buffer, from: number, to: number, take: (key: string) => void): void {
+function keysOf(family: IpFamily, nlri: Buffer): string[] {
   const idBytes = options.addPath === "receive" ? 4 : 0;
-  for (let at = from; at < to; ) {
-    const end = at + idBytes + 1 + Math.ceil(body[at + idBytes]! / 8);
-    take(body.toString("hex", at, end));
-    at = end;
+  return prefixesIn(nlri, idBytes).map((each) => `${family} ${each}`);
+}
+
+/** The list without prefixes, and those of MP_REACH_NLRI and MP_UNREACH_NLRI. */
+function readAttributes(list: Buffer) {
+  const kept: Buffer[] = [];
+  const [reach, unreach]: string[][] = [[], []];
+  for (const { flags, type, value } of attributesIn(list)) {
+    if (type !== 14 && type !== 15) kept.push(attribute(flags, type, value));
+    if (type === 15) unreach!.push(...keysOf(familyOfAfi(value), value.subarray(3)));
+    if (type !== 14) continue;
+    const end = 4 + value[3]!;
+    kept.push(attribute(flags, type, value.subarray(4, end)));
+    // One reserved octet.
+    reach!.push(...keysOf(familyOfAfi(value), value.subarray(end + 1)));
   }
+  return { attributes: Buffer.concat(kept).toString("hex"), reach: reach!, unreach: unreach! };
+}
+
+function familyOfAfi(value: Buffer): IpFamily {
+  return value.readUInt16BE(0) === 1 ? 4 : 6;
 }
 
 function keyOf(prefix: string, pathId = 0): string {

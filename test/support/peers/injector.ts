@@ -7,7 +7,7 @@ import { until } from "../shell.ts";
 import type { BulkOrder, InjectorOptions, WithdrawOrder } from "./injector-main.ts";
 import { JsonProcess } from "./json-process.ts";
 import { ADDRESSES, type Lab, otherSide, type Side } from "./lab.ts";
-import type { TestRoute } from "./peer.ts";
+import { familyOfText, type TestRoute } from "./peer.ts";
 
 const PROGRAM = join(import.meta.dirname, "injector-main.ts");
 
@@ -24,9 +24,10 @@ export class Injector {
   ) {
     const from = otherSide(side);
     this.#process = new JsonProcess("injector", lab.namespaces.name(from), PROGRAM);
+    const { localAddress = ADDRESSES[from].injector } = own;
     this.#options = {
-      localAddress: ADDRESSES[from].injector,
-      remoteAddress: ADDRESSES[side][4],
+      localAddress,
+      remoteAddress: ADDRESSES[side][familyOfText(localAddress)],
       as,
       routerId: ADDRESSES[from].injector,
       ...own,
@@ -63,12 +64,15 @@ export class Injector {
     return this.#process.ask("bulk", order);
   }
 
-  /** IPv4 prefixes that it has been told of and that were not withdrawn. */
+  /** Prefixes that it has been told of and that were not withdrawn. */
   heard(): Promise<number> {
     return this.#process.ask("heard");
   }
 
-  /** What it has been told of IPv4 prefixes: attributes by NLRI, both as on the wire, in hex. */
+  /**
+   * What it has been told of prefixes: attributes by family and NLRI (`6 30fd0000000001`), both as
+   * on the wire, in hex; of MP_REACH_NLRI the next hop alone.
+   */
   attributes(): Promise<Readonly<Record<string, string>>> {
     return this.#process.ask("attributes");
   }

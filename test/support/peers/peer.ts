@@ -9,6 +9,8 @@ import type { IpFamily } from "../../../src/ip/address.ts";
 export interface TestRoute {
   readonly prefix: string;
   readonly nextHop: string;
+  /** What an injector puts behind an IPv6 next hop, RFC 2545 §3. */
+  readonly linkLocal?: string;
   /** Of an injector's session with ADD-PATH. */
   readonly pathId?: number;
   readonly origin?: RouteOrigin;
@@ -104,9 +106,9 @@ export interface PeerSetup {
   readonly maximumPaths?: number;
 }
 
-/** A speaker that says where its best IPv4 routes lead. */
+/** A speaker that says where its best routes lead. */
 export interface TellsNextHops {
-  /** By prefix, those of equal paths together, in any order. */
+  /** By prefix of either family, those of equal paths together, in any order. */
   nextHops(): Promise<Readonly<Record<string, readonly string[]>>>;
 }
 

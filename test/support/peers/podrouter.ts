@@ -231,8 +231,8 @@ export class Podrouter implements PeerDaemon, TakesPolicies, TellsNextHops {
 function builtPolicies(policies: PoliciesText) {
   const text = JSON.stringify({
     policies: Object.values(policies).flatMap((each) => [each.import, each.export]),
-    peers: Object.entries(policies).map(([address, each]) => ({
-      ...{ name: address, address, remoteAs: "any" },
+    peers: Object.entries(policies).map(([address, each], index) => ({
+      ...{ name: `peer-${index}`, address, remoteAs: "any" },
       ...{ import: each.import.name, export: each.export.name },
     })),
   });

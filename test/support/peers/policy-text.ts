@@ -1,7 +1,9 @@
 /**
  * A routing policy in the words of the configuration file (docs/config.md), for tests that give the
- * same one to several speakers. IPv4 alone.
+ * same one to several speakers. One is for routes of both families.
  */
+import { ADDRESS_BITS, type IpFamily } from "../../../src/ip/address.ts";
+import { familyOfText } from "./peer.ts";
 
 export interface PolicyText {
   readonly name: string;
@@ -59,10 +61,13 @@ export function communityNumbers(text: string): string {
   return NAMED[text] ?? text;
 }
 
-/** The prefix, its length, and the lengths that it covers. */
-export function prefixRange(entry: PrefixText) {
-  const { prefix, ge, le } = typeof entry === "string" ? { prefix: entry } : { ...entry };
-  const length = Number(prefix.split("/")[1]);
-  const from = ge ?? length;
-  return { prefix, length, from, to: le ?? (ge === undefined ? length : 32) };
+/** Those of the family: each prefix, its length, and the lengths that it covers. */
+export function prefixRanges(entries: readonly PrefixText[], family: IpFamily) {
+  return entries.flatMap((entry) => {
+    const { prefix, ge, le } = typeof entry === "string" ? { prefix: entry } : { ...entry };
+    if (familyOfText(prefix) !== family) return [];
+    const length = Number(prefix.split("/")[1]);
+    const from = ge ?? length;
+    return [{ prefix, length, from, to: le ?? (ge === undefined ? length : ADDRESS_BITS[family]) }];
+  });
 }

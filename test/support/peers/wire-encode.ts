@@ -42,7 +42,9 @@ export function open(as: number, routerId: string, more: readonly string[] = [])
 export function announcement(route: TestRoute, prefixes: readonly string[]): Buffer {
   const nlri = nlriBytes(prefixes, route.pathId);
   if (familyOfText(route.prefix) === 4) return update(new Uint8Array(), attributes(route), nlri);
-  const hop = bytesOf(route.nextHop);
+  const { nextHop, linkLocal } = route;
+  const hops = linkLocal === undefined ? [nextHop] : [nextHop, linkLocal];
+  const hop = Buffer.concat(hops.map(bytesOf));
   const reach = Buffer.concat([Buffer.from([0, 2, 1, hop.length]), hop, Buffer.from([0]), nlri]);
   const all = Buffer.concat([attribute(FLAG.optional, 14, reach), attributes(route)]);
   return update(new Uint8Array(), all, new Uint8Array());
@@ -112,7 +114,8 @@ function attributes(route: TestRoute): Buffer {
   return Buffer.concat(parts);
 }
 
-function attribute(flags: number, type: number, value: Uint8Array): Buffer {
+/** One path attribute, with the long form of its length where that is needed. */
+export function attribute(flags: number, type: number, value: Uint8Array): Buffer {
   if (value.length < 256) return Buffer.concat([Buffer.from([flags, type, value.length]), value]);
   const head = Buffer.from([flags | FLAG.extended, type, value.length >> 8, value.length & 255]);
   return Buffer.concat([head, value]);
