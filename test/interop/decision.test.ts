@@ -26,6 +26,8 @@ const RECEIVERS: readonly Speaker[] = [
 ];
 const EXTERNAL = 1;
 const STEPS = 150;
+/** Each has some twenty processes. */
+const SIDE_BY_SIDE = 2;
 
 async function feed(circle: Circle, other: string, seed: number, round: number): Promise<void> {
   const { name } = circle.speaker;
@@ -49,7 +51,7 @@ async function feed(circle: Circle, other: string, seed: number, round: number):
 
 const noLab = await labUnavailable();
 
-describe("of random paths", { concurrency: true }, () => {
+describe("of random paths", { concurrency: SIDE_BY_SIDE }, () => {
   const daemons = DAEMONS.filter(({ name }) => NAMES.includes(name));
   for (const [daemon, session] of daemons.flatMap((one) =>
     FAMILIES.map((of) => [one, of] as const),
@@ -59,7 +61,7 @@ describe("of random paths", { concurrency: true }, () => {
       const reason = noLab ?? (await daemonUnavailable(daemon));
       if (!requireReal(t, reason === undefined, reason ?? "")) return;
       const seed = Number(process.env["INTEROP_SEED"] ?? 1);
-      const rounds = Number(process.env["INTEROP_ROUNDS"] ?? 10);
+      const rounds = Number(process.env["INTEROP_ROUNDS"] ?? 6);
       t.diagnostic(`INTEROP_SEED=${seed}`);
       const around = { feeders: FEEDERS, receivers: RECEIVERS, session };
       const makes = [(setup: PeerSetup) => new Podrouter(setup), daemon.make];

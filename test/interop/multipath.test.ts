@@ -69,7 +69,7 @@ async function compare(t: TestContext, session: IpFamily): Promise<void> {
   const options = { maximumPaths: MAXIMUM_PATHS };
   const all = await circles<Speaker>(MAKES, around, (remove) => t.after(remove), options);
   let shared = 0;
-  for (let round = 0; round < Number(process.env["INTEROP_ROUNDS"] ?? 5); round++) {
+  for (let round = 0; round < Number(process.env["INTEROP_ROUNDS"] ?? 3); round++) {
     await Promise.all(all.map((circle) => feed(circle, seed, round)));
     const shareAlike = async () => {
       const [ours, bird, frr] = await Promise.all(all.map(used));

@@ -159,7 +159,7 @@ async function compare(t: TestContext, session: IpFamily): Promise<void> {
   const around = { ...AROUND, session };
   const all = await circles<Speaker>(makes, around, (remove) => t.after(remove));
   const rounds = new Rounds(seed, session);
-  for (let round = 0; round < Number(process.env["INTEROP_ROUNDS"] ?? 5); round++) {
+  for (let round = 0; round < Number(process.env["INTEROP_ROUNDS"] ?? 3); round++) {
     const say = rounds.next();
     await Promise.all(all.map(say));
     await agree(all, rounds).catch((cause: Error) => {

@@ -24,6 +24,8 @@ import type { PoliciesText, TakesPolicies } from "./policy-text.ts";
 import { NamespaceProcess, writeConfig } from "./process.ts";
 
 const PROGRAM = "/usr/lib/frr/bgpd";
+/** What is between them bgpd takes in at once, as from a file: line by line it takes for ever. */
+const BATCH = { begin: "XFRR_start_configuration", end: "XFRR_end_configuration" } as const;
 
 export class Frr implements PeerDaemon, TakesPolicies, TellsNextHops {
   readonly name = "FRR";
@@ -131,6 +133,7 @@ export class Frr implements PeerDaemon, TakesPolicies, TellsNextHops {
     await this.#configure([
       `router bgp ${this.#setup.as}`,
       `neighbor ${neighbor} shutdown message ${text}`,
+      "exit",
     ]);
   }
 
@@ -174,7 +177,7 @@ export class Frr implements PeerDaemon, TakesPolicies, TellsNextHops {
   }
 
   async #configure(lines: readonly string[]): Promise<void> {
-    await this.#show("configure terminal", ...lines, "end");
+    await this.#show("configure terminal", BATCH.begin, ...lines, BATCH.end, "end");
   }
 
   async #neighborJson(neighbor: string): Promise<FrrNeighbor> {
