@@ -4,7 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import * as z from "zod";
 import { parseConfigFile } from "../../src/agent/config-file/parse.ts";
-import { configFileSchema, KEY_NAMES } from "../../src/agent/config-file/schema.ts";
+import { configFileSchema, KEY_NAMES, KEYS_BY_PLACE } from "../../src/agent/config-file/schema.ts";
 
 function refusals(text: string): readonly string[] {
   const result = parseConfigFile(text, "f");
@@ -42,7 +42,7 @@ const WORDS: readonly (readonly [text: string, field: string, words: string])[] 
     "expected a whole number from 1 to 64, not 65",
   ],
   ["global: [1]", "global", "expected keys with values, not a list"],
-  ["global: { asn: 1 }", "global.asn", "is not a key that is known here"],
+  ["global: { asn: 1 }", "global.asn", "is not a key that is known here (Did you mean as?)"],
   ["global: { as: [1] }", "global.as", "expected an AS number from 1 to 4294967294, not a list"],
   ["global: { as: true }", "global.as", "expected an AS number from 1 to 4294967294, not true"],
   ["global: { as: 0 }", "global.as", "expected an AS number from 1 to 4294967294, not 0"],
@@ -106,7 +106,7 @@ const WORDS: readonly (readonly [text: string, field: string, words: string])[] 
   [
     match("prefixes: [{ prefix: 10.0.0.0/8, lt: 9 }]"),
     "policies[0].statements[0].match.prefixes[0].lt",
-    "is not a key that is known here",
+    "is not a key that is known here (Did you mean le?)",
   ],
   [
     match("communities: []"),
@@ -148,7 +148,7 @@ test("nothing that may be a password is repeated", () => {
     [peer(`passwordFile: ${"s3cret".repeat(1000)}`), /: expected at most 4096 characters$/],
     ["peerGroups: [{ name: g, passwordFile: 1234567890 }]", /: expected text, not a number$/],
     // A key that other programs have.
-    [peer("password: s3cret"), /^peers\[0\]\.password: is not a key that is known here$/],
+    [peer("password: s3cret"), /^peers\[0\]\.password: .* here \(Did you mean passwordFile\?\)$/],
     [peer("password:s3cret"), /^peers\[0\]\.password:…: is not a key that is known here$/],
     [peer("password=s3cret"), /^peers\[0\]\.password=…: is not a key that is known here$/],
     [peer("password s3cret"), /^peers\[0\]\.password …: is not a key that is known here$/],
@@ -162,7 +162,7 @@ test("nothing that may be a password is repeated", () => {
     [peer("port:179"), /^peers\[0\]\.port:…: is not a key that is known here$/],
     [peer("s3cret words"), /^peers\[0\]\.…: is not a key that is known here$/],
     [peer("czNjcmV0="), /^peers\[0\]\.…: is not a key that is known here$/],
-    ["global: { passive }", /^global\.passive: is not a key that is known here$/],
+    ["global: { passive }", /^global\.passive: .* known here, but in peerGroups, peers$/],
     ["global: { passive, passive }", /^the key passive is there already$/],
     // Before the colon, where & or ! has made something else of the key.
     [peer("&password: s3cret passive: true"), /^peers\[0\]\.…: is not a key that is known here$/],
@@ -209,17 +209,62 @@ test("a key of ours with no space behind its colon is named, wherever it belongs
   }
 });
 
-test("all keys of the file are known as such", () => {
-  const keys = new Set<string>();
-  const collect = (schema: unknown): void => {
+test("what a key that is not known was meant to be is said, if it is near", () => {
+  const PREPEND = "policies.statements.set.prepend";
+  const SET = "policies[0].statements[0].set";
+  for (const [text, field, hint] of [
+    // Misspelt, in another case, with dashes.
+    [peer("holdtime: 9"), "peers[0].holdtime", " (Did you mean holdTime?)"],
+    [peer("hold-time: 9"), "peers[0].hold-time", " (Did you mean holdTime?)"],
+    [peer("reomteAS: 9"), "peers[0].reomteAS", " (Did you mean remoteAs?)"],
+    [peer("port: 1, prot: 9"), "peers[0].prot", " (Did you mean port?)"],
+    ["policy: []", "policy", " (Did you mean policies?)"],
+    [
+      statement("result: next, set: { locPref: 1 }"),
+      `${SET}.locPref`,
+      " (Did you mean localPref?)",
+    ],
+    // As other programs call it.
+    ["neighbours: []", "neighbours", " (Did you mean peers?)"],
+    ["neighbors: []", "neighbors", " (Did you mean peers?)"],
+    [peer("peerASN: 9"), "peers[0].peerASN", " (Did you mean remoteAs?)"],
+    [peer("ebgp-multihop: 9"), "peers[0].ebgp-multihop", " (Did you mean multihopTtl?)"],
+    // Of somewhere else, as where a line is not indented enough.
+    ["remoteAs: 9", "remoteAs", ", but in peerGroups, peers"],
+    [peer("networks: []"), "peers[0].networks", ", but in the top level"],
+    [peer("as: 9"), "peers[0].as", `, but in global, ${PREPEND} (Did you mean remoteAs?)`],
+    // Nothing near, or not of this place.
+    ["global: { neighbours: 1 }", "global.neighbours", ""],
+    [peer("bfdProfile: x"), "peers[0].bfdProfile", ""],
+    // What is not repeated, for it may be a password, is not told by what is near either.
+    [peer("holdtime"), "peers[0].…", ""],
+    [peer("holdtime 9: 1"), "peers[0].…", ""],
+    [peer("password s3cret: 1"), "peers[0].password …", ""],
+  ] as const) {
+    const said = `${field}: is not a key that is known here${hint}`;
+    assert.deepEqual(refusals(text), [said], text);
+  }
+});
+
+test("all keys of the file are known as such, and where they belong", () => {
+  const places = new Map<string, Set<string>>();
+  const collect = (schema: unknown, place: string): void => {
     if (typeof schema !== "object" || schema === null) return;
-    const { properties, ...rest } = schema as { readonly properties?: object };
-    for (const key of Object.keys(properties ?? {})) keys.add(key);
-    for (const part of Object.values({ ...rest, ...properties })) collect(part);
+    const { properties = {}, ...rest } = schema as { readonly properties?: object };
+    for (const [key, part] of Object.entries(properties)) {
+      places.set(place, (places.get(place) ?? new Set()).add(key));
+      collect(part, place === "" ? key : `${place}.${key}`);
+    }
+    for (const part of Object.values(rest)) collect(part, place);
   };
-  collect(z.toJSONSchema(configFileSchema, { io: "input", unrepresentable: "any" }));
-  assert.ok(keys.has("asPathLengthMin"));
-  assert.deepEqual(KEY_NAMES, keys.add("password"));
+  collect(z.toJSONSchema(configFileSchema, { io: "input", unrepresentable: "any" }), "");
+  assert.ok(places.get("policies.statements.match")?.has("asPathLengthMin"));
+  const known = new Map([...KEYS_BY_PLACE].map(([place, keys]) => [place, new Set(keys)]));
+  assert.deepEqual(known, places);
+  assert.deepEqual(
+    KEY_NAMES,
+    new Set(["password", ...[...places.values()].flatMap((k) => [...k])]),
+  );
 });
 
 /** Keys of the file with values that are mostly wrong. */
@@ -241,7 +286,9 @@ const anything = fc.letrec((tie) => ({
 })).value;
 
 test("no words but ours, whatever stands in the file", () => {
-  const own = /: (expected |is missing$|is not a key that is known here$|needs |no |lengths )/;
+  const hint = /(, but in [\w ,.]+)?( \(Did you mean [\w ,]+\?\))?$/.source;
+  const key = `is not a key that is known here${hint}`;
+  const own = new RegExp(`: (expected |is missing$|${key}|needs |no |lengths )`);
   fc.assert(
     fc.property(anything, (value) => {
       for (const message of refusals(JSON.stringify(value))) {

@@ -19,6 +19,7 @@ import { type Prefix, prefixFamily, prefixLength } from "../../ip/prefix.ts";
 import { keyText } from "../../k8s/problem.ts";
 import { printable } from "../../runtime/operator-text.ts";
 import { parseJson } from "./json.ts";
+import { meantKey } from "./meant-key.ts";
 import {
   CONFIG_BYTES_MAX,
   type ConfigFile,
@@ -103,6 +104,7 @@ function parseYaml(text: string, name: string, needs: ConfigNeeds): ParsedConfig
       line: lineOf(problem.path),
       field: fieldText(problem),
       text: printable(problem.text),
+      hint: () => hintOf(problem),
     }));
     return refused(name, found);
   }
@@ -181,13 +183,15 @@ interface Found {
   /** `peers[3].port`; empty for the file as a whole. */
   readonly field: string;
   readonly text: string;
+  /** What stands behind it, made only for those that are listed. */
+  readonly hint?: () => string;
 }
 
 function refused(name: string, found: readonly Found[]): ParsedConfigFile {
   const sorted = [...found].sort((a, b) => a.line - b.line);
-  const problems = sorted
-    .slice(0, PROBLEMS_MAX)
-    .map(({ line, field, text }) => `${name}:${line}: ${field === "" ? "" : `${field}: `}${text}`);
+  const problems = sorted.slice(0, PROBLEMS_MAX).map(({ line, field, text, hint }) => {
+    return `${name}:${line}: ${field === "" ? "" : `${field}: `}${text}${hint?.() ?? ""}`;
+  });
   const more = sorted.length - problems.length;
   if (more > 0) problems.push(`${name}: and ${more} more problems`);
   return { ok: false, problems };
@@ -317,6 +321,12 @@ function offsetOf(document: { getIn(path: Path, keepScalar: true): unknown }, pa
     if (start !== undefined) return start;
   }
   return 0;
+}
+
+/** Of a key that is not repeated itself nothing is told by what it is near to. */
+function hintOf({ path, isUnknown, isAlone }: Finding): string {
+  const key = String(path.at(-1));
+  return isUnknown === true && keyText(key, KEY_NAMES, isAlone) === key ? meantKey(path) : "";
 }
 
 function fieldText({ path, isAlone }: Finding): string {

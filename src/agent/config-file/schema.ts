@@ -229,13 +229,32 @@ export const configFileSchema = z.strictObject({
   networks: z.array(network).max(ENTRIES_MAX).default([]),
 });
 
+/** The keys of each place; of a place the names on the way to it, `peers.gracefulRestart`. */
+export const KEYS_BY_PLACE: ReadonlyMap<string, readonly string[]> = new Map(
+  Object.entries({
+    "": configFileSchema,
+    global,
+    "global.listen": listen,
+    policies: policy,
+    "policies.statements": statement,
+    "policies.statements.match": match,
+    "policies.statements.match.prefixes": prefixRange,
+    "policies.statements.set": set,
+    "policies.statements.set.prepend": prepend,
+    peerGroups: peerGroup,
+    "peerGroups.gracefulRestart": gracefulRestart,
+    "peerGroups.maximumPrefixes": maximumPrefixes,
+    peers: peer,
+    "peers.gracefulRestart": gracefulRestart,
+    "peers.maximumPrefixes": maximumPrefixes,
+    networks: network,
+  }).map(([place, section]) => [place, Object.keys(section.shape)]),
+);
+
 /** Keys that the file may have somewhere, and the one that is missing in it on purpose. */
 export const KEY_NAMES: ReadonlySet<string> = new Set([
   "password",
-  ...[
-    ...[configFileSchema, global, listen, policy, statement, match, prefixRange, set, prepend],
-    ...[peerGroup, peer, gracefulRestart, maximumPrefixes, network],
-  ].flatMap((section) => Object.keys(section.shape)),
+  ...[...KEYS_BY_PLACE.values()].flat(),
 ]);
 
 export type ConfigFile = z.output<typeof configFileSchema>;

@@ -10,7 +10,9 @@ export type Path = readonly PropertyKey[];
 export interface Finding {
   readonly path: Path;
   readonly text: string;
-  /** The last key of the path is one without a value. */
+  /** The last key of the path is none of its place. */
+  readonly isUnknown?: boolean;
+  /** It is one without a value. */
   readonly isAlone?: boolean;
 }
 
@@ -43,8 +45,9 @@ const UNSAID = "expected something else";
  */
 export function findings(issues: readonly core.$ZodIssue[], content: unknown): readonly Finding[] {
   return takenApart(issues).map(({ path, text, code }) => {
-    if (code === "unrecognized_keys")
-      return { path, text, isAlone: valueAt(content, path) === null };
+    if (code === "unrecognized_keys") {
+      return { path, text, isUnknown: true, isAlone: valueAt(content, path) === null };
+    }
     const instead = insteadOf(content, path, code, text);
     return { path, text: instead === undefined ? text : `${text}, not ${instead}` };
   });
