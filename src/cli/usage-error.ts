@@ -12,16 +12,18 @@ export function usageSentences(
   error: CommanderError,
   program: Command,
   args: readonly string[],
-): ReadonlySet<string> {
+): readonly string[] {
   const [, what, given] = UNKNOWN.exec(error.message) ?? [];
-  if (given === undefined) return new Set([oneLine(error.message)]);
-  if (what === "command")
-    return new Set([oneLine(error.message.replace(given, () => begun(given)))]);
+  if (given === undefined) return [oneLine(error.message)];
+  if (what === "command") return [oneLine(error.message.replace(given, () => begun(given)))];
   const command = program.commands.find((one) => one.name() === args[0]) ?? program;
+  const flag = flagOf(given, command);
   // Of kube-router's flags all are named at once: who moves a manifest over has several.
   const flags = args.filter((one) => one.startsWith("-")).map((one) => flagOf(one, command));
-  const others = flags.flatMap((flag) => foreignFlagSentence(nameOf(flag)) ?? []);
-  return new Set([flagSentence(flagOf(given, command), command), ...others]);
+  const others = new Set(flags.map(nameOf));
+  others.delete(nameOf(flag));
+  const sentences = [...others].flatMap((name) => foreignFlagSentence(name) ?? []);
+  return [flagSentence(flag, command), ...sentences];
 }
 
 function flagSentence(flag: string, command: Command): string {
