@@ -10,7 +10,7 @@ import type { ConditionStatus } from "./conditions.ts";
 import type { PageBody } from "./http-endpoint.ts";
 import { NO_LOOK_MS, replaceLoopLag } from "./loop-lag.ts";
 import type { Md5Drops } from "./md5-drops.ts";
-import { perPeer } from "./peer-metrics.ts";
+import { peerCounts, perPeer } from "./peer-metrics.ts";
 
 /** Counts that the parts keep; all since the process started. */
 export interface KernelCounts {
@@ -186,6 +186,7 @@ function addAgent(source: MetricsSource, registers: Registers): void {
 }
 
 function addPeers(source: MetricsSource, peers: Peers, registers: Registers): void {
+  peerCounts(registers, peers);
   perPeer(registers, peers, {
     name: "kube_router_bgp_peer_info",
     help: "Always 1; state of the session with a peer",

@@ -1,7 +1,7 @@
 /**
- * Metrics with a value for each peer that there is now; peers that went leave nothing behind. Of a
- * thousand peers they are twenty thousand values. prom-client would look each up by its labels, and
- * keep all until the next page is asked for: here they are only listed.
+ * Metrics of the peers. Most have a value for each that there is now; peers that went leave nothing
+ * behind. Of a thousand peers these are twenty thousand values. prom-client would look each up by
+ * its labels, and keep all until the next page is asked for: here they are only listed.
  */
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { PeerStatus } from "../bgp/types.ts";
@@ -39,6 +39,27 @@ export function perPeer(
   };
   if (counter === true) new ListedCounter(options, list);
   else new ListedGauge(options, list);
+}
+
+const TYPES = ["internal", "external"] as const;
+const STATES = ["up", "down", "shutdown"] as const;
+
+/** How many peers there are of each kind: enough to watch a mesh whose pairs are a million. */
+export function peerCounts(registers: Registry[], peers: () => Iterable<PeerStatus>): void {
+  new Gauge({
+    name: "podrouter_bgp_peers",
+    help: "Peers by type, and by session: up, down, or shutdown, as it is asked for",
+    labelNames: ["type", "state"],
+    registers,
+    collect() {
+      for (const type of TYPES) for (const state of STATES) this.set({ type, state }, 0);
+      for (const { internal, state, adminState } of peers()) {
+        const kept = adminState === "down" ? "shutdown" : "down";
+        const type = internal ? "internal" : "external";
+        this.inc({ type, state: state === "Established" ? "up" : kept });
+      }
+    },
+  });
 }
 
 class ListedGauge extends Gauge {
