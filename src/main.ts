@@ -15,6 +15,9 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.exit(1);
 });
 
+// Nobody is left to be told, but the exit code still says how it was.
+process.stderr.on("error", () => undefined);
+
 // Not awaited at the top: the bundle is a script, no module (launch/program.ts).
 void runProgram(
   process.argv.slice(2),

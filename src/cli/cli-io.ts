@@ -1,11 +1,14 @@
 /** What a command may touch of the process; tests hand in their own. */
 import type { Readable, Writable } from "node:stream";
 
+/** `columns`: of the terminal, where it is one. */
+export type CliOutput = Writable & { readonly columns?: number };
+
 export interface CliIo {
   /** Whom to ask; undefined = nobody. */
   readonly stdin?: Readable & { readonly isTTY?: boolean };
-  readonly stdout: Writable;
-  readonly stderr: Writable;
+  readonly stdout: CliOutput;
+  readonly stderr: CliOutput;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly hostName: string;
   /** Wall clock, ms since the epoch: ages are shown against it. */

@@ -5,7 +5,7 @@ import { printable } from "../runtime/operator-text.ts";
 import { checkCommand } from "./check-command.ts";
 import { cleanupCommand } from "./cleanup-command.ts";
 import { CliError } from "./cli-error.ts";
-import type { CliIo } from "./cli-io.ts";
+import type { CliIo, CliOutput } from "./cli-io.ts";
 import { peersCommand } from "./peers-command.ts";
 import { ribCommand } from "./rib-command.ts";
 import { type ExitCode, runCommand, type StartAgent } from "./run-command.ts";
@@ -31,8 +31,10 @@ Examples:
   podrouter run --help               the flags, by group, with their defaults
 `;
 
-/** Columns for help where the terminal does not say. */
+/** Columns for help: no more, and fewer on a terminal that is narrower. */
 const HELP_COLUMNS = 100;
+/** With fewer than this behind the names of flags their text is left to the terminal to break. */
+const HELP_TEXT_COLUMNS_MIN = 20;
 
 /**
  * Runs the program with the arguments after its name; gives the exit code. Writes only to `io`.
@@ -76,17 +78,23 @@ function buildProgram(io: CliIo, start: StartAgent, exit: ExitCode): Command {
   for (const command of [program, ...commands]) {
     command
       .exitOverride()
+      .configureHelp({ minWidthToWrap: HELP_TEXT_COLUMNS_MIN })
       .allowExcessArguments(false)
       .configureOutput({
         writeOut: (text) => io.stdout.write(text),
         writeErr: (text) => io.stderr.write(text),
         // Errors are written once, by failure().
         outputError: () => undefined,
-        getOutHelpWidth: () => HELP_COLUMNS,
-        getErrHelpWidth: () => HELP_COLUMNS,
+        getOutHelpWidth: () => helpColumns(io.stdout),
+        getErrHelpWidth: () => helpColumns(io.stderr),
       });
   }
   return program;
+}
+
+/** A terminal that does not know its width says 0. */
+function helpColumns({ columns = 0 }: CliOutput): number {
+  return columns > 0 ? Math.min(columns, HELP_COLUMNS) : HELP_COLUMNS;
 }
 
 function failure(io: CliIo, error: unknown, program: Command, args: readonly string[]): number {

@@ -248,6 +248,21 @@ test("help of run names every flag with its default, in groups", async () => {
   assert.ok(stdout.split("\n").every((line) => line.length <= 100));
 });
 
+test("help is no wider than the terminal, nor than a hundred columns", async () => {
+  for (const [columns, widest] of [
+    [60, 60],
+    [80, 80],
+    [0, 100],
+    [250, 100],
+  ] as const) {
+    const { stdout } = await runCli(["peers", "--help"], { columns });
+    // What is behind the options is written as it is: states and examples.
+    const [options = ""] = stdout.split("\nUp/Down is");
+    const longest = Math.max(...options.split("\n").map((line) => line.length));
+    assert.ok(longest <= widest && longest > widest * 0.85, `${longest} of ${columns}`);
+  }
+});
+
 test("every command has help with an example or a sentence, and exits 0", async () => {
   for (const command of ["peers", "rib", "status", "cleanup", "version"]) {
     const { code, stdout } = await runCli([command, "--help"]);
@@ -272,4 +287,12 @@ test("a reader that went away is no error, a disk that is full is one of one lin
   const full = await shell('"$1" "$2" run --help > /dev/full');
   assert.equal(full.status, 1);
   assert.match(full.stderr, /^podrouter: the output cannot be written: ENOSPC[^\n]*\n$/);
+});
+
+test("the exit code is the same where nobody reads what is wrong", async () => {
+  const status = async (script: string) =>
+    (await run("bash", ["-c", script, "bash", process.execPath, MAIN])).stdout.trim();
+  assert.equal(await status('"$1" "$2" walk 2>&1 | true; echo "${PIPESTATUS[0]}"'), "2");
+  assert.equal(await status('"$1" "$2" walk 2>/dev/full; echo "$?"'), "2");
+  assert.equal(await status('"$1" "$2" run --run-router=false 2>/dev/full; echo "$?"'), "0");
 });

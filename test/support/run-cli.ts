@@ -1,6 +1,7 @@
 /** Runs the command line in this process, with its output caught. */
 import { Readable, Writable } from "node:stream";
 import type { AgentConfig } from "../../src/agent/config.ts";
+import type { CliOutput } from "../../src/cli/cli-io.ts";
 import { runProgram } from "../../src/cli/program.ts";
 
 export interface CliResult {
@@ -17,6 +18,8 @@ export interface CliSurroundings {
   readonly now?: number;
   /** What comes through a pipe. */
   readonly stdin?: string;
+  /** Of the terminal that is written to. */
+  readonly columns?: number;
 }
 
 export async function runCli(
@@ -30,8 +33,8 @@ export async function runCli(
     args,
     {
       ...(surroundings.stdin === undefined ? {} : { stdin: Readable.from([surroundings.stdin]) }),
-      stdout: out.stream,
-      stderr: err.stream,
+      stdout: onTerminal(out.stream, surroundings.columns),
+      stderr: onTerminal(err.stream, surroundings.columns),
       env: surroundings.env ?? {},
       hostName: surroundings.hostName ?? "this-host",
       now: () => surroundings.now ?? 0,
@@ -42,6 +45,10 @@ export async function runCli(
     },
   );
   return { code, stdout: await out.text(), stderr: await err.text(), started };
+}
+
+function onTerminal(stream: Writable, columns: number | undefined): CliOutput {
+  return columns === undefined ? stream : Object.assign(stream, { columns });
 }
 
 function catcher(): { readonly stream: Writable; text(): Promise<string> } {
