@@ -292,7 +292,7 @@ test("a reader that went away is no error, a disk that is full is one of one lin
 test("the exit code is the same where nobody reads what is wrong", async () => {
   const status = async (script: string) =>
     (await run("bash", ["-c", script, "bash", process.execPath, MAIN])).stdout.trim();
-  assert.equal(await status('"$1" "$2" walk 2>&1 | true; echo "${PIPESTATUS[0]}"'), "2");
+  assert.equal(await status('set -o pipefail; "$1" "$2" walk 2>&1 | true; echo "$?"'), "2");
   assert.equal(await status('"$1" "$2" walk 2>/dev/full; echo "$?"'), "2");
   assert.equal(await status('"$1" "$2" run --run-router=false 2>/dev/full; echo "$?"'), "0");
 });
