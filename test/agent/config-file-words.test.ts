@@ -246,6 +246,16 @@ test("what a key that is not known was meant to be is said, if it is near", () =
   }
 });
 
+test("a key that is not known is said with its own line, wherever what it leads to begins", () => {
+  const lines = (text: string) => {
+    const result = parseConfigFile(text, "f");
+    return result.ok ? [] : result.problems.map((problem) => /^f:(\d+): /.exec(problem)![1]);
+  };
+  assert.deepEqual(lines("peers: []\nneighbours:\n\n  - name: a\n"), ["2"]);
+  assert.deepEqual(lines("global:\n  as: 1\n  neighbour:\n    { x: 1 }\n"), ["3"]);
+  assert.deepEqual(lines("peers: []\n12:\n  - 1\n"), ["2"]);
+});
+
 test("all keys of the file are known as such, and where they belong", () => {
   const places = new Map<string, Set<string>>();
   const collect = (schema: unknown, place: string): void => {

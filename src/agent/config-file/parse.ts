@@ -7,6 +7,7 @@
 import {
   type Document,
   isAlias,
+  isMap,
   isNode,
   isScalar,
   LineCounter,
@@ -95,13 +96,16 @@ function parseYaml(text: string, name: string, needs: ConfigNeeds): ParsedConfig
   }
   const content = plain.value ?? {};
   const result = configFileSchema.safeParse(content, { error: wordsOf });
-  const lineOf = (path: Path) => lineAt(offsetOf(document, path));
+  const lineOf = ({ path, isUnknown }: Finding) => {
+    const key = isUnknown === true ? offsetOfKey(document, path) : undefined;
+    return lineAt(key ?? offsetOf(document, path));
+  };
   const problems = result.success
     ? crossReferences(result.data, needs)
     : findings(result.error.issues, content);
   if (problems.length > 0 || !result.success) {
     const found = problems.map((problem) => ({
-      line: lineOf(problem.path),
+      line: lineOf(problem),
       field: fieldText(problem),
       text: printable(problem.text),
       hint: () => hintOf(problem),
@@ -327,6 +331,14 @@ function offsetOf(document: { getIn(path: Path, keepScalar: true): unknown }, pa
 function hintOf({ path, isUnknown, isAlone }: Finding): string {
   const key = String(path.at(-1));
   return isUnknown === true && keyText(key, KEY_NAMES, isAlone) === key ? meantKey(path) : "";
+}
+
+/** Where the key at the end of that path begins: what it leads to may begin on a later line. */
+function offsetOfKey(document: Document.Parsed, path: Path): number | undefined {
+  const parent = path.length > 1 ? document.getIn(path.slice(0, -1), true) : document.contents;
+  if (!isMap(parent)) return undefined;
+  const keys = parent.items.map(({ key }) => key).filter((key) => isScalar(key));
+  return keys.find(({ value }) => String(value) === String(path.at(-1)))?.range?.[0];
 }
 
 function fieldText({ path, isAlone }: Finding): string {
