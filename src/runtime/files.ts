@@ -141,7 +141,8 @@ async function openAnew(path: string): Promise<FileHandle> {
     return await open(path, "wx", 0o600);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    await unlink(path);
+    // Of a folder there, the file to be replaced knows nothing.
+    await removeFile(path);
     return await open(path, "wx", 0o600);
   }
 }

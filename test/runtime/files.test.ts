@@ -72,6 +72,17 @@ test("what somebody put in the place of the temporary file is neither followed n
   assert.equal(readFileSync(path, "utf8"), "two");
 });
 
+test("what cannot be removed from the place of the temporary file is what the error names", async () => {
+  const path = join(root, "good");
+  writeFileSync(path, "as it was");
+  mkdirSync(`${path}.tmp`);
+  await assert.rejects(writeAtomically(path, "new"), {
+    message: `${path}.tmp: is a directory`,
+    code: "EISDIR",
+  });
+  assert.equal(readFileSync(path, "utf8"), "as it was");
+});
+
 test("what cannot be written is said with the reason that the kernel gave", async (t) => {
   writeFileSync(join(root, "plain"), "");
   await assert.rejects(writeAtomically(join(root, "plain", "below", "file"), ""), {
