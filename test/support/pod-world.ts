@@ -124,6 +124,7 @@ export class PodWorld {
       putAside: async () => {
         await this.#effect(life);
         this.file = undefined;
+        return "/leases.damaged";
       },
     };
   }

@@ -19,11 +19,13 @@ export function leaseFile(path: string): LeaseFile {
     read: () => unlessMissing(readText(path, LEASES_BYTES_MAX)),
     write: (text) => writeAtomically(path, text),
     async putAside() {
+      const aside = `${path}.damaged`;
       try {
-        await rename(path, `${path}.damaged`);
+        await rename(path, aside);
       } catch (cause) {
-        throw new FileError(path, String((cause as NodeJS.ErrnoException).code), cause);
+        throw new FileError(aside, String((cause as NodeJS.ErrnoException).code), cause);
       }
+      return aside;
     },
   };
 }

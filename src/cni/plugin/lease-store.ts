@@ -11,11 +11,9 @@ export interface LeaseFile {
   /** Undefined when there is none. */
   read(): Promise<string | undefined>;
   write(text: string): Promise<void>;
-  /** Puts a file that is not understood out of the way, to be looked at. */
-  putAside(): Promise<void>;
+  /** Puts a file that is not understood out of the way, to be looked at; gives its new path. */
+  putAside(): Promise<string>;
 }
-
-export type Loaded = "read" | "none" | "damaged";
 
 export class LeaseStore {
   readonly #book: LeaseBook;
@@ -29,17 +27,18 @@ export class LeaseStore {
     this.#file = file;
   }
 
-  /** Fills the book; a damaged file is put aside, and the kernel's links must tell the rest. */
-  async load(): Promise<Loaded> {
+  /**
+   * Fills the book. A damaged file is put aside, and the kernel's links must tell the rest: gives
+   * where it is then, and undefined of any other.
+   */
+  async load(): Promise<string | undefined> {
     try {
       const text = await this.#file.read();
-      if (text === undefined) return "none";
-      if (this.#book.load(text)) return "read";
+      if (text === undefined || this.#book.load(text)) return undefined;
     } catch (error) {
       if (!(error instanceof FileError) || error.code !== "too-large") throw error;
     }
-    await this.#file.putAside();
-    return "damaged";
+    return await this.#file.putAside();
   }
 
   /** Resolves when all that is in the book now is on disk; rejects when it cannot be. */

@@ -1,6 +1,6 @@
 /** What goes wrong in the plugin: as the runtime is told, and as conditions of the agent. Pure. */
 import { FileError } from "../../runtime/files.ts";
-import { messageOf } from "../../runtime/operator-text.ts";
+import { messageOf, printable } from "../../runtime/operator-text.ts";
 import type { CniCondition } from "../types.ts";
 import type { LeaseRefusal } from "./lease-book.ts";
 import { CniSpecError, Code } from "./spec.ts";
@@ -59,13 +59,16 @@ export function notStarted(error: unknown): CniCondition {
   };
 }
 
-export const damaged: CniCondition = {
-  name: "pod-leases-damaged",
-  severity: "warning",
-  message:
-    "the file of leases was not understood and is put aside (.damaged); the leases of running " +
-    "pods were read from their links",
-};
+/** `aside`: where the file is now. */
+export function damaged(aside: string): CniCondition {
+  return {
+    name: "pod-leases-damaged",
+    severity: "warning",
+    message:
+      `the file of leases was not understood and is put aside as ${printable(aside)}; the leases ` +
+      "of running pods were read from their links",
+  };
+}
 
 export function notKept(error: FileError): CniCondition {
   return {

@@ -68,8 +68,8 @@ export class PodPlugin {
   readonly #listings = new Set<Set<string>>();
   #started: Promise<void> | undefined;
   #haveRanges = false;
-  /** Found at the start, said until the end. */
-  #damaged = false;
+  /** Where a damaged file is that was found at the start; said until the end. */
+  #damaged: string | undefined;
   #problem: CniCondition | undefined;
   #unwritten: FileError | undefined;
 
@@ -107,7 +107,7 @@ export class PodPlugin {
     const full = this.#haveRanges ? this.#book.refusal() : undefined;
     return [
       ...(this.#problem === undefined ? [] : [this.#problem]),
-      ...(this.#damaged ? [damaged] : []),
+      ...(this.#damaged === undefined ? [] : [damaged(this.#damaged)]),
       ...(this.#unwritten === undefined ? [] : [notKept(this.#unwritten)]),
       ...(full === undefined ? [] : [exhausted(full)]),
     ];
@@ -143,7 +143,7 @@ export class PodPlugin {
 
   async #load(): Promise<void> {
     // A try before this one may have put it aside.
-    if ((await this.#store.load()) === "damaged") this.#damaged = true;
+    this.#damaged = (await this.#store.load()) ?? this.#damaged;
     await this.#reconcile();
     this.#problem = undefined;
   }
