@@ -16,7 +16,7 @@ import { FileError } from "../runtime/files.ts";
 import type { Log } from "../runtime/log.ts";
 import { printable, someOf } from "../runtime/operator-text.ts";
 import { PassLoop } from "../runtime/pass-loop.ts";
-import { type ConflistRefusal, type OwnPluginPaths, planConflist } from "./conflist.ts";
+import { type ConflistRefusal, isThere, type OwnPluginPaths, planConflist } from "./conflist.ts";
 import type { Gateway } from "./gateways.ts";
 import { CONFLIST_PERIOD_MS, CONFLIST_REST_MS, NAMED_MAX, PLUGINS_MAX, RETRY } from "./limits.ts";
 import type { CniCondition, CniPluginChoice } from "./types.ts";
@@ -79,7 +79,7 @@ const REFUSALS: Readonly<Record<ConflistRefusal, string>> = {
 interface Outcome {
   /** The file is there and as it should be. */
   readonly inPlace: boolean;
-  /** There is no file, and it is too early for one. */
+  /** There is no file, or an empty one, and it is too early for one. */
   readonly waits: boolean;
   /** What a dry run holds back. */
   readonly planned: readonly string[];
@@ -183,7 +183,7 @@ export class ConflistFile {
     const { gateways } = plan;
     if (plan.text === undefined) return { ...NOTHING_DONE, inPlace: true, gateways };
     if (dryRun === true) return { ...NOTHING_DONE, planned: [`write ${path}`] };
-    if (notYet !== undefined) return { ...NOTHING_DONE, waits: existing === undefined };
+    if (notYet !== undefined) return { ...NOTHING_DONE, waits: !isThere(existing) };
     await this.#deps.files.write(path, plan.text);
     // Now at the latest there is a folder.
     this.#watchOnce();

@@ -119,10 +119,15 @@ export type ConflistPlan =
     }
   | { readonly ok: false; readonly refusal: ConflistRefusal };
 
-/** `existing`: the text of the file, undefined when there is none. An empty file counts as none. */
+/** Whether there is a file, given its text: an empty one counts as none. */
+export function isThere(existing: string | undefined): existing is string {
+  return existing !== undefined && existing.trim() !== "";
+}
+
+/** `existing`: the text of the file, undefined when there is none. */
 export function planConflist(existing: string | undefined, wanted: ConflistWanted): ConflistPlan {
   const notes: string[] = [];
-  if (existing === undefined || existing.trim() === "") {
+  if (!isThere(existing)) {
     const main = mainPlugin({}, wanted, notes);
     const list = newList(main, wanted.kind);
     const gateways = gatewaysOf(main, wanted.podCidrs);

@@ -59,6 +59,18 @@ test("a new file is written once the node routes, and not before", async (t) => 
   assert.equal(lines.length, 1);
 });
 
+test("a file that is empty, as a full disk leaves it, is waited with like a missing one", async (t) => {
+  const { files, clock, keeper, names } = setUp(t);
+  files.texts.set(PATH, "");
+  keeper.want({ ...READY, notYet: "BGP has not converged" });
+  keeper.start();
+  await clock.advanceAsync(0);
+  assert.deepEqual([files.writes, names()], [0, ["cni-conf-waits"]]);
+  keeper.want(READY);
+  await clock.advanceAsync(0);
+  assert.deepEqual([files.writes, names(), keeper.inPlace], [1, [], true]);
+});
+
 test("what it waits for stands while the next pass looks", async (t) => {
   const { files, clock, keeper, names } = setUp(t);
   keeper.want({ ...READY, notYet: "BGP has not converged" });
