@@ -15,9 +15,17 @@ export function nodeConditions(
   const source = sourceCondition(status);
   return [
     ...(source === undefined ? [] : [source]),
+    ...notLoaded(status),
     ...notSaved(status.notSaved),
     ...named(problems),
   ];
+}
+
+/** With Nodes of the source nobody misses the saved ones. */
+function notLoaded({ notLoaded: reason, synced }: NodeSourceStatus): readonly Condition[] {
+  if (reason === undefined || synced) return [];
+  const message = `the Nodes of the last run cannot be used: ${reason} (--state-dir)`;
+  return [{ name: "not-loaded", severity: "warning", message }];
 }
 
 function notSaved(reason: string | undefined): readonly Condition[] {

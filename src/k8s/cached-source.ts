@@ -38,6 +38,7 @@ export class CachedNodeSource implements NodeSource {
   }
 
   status(): NodeSourceStatus {
-    return { ...this.#source.status(), notSaved: this.#cache.problem };
+    const { problem: notSaved, unusable: notLoaded } = this.#cache;
+    return { ...this.#source.status(), notSaved, notLoaded };
   }
 }

@@ -51,6 +51,7 @@ export class NodeCache {
   #writing: Promise<void> = Promise.resolve();
   #lastWrite = Number.NEGATIVE_INFINITY;
   #problem: string | undefined;
+  #unusable: string | undefined;
 
   constructor(parts: NodeCacheParts) {
     this.#path = parts.path;
@@ -64,10 +65,16 @@ export class NodeCache {
       return decodeNodes(await readText(this.#path, NODES_FILE_BYTES_MAX));
     } catch (error) {
       if (error instanceof FileError && error.code === "ENOENT") return undefined;
-      const reason = messageOf(error);
+      const reason = error instanceof FileError ? error.reason : messageOf(error);
       this.#log.warn({ file: this.#path, reason }, "the saved Nodes cannot be used");
+      this.#unusable = printable(`${this.#path}: ${reason}`);
       return undefined;
     }
+  }
+
+  /** Why what {@link load} found is none; undefined when it is, or nothing was there. */
+  get unusable(): string | undefined {
+    return this.#unusable;
   }
 
   /** Why the last writing failed; undefined when it did not. */

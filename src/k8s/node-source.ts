@@ -25,6 +25,8 @@ export interface NodeSourceStatus {
   readonly lastError: { readonly at: number; readonly reason: string } | undefined;
   /** Why the Nodes are not on disk for the next start, sanitised; left out when they are. */
   readonly notSaved?: string | undefined;
+  /** Why the Nodes of the last run could not be used, sanitised; left out when they could. */
+  readonly notLoaded?: string | undefined;
   readonly nodes: number;
   /** The API's version of them, which the next run is not to fall behind. */
   readonly version?: string | undefined;

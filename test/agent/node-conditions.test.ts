@@ -32,6 +32,18 @@ test("Nodes that cannot be saved are a warning, the source goes on", () => {
   ]);
 });
 
+test("saved Nodes that cannot be used are said until there are others", () => {
+  const notLoaded = "/var/lib/podrouter/nodes.json: not JSON";
+  assert.deepEqual(nodeConditions({ ...STATUS, synced: false, notLoaded }, undefined), [
+    {
+      name: "not-loaded",
+      severity: "warning",
+      message: `the Nodes of the last run cannot be used: ${notLoaded} (--state-dir)`,
+    },
+  ]);
+  assert.deepEqual(nodeConditions({ ...STATUS, notLoaded }, undefined), []);
+});
+
 test("a source that cannot be read is named with its reason", () => {
   const lastError = { at: 0, reason: "connect ECONNREFUSED" };
   const [condition] = nodeConditions({ ...STATUS, connected: false, lastError }, undefined);

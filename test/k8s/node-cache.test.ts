@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
@@ -97,8 +97,20 @@ describe("a file that cannot be used is a warning", () => {
       await writeFile(path, text);
       assert.equal(await cache.load(), undefined);
       assert.equal(warnings.length, 1);
+      assert.ok(cache.unusable?.startsWith(`${path}: `), cache.unusable);
     });
   }
+  test("a folder in its place, which is named once", async (t) => {
+    const { path, cache, warnings } = await bench(t);
+    await mkdir(path, { recursive: true });
+    assert.equal(await cache.load(), undefined);
+    assert.equal(cache.unusable, `${path}: is a directory`);
+    assert.deepEqual(warnings, [{ file: path, reason: "is a directory" }]);
+  });
+  test("but one that is not there yet is none", async (t) => {
+    const { cache } = await bench(t);
+    assert.deepEqual([await cache.load(), cache.unusable], [undefined, undefined]);
+  });
 });
 
 test("a place that cannot be written is one warning, not one a save", async (t) => {
@@ -185,6 +197,19 @@ describe("a source with a cache", () => {
     await until("started", () => inner.onChange !== undefined);
     assert.deepEqual(seen, []);
     assert.deepEqual([inner.known, inner.knownVersion], [undefined, undefined]);
+    await source.stop();
+  });
+
+  test("what of a run before cannot be used is in the status", async (t) => {
+    const { path, cache } = await bench(t);
+    cache.save(saved);
+    await cache.flush();
+    await writeFile(path, "{");
+    const inner = new FakeSource();
+    const source = new CachedNodeSource(inner, cache);
+    source.start(() => assert.fail("there are no Nodes"));
+    await until("started", () => inner.onChange !== undefined);
+    assert.equal(source.status().notLoaded, `${path}: not JSON`);
     await source.stop();
   });
 
