@@ -213,7 +213,8 @@ function tryMake(path: string, mode: number): NodeJS.ErrnoException | undefined 
     return undefined;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === "EEXIST" && statSync(path).isDirectory()) return undefined;
+    const found = code === "EEXIST" ? statSync(path, { throwIfNoEntry: false }) : undefined;
+    if (found?.isDirectory() === true) return undefined;
     return error as NodeJS.ErrnoException;
   }
 }

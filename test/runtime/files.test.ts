@@ -93,6 +93,13 @@ test("what cannot be written is said with the reason that the kernel gave", asyn
     message: `${join(root, "plain", "file")}: a part of the path is not a directory`,
     code: "EEXIST",
   });
+  symlinkSync(join(root, "gone"), join(root, "dangling"));
+  for (const path of [join(root, "dangling", "file"), join(root, "dangling", "below", "file")]) {
+    await assert.rejects(writeAtomically(path, ""), {
+      message: `${path}: a part of the path is not a directory`,
+      code: "EEXIST",
+    });
+  }
   const reason = await namespacesUnavailable();
   if (!requireReal(t, reason === undefined, reason ?? "")) return;
   const readOnly = join(root, "read-only");
