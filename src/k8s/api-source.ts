@@ -7,7 +7,8 @@
  *    └───────────────┘ a new list; what is missing in it was deleted
  *
  * No list is older than what is known, that of an earlier run included: a server whose memory lags
- * behind would take Nodes away that are there.
+ * behind would take Nodes away that are there. One that was restored from a backup says nothing at
+ * all of later than it knows: after watches without a word there is a list, which it refuses.
  * Nothing that goes wrong withdraws a Node: only an event or a whole list does. Failures are tried
  * again after a jittered, growing delay, and not before the server wants it (Retry-After); a watch
  * that did some good starts over without one.
@@ -21,7 +22,7 @@ import { ApiError, type ApiErrorKind, type ApiTransport } from "./api-transport.
 import { type ListOptions, NodeList } from "./node-list.ts";
 import type { NodeSource, NodeSourceStatus, Nodes, OnNodes } from "./node-source.ts";
 import { NodeStore } from "./node-store.ts";
-import { NodeWatch } from "./node-watch.ts";
+import { NodeWatch, WATCH_SILENCE_MS } from "./node-watch.ts";
 
 /** A thousand agents that come back spread over the delay: jitter is half of it. */
 const RETRY: BackoffOptions = { firstMs: 200, maxMs: 15_000, jitter: 0.5 };
@@ -85,6 +86,8 @@ export class ApiNodeSource implements NodeSource {
   /** Since the last watch that did some good. */
   #failures = 0;
   #expiries = 0;
+  /** For how long watches that were accepted have said nothing, ms; not even where they are. */
+  #wordlessMs = 0;
   #synced = false;
   #connected = false;
   /** What the log has said of the outage that lasts. */
@@ -163,6 +166,7 @@ export class ApiNodeSource implements NodeSource {
     this.#current = new NodeList(this.#transport, this.#clock, staged, options, {
       done: (version) => {
         this.#version = version;
+        this.#wordlessMs = 0;
         this.#inContact();
         const changed = this.#store.replace(staged);
         const first = !this.#synced;
@@ -180,10 +184,13 @@ export class ApiNodeSource implements NodeSource {
 
   #watch(): void {
     let events = 0;
+    let said = false;
     const ended = (error: ApiError | undefined) => {
-      const lasted = this.#clock.now() - this.#begun >= WATCH_GOOD_MS;
+      const lastedMs = this.#clock.now() - this.#begun;
       // One that was never answered may have lasted, too: as long as TCP takes to give up.
-      if (events > 0 || (lasted && this.#answered)) this.#good();
+      if (events > 0 || (lastedMs >= WATCH_GOOD_MS && this.#answered)) this.#good();
+      if (said) this.#wordlessMs = 0;
+      else if (this.#answered) this.#wordlessMs += lastedMs;
       this.#watchEnded(error);
     };
     this.#begins(ended);
@@ -202,6 +209,7 @@ export class ApiNodeSource implements NodeSource {
       },
       reject: (problem) => this.#store.reject(problem),
       progress: (version) => {
+        said = true;
         if (version !== this.#version) events++;
         this.#version = version;
         this.#lastSync = this.#clock.wall();
@@ -254,8 +262,8 @@ export class ApiNodeSource implements NodeSource {
   #watchEnded(error: ApiError | undefined): void {
     if (error === undefined) {
       // Proper ends come after minutes; one at once must not turn into a busy loop.
-      if (this.#failures++ === 0) this.#watch();
-      else this.#later(() => this.#watch());
+      if (this.#failures++ === 0) this.#resume();
+      else this.#later(() => this.#resume());
       return;
     }
     // What cuts connections that are silent for half a minute (a load balancer) is no outage.
@@ -275,8 +283,8 @@ export class ApiNodeSource implements NodeSource {
         else this.#later(() => this.#watch());
         return;
       case "unreachable":
-        if (again) this.#watch();
-        else this.#later(() => this.#watch());
+        if (again) this.#resume();
+        else this.#later(() => this.#resume());
         return;
       case "throttled":
       case "unauthorized":
@@ -286,6 +294,12 @@ export class ApiNodeSource implements NodeSource {
         this.#later(() => this.#watch());
         return;
     }
+  }
+
+  /** Another watch, or a list where it cannot be told whether the server knows of our version. */
+  #resume(): void {
+    if (this.#wordlessMs < WATCH_SILENCE_MS) this.#watch();
+    else this.#list(this.#catchUpList());
   }
 
   /**

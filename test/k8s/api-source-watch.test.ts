@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ApiNodeSource } from "../../src/k8s/api-source.ts";
-import { ApiError } from "../../src/k8s/api-transport.ts";
+import { ApiError, statusError } from "../../src/k8s/api-transport.ts";
+import { WATCH_SILENCE_MS } from "../../src/k8s/node-watch.ts";
 import { silentLog } from "../../src/runtime/log.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { Bench, node3, seed, unreachable } from "./api-source-bench.ts";
-import { bookmark, errorEvent, event, FakeTransport } from "./fake-transport.ts";
+import { bookmark, errorEvent, event, type FakeRequest, FakeTransport } from "./fake-transport.ts";
 import { nodeObject, SEED } from "./node-objects.ts";
 
 describe("watch", () => {
@@ -131,6 +132,59 @@ describe("watch", () => {
     assert.equal(first.aborted, true);
     assert.equal(bench.transport.last.query["resourceVersion"], "107");
     assert.equal(bench.changes.length, 1);
+  });
+
+  test("90 s without a word from its beginning: a list, which a restored server refuses", () => {
+    const bench = Bench.synced();
+    bench.clock.advance(WATCH_SILENCE_MS);
+    assert.deepEqual(bench.transport.last.query, { resourceVersion: "100" });
+    bench.transport.last.fail(
+      statusError({ code: 504, message: "Timeout: Too large resource version: 100, current: 7" }),
+    );
+    assert.deepEqual(bench.transport.last.query, { limit: "500" });
+    bench.transport.last.list("7", [node3]);
+    assert.deepEqual(bench.names, ["node3"]);
+    assert.equal(bench.transport.last.query["resourceVersion"], "7");
+    assert.equal(bench.source.status().connected, true);
+    assert.deepEqual(bench.warnings, []);
+  });
+
+  for (const [what, ends] of [
+    ["a proxy cuts it", (watch: FakeRequest) => watch.fail(unreachable())],
+    ["it ends properly", (watch: FakeRequest) => watch.end()],
+  ] as const) {
+    test(`no word in 90 s, though ${what} before that: a list`, () => {
+      const bench = Bench.synced();
+      for (let i = 0; i < 2; i++) {
+        assert.ok(bench.watching, `after ${i} watches`);
+        bench.clock.advance(50_000);
+        ends(bench.transport.last);
+        if (bench.watching) bench.transport.last.open();
+      }
+      assert.deepEqual(bench.transport.last.query, { resourceVersion: "100" });
+      bench.transport.last.list("101", seed);
+      bench.transport.last.open();
+      bench.clock.advance(50_000);
+      ends(bench.transport.last);
+      assert.ok(bench.watching, "the list counts as a word");
+    });
+  }
+
+  test("a word now and then, or a server that is away: no list", () => {
+    const bench = Bench.synced();
+    for (let i = 0; i < 5; i++) {
+      bench.clock.advance(50_000);
+      bench.transport.last.send(bookmark("100"));
+      bench.transport.last.fail(unreachable());
+      bench.transport.last.open();
+    }
+    bench.clock.advance(10_000);
+    for (let i = 0; i < 20; i++) {
+      bench.transport.last.fail(unreachable());
+      bench.untilRequest();
+      bench.clock.advance(10_000);
+      assert.ok(bench.watching);
+    }
   });
 
   test("a watch that is not accepted within 15 s", () => {
