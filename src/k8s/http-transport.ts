@@ -26,8 +26,8 @@ export class HttpApiTransport implements ApiTransport {
   }
 
   get(path: string, handlers: ApiHandlers): ApiRequest {
-    const exchange = new Exchange(handlers);
-    void exchange.run(this.#access, this.#agent, path);
+    const exchange = new Exchange(this.#access, handlers);
+    void exchange.run(this.#agent, path);
     return exchange;
   }
 
@@ -39,11 +39,13 @@ export class HttpApiTransport implements ApiTransport {
 
 /** One request and its answer. */
 class Exchange implements ApiRequest {
+  readonly #access: KubeAccess;
   readonly #handlers: ApiHandlers;
   #over = false;
   #request: ClientRequest | undefined;
 
-  constructor(handlers: ApiHandlers) {
+  constructor(access: KubeAccess, handlers: ApiHandlers) {
+    this.#access = access;
     this.#handlers = handlers;
   }
 
@@ -56,11 +58,11 @@ class Exchange implements ApiRequest {
     this.#request?.destroy();
   }
 
-  async run(access: KubeAccess, agent: Agent, path: string): Promise<void> {
+  async run(agent: Agent, path: string): Promise<void> {
+    const { server } = this.#access;
     try {
-      const options = await access.requestOptions();
+      const options = await this.#access.requestOptions();
       if (this.#over) return;
-      const { server } = access;
       const url = new URL(server.pathname.replace(/\/$/, "") + path, server);
       const send = url.protocol === "https:" ? tlsRequest : request;
       const headers = { ...options.headers, accept: "application/json", "user-agent": "podrouter" };
@@ -77,6 +79,7 @@ class Exchange implements ApiRequest {
   #answer(response: IncomingMessage): void {
     response.on("error", (error) => this.#fail(networkError(error)));
     if (response.statusCode !== 200) {
+      if (response.statusCode === 401) this.#access.refused();
       this.#refusal(response);
       return;
     }

@@ -12,7 +12,8 @@ import type { Clock } from "../runtime/clock.ts";
 import { FileError, fileExists, readText, readTextNow } from "../runtime/files.ts";
 import { messageOf, printable } from "../runtime/operator-text.ts";
 import { systemClock } from "../runtime/system-clock.ts";
-import { KUBECONFIG_BYTES_MAX, TOKEN_BYTES_MAX } from "./limits.ts";
+import { applyCredentials, withPluginRules } from "./credential-plugin.ts";
+import { KUBECONFIG_BYTES_MAX, PROXY_MS_MAX, TOKEN_BYTES_MAX } from "./limits.ts";
 import { oneAtATime } from "./one-at-a-time.ts";
 import { quoted } from "./problem.ts";
 
@@ -35,18 +36,39 @@ export interface KubeAccess {
   readonly server: URL;
   /** TLS options and headers for a request now. May read files and run a credential plugin. */
   requestOptions(): Promise<RequestOptions>;
+  /** The server did not take them (401): what a credential plugin gave is not used again. */
+  refused(): void;
 }
 
 const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /** Reads the configuration; throws {@link KubeConfigError}. */
 export function loadKubeAccess(options: KubeConfigOptions): KubeAccess {
-  const config = configOf(options);
+  let config = configOf(options);
   const where = options.kubeconfig ?? "the service account";
   const server = serverUrl(config, where, options.master);
   const clock = options.clock ?? systemClock;
   const tokenFile = takeTokenFile(config);
-  return { server, requestOptions: oneAtATime(() => requestOptions(config, tokenFile), clock) };
+  config.users = withPluginRules(config, dirname(options.kubeconfig ?? "."));
+  const refused = () => {
+    config = withoutMemory(config);
+  };
+  const make = async () => {
+    try {
+      return await requestOptions(config, tokenFile);
+    } catch (error) {
+      refused();
+      throw error;
+    }
+  };
+  return { server, requestOptions: oneAtATime(make, clock), refused };
+}
+
+/** The same, without what the library keeps of a credential plugin, be it of any use or not. */
+function withoutMemory({ clusters, contexts, users, currentContext }: KubeConfig): KubeConfig {
+  const config = new KubeConfig();
+  config.loadFromOptions({ clusters, contexts, users, currentContext });
+  return config;
 }
 
 function configOf(options: KubeConfigOptions): KubeConfig {
@@ -200,18 +222,21 @@ async function requestOptions(
   config: KubeConfig,
   tokenFile: string | undefined,
 ): Promise<RequestOptions> {
-  const options: RequestOptions = {};
-  await config.applyToHTTPSOptions(options);
+  const isProxied = config.getCurrentCluster()?.proxyUrl !== undefined;
+  const options: RequestOptions = isProxied ? { timeout: PROXY_MS_MAX } : {};
+  await applyCredentials(config, options);
   if (tokenFile !== undefined) {
     const token = await readText(tokenFile, TOKEN_BYTES_MAX);
     options.headers = { ...options.headers, Authorization: `Bearer ${token}` };
   }
   trimToken(options);
-  if (config.getCurrentCluster()?.proxyUrl === undefined) {
-    // Its agent would hold on to the certificates of its first use: ours is given per request.
-    const { agent: _, ...rest } = options;
-    return rest;
-  }
+  const { agent, ...rest } = options;
+  // The library's agent would hold on to the certificates of its first use: ours is given per
+  // request, and that of a proxy has them anew.
+  if (!isProxied) return rest;
+  const { ca, cert, key } = options;
+  const { options: ofAgent } = agent as { readonly options?: object };
+  if (ofAgent !== undefined) Object.assign(ofAgent, { ca, cert, key });
   return options;
 }
 
@@ -227,6 +252,9 @@ function trimToken({ headers }: RequestOptions): void {
 export function credentialProblem(error: unknown): string {
   // Ours, with the path: it may well look like a token.
   if (error instanceof FileError) return printable(error.message);
+  // The library's, of a certificate or a plugin, likewise.
+  const { path, code } = error as NodeJS.ErrnoException;
+  if (path !== undefined && code !== undefined) return printable(new FileError(path, code).message);
   // A program's output, which the message repeats: it may well be the token by itself.
   if (error instanceof SyntaxError) return "what the credential plugin printed is not JSON";
   const message = messageOf(error);

@@ -52,6 +52,9 @@ export const LIST_PAGES_MAX = 1_024;
 /** For the credentials of a request to be made. Beyond: it fails, and the plugin is waited for. */
 export const CREDENTIALS_MS_MAX = 10_000;
 
+/** Without an octet to or from a proxy (proxy-url); a connection that is asked for is given up. */
+export const PROXY_MS_MAX = 100_000;
+
 /** Bytes of the file of a token, which is a header of each request; a larger file is refused. */
 export const TOKEN_BYTES_MAX = 64 * 1024;
 

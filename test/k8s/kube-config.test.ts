@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { credentialProblem, KubeConfigError, loadKubeAccess } from "../../src/k8s/kube-config.ts";
+import { PROXY_MS_MAX } from "../../src/k8s/limits.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
 import { must } from "../support/shell.ts";
 
@@ -92,6 +93,12 @@ test("CA and client certificate as files beside the kubeconfig", async (t) => {
   await writeFile(join(path, "..", "key.pem"), "KEY");
   const options = await loadKubeAccess({ kubeconfig: path }).requestOptions();
   assert.deepEqual([options.ca, options.cert, options.key].map(String), ["CA", "CERT", "KEY"]);
+  const key = join(path, "..", "key.pem");
+  await rm(key);
+  const error: unknown = await loadKubeAccess({ kubeconfig: path })
+    .requestOptions()
+    .catch((e: unknown) => e);
+  assert.equal(credentialProblem(error), `${key}: no such file`);
 });
 
 test("plain http works as in kubectl; a context without a user keeps the CA", async (t) => {
@@ -108,6 +115,13 @@ test("plain http works as in kubectl; a context without a user keeps the CA", as
     contexts: [{ name: "x", context: { cluster: "c" } }],
   });
   assert.equal(String((await loadKubeAccess({ kubeconfig: path }).requestOptions()).ca), "CA");
+});
+
+test("a connection that a proxy never gives is not waited for without end", async (t) => {
+  const cluster = { server: "https://h:1", "proxy-url": "http://192.168.50.9:3128" };
+  const path = await file(t, { ...GOOD, clusters: [{ name: "c", cluster }] });
+  const options = await loadKubeAccess({ kubeconfig: path }).requestOptions();
+  assert.equal(options.timeout, PROXY_MS_MAX);
 });
 
 test("--master replaces the server", async (t) => {

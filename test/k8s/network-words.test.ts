@@ -21,6 +21,7 @@ async function said(t: TestContext, server: Server, authority: string): Promise<
   const transport = new HttpApiTransport({
     server: new URL(`https://127.0.0.1:${port}`),
     requestOptions: async () => ({ headers: {}, ca }),
+    refused: () => undefined,
   });
   const nothing = () => undefined;
   return new Promise((resolve) => {
