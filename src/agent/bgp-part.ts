@@ -201,6 +201,10 @@ export class BgpPart implements DesiredRoutes {
       if (problem === undefined) continue;
       found.push({ name: `listen ${address} ${port}`, severity: "error", message: problem });
     }
+    const shortage = this.#deps.transport.shortage?.();
+    if (shortage !== undefined) {
+      found.push({ name: "descriptors", severity: "error", message: shortage });
+    }
     const now = this.#deps.clock.now();
     const troubles = this.#speaker?.troubles();
     const { missing = [], withoutNextHop = [], oversized = [] } = troubles ?? {};

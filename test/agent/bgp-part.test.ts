@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BgpPart } from "../../src/agent/bgp-part.ts";
 import { ACCEPT_ALL, peerConfig, speakerConfig } from "../../src/bgp/defaults.ts";
+import type { Transport } from "../../src/bgp/session/transport.ts";
 import { Speaker } from "../../src/bgp/speaker.ts";
 import type { OriginatedRoute, PeerConfig } from "../../src/bgp/types.ts";
 import { parseAddress } from "../../src/ip/address.ts";
@@ -14,8 +15,11 @@ import { recordingLog } from "../support/recording-log.ts";
 
 const US = parseAddress("192.0.2.1")!;
 
-const part = (clock = new FakeClock(), network = new MemoryNetwork(clock)) => {
-  const transport = network.host(US);
+const part = (
+  clock = new FakeClock(),
+  network = new MemoryNetwork(clock),
+  transport: Transport = network.host(US),
+) => {
   const nothing = () => undefined;
   return new BgpPart(
     { clock, transport, log: recordingLog().log, random: () => 0.5 },
@@ -37,6 +41,17 @@ test("what only a change of the configuration can mend is a condition", () => {
   bgp.update({ ok: false, reason: "Node node1 has no usable address yet" });
   assert.equal(bgp.notReady(), "Node node1 has no usable address yet");
   assert.deepEqual(bgp.conditions(), [], "what passes by itself is not");
+});
+
+test("sessions that are refused for want of something are a condition, as the transport says", () => {
+  const clock = new FakeClock();
+  const network = new MemoryNetwork(clock);
+  let short: string | undefined;
+  const transport = Object.assign(network.host(US), { shortage: () => short });
+  const bgp = part(clock, network, transport);
+  assert.deepEqual(bgp.conditions(), []);
+  short = "sessions are refused for want of file descriptors";
+  assert.deepEqual(bgp.conditions(), [{ name: "descriptors", severity: "error", message: short }]);
 });
 
 /** A part with sessions, all up, to this many external routers, and that originates these routes. */

@@ -30,6 +30,7 @@ interface Libc {
   close: Call<[number]>;
   setns: Call<[number, number]>;
   madvise: Call<[number, number, number]>;
+  getrlimit: Call<[number, Uint8Array]>;
   attachFilter: Call<[number, number, number, SockFprog, number]>;
   listen: Call<[number, number]>;
   accept4: Call<[number, Uint8Array, Uint8Array, number]>;
@@ -56,6 +57,7 @@ const ACCEPT_FLAGS = SocketType.NONBLOCK | SocketType.CLOEXEC;
 const ADDRESS_LENGTH = Buffer.alloc(4);
 /** Refuses an fd that is of another kind of namespace, or of none. */
 const CLONE_NEWNET = 0x4000_0000;
+const RLIMIT_NOFILE = 7;
 
 let loaded: Libc | undefined;
 
@@ -75,6 +77,7 @@ function libc(): Libc {
     close: library.func("int close(int)"),
     setns: library.func("int setns(int, int)"),
     madvise: library.func("int madvise(uintptr_t, size_t, int)"),
+    getrlimit: library.func("int getrlimit(int, void *)"),
     attachFilter: library.func("int setsockopt(int, int, int, SockFprog *, uint32_t)"),
     listen: library.func("int listen(int, int)"),
     accept4: library.func("int accept4(int, void *, void *, int)"),
@@ -145,6 +148,17 @@ export const linuxSys: StreamSys = {
 /** madvise(2), for a program that wants to give memory back; 0, or minus errno. */
 export function adviseMemory(address: number, bytes: number, advice: number): number {
   return checked(libc().madvise(address, bytes, advice));
+}
+
+/**
+ * RLIMIT_NOFILE of this process as it is now: the numbers of its file descriptors are lower.
+ * Infinity where the system does not say.
+ */
+export function openFilesLimit(): number {
+  // struct rlimit: | u64 soft | u64 hard |
+  const limits = new BigUint64Array(2);
+  const result = libc().getrlimit(RLIMIT_NOFILE, new Uint8Array(limits.buffer));
+  return result === 0 ? Number(limits[0]) : Number.POSITIVE_INFINITY;
 }
 
 /**

@@ -19,3 +19,13 @@ export const DIAL_ANSWER_MS = 1_000;
 
 /** Kinds of errors counted by name for a peer; further ones count as "other". */
 export const ERROR_KINDS_MAX = 64;
+
+/**
+ * File descriptors that sessions leave to everything else, or that share of the limit where it is
+ * less. Beyond: a dial fails, a connection that was accepted is reset, and both are a condition.
+ */
+export const DESCRIPTORS_KEPT_MAX = 64;
+export const DESCRIPTORS_KEPT_SHARE = 0.25;
+
+/** That sessions were refused for it is shown for so long: peers try again sooner. */
+export const SHORTAGE_SHOWN_MS = 60_000;

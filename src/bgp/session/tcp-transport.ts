@@ -19,6 +19,7 @@ import {
   SystemCallError,
 } from "netlink-ts";
 import { familyOf, type IpAddress, parseAddress } from "../../ip/address.ts";
+import { Descriptors } from "./descriptors.ts";
 import { FailedDial } from "./failed-dial.ts";
 import { addressesBeside } from "./link-addresses.ts";
 import { socketReason, type TcpCommon, TcpConnection } from "./tcp-connection.ts";
@@ -40,6 +41,7 @@ import type {
   Transport,
 } from "./transport.ts";
 
+const NO_DESCRIPTOR = "no file descriptor to spare (EMFILE)";
 const NO_ROOM_FOR_KEYS = "no room for so many, raise net.core.optmem_max (ENOMEM)";
 
 /** The kernel keeps this many connections that we have not looked at; it cuts to somaxconn. */
@@ -66,34 +68,47 @@ export interface TcpTransportOptions {
    * one read): a table comes.
    */
   readonly onBulk?: () => void;
+  readonly descriptors?: Descriptors;
 }
 
 /** Transport over the machine's TCP. */
 export class TcpTransport implements Transport {
   readonly #common: TcpCommon;
+  readonly #descriptors: Descriptors;
 
-  constructor({ onBulk = () => undefined }: TcpTransportOptions = {}) {
+  constructor({
+    onBulk = () => undefined,
+    descriptors = new Descriptors(),
+  }: TcpTransportOptions = {}) {
     this.#common = { poller: new FdPoller(), onBulk };
+    this.#descriptors = descriptors;
   }
 
   dial(options: DialOptions, handler: ConnectionHandler): Connection {
     let fd: number | undefined;
     try {
       fd = openDialSocket(options);
+      if (!this.#descriptors.allows(fd)) throw new SystemCallError("socket(TCP)", Errno.EMFILE);
       connectTo(fd, options.address, options.port);
       return new TcpConnection(this.#common, fd, options, handler);
     } catch (error) {
       if (fd !== undefined) closeSocket(fd);
-      return new FailedDial(options, handler, socketReason(error), process.nextTick);
+      else if (isShortOfDescriptors(error)) this.#descriptors.refused();
+      const reason = isShortOfDescriptors(error) ? NO_DESCRIPTOR : socketReason(error);
+      return new FailedDial(options, handler, reason, process.nextTick);
     }
   }
 
   listen(options: ListenOptions, handler: ListenHandler): Listener {
-    return new TcpListener(this.#common, options, handler);
+    return new TcpListener(this.#common, this.#descriptors, options, handler);
   }
 
   addressesBeside(own: IpAddress): readonly IpAddress[] {
     return addressesBeside(own);
+  }
+
+  shortage(): string | undefined {
+    return this.#descriptors.shortage();
   }
 
   defer(callback: () => void): void {
@@ -111,6 +126,7 @@ export class TcpTransport implements Transport {
 
 class TcpListener implements Listener, PolledSocket {
   readonly #common: TcpCommon;
+  readonly #descriptors: Descriptors;
   readonly #options: ListenOptions;
   readonly #handler: ListenHandler;
   /** Undefined = it does not stand. */
@@ -121,8 +137,14 @@ class TcpListener implements Listener, PolledSocket {
   #shortage: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(common: TcpCommon, options: ListenOptions, handler: ListenHandler) {
+  constructor(
+    common: TcpCommon,
+    descriptors: Descriptors,
+    options: ListenOptions,
+    handler: ListenHandler,
+  ) {
     this.#common = common;
+    this.#descriptors = descriptors;
     this.#options = options;
     this.#handler = handler;
     try {
@@ -182,6 +204,7 @@ class TcpListener implements Listener, PolledSocket {
         this.#accept(accepted);
       } else if (accepted === -Errno.EAGAIN) return;
       else if (SHORTAGES.has(-accepted)) {
+        if (accepted === -Errno.EMFILE) this.#descriptors.refused();
         this.#waitForRoom(this.#fd);
         return;
       } else if (accepted === -Errno.EINVAL) {
@@ -206,6 +229,10 @@ class TcpListener implements Listener, PolledSocket {
   }
 
   #accept({ fd, address: text, port }: AcceptedSocket): void {
+    if (!this.#descriptors.allows(fd)) {
+      closeWithReset(fd);
+      return;
+    }
     const address = parseAddress(text)!;
     if (this.#unprotected.has(address)) {
       closeSocket(fd);
@@ -253,6 +280,10 @@ class TcpListener implements Listener, PolledSocket {
     const code = error instanceof Error && "code" in error ? String(error.code) : "UNKNOWN";
     return { code, message: `cannot listen on ${address} port ${port}: ${listenReason(code)}` };
   }
+}
+
+function isShortOfDescriptors(error: unknown): boolean {
+  return error instanceof SystemCallError && error.errno === Errno.EMFILE;
 }
 
 /** One sentence, however many there are; undefined = none. */

@@ -111,6 +111,8 @@ export interface Transport {
    * where that is not known. Left out = it never is.
    */
   addressesBeside?(own: IpAddress): readonly IpAddress[];
+  /** Why sessions are refused that nothing is wrong with, in one sentence; undefined = none are. */
+  shortage?(): string | undefined;
   /** Runs `callback` after I/O and timers that are due now have had a turn. */
   defer(callback: () => void): void;
   /** The same, and after all connections were read that have something to be read by then. */

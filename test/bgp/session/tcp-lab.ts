@@ -20,7 +20,10 @@ export async function until(condition: () => boolean, what: string): Promise<voi
 }
 
 /** A listener of ours; `port` is one that was free, `onAccept` is called for each connection. */
-export async function listening(onAccept: (listener: Listener) => void = () => undefined) {
+export async function listening(
+  onAccept: (listener: Listener) => void = () => undefined,
+  transport = new TcpTransport(),
+) {
   const probe = createServer().listen(0, US);
   await once(probe, "listening");
   const { port } = probe.address() as { port: number };
@@ -29,7 +32,6 @@ export async function listening(onAccept: (listener: Listener) => void = () => u
   const ends: End[] = [];
   const problems: ListenProblem[] = [];
   let stands = false;
-  const transport = new TcpTransport();
   const listener = transport.listen(
     { address: US, port, passwords: new Map() },
     {

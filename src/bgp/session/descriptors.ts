@@ -1,0 +1,50 @@
+/**
+ * File descriptors that sessions leave to the rest of the process: the connection to the API
+ * server, probes, netlink sockets, files, iptables. With more peers than descriptors somebody waits
+ * for each one that is given back; whoever else needs one would never get it, and an agent that
+ * cannot take the connection of its liveness probe is ended.
+ *
+ * The kernel gives the lowest number that is free: who gets a high one has come when all below it
+ * are in use.
+ */
+import { openFilesLimit } from "netlink-ts";
+import { DESCRIPTORS_KEPT_MAX, DESCRIPTORS_KEPT_SHARE, SHORTAGE_SHOWN_MS } from "./limits.ts";
+
+export interface DescriptorPorts {
+  /** RLIMIT_NOFILE of this process now. */
+  readonly limit: () => number;
+  /** Monotonic ms. */
+  readonly now: () => number;
+}
+
+export class Descriptors {
+  readonly #ports: DescriptorPorts;
+  /** When a session was refused last. */
+  #refusedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(ports: DescriptorPorts = { limit: openFilesLimit, now: () => performance.now() }) {
+    this.#ports = ports;
+  }
+
+  /** Whether a session may have this one, which was opened for it. */
+  allows(fd: number): boolean {
+    const limit = this.#ports.limit();
+    const kept = Math.min(DESCRIPTORS_KEPT_MAX, limit * DESCRIPTORS_KEPT_SHARE);
+    if (fd < limit - kept) return true;
+    this.refused();
+    return false;
+  }
+
+  /** There was none for a session. */
+  refused(): void {
+    this.#refusedAt = this.#ports.now();
+  }
+
+  /** One sentence while sessions are refused; undefined = none was of late. */
+  shortage(): string | undefined {
+    if (this.#ports.now() - this.#refusedAt >= SHORTAGE_SHOWN_MS) return undefined;
+    const limit = this.#ports.limit();
+    const why = `the limit of ${limit} (ulimit -n, LimitNOFILE) leaves none to more of them`;
+    return `sessions are refused for want of file descriptors: ${why}`;
+  }
+}

@@ -1,0 +1,72 @@
+/** Which file descriptors sessions may have, and what is said where there are too few. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { test } from "node:test";
+import { openFilesLimit } from "netlink-ts";
+import { Descriptors } from "../../../src/bgp/session/descriptors.ts";
+import { SHORTAGE_SHOWN_MS } from "../../../src/bgp/session/limits.ts";
+import { TcpTransport } from "../../../src/bgp/session/tcp-transport.ts";
+import { plainPolicy } from "../../support/raw-peer.ts";
+import { End } from "../../support/transport-contract.ts";
+import { listening, US, until } from "./tcp-lab.ts";
+
+function lab(limit = 1024) {
+  const world = { limit, now: 0 };
+  const descriptors = new Descriptors({ limit: () => world.limit, now: () => world.now });
+  return { world, descriptors };
+}
+
+test("sessions leave a number of descriptors to everything else, of few a share", () => {
+  const { world, descriptors } = lab(1024);
+  assert.deepEqual([descriptors.allows(959), descriptors.allows(960)], [true, false]);
+  world.limit = 64;
+  assert.deepEqual([descriptors.allows(47), descriptors.allows(48)], [true, false]);
+  world.limit = 2048;
+  assert.equal(descriptors.allows(960), true, "it was raised meanwhile");
+});
+
+test("a shortage is said with the limit, and no more when nobody was refused for a while", () => {
+  const { world, descriptors } = lab(64);
+  assert.equal(descriptors.shortage(), undefined);
+  assert.equal(descriptors.allows(20), true);
+  assert.equal(descriptors.shortage(), undefined);
+  descriptors.refused();
+  const message =
+    "sessions are refused for want of file descriptors: " +
+    "the limit of 64 (ulimit -n, LimitNOFILE) leaves none to more of them";
+  assert.equal(descriptors.shortage(), message);
+  world.now = SHORTAGE_SHOWN_MS - 1;
+  assert.equal(descriptors.shortage(), message);
+  world.now = SHORTAGE_SHOWN_MS;
+  assert.equal(descriptors.shortage(), undefined);
+});
+
+test("the limit is this process's own", () => {
+  assert.ok(openFilesLimit() > 2);
+});
+
+test("who connects when there are too few is reset, not left waiting", async (t) => {
+  const { world, descriptors } = lab(4);
+  const { port, ends, listener } = await listening(undefined, new TcpTransport({ descriptors }));
+  t.after(() => listener.close());
+  const first = connect({ host: US, port });
+  await assert.rejects(once(first.resume(), "close"), { code: "ECONNRESET" });
+  assert.deepEqual([ends.length, descriptors.shortage() !== undefined], [0, true]);
+  world.limit = 1_000_000;
+  const second = connect({ host: US, port });
+  t.after(() => second.destroy());
+  await until(() => ends.length === 1, "accepted");
+  ends[0]!.connection!.reset();
+});
+
+test("a dial that would take one of the others' fails with that reason", async () => {
+  const { descriptors } = lab(4);
+  const transport = new TcpTransport({ descriptors });
+  const end = new End();
+  const where = { address: US, port: 9, localAddress: undefined, policy: plainPolicy };
+  transport.dial(where, end);
+  await until(() => end.reason !== undefined, "closed");
+  assert.equal(end.reason, "no file descriptor to spare (EMFILE)");
+  assert.notEqual(transport.shortage(), undefined);
+});
