@@ -27,6 +27,9 @@ const KUBELET_CHAINS = /^:KUBE-(?:IPTABLES-HINT|KUBELET-CANARY) /m;
 const RULE = /^-A /gm;
 /** What iptables ends with where somebody has held its lock all the time, or the kernel is busy. */
 const BUSY = 4;
+/** What it says to who may not do it, and to who may not have the raw socket that sets take. */
+const NOT_PERMITTED = /must be root|not permitted|open socket to ipset/i;
+const RIGHTS_HINT = " (is CAP_NET_ADMIN or CAP_NET_RAW missing?)";
 
 export interface IptablesDeps {
   readonly run: RunProgram;
@@ -235,5 +238,6 @@ function refusal(
   const said = result.stderr.split("\n").find((line) => line.trim() !== "" && !/^# /.test(line));
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
   const plain = (said ?? `exit ${result.status}`).replace(/[\u0000-\u001f\u007f]/g, " ");
-  return new PacketFilterError("failed", `${program}: ${plain.trim().slice(0, 300)}`);
+  const hint = NOT_PERMITTED.test(plain) ? RIGHTS_HINT : "";
+  return new PacketFilterError("failed", `${program}: ${plain.trim().slice(0, 300)}${hint}`);
 }

@@ -25,7 +25,8 @@ export type RunProgram = (
 export const runProgram: RunProgram = (program, args, input = "") =>
   new Promise((resolve) => {
     const failed = (error: NodeJS.ErrnoException): void => {
-      const problem = error.code === "ENOENT" ? "not installed" : error.message;
+      const limit = error.code === "EAGAIN" ? " (no process to spare: the pids limit)" : "";
+      const problem = error.code === "ENOENT" ? "not installed" : `${error.message}${limit}`;
       const status = SHORT_OF.has(error.code ?? "") ? NOT_STARTED : undefined;
       resolve({ status, stdout: "", stderr: `${program}: ${problem}` });
     };

@@ -68,7 +68,23 @@ test("the back end that the machine uses is chosen", async () => {
       : { status: 4, stdout: "", stderr: `${program}: Permission denied (you must be root)\n` };
   await assert.rejects(chooseIptables({ run, nftGeneration: async () => undefined }), {
     code: "failed",
-    message: /^iptables-save: .*Permission denied \(you must be root\)$/,
+    message:
+      /^iptables-save: .*\(you must be root\) \(is CAP_NET_ADMIN or CAP_NET_RAW missing\?\)$/,
+  });
+});
+
+test("what iptables says without the raw socket that sets take names the capability", async () => {
+  const { used } = await chooseIptables({
+    run: async (program, args, ...input) =>
+      program.endsWith("-restore")
+        ? { status: 2, stdout: "", stderr: `${program} v1.8.9: Can't open socket to ipset.\n` }
+        : machine(both)(program, args, ...input),
+    nftGeneration: async () => undefined,
+  });
+  await assert.rejects(used.change(4, "nat", ["-N X"]), {
+    message:
+      "iptables-nft-restore: iptables-nft-restore v1.8.9: Can't open socket to ipset. " +
+      "(is CAP_NET_ADMIN or CAP_NET_RAW missing?)",
   });
 });
 

@@ -1,6 +1,6 @@
 /** Programs on a machine that has no file descriptors to spare. */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { ChildProcess, spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { chooseIptables, Iptables } from "../../src/cni/iptables.ts";
 import { EGRESS_CHAIN } from "../../src/cni/rules.ts";
@@ -50,6 +50,19 @@ test("without a file descriptor to spare it says so, and works again with some",
   const { stdout, stderr } = spawnSync("sh", run, { encoding: "utf8" });
   const short = `${NOT_STARTED} true: spawn true EMFILE\n`;
   assert.equal(stdout, `${short}${short}${short}0 \n`, stderr);
+});
+
+test("without a process to spare it says which limit that is", async (t) => {
+  const error = Object.assign(new Error("spawn iptables EAGAIN"), { code: "EAGAIN" });
+  // Root's processes are counted by cgroups alone, which not every machine lets a test make.
+  t.mock.method(ChildProcess.prototype as unknown as { spawn(): void }, "spawn", () => {
+    throw error;
+  });
+  assert.deepEqual(await runProgram("iptables", []), {
+    status: NOT_STARTED,
+    stdout: "",
+    stderr: "iptables: spawn iptables EAGAIN (no process to spare: the pids limit)",
+  });
 });
 
 test("a back end of which nothing can be heard at the moment does not give way to the other", async () => {
