@@ -3,9 +3,19 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 
 /** linux/capability.h */
 const CAP_NET_ADMIN = 12n;
+const CAP_SYS_ADMIN = 21n;
 
-/** Whether routes, ipsets and TCP MD5 keys may be changed; true where that cannot be told. */
+/** Whether routes, ipsets and packet rules may be changed; true where that cannot be told. */
 export function hasNetAdmin(): boolean {
+  return has(CAP_NET_ADMIN);
+}
+
+/** Whether network namespaces of pods may be entered; true where that cannot be told. */
+export function hasSysAdmin(): boolean {
+  return has(CAP_SYS_ADMIN);
+}
+
+function has(capability: bigint): boolean {
   let status: string;
   try {
     status = readFileSync("/proc/self/status", "utf8");
@@ -13,7 +23,7 @@ export function hasNetAdmin(): boolean {
     return true;
   }
   const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1];
-  return effective === undefined || ((BigInt(`0x${effective}`) >> CAP_NET_ADMIN) & 1n) === 1n;
+  return effective === undefined || ((BigInt(`0x${effective}`) >> capability) & 1n) === 1n;
 }
 
 /** Where `ip netns` keeps the namespaces that it made. */

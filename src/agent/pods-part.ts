@@ -20,8 +20,16 @@ import { type Prefix, prefixContains } from "../ip/prefix.ts";
 import type { SelfNode, Topology } from "../k8s/topology.ts";
 import type { Log } from "../runtime/log.ts";
 import { PassLoop } from "../runtime/pass-loop.ts";
+import { hasSysAdmin } from "./capabilities.ts";
 import { CniSocket } from "./cni-socket.ts";
 import type { AgentConfig } from "./config.ts";
+
+/** Else each pod would be the first to hear of it, on a node that says it is ready for pods. */
+const NOT_ALLOWED_IN: CniCondition = {
+  name: "capability",
+  severity: "error",
+  message: "CAP_SYS_ADMIN is missing: podrouter-cni can connect no pod (deploy/own-plugin)",
+};
 
 export class PodsPart {
   readonly #network: PodNetwork;
@@ -85,11 +93,11 @@ export class PodsPart {
   }
 
   conditions(): readonly CniCondition[] {
-    return [...this.#network.conditions(), ...(this.#own?.plugin.conditions() ?? [])];
+    return [...this.#network.conditions(), ...(this.#own?.conditions() ?? [])];
   }
 
   notReady(): string | undefined {
-    const own = this.#own?.plugin.conditions().find(({ severity }) => severity === "error");
+    const own = this.#own?.conditions().find(({ severity }) => severity === "error");
     return this.#network.notReady() ?? own?.message;
   }
 
@@ -111,6 +119,7 @@ class OwnPlugin {
   readonly #path: string;
   readonly #log: Log;
   readonly #loop: PassLoop;
+  readonly #mayEnterPods = hasSysAdmin();
 
   constructor(
     { socket, leases }: OwnPluginPaths,
@@ -141,6 +150,11 @@ class OwnPlugin {
     });
     await this.#socket.start(this.#path);
     this.#loop.start();
+  }
+
+  conditions(): readonly CniCondition[] {
+    const found = this.plugin.conditions();
+    return this.#mayEnterPods ? found : [NOT_ALLOWED_IN, ...found];
   }
 
   async stop(): Promise<void> {

@@ -4,6 +4,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { type Cluster, type ClusterNode, SEED_NODES } from "../support/cluster.ts";
+import { startedCluster } from "../support/cluster-checks.ts";
 import { CniError } from "../support/cni-runtime.ts";
 import { startedPodCluster } from "../support/pods.ts";
 import { until } from "../support/shell.ts";
@@ -133,6 +134,22 @@ test("from bridge to podrouter while pods run, and back when they are gone", asy
   );
   await restart(cluster, [], "bridge");
   await pods.add("node1");
+});
+
+test("without the right to enter namespaces it says so before the first pod, and is not ready", async (t) => {
+  const cluster = await startedCluster(t, { nodes: [NODE] });
+  if (cluster === undefined) return;
+  await cluster.agents.get("node1")!.stop();
+  cluster.startAgent("node1", [PLUGIN], ["setpriv", "--bounding-set=-sys_admin"]);
+  const why = "CAP_SYS_ADMIN is missing: podrouter-cni can connect no pod (deploy/own-plugin)";
+  let shown = "";
+  await until(
+    () => shown,
+    async () => {
+      shown = (await cluster.podrouter("node1", "status")).stdout;
+      return shown.includes(`Not yet: pods: ${why}`) && shown.includes(`pods   capability error`);
+    },
+  );
 });
 
 /** What host-local of the node keeps, which the runtime shows to plugins at /var/lib/cni. */
