@@ -21,6 +21,8 @@ export class Descriptors {
   readonly #ports: DescriptorPorts;
   /** When a session was refused last. */
   #refusedAt = Number.NEGATIVE_INFINITY;
+  /** The limit then. */
+  #refusedBy = 0;
 
   constructor(ports: DescriptorPorts = { limit: openFilesLimit, now: () => performance.now() }) {
     this.#ports = ports;
@@ -38,12 +40,15 @@ export class Descriptors {
   /** There was none for a session. */
   refused(): void {
     this.#refusedAt = this.#ports.now();
+    this.#refusedBy = this.#ports.limit();
   }
 
   /** One sentence while sessions are refused; undefined = none was of late. */
   shortage(): string | undefined {
     if (this.#ports.now() - this.#refusedAt >= SHORTAGE_SHOWN_MS) return undefined;
     const limit = this.#ports.limit();
+    // What was raised is enough until somebody is refused again.
+    if (limit > this.#refusedBy) return undefined;
     const why = `the limit of ${limit} (ulimit -n, LimitNOFILE) leaves none to more of them`;
     return `sessions are refused for want of file descriptors: ${why}`;
   }

@@ -38,6 +38,9 @@ test("a shortage is said with the limit, and no more when nobody was refused for
   assert.equal(descriptors.shortage(), message);
   world.now = SHORTAGE_SHOWN_MS - 1;
   assert.equal(descriptors.shortage(), message);
+  world.limit = 65;
+  assert.equal(descriptors.shortage(), undefined, "at once when the limit is raised");
+  world.limit = 64;
   world.now = SHORTAGE_SHOWN_MS;
   assert.equal(descriptors.shortage(), undefined);
 });
