@@ -173,6 +173,46 @@ test("agents on a real kube-apiserver, with the rights of the manifest", async (
     await until("the new one is taken", async () => /No conditions/.test(await said()), 30_000);
   });
 
+  await t.test("each right that is taken away is named, and routes stay", async () => {
+    const role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/podrouter";
+    const may = (verbs: readonly string[]) => {
+      const rules = [{ apiGroups: [""], resources: ["nodes"], verbs }];
+      return api.must("PATCH", role, { rules });
+    };
+    const said = async () => (await cluster.podrouter("node1", "status")).stdout;
+    await may(["list"]);
+    // What is being watched goes on; the next watch is refused.
+    await breakConnections(cluster, "node1");
+    const refused = async () => /podrouter" cannot watch resource "nodes"/.test(await said());
+    await until("the right is named", refused, 30_000);
+    assert.ok((await cluster.routes("node1")).includes(routeLine(node2)));
+    await may(["list", "watch"]);
+    await until("nothing is wrong", async () => /No conditions/.test(await said()), 30_000);
+  });
+
+  await t.test("a server that is restored from a backup is followed, Node by Node", async () => {
+    await api.backUp();
+    const later: ClusterNode = {
+      name: "later",
+      address: "192.168.50.60",
+      podCidr: "10.233.90.0/24",
+    };
+    await api.must("POST", NODES, nodeObject(later));
+    await memberIs(cluster, "node1", NODE_IPS, later.address, true);
+    await api.restore();
+    // Watches from the later version are accepted, and silent: until that is too long.
+    const gone = async () => {
+      const members = await cluster.setMembers("node1", NODE_IPS);
+      return members?.includes(`${later.address} timeout 0`) === false;
+    };
+    await until("the Node that never was is gone", gone, 150_000, 500);
+    await api.must("POST", NODES, nodeObject({ ...later, address: "192.168.50.61" }));
+    await memberIs(cluster, "node1", NODE_IPS, "192.168.50.61", true);
+    await api.must("DELETE", `${NODES}/${later.name}`);
+    await meshUp(cluster, SEED_NODES);
+    await routedEverywhere(cluster, SEED_NODES);
+  });
+
   await t.test(
     "a server that goes and comes back: routes stay, changes are caught up",
     async () => {

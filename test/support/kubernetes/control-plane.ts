@@ -5,7 +5,7 @@
  * clients' authority.
  */
 import { generateKeyPairSync, randomBytes } from "node:crypto";
-import { mkdir, writeFile } from "node:fs/promises";
+import { cp, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Namespaces } from "../namespaces.ts";
 import { Daemon, must, run, until } from "../shell.ts";
@@ -76,16 +76,24 @@ export class ControlPlane {
     await writeFile(join(this.#folder, "accounts.key"), pem, { mode: 0o600 });
     const admin = `${this.#adminToken},admin,admin,system:masters\n`;
     await writeFile(join(this.#folder, "tokens.csv"), admin, { mode: 0o600 });
-    const peer = "http://127.0.0.1:2380";
-    this.#etcd = this.#spawn("etcd", "etcd", [
-      `--data-dir=${join(this.#folder, "etcd")}`,
-      `--listen-client-urls=${ETCD}`,
-      `--advertise-client-urls=${ETCD}`,
-      `--listen-peer-urls=${peer}`,
-      `--initial-advertise-peer-urls=${peer}`,
-      `--initial-cluster=default=${peer}`,
-      "--log-level=warn",
-    ]);
+    this.#startEtcd();
+    await this.startServer();
+  }
+
+  /** Keeps a copy of etcd's data, for {@link restore}; the server is away meanwhile. */
+  async backUp(): Promise<void> {
+    await this.#stopBoth();
+    await cp(this.#data, `${this.#data}.backup`, { recursive: true });
+    this.#startEtcd();
+    await this.startServer();
+  }
+
+  /** Puts etcd back to the copy: its versions, too, are those of then. */
+  async restore(): Promise<void> {
+    await this.#stopBoth();
+    await rm(this.#data, { recursive: true });
+    await cp(`${this.#data}.backup`, this.#data, { recursive: true });
+    this.#startEtcd();
     await this.startServer();
   }
 
@@ -156,8 +164,7 @@ export class ControlPlane {
   async stop(): Promise<void> {
     await this.#scheduler?.stop("SIGTERM", 1000);
     await this.#controllers?.stop("SIGTERM", 1000);
-    await this.stopServer();
-    await this.#etcd?.stop();
+    await this.#stopBoth();
   }
 
   /** One request, by the administrator unless another token is given. */
@@ -223,6 +230,28 @@ export class ControlPlane {
     const { gitVersion } = (await this.must("GET", "/version")) as { gitVersion: string };
     const etcd = (await run("etcd", ["--version"])).stdout.split("\n")[0] ?? "";
     return `kube-apiserver ${gitVersion}, ${etcd}`;
+  }
+
+  get #data(): string {
+    return join(this.#folder, "etcd");
+  }
+
+  #startEtcd(): void {
+    const peer = "http://127.0.0.1:2380";
+    this.#etcd = this.#spawn("etcd", "etcd", [
+      `--data-dir=${this.#data}`,
+      `--listen-client-urls=${ETCD}`,
+      `--advertise-client-urls=${ETCD}`,
+      `--listen-peer-urls=${peer}`,
+      `--initial-advertise-peer-urls=${peer}`,
+      `--initial-cluster=default=${peer}`,
+      "--log-level=warn",
+    ]);
+  }
+
+  async #stopBoth(): Promise<void> {
+    await this.stopServer();
+    await this.#etcd?.stop();
   }
 
   #program(name: KubernetesProgram): string {
