@@ -25,7 +25,7 @@ const REST_MS = 45_000;
 const AWAY_MS_MAX = 2500;
 const KINDS = ["change", "kill", "kill", "stop", "cut", "refresh", "wait"] as const;
 const SIDES = ["left", "right"] as const;
-/** What one side carries; the other carries both. */
+/** What one side carries, or both; the other carries both. */
 const CARRIED: readonly (readonly IpFamily[])[] = [FAMILIES, FAMILIES, FAMILIES, [4], [6]];
 
 class History {
@@ -54,13 +54,17 @@ class History {
     const has = (feature: "longLivedRestarter" | "extendedMessage") =>
       daemon.lacks[feature] === undefined && random() < 0.4;
     const families = CARRIED[Math.floor(random() * CARRIED.length)]!;
-    const one = { [random() < 0.5 ? "leftNeighbor" : "rightNeighbor"]: { families } };
+    const one = random() < 0.5 ? "leftNeighbor" : "rightNeighbor";
+    // GoBGP 3.10.0 keeps stale routes until an End-of-RIB of each family that it carries itself,
+    // in the session or not.
+    const carrying = daemon.name === "GoBGP" ? (["leftNeighbor", "rightNeighbor"] as const) : [one];
+    const carried = Object.fromEntries(carrying.map((side) => [side, { families }]));
     const options = {
       kind: random() < 0.5 ? "ibgp" : "ebgp",
       dial: "both",
       session: random() < 0.7 ? 4 : 6,
       neighbor: { longLived: has("longLivedRestarter"), extendedMessage: has("extendedMessage") },
-      ...one,
+      ...carried,
     } as const;
     const peering = await Peering.build((setup) => new Podrouter(setup), daemon.make, options);
     const history = new History(daemon, peering, families, random);
