@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { test } from "node:test";
-import { openFilesLimit } from "netlink-ts";
+import { Errno, linuxSys, openFilesLimit } from "netlink-ts";
 import { Descriptors } from "../../../src/bgp/session/descriptors.ts";
 import { SHORTAGE_SHOWN_MS } from "../../../src/bgp/session/limits.ts";
 import { TcpTransport } from "../../../src/bgp/session/tcp-transport.ts";
@@ -71,5 +71,33 @@ test("a dial that would take one of the others' fails with that reason", async (
   transport.dial(where, end);
   await until(() => end.reason !== undefined, "closed");
   assert.equal(end.reason, "no file descriptor to spare (EMFILE)");
+  assert.notEqual(transport.shortage(), undefined);
+});
+
+test("that the kernel has none at all is a shortage too, for a dial and for who connects", async (t) => {
+  const { world, descriptors } = lab(1_000_000);
+  const transport = new TcpTransport({ descriptors });
+  const { port, ends, listener } = await listening(undefined, transport);
+  const { socket, accept } = linuxSys;
+  t.after(() => {
+    Object.assign(linuxSys, { socket, accept });
+    listener.close();
+    for (const { connection } of ends) connection!.reset();
+  });
+  const end = new End();
+  linuxSys.socket = () => -Errno.EMFILE;
+  const where = { address: US, port: 9, localAddress: undefined, policy: plainPolicy };
+  transport.dial(where, end);
+  linuxSys.socket = socket;
+  await until(() => end.reason !== undefined, "closed");
+  assert.equal(end.reason, "no file descriptor to spare (EMFILE)");
+  assert.notEqual(transport.shortage(), undefined);
+  world.now = SHORTAGE_SHOWN_MS;
+  assert.equal(transport.shortage(), undefined);
+  const answers = [-Errno.EMFILE];
+  linuxSys.accept = (...args) => answers.shift() ?? accept(...args);
+  const peer = connect({ host: US, port }).on("error", () => undefined);
+  t.after(() => peer.destroy());
+  await until(() => ends.length === 1, "accepted later");
   assert.notEqual(transport.shortage(), undefined);
 });

@@ -27,14 +27,17 @@ test("too many prefixes: Cease with family and limit, held down, back after the 
 });
 
 test("too many prefixes without a restart time: down until the limit or the operator says so", () => {
-  for (const way of ["limit", "operator"]) {
+  for (const way of ["limit", "shutdown", "operator"]) {
     const maximumPrefixes = { limit: 1, warningPercent: 80, restartSeconds: 0 };
     const { world, a, raw, address, config, up } = withRaw({ maximumPrefixes });
     raw.send(announce(address, 1, 2));
     world.advance(3_600_000);
     assert.equal(a.speaker.peer(address)!.adminState, "prefix-limit");
     if (way === "operator") a.speaker.resetPeer(address, "hard");
-    else a.speaker.setPeers([{ ...config, maximumPrefixes: { ...maximumPrefixes, limit: 9 } }]);
+    if (way === "shutdown") a.speaker.setPeers([{ ...config, shutdown: { message: "" } }]);
+    if (way === "shutdown") a.speaker.setPeers([config]);
+    const limit = way === "limit" ? 9 : 1;
+    a.speaker.setPeers([{ ...config, maximumPrefixes: { ...maximumPrefixes, limit } }]);
     world.until(up, way, 1_000);
   }
 });
