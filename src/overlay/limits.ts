@@ -12,6 +12,8 @@ export const RETRY = { firstMs: 200, maxMs: 30_000 } as const;
 export const OVERLAY_ROUNDS_MAX = 4;
 /** Operations in one call of the kernel port. Beyond: further calls, in order. */
 export const OPERATIONS_MAX = 1000;
+/** Lost links and next hop objects kept while routes are listed. Beyond: they are listed again. */
+export const LOSSES_HELD_MAX = 1000;
 /** Conditions listed. Beyond: the last one counts the rest. */
 export const CONDITIONS_MAX = 50;
 /** Operations of a dry run that are listed. Beyond: left out. */

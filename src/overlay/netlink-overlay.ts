@@ -14,6 +14,7 @@ import {
 import { askAnnounced, localAddressOf, onLinkPrefixOf } from "../ip/local-address.ts";
 import { prefixAddress } from "../ip/prefix.ts";
 import { canSetSysctl, writeSysctlNow } from "../runtime/sysctl.ts";
+import { FragileRoutes } from "./fragile-routes.ts";
 import { isOurDevice } from "./names.ts";
 import {
   deviceSpec,
@@ -54,8 +55,8 @@ export interface NetlinkOverlayOptions {
 export class NetlinkOverlay implements OverlayKernel {
   readonly #sockets: RouteNetlinkPair;
   readonly #around: <T>(task: () => T) => T;
-  /** The next hop objects that routes of our table go by; undefined while they are listed. */
-  #nextHops: ReadonlySet<number> | undefined;
+  readonly #fragile = new FragileRoutes();
+  #listener: OverlayListener | undefined;
 
   constructor(options: NetlinkOverlayOptions = {}) {
     this.#sockets = new RouteNetlinkPair(options.around);
@@ -64,10 +65,12 @@ export class NetlinkOverlay implements OverlayKernel {
 
   async open(listener: OverlayListener): Promise<void> {
     const topics = ["link", "address", "neighbour", "route", "rule", "nextHop"] as const;
+    this.#listener = listener;
     await translatingErrors(async () =>
       this.#sockets.watch(topics, {
         onEvent: (event) => {
-          if (event.kind !== "nextHop" || this.#matters(event)) deliver(event, listener);
+          if (this.#fragile.observe(event)) listener.onEvent({ kind: "table" });
+          deliver(event, listener);
         },
         onOverrun: () => listener.onOverrun(),
         onFailure: () => listener.onFailure(),
@@ -92,9 +95,9 @@ export class NetlinkOverlay implements OverlayKernel {
           }
         }
       }
-      this.#nextHops = undefined;
+      this.#fragile.list();
       const routes = await netlink.routes.list({ table: OVERLAY_TABLE });
-      this.#nextHops = new Set(routes.flatMap(({ nextHopId }) => nextHopId ?? []));
+      if (this.#fragile.listed(routes)) this.#listener?.onEvent({ kind: "table" });
       items.push(...routes.flatMap(routeOf));
       items.push(...rulesOf(await netlink.rules.list({})));
       return { links, addresses, items };
@@ -136,12 +139,8 @@ export class NetlinkOverlay implements OverlayKernel {
   }
 
   close(): void {
+    this.#listener = undefined;
     this.#sockets.close();
-  }
-
-  /** Whether it took routes of our table with it, which IPv4 does without a word. */
-  #matters({ change, nextHop }: NetlinkEvent & { readonly kind: "nextHop" }): boolean {
-    return change === "delete" && this.#nextHops?.has(nextHop.id) !== false;
   }
 
   #advertisedOf(link: HostLink): HostLink {
@@ -281,7 +280,7 @@ function deliver(event: NetlinkEvent, listener: OverlayListener): void {
       if (event.rule.table === OVERLAY_TABLE) listener.onEvent({ kind: "table" });
       return;
     case "nextHop":
-      listener.onEvent({ kind: "table" });
+      // What matters of it has been said.
       return;
   }
 }
