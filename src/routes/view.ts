@@ -16,6 +16,7 @@ import {
   type KernelRoute,
   OUR_PROTOCOL,
   type RouteOperation,
+  sameHops,
   sameRoute,
 } from "./types.ts";
 
@@ -167,8 +168,12 @@ export class RouteView {
       return true;
     }
     if (routes.some((other) => sameRoute(other, route))) return true;
+    const parted = rivals.length === 1 ? partedFrom(rivals[0]!, route) : undefined;
+    if (parted !== undefined) {
+      this.#put(id, [...routes.with(routes.indexOf(rivals[0]!), parted.ours), parted.joined]);
+      return true;
+    }
     this.#put(id, [...routes, route]);
-    // IPv6 joins a route of the same key to the one that is there, as a further next hop.
     return rivals.length === 0 || prefixFamily(route.prefix) === 4;
   }
 
@@ -232,6 +237,23 @@ function installedIn(routes: readonly KernelRoute[]): number {
 /** With `net.ipv4.nexthop_compat_mode` off the kernel does not say where an object leads. */
 function mayLeadOver({ hops, nextHopId }: KernelRoute, link: number): boolean {
   return leadsOver(hops, link) || (hops.length === 0 && nextHopId !== undefined);
+}
+
+/**
+ * IPv6 joins a route to the one of the same key that is there, as a further next hop; the event names
+ * its own way first, and then the others. Listings do not tell the two apart any more, so that ours
+ * must give way now. That can be done where ours has one way, which the kernel takes out alone.
+ */
+function partedFrom(
+  rival: KernelRoute,
+  route: KernelRoute,
+): { readonly ours: KernelRoute; readonly joined: KernelRoute } | undefined {
+  const [own, ...others] = route.hops;
+  if (prefixFamily(route.prefix) === 4 || !isOurs(rival) || isOurs(route)) return undefined;
+  // A listing since then shows ours with that way.
+  const hops = rival.hops.filter((hop) => own === undefined || !sameHops([hop], [own]));
+  if (own === undefined || hops.length !== 1 || !sameHops(hops, others)) return undefined;
+  return { ours: { ...rival, hops }, joined: { ...route, hops: [own] } };
 }
 
 function sameKey(a: KernelRoute, b: KernelRoute): boolean {

@@ -13,6 +13,7 @@ import { until } from "../support/shell.ts";
 const A = "192.168.50.51";
 const B = "192.168.50.52";
 const A6 = "2001:db8::51";
+const B6 = "2001:db8::52";
 
 test("others may add IPv6 routes while all are compared: none of ours is taken out", async (t) => {
   const node = RouteNode.make(t, { syncPeriodMs: 20 });
@@ -129,6 +130,40 @@ test("a second one with our mark beside ours goes, and not ours in its place", a
       () => node.controller.status().counters.foreignEvents > foreignEvents,
     );
     await node.has(lines);
+  }
+});
+
+test("beside a route appended by hand ours gives way: of IPv6 the kernel has joined the two", async (t) => {
+  const node = RouteNode.make(t);
+  if (node === undefined) return;
+  const { namespace } = node;
+  await node.controller.start();
+  for (const [family, to, ours, other, metric] of [
+    ["-4", "10.233.66.0/24", A, B, ""],
+    ["-6", "fd00:66::/64", A6, B6, "metric 1024"],
+  ] as const) {
+    const line = [to, "via", ours, "dev enp1s0", metric && `${metric} pref medium`]
+      .join(" ")
+      .trim();
+    node.want(to, ours);
+    await node.has([line]);
+    // What was done lately may be the newer.
+    await delay(EVENT_AGE_MS + 100);
+    namespace.ip(`${family} route append ${to} via ${other} proto static ${metric}`.trim());
+    await until(`${to} is said`, () => node.codes().includes("foreign-route"));
+    await node.has([]);
+    const theirs = node.routes(`${to} proto static`, [family]);
+    assert.deepEqual(theirs.length, 1, theirs.join("; "));
+    assert.ok(theirs[0]!.startsWith(`${to} via ${other} dev enp1s0`), theirs[0]);
+    // The comparison that follows says so, too.
+    await delay(EVENT_AGE_MS + 300);
+    assert.deepEqual(node.codes(), ["foreign-route"]);
+    namespace.ip(`${family} route del ${to} via ${other} proto static`);
+    await node.has([line]);
+    await until("all is well", () => node.codes().length === 0);
+    node.want(to);
+    node.controller.converged();
+    await node.has([]);
   }
 });
 

@@ -92,6 +92,23 @@ class PlainView {
       return true;
     }
     if (known >= 0) return true;
+    // Somebody's whose way the kernel lists before the only one of ours: two routes in one.
+    const [ours, ...more] = atKey;
+    const [first, second, ...third] = one.hops;
+    const isJoined =
+      prefixFamily(of) === 6 && ours?.protocol === 17 && one.protocol !== 17 && more.length === 0;
+    if (isJoined && first !== undefined && second !== undefined && third.length === 0) {
+      const gateways = ours.hops.map(({ gateway }) => gateway);
+      const left = gateways.filter((gateway) => gateway !== first.gateway);
+      if (left.length === 1 && left[0] === second.gateway) {
+        const alone = { ...ours, hops: [second] };
+        this.lists.set(of, [
+          ...routes.with(routes.indexOf(ours), alone),
+          { ...one, hops: [first] },
+        ]);
+        return true;
+      }
+    }
     this.lists.set(of, [...routes, one]);
     return atKey.length === 0 || prefixFamily(of) === 4;
   }
@@ -180,4 +197,32 @@ function run(one: Step, index: PrefixIndex, view: RouteView, plain: PlainView): 
 function describe(one: KernelRoute): string {
   const hops = [...one.hops].sort((a, b) => (a.gateway! < b.gateway! ? -1 : 1));
   return `${line({ ...one, hops })} ${one.source} ${one.plain}`;
+}
+
+const WAYS = ["2001:db8::51", "2001:db8::52", "2001:db8::53"] as const;
+const [A, B, C] = WAYS;
+
+for (const [what, ours, event, expected] of [
+  ["one of another's beside our only way", [A], [B, A], [[A], [B]]],
+  ["a listing since then shows ours with that way", [A, B], [B, A], [[A], [B]]],
+  ["ours has another way by now", [C], [B, A], undefined],
+  ["ours has several ways", [A, C], [B, A, C], undefined],
+  ["ours has that way itself", [A], [A], undefined],
+  ["nothing was joined", [A], [B], undefined],
+] as const) {
+  test(`a route that IPv6 joins to ours is told apart by its event: ${what}`, () => {
+    const to = "fd00:65::/64";
+    for (const protocol of [STATIC, 17]) {
+      const index = new PrefixIndex(7, () => false);
+      const view = new RouteView(index);
+      view.add(route(to, { via: ours }));
+      const id = index.insertText(prefix(to));
+      const joined = route(to, { via: event, protocol });
+      const isClear = view.observe(id, { change: "new", route: joined, replaced: false });
+      const ways = view.at(id).map(({ hops }) => hops.map(({ gateway }) => gateway));
+      if (protocol === 17) assert.deepEqual(ways[0], ours, "one of ours says what ours are");
+      else if (expected === undefined) assert.deepEqual([isClear, ways], [false, [ours, event]]);
+      else assert.deepEqual([isClear, ways], [true, expected]);
+    }
+  });
 }
