@@ -9,11 +9,13 @@
  *
  * Everything is written in words of 32 bits in host order (little-endian on every platform served).
  */
+import { addressFamily } from "./address.ts";
 import { Errno, NetlinkError } from "./errors.ts";
 import { MessageWriter } from "./message-writer.ts";
 import type { MessageBatch } from "./netlink-socket.ts";
 import type { RouteSpec } from "./route.ts";
 import { encodeOperation, type RouteOperation } from "./route-operation.ts";
+import { AddressFamily } from "./sys.ts";
 
 const LENGTH_WORD = 4;
 const LENGTH_SHIFT = 8;
@@ -33,7 +35,7 @@ export class RouteStamp {
   /** `route.destination` is left out of account. Throws EINVAL for what has no wire form. */
   constructor(kind: RouteOperation["kind"], family: 4 | 6, route: Omit<RouteSpec, "destination">) {
     this.family = family;
-    const destination = PLACEHOLDER[family];
+    const destination = PLACEHOLDER[addressFamily(family) === AddressFamily.INET ? 4 : 6];
     this.words = wordsOf({ kind, route: { ...route, destination } });
   }
 }

@@ -14,7 +14,14 @@ import { addressFamily, type IpFamily, parsePrefix } from "./address.ts";
 import { check, invalid } from "./errors.ts";
 import { linuxSys } from "./libc.ts";
 import { encodeSocketAddress } from "./socket-address.ts";
-import { intOption, SocketLevel, SocketOption, SocketType, type Sys } from "./sys.ts";
+import {
+  AddressFamily,
+  intOption,
+  SocketLevel,
+  SocketOption,
+  SocketType,
+  type Sys,
+} from "./sys.ts";
 
 /** Longest key, in bytes (TCP_MD5SIG_MAXKEYLEN). */
 export const MD5_KEY_BYTES_MAX = 80;
@@ -132,8 +139,9 @@ function ipOption(
   value: number,
   sys: Sys,
 ): void {
-  const level = family === 4 ? SocketLevel.IP : SocketLevel.IPV6;
-  const option = family === 4 ? ipv4 : ipv6;
+  const isIpv4 = addressFamily(family) === AddressFamily.INET;
+  const level = isIpv4 ? SocketLevel.IP : SocketLevel.IPV6;
+  const option = isIpv4 ? ipv4 : ipv6;
   const result = sys.setsockopt(fd, level, option, intOption(value));
   check(`setsockopt(IPv${family} option ${option})`, result);
 }

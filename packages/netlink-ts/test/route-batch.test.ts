@@ -138,6 +138,13 @@ test("an operation that is too long for one message is refused and leaves no tra
   assert.deepEqual([batch.count, batch.length], [0, 0]);
 });
 
+test("a stamp is for a family that there is", () => {
+  for (const family of ["inet", 5, undefined] as unknown as 4[]) {
+    const refused = { code: "EINVAL", message: `EINVAL: not a family, 4 or 6: ${family}` };
+    assert.throws(() => new RouteStamp("add", family, {}), refused);
+  }
+});
+
 test("a batch used again is as a new one", () => {
   const cases = fc.sample(operation, { numRuns: 9, seed: 1 });
   const batch = batchOf(cases);

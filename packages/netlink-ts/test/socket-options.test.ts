@@ -149,6 +149,13 @@ test("what has no wire form is refused before the kernel is asked", () => {
   for (const name of ["", "sixteen--letters"]) {
     assert.throws(() => bindToDevice(9, name, sys), { code: "EINVAL" });
   }
+  for (const family of ["inet", 5, undefined] as unknown as 4[]) {
+    const refused = { code: "EINVAL", message: `EINVAL: not a family, 4 or 6: ${family}` };
+    assert.throws(() => openTcpSocket(family, sys), refused);
+    for (const set of [setTtl, setMinimumTtl, setTrafficClass]) {
+      assert.throws(() => set(9, family, 1, sys), refused);
+    }
+  }
   assert.deepEqual(sys.calls, []);
 });
 
