@@ -240,9 +240,10 @@ function mayLeadOver({ hops, nextHopId }: KernelRoute, link: number): boolean {
 }
 
 /**
- * IPv6 joins a route to the one of the same key that is there, as a further next hop; the event names
- * its own way first, and then the others. Listings do not tell the two apart any more, so that ours
- * must give way now. That can be done where ours has one way, which the kernel takes out alone.
+ * IPv6 joins a route to the one of the same key that is there, as a further next hop; the event
+ * names its own way first, and then the others. Listings do not tell the two apart any more, so
+ * that ours must give way now. That can be done where ours has one way: the kernel takes it out
+ * alone.
  */
 function partedFrom(
   rival: KernelRoute,
