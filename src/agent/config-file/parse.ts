@@ -13,6 +13,7 @@ import {
   LineCounter,
   parseDocument,
   visit,
+  type YAMLMap,
   type YAMLParseError,
 } from "yaml";
 import { ADDRESS_BITS, familyOf } from "../../ip/address.ts";
@@ -96,8 +97,9 @@ function parseYaml(text: string, name: string, needs: ConfigNeeds): ParsedConfig
   }
   const content = plain.value ?? {};
   const result = configFileSchema.safeParse(content, { error: wordsOf });
+  const offsetOfKey = keyOffsets(document);
   const lineOf = ({ path, isUnknown }: Finding) => {
-    const key = isUnknown === true ? offsetOfKey(document, path) : undefined;
+    const key = isUnknown === true ? offsetOfKey(path) : undefined;
     return lineAt(key ?? offsetOf(document, path));
   };
   const problems = result.success
@@ -333,12 +335,30 @@ function hintOf({ path, isUnknown, isAlone }: Finding): string {
   return isUnknown === true && keyText(key, KEY_NAMES, isAlone) === key ? meantKey(path) : "";
 }
 
-/** Where the key at the end of that path begins: what it leads to may begin on a later line. */
-function offsetOfKey(document: Document.Parsed, path: Path): number | undefined {
-  const parent = path.length > 1 ? document.getIn(path.slice(0, -1), true) : document.contents;
-  if (!isMap(parent)) return undefined;
-  const keys = parent.items.map(({ key }) => key).filter((key) => isScalar(key));
-  return keys.find(({ value }) => String(value) === String(path.at(-1)))?.range?.[0];
+/**
+ * Where the key at the end of a path begins: what it leads to may begin on a later line. A mapping
+ * is gone through once only, for all its keys: a file of something else has thousands.
+ */
+function keyOffsets(document: Document.Parsed): (path: Path) => number | undefined {
+  const known = new Map<unknown, ReadonlyMap<string, number>>();
+  return (path) => {
+    const parent = path.length > 1 ? document.getIn(path.slice(0, -1), true) : document.contents;
+    if (!isMap(parent)) return undefined;
+    let offsets = known.get(parent);
+    if (offsets === undefined) {
+      offsets = offsetsIn(parent);
+      known.set(parent, offsets);
+    }
+    return offsets.get(String(path.at(-1)));
+  };
+}
+
+function offsetsIn({ items }: YAMLMap): ReadonlyMap<string, number> {
+  const offsets = new Map<string, number>();
+  for (const { key } of items) {
+    if (isScalar(key) && key.range) offsets.set(String(key.value), key.range[0]);
+  }
+  return offsets;
 }
 
 function fieldText({ path, isAlone }: Finding): string {
