@@ -38,6 +38,10 @@ test("the rules ask for metrics and labels that there are", () => {
       ...words.matchAll(/\b((?:kube_router|podrouter|process)_\w+|up)\b(?:\{(.*?)\})?/g),
     ];
     assert.ok(asked.length > 0, expr);
+    const known = new Set(["node", ...asked.flatMap(([, name]) => METRICS.get(name!) ?? [])]);
+    for (const [, by] of words.matchAll(/\bby \((.*?)\)/g)) {
+      for (const label of by!.split(", ")) assert.ok(known.has(label), `by (${label}) in: ${expr}`);
+    }
     for (const [, name, labels = ""] of asked) {
       const known = METRICS.get(name!);
       assert.ok(known !== undefined, `${name} in: ${expr}`);
