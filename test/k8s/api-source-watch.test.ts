@@ -170,6 +170,23 @@ describe("watch", () => {
     });
   }
 
+  for (const [what, ends] of [
+    ["cut", (watch: FakeRequest) => watch.fail(unreachable())],
+    ["ended", (watch: FakeRequest) => watch.end()],
+  ] as const) {
+    test(`no word in 90 s, and the next watch ${what} at once: a list after the delay`, () => {
+      const bench = Bench.synced();
+      bench.clock.advance(WATCH_SILENCE_MS - 1_000);
+      ends(bench.transport.last);
+      bench.transport.last.open();
+      bench.clock.advance(1_000);
+      assert.ok(bench.watching);
+      ends(bench.transport.last);
+      assert.ok(bench.untilRequest() > 0);
+      assert.deepEqual(bench.transport.last.query, { resourceVersion: "100" });
+    });
+  }
+
   test("a word now and then, or a server that is away: no list", () => {
     const bench = Bench.synced();
     for (let i = 0; i < 5; i++) {
