@@ -86,6 +86,14 @@ export const MORE_BOUNDS: readonly BoundsOfFile[] = [
     },
   },
   {
+    path: "src/agent/private-socket.ts",
+    bounds: {
+      LOOK_MS:
+        "Between two looks whether the files of the admin and the CNI socket are there. " +
+        "One that was removed is made anew.",
+    },
+  },
+  {
     path: "src/agent/http-endpoint.ts",
     bounds: {
       CONNECTIONS_MAX:

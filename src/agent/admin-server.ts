@@ -22,8 +22,9 @@ import {
   type RibPath,
   STATUS_PATH,
 } from "./admin-protocol.ts";
+import type { Condition } from "./conditions.ts";
 import { echo } from "./config.ts";
-import { listenPrivately } from "./private-socket.ts";
+import { PrivateSocket, type PrivateSocketDeps } from "./private-socket.ts";
 
 const CONNECTIONS_MAX = 32;
 const REQUEST_MS_MAX = 5000;
@@ -57,9 +58,9 @@ export class AdminServer {
   readonly #source: AdminSource;
   readonly #log: Log;
   readonly #server: Server;
-  #stopped = false;
+  readonly #socket: PrivateSocket;
 
-  constructor(source: AdminSource, deps: { readonly log: Log }) {
+  constructor(source: AdminSource, deps: PrivateSocketDeps) {
     this.#source = source;
     this.#log = deps.log;
     this.#server = createServer(
@@ -68,22 +69,28 @@ export class AdminServer {
     );
     this.#server.maxConnections = CONNECTIONS_MAX;
     this.#server.setTimeout(IDLE_MS_MAX);
+    this.#socket = new PrivateSocket(this.#server, NAME, deps);
   }
 
   /**
    * After `stop`, as where the end comes in the middle of a start, it does nothing.
    * @throws {Error} one sentence, when the socket cannot be made.
    */
-  async start(path: string): Promise<void> {
-    if (this.#stopped) return;
-    await listenPrivately(this.#server, path, NAME);
-    this.#server.on("error", (error) => this.#log.error({ err: error }, "admin socket failed"));
+  start(path: string): Promise<void> {
+    return this.#socket.start(path);
+  }
+
+  /** That commands do not find it at its path. */
+  conditions(): readonly Condition[] {
+    const { problem } = this.#socket;
+    if (problem === undefined) return [];
+    const message = `commands do not find this agent: ${problem}`;
+    return [{ name: "admin-socket", severity: "error", message }];
   }
 
   stop(): Promise<void> {
-    this.#stopped = true;
     return new Promise((resolve) => {
-      this.#server.close(() => resolve());
+      this.#socket.close(resolve);
       this.#server.closeAllConnections();
     });
   }

@@ -373,6 +373,7 @@ export class Agent {
     this.#conditions.replace("overlay", this.#overlay.conditions());
     this.#conditions.replace("ipsets", this.#sets.status().conditions);
     this.#conditions.replace("pods", this.#pods?.conditions() ?? []);
+    this.#conditions.replace("admin", this.#admin.conditions());
     return this.#conditions.list();
   }
 

@@ -4,7 +4,7 @@
  * has other bounds (a node that starts makes all its pods at once), and is there only where pods
  * are made by it. Only root can open it.
  */
-import { createServer, type Server, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
 import {
   DRAIN_MS_MAX,
   PLUGIN_CONNECTIONS_MAX,
@@ -15,9 +15,10 @@ import type { PodPlugin } from "../cni/plugin/pod-plugin.ts";
 import { parseConfig, readRequest } from "../cni/plugin/request.ts";
 import { CniSpecError, Code, errorOutput } from "../cni/plugin/spec.ts";
 import { type Answer, decodeCall, encodeAnswer } from "../cni/plugin/wire.ts";
+import type { CniCondition } from "../cni/types.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
-import { listenPrivately } from "./private-socket.ts";
+import { PrivateSocket } from "./private-socket.ts";
 
 const NAME = { socket: "CNI socket", flag: "--cni-socket" } as const;
 
@@ -25,7 +26,7 @@ export class CniSocket {
   readonly #plugin: Pick<PodPlugin, "handle">;
   readonly #log: Log;
   readonly #clock: Clock;
-  readonly #server: Server;
+  readonly #socket: PrivateSocket;
   readonly #connections = new Set<Socket>();
   readonly #answering = new Set<Promise<void>>();
   #stopping: Promise<void> | undefined;
@@ -37,18 +38,25 @@ export class CniSocket {
     this.#plugin = plugin;
     this.#log = deps.log;
     this.#clock = deps.clock;
-    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket));
-    this.#server.maxConnections = PLUGIN_CONNECTIONS_MAX;
+    const server = createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket));
+    server.maxConnections = PLUGIN_CONNECTIONS_MAX;
+    this.#socket = new PrivateSocket(server, NAME, deps);
   }
 
   /**
    * After `stop`, as where the end comes in the middle of a start, it does nothing.
    * @throws {Error} one sentence, when the socket cannot be made.
    */
-  async start(path: string): Promise<void> {
-    if (this.#stopping !== undefined) return;
-    await listenPrivately(this.#server, path, NAME);
-    this.#server.on("error", (error) => this.#log.error({ err: error }, "CNI socket failed"));
+  start(path: string): Promise<void> {
+    return this.#socket.start(path);
+  }
+
+  /** That podrouter-cni does not find it at its path. */
+  conditions(): readonly CniCondition[] {
+    const { problem } = this.#socket;
+    if (problem === undefined) return [];
+    const message = `podrouter-cni can connect no pod: ${problem}`;
+    return [{ name: "cni-socket", severity: "error", message }];
   }
 
   /** Calls under way come to their end, within reason; no further ones are taken. */
@@ -58,7 +66,7 @@ export class CniSocket {
   }
 
   async #drain(): Promise<void> {
-    this.#server.close();
+    this.#socket.close();
     let cancel = (): void => {};
     const late = new Promise<void>((resolve) => {
       const timer = this.#clock.after(DRAIN_MS_MAX, resolve);

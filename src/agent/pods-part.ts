@@ -153,7 +153,7 @@ class OwnPlugin {
   }
 
   conditions(): readonly CniCondition[] {
-    const found = this.plugin.conditions();
+    const found = [...this.#socket.conditions(), ...this.plugin.conditions()];
     return this.#mayEnterPods ? found : [NOT_ALLOWED_IN, ...found];
   }
 

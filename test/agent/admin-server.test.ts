@@ -1,15 +1,19 @@
 /** The admin socket: who may open it, what is replaced and what never is, and its bounds. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { AdminServer, type AdminSource } from "../../src/agent/admin-server.ts";
+import { LOOK_MS } from "../../src/agent/private-socket.ts";
 import { silentLog } from "../../src/runtime/log.ts";
 import { path } from "../cli/fixtures.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { run } from "../support/shell.ts";
+
+const DEPS = { log: silentLog, clock: new FakeClock() };
 
 const source: AdminSource = {
   status: () => {
@@ -29,7 +33,7 @@ function temporary(t: TestContext): string {
 }
 
 async function started(t: TestContext, at: string, from = source): Promise<AdminServer> {
-  const server = new AdminServer(from, { log: silentLog });
+  const server = new AdminServer(from, DEPS);
   await server.start(at);
   t.after(() => server.stop());
   return server;
@@ -87,7 +91,7 @@ test("the socket of a dead process is replaced", async (t) => {
 
 test("of agents that find a dead one's socket at the same moment, one gets it", async (t) => {
   const socket = await deadSocket(t);
-  const servers = [0, 1, 2].map(() => new AdminServer(source, { log: silentLog }));
+  const servers = [0, 1, 2].map(() => new AdminServer(source, DEPS));
   t.after(() => Promise.all(servers.map((server) => server.stop())));
   const tried = await Promise.allSettled(servers.map((server) => server.start(socket)));
   const refused = tried.filter((one) => one.status === "rejected");
@@ -99,7 +103,7 @@ test("of agents that find a dead one's socket at the same moment, one gets it", 
 test("the socket of another agent, or of anything that answers, is left alone", async (t) => {
   const socket = join(temporary(t), "podrouter.sock");
   await started(t, socket);
-  const second = new AdminServer(source, { log: silentLog });
+  const second = new AdminServer(source, DEPS);
   await assert.rejects(
     second.start(socket),
     new Error(
@@ -114,7 +118,7 @@ test("the socket of another agent, or of anything that answers, is left alone", 
 test("a file that is no socket is left alone", async (t) => {
   const file = join(temporary(t), "precious");
   writeFileSync(file, "data");
-  const server = new AdminServer(source, { log: silentLog });
+  const server = new AdminServer(source, DEPS);
   await assert.rejects(server.start(file), /precious: that file is not a socket$/);
   assert.equal(statSync(file).size, 4);
 });
@@ -122,7 +126,7 @@ test("a file that is no socket is left alone", async (t) => {
 test("a folder that cannot be made is named", async (t) => {
   const file = join(temporary(t), "file");
   writeFileSync(file, "");
-  const server = new AdminServer(source, { log: silentLog });
+  const server = new AdminServer(source, DEPS);
   await assert.rejects(
     server.start(join(file, "podrouter.sock")),
     /^Error: cannot make the folder of the admin socket .*ENOTDIR|EEXIST/,
@@ -239,13 +243,13 @@ test("a server of another kind on the path is not mistaken for a dead agent", as
   const other = createServer();
   await new Promise<void>((resolve) => other.listen(socket, resolve));
   t.after(() => other.close());
-  const server = new AdminServer(source, { log: silentLog });
+  const server = new AdminServer(source, DEPS);
   await assert.rejects(server.start(socket), /^Error: another agent runs here already/);
 });
 
 test("an end in the middle of the start: nobody is answered after it", async (t) => {
   const socket = join(temporary(t), "podrouter.sock");
-  const server = new AdminServer(source, { log: silentLog });
+  const server = new AdminServer(source, DEPS);
   const starting = server.start(socket);
   await server.stop();
   await starting;
@@ -256,11 +260,45 @@ test("an end in the middle of the start: nobody is answered after it", async (t)
 
 test("an end while it is found out whether another agent is alive: nobody is answered", async (t) => {
   const socket = await deadSocket(t);
-  const server = new AdminServer(source, { log: silentLog });
+  const server = new AdminServer(source, DEPS);
   const starting = server.start(socket);
   await server.stop();
   await starting;
   await assert.rejects(ask(socket, "/v1/peers"), { code: "ENOENT" });
+});
+
+test("its file is removed while an answer is under way: new ones come, that one goes on", async (t) => {
+  const socket = join(temporary(t), "podrouter.sock");
+  let rows = 0;
+  const walk = function* () {
+    for (;;) yield path({ pathId: ++rows });
+  };
+  const clock = new FakeClock();
+  const server = new AdminServer({ ...source, paths: walk }, { log: silentLog, clock });
+  await server.start(socket);
+  await clock.advanceAsync(0);
+  const raw = connect(socket);
+  raw.write("GET /v1/rib HTTP/1.1\r\nHost: agent\r\n\r\n");
+  await until(() => rows > 0);
+  raw.pause();
+  rmSync(socket);
+  mkdirSync(socket);
+  await clock.advanceAsync(LOOK_MS);
+  const message =
+    `commands do not find this agent: cannot listen on the admin socket ${socket}: ` +
+    "that file is not a socket";
+  assert.deepEqual(server.conditions(), [{ name: "admin-socket", severity: "error", message }]);
+  rmdirSync(socket);
+  await clock.advanceAsync(LOOK_MS);
+  assert.deepEqual(server.conditions(), []);
+  assert.equal((await ask(socket, "/v1/peers")).status, 200);
+  const before = rows;
+  raw.resume();
+  await until(() => rows > before + 10_000);
+  const cutOff = new Promise((resolve) => raw.once("close", resolve));
+  await server.stop();
+  await cutOff;
+  assert.throws(() => statSync(socket), { code: "ENOENT" });
 });
 
 /** Waits for I/O of this process, turn by turn of the event loop. */

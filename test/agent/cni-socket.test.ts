@@ -1,17 +1,18 @@
 /** The plugin's socket: what it takes, what it does not, and how it ends. */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, type TestContext, test } from "node:test";
 import { CniSocket } from "../../src/agent/cni-socket.ts";
+import { LOOK_MS } from "../../src/agent/private-socket.ts";
 import { REQUEST_BYTES_MAX } from "../../src/cni/plugin/limits.ts";
 import type { PluginRequest } from "../../src/cni/plugin/request.ts";
 import { CniSpecError } from "../../src/cni/plugin/spec.ts";
 import { decodeAnswer, encodeCall } from "../../src/cni/plugin/wire.ts";
 import { silentLog } from "../../src/runtime/log.ts";
-import { FakeClock } from "../support/fake-clock.ts";
+import { FakeClock, settle } from "../support/fake-clock.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "podrouter-socket-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -156,4 +157,31 @@ test("a call that does not end holds the agent for a bounded time only", async (
   await clock.advance(3000);
   await stopping;
   assert.equal(await asked, "");
+});
+
+test("its file is removed while a call is under way: new ones are taken, both end in time", async (t) => {
+  const calls: (() => void)[] = [];
+  const { server, path, clock } = await started(t, () => {
+    return new Promise((resolve) => calls.push(() => resolve({ call: calls.length })));
+  });
+  await clock.advanceAsync(0);
+  const before = ask(path, add("before"));
+  while (calls.length < 1) await settle();
+  rmSync(path);
+  mkdirSync(path);
+  await clock.advanceAsync(LOOK_MS);
+  const message =
+    `podrouter-cni can connect no pod: cannot listen on the CNI socket ${path}: ` +
+    "that file is not a socket";
+  assert.deepEqual(server.conditions(), [{ name: "cni-socket", severity: "error", message }]);
+  rmdirSync(path);
+  await clock.advanceAsync(LOOK_MS);
+  assert.deepEqual(server.conditions(), []);
+  const after = ask(path, add("after"));
+  while (calls.length < 2) await settle();
+  const stopping = server.stop();
+  for (const finish of calls) finish();
+  await stopping;
+  const answer = { status: 0, output: '{"call":2}' };
+  assert.deepEqual([await before, await after].map(decodeAnswer), [answer, answer]);
 });

@@ -11,6 +11,7 @@ import { AdminServer, type AdminSource } from "../../src/agent/admin-server.ts";
 import { hasNetAdmin } from "../../src/agent/capabilities.ts";
 import { askAgent } from "../../src/cli/agent-client.ts";
 import { silentLog } from "../../src/runtime/log.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { assertGolden } from "../support/golden.ts";
 import { requireReal } from "../support/real.ts";
 import { type CliResult, runCli } from "../support/run-cli.ts";
@@ -20,6 +21,8 @@ import { NOW, PATHS, PEERS, path } from "./fixtures.ts";
 const folder = join(tmpdir(), `podrouter-cli-${randomUUID()}`);
 const socket = join(folder, "agent.sock");
 const emptySocket = join(folder, "empty.sock");
+
+const DEPS = { log: silentLog, clock: new FakeClock() };
 
 const STATUS = {
   nodeName: "node1",
@@ -64,9 +67,7 @@ const emptySource: AdminSource = {
   exchanged: () => [],
 };
 
-const servers = [fullSource, emptySource].map(
-  (source) => new AdminServer(source, { log: silentLog }),
-);
+const servers = [fullSource, emptySource].map((source) => new AdminServer(source, DEPS));
 
 before(async () => {
   mkdirSync(folder);
@@ -273,7 +274,7 @@ test("one path that is very long does not make every line so", async () => {
   const odd = join(folder, "odd.sock");
   const asPath = Array.from({ length: 500 }, (_, i) => 4_200_000_000 + i).join(" ");
   const paths = () => [path({}), path({ asPath }), path({})];
-  const server = new AdminServer({ ...emptySource, paths }, { log: silentLog });
+  const server = new AdminServer({ ...emptySource, paths }, DEPS);
   await server.start(odd);
   try {
     const { stdout } = await runCli(["rib", `--admin-socket=${odd}`], { now: NOW });
@@ -296,7 +297,7 @@ test("a table of 50,000 paths goes through in pieces", async () => {
         for (walked = 0; walked < 50_000; walked++) yield path({ pathId: walked });
       },
     },
-    { log: silentLog },
+    DEPS,
   );
   await server.start(many);
   try {

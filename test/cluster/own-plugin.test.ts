@@ -1,6 +1,6 @@
 /** podrouter-cni as a runtime calls it, with the real agent: many at once, and the agent killed. */
 import assert from "node:assert/strict";
-import { readdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { type Cluster, type ClusterNode, SEED_NODES } from "../support/cluster.ts";
@@ -134,6 +134,28 @@ test("from bridge to podrouter while pods run, and back when they are gone", asy
   );
   await restart(cluster, [], "bridge");
   await pods.add("node1");
+});
+
+test("the sockets' files are removed: back within seconds; where that cannot be it is said", async (t) => {
+  const started = await startedPodCluster(t, { nodes: [NODE], extra: [PLUGIN] });
+  if (started === undefined) return;
+  const { cluster, pods } = started;
+  const [file, agent] = [join(cluster.folder, "node1.cni.sock"), cluster.agents.get("node1")!];
+  const old = await pods.add("node1");
+  await rm(file);
+  await until("ADD works again", () => succeeded(pods.add("node1")), 10_000);
+  assert.match(agent.output, /the file of the CNI socket was gone: made anew/);
+  await rm(file);
+  await mkdir(file);
+  const why = `podrouter-cni can connect no pod: cannot listen on the CNI socket ${file}: that file is`;
+  const status = async () => (await cluster.podrouter("node1", "status")).stdout;
+  await until("it is said", async () => (await status()).includes(`Not yet: pods: ${why}`), 10_000);
+  const later = (error: unknown) => error instanceof CniError && error.code === 11;
+  await assert.rejects(pods.del(old), later);
+  await rmdir(file);
+  await rm(cluster.socket("node1"));
+  await until("DEL works again", () => succeeded(pods.del(old)), 10_000);
+  await until("commands too", async () => (await status()).includes("No conditions"), 10_000);
 });
 
 test("without the right to enter namespaces it says so before the first pod, and is not ready", async (t) => {

@@ -132,3 +132,4 @@ export {
 } from "./stream-socket.ts";
 export type { StreamSys, Sys, Watch } from "./sys.ts";
 export { AddressFamily } from "./sys.ts";
+export { listenOnPath } from "./unix-socket.ts";

@@ -60,7 +60,7 @@ export interface Watch {
 }
 
 /** Linux values, the same on every architecture that this package runs on. */
-export const AddressFamily = { INET: 2, BRIDGE: 7, INET6: 10, NETLINK: 16 } as const;
+export const AddressFamily = { UNIX: 1, INET: 2, BRIDGE: 7, INET6: 10, NETLINK: 16 } as const;
 export const SocketType = {
   STREAM: 1,
   RAW: 3,
