@@ -1,11 +1,11 @@
 /**
  * What the agent asks of V8 for itself, wherever it runs: its flags, set when the process is up.
- * Among the options of Node.js they would cost Node.js its own compiled code, some 20 ms a start.
+ * Among the options of Node.js they would make it refuse its own compiled code at every start.
  *
  * V8's compilers run beside the event loop, on cores that the kernel and everything else on the
- * node need as well: on two cores an agent that started, or took its first table, was kept from its
- * own work by them for a third of the time. V8's figures are those of a program that is busy for
- * minutes; here all is over in a blink, and then there is nothing to do.
+ * node need as well: on two cores an agent that took its first table had about a third of one for
+ * the event loop. V8's figures are those of a program that is busy for minutes; here all is over in
+ * a blink, and then there is nothing to do.
  *
  * Two bursts are told apart. Sessions that come up run a lot of code, each part of it a few times a
  * session: of hundreds of them Maglev would compile hundreds of functions that then are hardly
