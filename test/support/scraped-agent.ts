@@ -3,11 +3,10 @@
  * privilege is needed and nothing is changed on the machine. The one that is scraped is first well,
  * and then has a warning of the routes and an error.
  */
-import { once } from "node:events";
 import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "./free-port.ts";
 import { parseSamples, type Sample } from "./prometheus-text.ts";
 import { Daemon, until } from "./shell.ts";
 
@@ -23,7 +22,7 @@ export interface Scrapes {
 
 export async function scrapeAgent(): Promise<Scrapes> {
   const folder = await mkdtemp(join(tmpdir(), "podrouter-scrape-"));
-  const [port, metrics] = [await freePort(), await freePort()];
+  const [port, metrics] = [await freePort(SCRAPED), await freePort(SCRAPED)];
   const agents: Daemon[] = [];
   const page = async (): Promise<readonly Sample[]> => {
     const answer = await fetch(`http://${SCRAPED}:${metrics}/metrics`).catch(() => undefined);
@@ -108,13 +107,4 @@ async function put(folder: string, address: string, text: string): Promise<void>
   const path = join(folder, `${address}.yaml`);
   await writeFile(`${path}.new`, text);
   await rename(`${path}.new`, path);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, SCRAPED);
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

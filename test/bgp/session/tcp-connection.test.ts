@@ -9,6 +9,7 @@ import { BULK_BYTES, socketReason } from "../../../src/bgp/session/tcp-connectio
 import { TcpTransport, type TcpTransportOptions } from "../../../src/bgp/session/tcp-transport.ts";
 import { type Connection, LINGER_MS } from "../../../src/bgp/session/transport.ts";
 import { parseAddress } from "../../../src/ip/address.ts";
+import { freePort } from "../../support/free-port.ts";
 import { plainPolicy } from "../../support/raw-peer.ts";
 import { End } from "../../support/transport-contract.ts";
 
@@ -45,10 +46,7 @@ async function dialled(
 test("a message is sent at once, dialled or accepted: it waits for no acknowledgement", async (t) => {
   const dial = t.mock.method(linuxSys, "connect");
   const accept = t.mock.method(linuxSys, "accept");
-  const listener = createServer().listen(0, LOOPBACK);
-  await once(listener, "listening");
-  const { port } = listener.address() as { port: number };
-  listener.close();
+  const port = await freePort(LOOPBACK);
   const transport = new TcpTransport();
   const accepted = new End();
   await new Promise<void>((resolve) => {

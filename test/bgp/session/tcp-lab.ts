@@ -1,11 +1,10 @@
 /** Listeners of ours on real sockets, and what they heard. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TcpTransport } from "../../../src/bgp/session/tcp-transport.ts";
 import type { Listener, ListenProblem } from "../../../src/bgp/session/transport.ts";
 import { parseAddress } from "../../../src/ip/address.ts";
+import { freePort } from "../../support/free-port.ts";
 import { plainPolicy } from "../../support/raw-peer.ts";
 import { End } from "../../support/transport-contract.ts";
 
@@ -24,11 +23,7 @@ export async function listening(
   onAccept: (listener: Listener) => void = () => undefined,
   transport = new TcpTransport(),
 ) {
-  const probe = createServer().listen(0, US);
-  await once(probe, "listening");
-  const { port } = probe.address() as { port: number };
-  probe.close();
-  await once(probe, "close");
+  const port = await freePort(US);
   const ends: End[] = [];
   const problems: ListenProblem[] = [];
   let stands = false;

@@ -10,6 +10,7 @@ import { setListenerKey } from "../../../src/bgp/session/tcp-options.ts";
 import { TcpTransport } from "../../../src/bgp/session/tcp-transport.ts";
 import type { Connection, Listener, ListenProblem } from "../../../src/bgp/session/transport.ts";
 import { type IpAddress, parseAddress } from "../../../src/ip/address.ts";
+import { freePort } from "../../support/free-port.ts";
 import { plainPolicy } from "../../support/raw-peer.ts";
 import { End } from "../../support/transport-contract.ts";
 
@@ -42,15 +43,6 @@ function listen(t: TestContext, address: IpAddress, port: number, policy = plain
   });
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, LOOPBACK);
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
 test("a TTL is set: who asks for more does not hear from less", async (t) => {
   const fd = openTcpSocket(4);
   setMinimumTtl(fd, 4, 20);
@@ -74,7 +66,7 @@ test("a TTL is set: who asks for more does not hear from less", async (t) => {
 });
 
 test("an accepted connection has its own TTL, not its listener's", async (t) => {
-  const port = await freePort();
+  const port = await freePort(LOOPBACK);
   const { accepted } = await listen(t, LOOPBACK, port, { ...plainPolicy, ttl: 19 });
   const fd = openTcpSocket(4);
   const peer = new Socket({ fd, readable: true, writable: true });
@@ -97,7 +89,7 @@ test("an accepted connection has its own TTL, not its listener's", async (t) => 
 });
 
 test("an accepted connection that cannot be made ready ends", async (t) => {
-  const port = await freePort();
+  const port = await freePort(LOOPBACK);
   await listen(t, LOOPBACK, port, { ...plainPolicy, bindInterface: "no-such-device" });
   const end = new End();
   transport.dial({ address: LOOPBACK, port, localAddress: undefined, policy: plainPolicy }, end);
@@ -106,7 +98,7 @@ test("an accepted connection that cannot be made ready ends", async (t) => {
 });
 
 test("a listener that begins anew stands, though connections of the last one are ending", async (t) => {
-  const port = await freePort();
+  const port = await freePort(LOOPBACK);
   const { listener, accepted } = await listen(t, LOOPBACK, port);
   const out = transport.dial(
     { address: LOOPBACK, port, localAddress: undefined, policy: plainPolicy },
@@ -120,7 +112,7 @@ test("a listener that begins anew stands, though connections of the last one are
 });
 
 test("listeners on all addresses of both families stand side by side", async (t) => {
-  const port = await freePort();
+  const port = await freePort(LOOPBACK);
   for (const text of ["::", "0.0.0.0"]) {
     const { problem } = await listen(t, parseAddress(text)!, port);
     assert.equal(problem, undefined, text);
@@ -129,7 +121,7 @@ test("listeners on all addresses of both families stand side by side", async (t)
 
 test("a socket that could not be made ready is closed", async (t) => {
   const policy = { ...plainPolicy, bindInterface: "no-such-device" };
-  const [taken, free] = [await freePort(), await freePort()];
+  const [taken, free] = [await freePort(LOOPBACK), await freePort(LOOPBACK)];
   await listen(t, LOOPBACK, taken);
   const before = openFiles();
   for (let i = 0; i < 5; i++) {
@@ -163,10 +155,10 @@ test("to take away a key that the kernel never had is no error; any other failur
 });
 
 test("a listener that is closed at once says nothing", async (t) => {
-  const taken = await freePort();
+  const taken = await freePort(LOOPBACK);
   await listen(t, LOOPBACK, taken);
   const said: string[] = [];
-  for (const port of [taken, await freePort()]) {
+  for (const port of [taken, await freePort(LOOPBACK)]) {
     const handler = {
       listening: () => void said.push("listening"),
       accepted: () => undefined,
@@ -179,7 +171,7 @@ test("a listener that is closed at once says nothing", async (t) => {
 });
 
 test("keys of a listener that does not stand are nobody's trouble, and no socket's", async (t) => {
-  const { listener } = await listen(t, LOOPBACK, await freePort());
+  const { listener } = await listen(t, LOOPBACK, await freePort(LOOPBACK));
   listener.close();
   const set = t.mock.method(linuxSys, "setsockopt");
   const keys = new Map([[parseAddress("127.0.0.2")!, "k"]]);
@@ -187,7 +179,7 @@ test("keys of a listener that does not stand are nobody's trouble, and no socket
 });
 
 test("many keys for which there is no room are one sentence", async (t) => {
-  const { listener } = await listen(t, LOOPBACK, await freePort());
+  const { listener } = await listen(t, LOOPBACK, await freePort(LOOPBACK));
   const keys = ["127.0.0.2", "127.0.0.3", "127.0.0.4"].map((n) => [parseAddress(n)!, "k"] as const);
   t.mock.method(linuxSys, "setsockopt", () => -Errno.ENOMEM);
   assert.equal(
@@ -198,7 +190,7 @@ test("many keys for which there is no room are one sentence", async (t) => {
 });
 
 test("of keys those of the listener's family are set, and of them what has changed", async (t) => {
-  const { listener } = await listen(t, LOOPBACK, await freePort());
+  const { listener } = await listen(t, LOOPBACK, await freePort(LOOPBACK));
   const [one, two, other] = ["127.0.0.2", "127.0.0.3", "2001:db8::1"].map((n) => parseAddress(n)!);
   const set = t.mock.method(linuxSys, "setsockopt");
   const calls = (...keys: [IpAddress | undefined, string][]) => {
@@ -214,7 +206,7 @@ test("of keys those of the listener's family are set, and of them what has chang
 });
 
 test("a key that the kernel would not give up is taken away at the next chance", async (t) => {
-  const { listener } = await listen(t, LOOPBACK, await freePort());
+  const { listener } = await listen(t, LOOPBACK, await freePort(LOOPBACK));
   const peer = parseAddress("127.0.0.3")!;
   assert.equal(listener.setPasswords(new Map([[peer, "key"]])), undefined);
   const set = t.mock.method(linuxSys, "setsockopt", () => -Errno.ENOMEM);
@@ -225,7 +217,7 @@ test("a key that the kernel would not give up is taken away at the next chance",
 });
 
 test("a key that no socket can have keeps its peer out, and nobody else", async (t) => {
-  const port = await freePort();
+  const port = await freePort(LOOPBACK);
   const [other, peer] = [parseAddress("127.0.0.2")!, parseAddress("127.0.0.3")!];
   const impossible = new Map([[peer, "k".repeat(81)]]);
   const said: string[] = [];

@@ -1,14 +1,13 @@
 /** The transport contract over the network in memory and over TCP, and what only TCP can show. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TcpTransport } from "../../../src/bgp/session/tcp-transport.ts";
 import type { IpAddress } from "../../../src/ip/address.ts";
 import { address } from "../../support/address.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
+import { freePort } from "../../support/free-port.ts";
 import { MemoryNetwork, type MemoryNetworkOptions } from "../../support/memory-network.ts";
 import { plainPolicy } from "../../support/raw-peer.ts";
 import { requireReal } from "../../support/real.ts";
@@ -38,15 +37,6 @@ function memoryWorld(options: MemoryNetworkOptions) {
       release() {},
     };
   };
-}
-
-async function freePort(host: string): Promise<number> {
-  const server = createServer().listen(0, host);
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 function tcpWorld(near: string, far: string) {

@@ -11,21 +11,13 @@ import type { PeerConfig } from "../../../src/bgp/types.ts";
 import type { IpAddress } from "../../../src/ip/address.ts";
 import { silentLog } from "../../../src/runtime/log.ts";
 import { systemClock } from "../../../src/runtime/system-clock.ts";
+import { freePort } from "../../support/free-port.ts";
 import { announce, openOf, RawPeer } from "../../support/raw-peer.ts";
 import { ip, peerConfig, route, speakerConfig } from "../../support/speakers.ts";
 import { ThreadTime, type Turn } from "../../support/yardstick.ts";
 
 const transport = new TcpTransport();
 const services = { clock: systemClock, random: Math.random, log: silentLog, transport };
-
-async function freePort(host: string): Promise<number> {
-  const server = createServer().listen(0, host);
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 const LOOK_MS = 2;
 
