@@ -8,7 +8,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { parse } from "yaml";
-import { type DropRule, isKept, type Sample, seriesName } from "../support/prometheus-text.ts";
+import {
+  type DropRule,
+  hasLabels,
+  isKept,
+  type Sample,
+  seriesName,
+} from "../support/prometheus-text.ts";
 import { requireReal } from "../support/real.ts";
 import { type Scrapes, scrapeAgent } from "../support/scraped-agent.ts";
 import { hasProgram, must } from "../support/shell.ts";
@@ -26,14 +32,16 @@ const NODES = 25;
 /** `AlertName`, or `AlertName node` where it says which node. */
 type Firing = readonly string[];
 
+/** In promtool's notation, one a minute; what the agent had is given, and how many at least. */
+type Values = (value: number, minutes: number, node: number) => string;
+
 interface Change {
   readonly metric: string;
   /** Those of the sample; all of the metric's without. */
   readonly labels?: Readonly<Record<string, string>>;
   /** Where; `others` are all but {@link TROUBLED}. */
   readonly on: "troubled" | "others" | "all";
-  /** In promtool's notation, one a minute; what the agent had is given, and how many at least. */
-  readonly values: (value: number, minutes: number, node: number) => string;
+  readonly values: Values;
   readonly relabel?: Readonly<Record<string, string>>;
 }
 
@@ -45,21 +53,27 @@ interface Case {
   readonly fires: Readonly<Record<number, Firing>>;
 }
 
-const constant = (value: number) => (_: number, minutes: number) => `${value}+0x${minutes}`;
+const constant =
+  (value: number): Values =>
+  (_, minutes) =>
+    `${value}+0x${minutes}`;
 /** Of a target that cannot be reached any more: Prometheus ends its series. */
-const ended = (value: number) => `${value} stale`;
-const alternating = (a: number, b: number) => (_: number, minutes: number) =>
-  Array(Math.ceil(minutes / 2))
-    .fill(`${a} ${b}`)
-    .join(" ");
-
+const ended: Values = (value) => `${value} stale`;
+const inTurns = (a: number, b: number, times: number) => Array(times).fill(`${a} ${b}`).join(" ");
+const alternating =
+  (a: number, b: number): Values =>
+  (_, minutes) =>
+    inTurns(a, b, Math.ceil(minutes / 2));
 /** The first and the second by turns as long as there are nodes, then the first. */
-const rollout = (a: number, b: number) => (_: number, minutes: number) =>
-  `${alternating(a, b)(_, 2 * NODES)} ${a}+0x${minutes}`;
+const rollout =
+  (a: number, b: number): Values =>
+  (_, minutes) =>
+    `${inTurns(a, b, NODES)} ${a}+0x${minutes}`;
 
-function peers(on: Change["on"], type: string, up: number, down: number): readonly Change[] {
-  const set = (state: string, value: number): Change => {
-    return { metric: "podrouter_bgp_peers", labels: { type, state }, on, values: constant(value) };
+/** Peers of that type, by state. */
+function peers(on: Change["on"], type: string, up: Values, down: Values): readonly Change[] {
+  const set = (state: string, values: Values): Change => {
+    return { metric: "podrouter_bgp_peers", labels: { type, state }, on, values };
   };
   return [set("up", up), set("down", down)];
 }
@@ -69,7 +83,7 @@ function nodeAway(nodes: number): readonly Change[] {
   return [
     { metric: "*", on: "troubled", values: ended },
     { metric: "up", on: "troubled", values: constant(0) },
-    ...peers("others", "internal", nodes - 2, 1),
+    ...peers("others", "internal", constant(nodes - 2), constant(1)),
   ];
 }
 
@@ -144,8 +158,8 @@ const CASES: readonly Case[] = [
   {
     name: "a node has lost most of the others, and lives",
     changes: [
-      ...peers("troubled", "internal", 1, NODES - 2),
-      ...peers("others", "internal", NODES - 2, 1),
+      ...peers("troubled", "internal", constant(1), constant(NODES - 2)),
+      ...peers("others", "internal", constant(NODES - 2), constant(1)),
     ],
     fires: {
       1: [],
@@ -154,42 +168,18 @@ const CASES: readonly Case[] = [
   },
   {
     name: "a router is away",
-    changes: peers("troubled", "external", 1, 1),
+    changes: peers("troubled", "external", constant(1), constant(1)),
     fires: { 4: [], 40: [`PodrouterRouterDown ${TROUBLED}`] },
   },
   {
     name: "sessions come and go",
-    changes: [
-      {
-        metric: "podrouter_bgp_peers",
-        labels: { type: "internal", state: "up" },
-        on: "troubled",
-        values: alternating(NODES - 1, NODES - 5),
-      },
-      {
-        metric: "podrouter_bgp_peers",
-        labels: { type: "internal", state: "down" },
-        on: "troubled",
-        values: alternating(0, 4),
-      },
-    ],
+    changes: peers("troubled", "internal", alternating(NODES - 1, NODES - 5), alternating(0, 4)),
     fires: { 5: [], 40: [`PodrouterSessionsFlap ${TROUBLED}`] },
   },
   {
     name: "a rollout: each agent is restarted once, one every two minutes",
     changes: [
-      {
-        metric: "podrouter_bgp_peers",
-        labels: { type: "internal", state: "up" },
-        on: "all",
-        values: rollout(NODES - 1, NODES - 2),
-      },
-      {
-        metric: "podrouter_bgp_peers",
-        labels: { type: "internal", state: "down" },
-        on: "all",
-        values: rollout(0, 1),
-      },
+      ...peers("all", "internal", rollout(NODES - 1, NODES - 2), rollout(0, 1)),
       {
         metric: "process_start_time_seconds",
         on: "all",
@@ -344,12 +334,11 @@ function inputSeries({ name, nodes = NODES, changes, fires }: Case): readonly ob
       const change = here.findLast((each) => concerns(each, sample));
       if (change !== undefined) used.add(change);
       const target = { job: "podrouter", instance: `192.0.2.${node}:20245`, node: `node${node}` };
+      const labels = { ...sample.labels, ...target, ...change?.relabel };
+      const values = change?.values ?? constant(sample.value);
       series.push({
-        series: seriesName({
-          ...sample,
-          labels: { ...sample.labels, ...target, ...change?.relabel },
-        }),
-        values: (change?.values ?? constant(sample.value))(sample.value, minutes, node),
+        series: seriesName({ ...sample, labels }),
+        values: values(sample.value, minutes, node),
       });
     }
   }
@@ -367,5 +356,5 @@ function ofMesh(sample: Sample, nodes: number): Sample {
 
 function concerns({ metric, labels = {} }: Change, sample: Sample): boolean {
   if (metric !== sample.name && !(metric === "*" && sample.name !== "up")) return false;
-  return Object.entries(labels).every(([label, value]) => sample.labels[label] === value);
+  return hasLabels(sample, labels);
 }

@@ -18,6 +18,11 @@ export function parseSamples(page: string): readonly Sample[] {
   });
 }
 
+/** Whether the sample has these labels, among others. */
+export function hasLabels({ labels }: Sample, wanted: Sample["labels"]): boolean {
+  return Object.entries(wanted).every(([label, value]) => labels[label] === value);
+}
+
 /** `name{label="value",…}`. */
 export function seriesName({ name, labels }: Pick<Sample, "name" | "labels">): string {
   const pairs = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);

@@ -7,7 +7,7 @@ import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "./free-port.ts";
-import { parseSamples, type Sample } from "./prometheus-text.ts";
+import { hasLabels, parseSamples, type Sample } from "./prometheus-text.ts";
 import { Daemon, until } from "./shell.ts";
 
 const MAIN = join(import.meta.dirname, "..", "..", "src", "main.ts");
@@ -66,16 +66,9 @@ export async function scrapeAgent(): Promise<Scrapes> {
 }
 
 /** Whether there is such a sample, above 0. */
-function has(
-  samples: readonly Sample[],
-  name: string,
-  labels: Readonly<Record<string, string>>,
-): boolean {
+function has(samples: readonly Sample[], name: string, labels: Sample["labels"]): boolean {
   return samples.some(
-    (sample) =>
-      sample.name === name &&
-      sample.value > 0 &&
-      Object.entries(labels).every(([label, value]) => sample.labels[label] === value),
+    (sample) => sample.name === name && sample.value > 0 && hasLabels(sample, labels),
   );
 }
 
