@@ -34,6 +34,7 @@ export const runProgram: RunProgram = async (program, args, input = "") => {
     const status = SHORT_OF.has(code) ? NOT_STARTED : undefined;
     return { status, stdout: "", stderr: `${program}: ${problem}` };
   }
-  const { status = CUT_OFF, stdout, stderr, reason } = end;
-  return { status, stdout, stderr: end.status === undefined ? reason : stderr };
+  const { stdout } = end;
+  if (end.kind === "cut-off") return { status: CUT_OFF, stdout, stderr: end.reason };
+  return { status: end.status, stdout, stderr: end.stderr };
 };

@@ -88,7 +88,7 @@ export class CredentialPlugin {
       msMax: undefined,
     });
     if (end.kind === "not-started") throw new FileError(program, end.error.code ?? "", end.error);
-    if (end.status === undefined) throw new Error(`the credential plugin was ${end.reason}`);
+    if (end.kind === "cut-off") throw new Error(`the credential plugin was ${end.reason}`);
     if (end.status !== 0) throw new Error(end.stderr);
     return end.stdout;
   }

@@ -17,11 +17,11 @@ export interface ProgramRun {
 export type ProgramEnd =
   /** It could not be started. */
   | { readonly kind: "not-started"; readonly error: NodeJS.ErrnoException }
+  /** Killed, by us or by somebody else: what it printed may not be all. */
+  | { readonly kind: "cut-off"; readonly reason: string; readonly stdout: string }
   | {
       readonly kind: "ended";
-      /** Undefined when it was cut off by us, for `reason`, or killed by somebody else. */
-      readonly status: number | undefined;
-      readonly reason: string;
+      readonly status: number;
       readonly stdout: string;
       readonly stderr: string;
     };
@@ -63,14 +63,14 @@ export function runToEnd(run: ProgramRun): Promise<ProgramEnd> {
     child.stdin.end(run.input);
     child.on("close", (code, signal) => {
       clearTimeout(deadline);
-      resolve({
-        kind: "ended",
-        // One that was ended may have ended by itself before: what it printed is not all.
-        status: reason === undefined ? (code ?? undefined) : undefined,
-        reason: reason ?? `ended by ${signal}`,
-        stdout: Buffer.concat(stdout).toString(),
-        stderr: Buffer.concat(stderr).toString(),
-      });
+      const printed = Buffer.concat(stdout).toString();
+      // One that we ended may have ended by itself before: it is cut off all the same.
+      if (reason !== undefined || code === null) {
+        resolve({ kind: "cut-off", reason: reason ?? `ended by ${signal}`, stdout: printed });
+        return;
+      }
+      const said = Buffer.concat(stderr).toString();
+      resolve({ kind: "ended", status: code, stdout: printed, stderr: said });
     });
   });
 }
