@@ -122,6 +122,12 @@ function fromFile(file: string): ReadConfig {
   config.makePathsAbsolute(dirname(file));
   // The library knows the field only as it makes it for a pod, and would ask without credentials.
   if (written !== undefined) config.users = withTokenFiles(config.users, written, file);
+  completeContext(config, file);
+  return { config, written };
+}
+
+/** What the current context names must be there; one that names no user gets one that is nobody. */
+function completeContext(config: KubeConfig, file: string): void {
   const contexts = config.contexts.map(({ name }) => name);
   const context = config.contexts.find(({ name }) => name === config.currentContext);
   if (context === undefined) {
@@ -145,7 +151,6 @@ function fromFile(file: string): ReadConfig {
     config.users.push({ name: "anonymous" });
     config.contexts = [{ ...context, user: "anonymous" }];
   }
-  return { config, written };
 }
 
 /** Users whose `tokenFile` the library has left out read it now; it goes before their `token`. */
@@ -314,7 +319,7 @@ function trimToken({ headers }: RequestOptions): void {
 export function credentialProblem(error: unknown): string {
   // Ours, with the path: it may well look like a token.
   if (error instanceof FileError) return printable(error.message);
-  // The library's, of a certificate or a plugin, likewise.
+  // The library's, of a certificate, likewise.
   const { path, code } = error as NodeJS.ErrnoException;
   if (path !== undefined && code !== undefined) return printable(new FileError(path, code).message);
   // A program's output, which the message repeats: it may well be the token by itself.
