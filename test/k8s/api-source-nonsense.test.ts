@@ -9,6 +9,16 @@ import { Bench, node3, seed } from "./api-source-bench.ts";
 import { errorEvent, event } from "./fake-transport.ts";
 import { nodeObject, SEED } from "./node-objects.ts";
 
+/** A source with the seed's Nodes that lists them anew, and gets this, in pieces of that size. */
+function listedAnew(text: string, size = text.length): Bench {
+  const bench = Bench.synced();
+  bench.transport.last.send(errorEvent(410, "too old"));
+  bench.transport.last.open();
+  for (let i = 0; i < text.length; i += size) bench.transport.last.raw(text.slice(i, i + size));
+  bench.transport.last.end();
+  return bench;
+}
+
 for (const [what, answer, reason] of [
   [
     "an object",
@@ -37,11 +47,7 @@ for (const [what, answer, reason] of [
   ],
 ] as const) {
   test(`${what} in place of the Nodes withdraws none of them`, () => {
-    const bench = Bench.synced();
-    bench.transport.last.send(errorEvent(410, "too old"));
-    bench.transport.last.open();
-    bench.transport.last.raw(JSON.stringify(answer));
-    bench.transport.last.end();
+    const bench = listedAnew(JSON.stringify(answer));
     assert.equal(bench.source.status().lastError?.reason, reason);
     assert.deepEqual(bench.names, ["node1", "node2", "node3"]);
     bench.untilRequest();
@@ -51,31 +57,19 @@ for (const [what, answer, reason] of [
 }
 
 test("null in place of no Nodes is a list", () => {
-  const bench = Bench.synced();
-  bench.transport.last.send(errorEvent(410, "too old"));
-  bench.transport.last.open();
-  bench.transport.last.raw('{"kind":"NodeList","metadata":{"resourceVersion":"9"},"items":null}');
-  bench.transport.last.end();
+  const bench = listedAnew('{"kind":"NodeList","metadata":{"resourceVersion":"9"},"items":null}');
   assert.deepEqual(bench.names, []);
 });
 
 test("items whose key is written with an escape are no list without Nodes", () => {
-  const bench = Bench.synced();
-  bench.transport.last.send(errorEvent(410, "too old"));
-  bench.transport.last.open();
   const items = JSON.stringify(seed);
-  bench.transport.last.raw(`{"metadata":{"resourceVersion":"9"},"item\\u0073":${items}}`);
-  bench.transport.last.end();
+  const bench = listedAnew(`{"metadata":{"resourceVersion":"9"},"item\\u0073":${items}}`);
   assert.deepEqual(bench.names, ["node1", "node2", "node3"]);
 });
 
 test("of a list with an item that cannot be read no known Node is gone", () => {
-  const bench = Bench.synced();
-  bench.transport.last.send(errorEvent(410, "too old"));
-  bench.transport.last.open();
   const [one, two] = [JSON.stringify(seed[0]), JSON.stringify(seed[1])];
-  bench.transport.last.raw(`{"metadata":{"resourceVersion":"9"},"items":[${two},{x},${one}]}`);
-  bench.transport.last.end();
+  const bench = listedAnew(`{"metadata":{"resourceVersion":"9"},"items":[${two},{x},${one}]}`);
   assert.deepEqual([...bench.names].sort(), ["node1", "node2", "node3"]);
   bench.transport.last.open();
   bench.transport.last.send(event("DELETED", node3, "10"));
@@ -93,12 +87,8 @@ for (const items of [
 ]) {
   test(`of a list with items that are no Nodes no known one is gone: ${items}`, () => {
     for (const size of [1, 1000]) {
-      const bench = Bench.synced();
-      bench.transport.last.send(errorEvent(410, "too old"));
-      bench.transport.last.open();
       const text = `{"metadata":{"resourceVersion":"9"},"items":[${items}]}`;
-      for (let i = 0; i < text.length; i += size) bench.transport.last.raw(text.slice(i, i + size));
-      bench.transport.last.end();
+      const bench = listedAnew(text, size);
       assert.deepEqual([...bench.names].sort(), ["node1", "node2", "node3"]);
       assert.ok(bench.source.status().problems.length > 0);
     }

@@ -77,12 +77,18 @@ async function bench(
     },
   );
   const url = await listening(t, server);
-  const folder = await mkdtemp(join(tmpdir(), "podrouter-rotation-"));
-  t.after(() => rm(folder, { recursive: true }));
-  await copyFile(join(FIXTURES, "ca.pem"), join(folder, "ca.pem"));
+  const folder = await newFolder(t);
   await copyFile(join(FIXTURES, "server-key.pem"), join(folder, "key.pem"));
   await prepare(folder);
   return { folder, seen, watches, refused, ...(await follow(t, folder, url, user)) };
+}
+
+/** A folder for a kubeconfig, with the CA that it names. */
+async function newFolder(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "podrouter-rotation-"));
+  t.after(() => rm(folder, { recursive: true }));
+  await copyFile(join(FIXTURES, "ca.pem"), join(folder, "ca.pem"));
+  return folder;
 }
 
 async function follow(
@@ -108,12 +114,16 @@ async function follow(
   return { source, recorder, clock };
 }
 
-/** A plugin that prints the file `credential`, and that file with a certificate of the fixtures. */
-const PLUGIN = { exec: { command: "./cat.sh" } };
+/** A user with the plugin that {@link putPlugin} makes. */
+const PLUGIN = { exec: { command: "./plugin.sh" } };
 
-async function withPlugin(folder: string): Promise<void> {
-  const script = `#!/bin/sh\nexec cat ${join(folder, "credential")}\n`;
-  await writeFile(join(folder, "cat.sh"), script, { mode: 0o755 });
+async function putPlugin(folder: string, words: string): Promise<void> {
+  await writeFile(join(folder, "plugin.sh"), `#!/bin/sh\n${words}\n`, { mode: 0o755 });
+}
+
+/** One that prints what {@link prints} has put. */
+async function putPrinter(folder: string): Promise<void> {
+  await putPlugin(folder, `exec cat ${join(folder, "credential")}`);
 }
 
 async function prints(folder: string, clientCertificateData: string): Promise<void> {
@@ -151,7 +161,7 @@ test("a client certificate in a file that is replaced: the next watch has the ne
 
 test("a client certificate of a plugin that is refused: the plugin is asked for another", async (t) => {
   const { folder, seen, watches, refused, clock } = await bench(t, PLUGIN, async (into) => {
-    await withPlugin(into);
+    await putPrinter(into);
     await prints(into, await pem("server.pem"));
   });
   await until("the first watch", () => watches.size === 1);
@@ -170,7 +180,7 @@ test("a client certificate of a plugin that is refused: the plugin is asked for 
 
 test("a certificate of a plugin that cannot be used at all is not kept", async (t) => {
   const { folder, source, recorder, clock } = await bench(t, PLUGIN, async (into) => {
-    await withPlugin(into);
+    await putPrinter(into);
     await prints(into, "not a certificate");
   });
   await until("said", () => /^credentials: /.test(source.status().lastError?.reason ?? ""));
@@ -189,13 +199,10 @@ test("a certificate of a plugin that TLS refuses is not kept", async (t) => {
     socket.once("data", () => socket.end(Buffer.from("1503030002022d", "hex")));
   });
   const url = await listening(t, server);
-  const folder = await mkdtemp(join(tmpdir(), "podrouter-rotation-"));
-  t.after(() => rm(folder, { recursive: true }));
-  await copyFile(join(FIXTURES, "ca.pem"), join(folder, "ca.pem"));
+  const folder = await newFolder(t);
   const runs = join(folder, "runs");
   const answer = '{"status":{"token":"t"}}';
-  const script = `#!/bin/sh\necho run >> ${runs}; echo '${answer}'\n`;
-  await writeFile(join(folder, "cat.sh"), script, { mode: 0o755 });
+  await putPlugin(folder, `echo run >> ${runs}; echo '${answer}'`);
   const { source, clock } = await follow(t, folder, url, PLUGIN);
   const said =
     'the server ended TLS with the alert "certificate expired", which means our client certificate';
