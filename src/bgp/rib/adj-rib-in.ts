@@ -18,7 +18,7 @@ export const PathTask = {
   /** Run import again: policy or identity has changed. */
   reimport: 4,
   /** Decide, and have all update groups look again: the peer's kind or identifier has changed. */
-  reexport: 8,
+  rerank: 8,
 } as const;
 
 /** More epochs than can lie between any two: they have 8 bits, and begin anew at 256. */
@@ -118,7 +118,7 @@ export class AdjRibIn {
    * before it came to it may leave a best that only beats this path as it is now.
    */
   get hasOtherRank(): boolean {
-    return (this.tasks & PathTask.reexport) !== 0;
+    return (this.tasks & PathTask.rerank) !== 0;
   }
 
   endWalk(): void {

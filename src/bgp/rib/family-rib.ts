@@ -332,7 +332,7 @@ export class FamilyRib {
     if ((tasks & PathTask.reimport) !== 0 && this.reimport(path, into)) return;
     const stale = epoch !== into.epoch;
     if ((tasks & PathTask.longLive) !== 0 && stale && this.makeLongLived(path, into)) return;
-    if ((tasks & PathTask.reexport) !== 0) this.decide(this.paths.row(path), true);
+    if ((tasks & PathTask.rerank) !== 0) this.decide(this.paths.row(path), true);
   }
 
   /** Judges the path anew; true when it went instead, see {@link makeLongLived}. */

@@ -89,7 +89,7 @@ export class Rib {
       // Towards another address or AS of ours what is kept may be another path.
       if (state.registry.describe(peer, state.globals)) state.walkPaths(peer, PathTask.reimport);
       // Both tell between paths, and the identifier stands in what is reflected.
-      if (renamed || other) state.walkPaths(peer, PathTask.reexport);
+      if (renamed || other) state.walkPaths(peer, PathTask.rerank);
     }
     peer.up = true;
     peer.held = false;
@@ -205,7 +205,7 @@ export class Rib {
     const config = { ...before, ...changes };
     peer.config = config;
     if (state.registry.describe(peer, state.globals)) state.walkPaths(peer, PathTask.reimport);
-    if (kindOf(config) !== kindOf(before)) state.walkPaths(peer, PathTask.reexport);
+    if (kindOf(config) !== kindOf(before)) state.walkPaths(peer, PathTask.rerank);
     state.reseat(peer);
     state.flush();
     // With the last path of a peer that is away, which the policy may have ended, it is forgotten.
