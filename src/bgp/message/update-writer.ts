@@ -55,7 +55,7 @@ export class UpdateWriter {
   #blockOf: PathAttributes | undefined;
   /** The last next hop of an MP_REACH_NLRI, and its octets. */
   #nextHop: IpAddress | undefined;
-  #nextHopBytes: Uint8Array;
+  #nextHopOctets: Uint8Array;
 
   /** `capacity`: octets of the buffer, at least one message of the largest size. */
   constructor(encoding: UpdateEncoding, capacity = EXTENDED_MESSAGE_BYTES_MAX + 1) {
@@ -69,7 +69,7 @@ export class UpdateWriter {
     this.#stop = { row: 0, at: 0 };
     this.#blockOf = undefined;
     this.#nextHop = undefined;
-    this.#nextHopBytes = new Uint8Array(0);
+    this.#nextHopOctets = new Uint8Array(0);
   }
 
   /** Copies the messages out and empties the buffer. */
@@ -307,10 +307,10 @@ export class UpdateWriter {
     const length = nextHopBytes(attributes);
     if (nextHop !== this.#nextHop) {
       this.#nextHop = nextHop;
-      this.#nextHopBytes = addressBytes(nextHop!);
+      this.#nextHopOctets = addressBytes(nextHop!);
     }
     out[at] = length;
-    out.set(this.#nextHopBytes, at + 1);
+    out.set(this.#nextHopOctets, at + 1);
     if (linkLocalNextHop !== undefined) out.set(addressBytes(linkLocalNextHop), at + 17);
     out[at + 1 + length] = 0;
   }
