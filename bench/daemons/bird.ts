@@ -1,5 +1,4 @@
 /** BIRD 2 and 3: one configuration file; nothing is asked of it while it runs. */
-
 import type { Install } from "../../test/support/install.ts";
 import { writeConfig } from "../../test/support/peers/process.ts";
 import { type DaemonKind, type DaemonSetup, launch, RunningDaemon, versionOf } from "./daemon.ts";

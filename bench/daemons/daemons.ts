@@ -1,5 +1,4 @@
 /** All daemons, in the order in which they run and are listed. */
-
 import { machineInstall } from "../../test/support/install.ts";
 import { NEWER_SUITE, newerInstall } from "../../test/support/newer-debian.ts";
 import { bird } from "./bird.ts";

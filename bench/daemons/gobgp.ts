@@ -1,5 +1,4 @@
 /** GoBGP: a TOML file. It cannot put routes into the kernel by itself. */
-
 import type { Install } from "../../test/support/install.ts";
 import { writeConfig } from "../../test/support/peers/process.ts";
 import { type DaemonKind, type DaemonSetup, launch, RunningDaemon, versionOf } from "./daemon.ts";

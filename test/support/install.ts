@@ -9,7 +9,7 @@ import { hasProgram } from "./shell.ts";
 export interface Install {
   /** `bird`, or `bird@sid`. */
   name(daemon: string): string;
-  /** `BIRD`, or `BIRD, Debian sid`. */
+  /** `BIRD`, or `BIRD (Debian sid)`. */
   label(daemon: string): string;
   /** A command that needs no files of ours. */
   plain(command: readonly string[]): readonly string[];

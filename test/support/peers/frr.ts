@@ -1,6 +1,7 @@
 /**
- * FRR's bgpd alone: no zebra, no kernel routes (`--no_zebra --no_kernel`), so that every next hop
- * counts as reachable. Told and asked with vtysh over a socket in its own folder.
+ * FRR's bgpd, without kernel routes (`--no_kernel`); this machine's without zebra (`--no_zebra`),
+ * too, so that to it every next hop counts as reachable. Told and asked with vtysh over a socket in
+ * its own folder.
  */
 import { existsSync } from "node:fs";
 import { chmod, rm } from "node:fs/promises";
