@@ -246,9 +246,16 @@ test("KEEPALIVEs are at most one a second, however short the hold time (RFC 4271
 });
 
 test("the send hold time is the greater of 8 minutes and twice the hold time (RFC 9687 §6)", () => {
-  const session = negotiatedSession({ holdSeconds: 600 });
-  const { state } = step(stateOf("Established", { session }), events.sendProgress, context);
-  assert.equal(state.timers.sendHold, NOW + 1_200_000);
+  for (const [holdSeconds, sendHoldMs] of [
+    [3, 480_000],
+    [240, 480_000],
+    [241, 482_000],
+    [600, 1_200_000],
+  ] as const) {
+    const session = negotiatedSession({ holdSeconds });
+    const { state } = step(stateOf("Established", { session }), events.sendProgress, context);
+    assert.equal(state.timers.sendHold, NOW + sendHoldMs);
+  }
 });
 
 test("a passive peer is never dialled", () => {

@@ -1,6 +1,7 @@
 /** Graceful restart in both roles: RFC 4724, 8538, 9494; and what happens without it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Capability } from "../../../src/bgp/message/types.ts";
 import type { GracefulRestartConfig, PeerConfig } from "../../../src/bgp/types.ts";
 import { announce, endOfRib, openOf, RawPeer, restartCapability } from "../../support/raw-peer.ts";
 import { ip, type TestNode, World } from "../../support/speakers.ts";
@@ -241,14 +242,16 @@ test("a restarted speaker that passes nothing on advertises at once, whoever is 
   assert.ok(took < 1_000, `${took} ms`);
 });
 
+/** R bit, and F bit of the first family. */
+function restartBits(capabilities: readonly Capability[]): readonly boolean[] {
+  const restart = capabilities.find(({ kind }) => kind === "gracefulRestart");
+  assert.ok(restart?.kind === "gracefulRestart");
+  return [restart.restarted, restart.families[0]!.forwardingPreserved];
+}
+
 test("R and F bits: in the first session after a restart alone, and only in the restart time", () => {
-  const bits = (node: TestNode, other: TestNode) => {
-    const restart = node
-      .status(other)
-      .capabilities.remote.find((capability) => capability.kind === "gracefulRestart");
-    assert.ok(restart?.kind === "gracefulRestart");
-    return [restart.restarted, restart.families[0]!.forwardingPreserved];
-  };
+  const bits = (node: TestNode, other: TestNode) =>
+    restartBits(node.status(other).capabilities.remote);
   const { world, a, b } = pair();
   assert.deepEqual(bits(a, b), [false, false]);
   b.speaker.stop({ notify: false });
@@ -288,24 +291,25 @@ test("R and F bits: in each session while routes are held back, whatever the res
   a.speaker.setPeers([told, silent].map(({ address }) => ({ ...client, address })));
   a.originate(PREFIX_A);
   a.speaker.start();
-  const restarting = () => {
+  const bits = () => {
     world.until(() => a.speaker.peer(told.address)?.state === "Established", "session");
-    return a.speaker.peer(told.address)!.restarting;
+    return restartBits(a.speaker.peer(told.address)!.capabilities.local);
   };
-  assert.equal(restarting(), true);
+  assert.deepEqual(bits(), [true, true]);
   told.send(endOfRib);
   world.advance(100_000);
   // It keeps what it had of us before; we have told it nothing that could take its place.
   told.connection!.reset();
   world.advance(10);
-  assert.equal(restarting(), true);
+  assert.deepEqual(bits(), [true, true]);
   told.send(endOfRib);
   silent.send(endOfRib);
   world.advance(5);
   assert.match(told.names, /UPDATE UPDATE$/, "its route and the End-of-RIB");
   told.connection!.reset();
   world.advance(10);
-  assert.equal(restarting(), false);
+  // The connection is lost and nothing else: what is forwarded stays.
+  assert.deepEqual(bits(), [false, true]);
 });
 
 test("stale routes that are never replaced go in the end, though the session is up", () => {
