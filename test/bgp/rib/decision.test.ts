@@ -5,7 +5,7 @@ import type { PathAttributes } from "../../../src/bgp/message/types.ts";
 import { LAST_RESORT } from "../../../src/bgp/rib/next-hop-table.ts";
 import type { LostReason } from "../../../src/bgp/types.ts";
 import { prefix } from "../../../src/ip/prefix.ts";
-import { address, type LabPeerOptions, RibLab, route } from "../../support/rib-lab.ts";
+import { address, type LabPeerOptions, LOCAL_AS, RibLab, route } from "../../support/rib-lab.ts";
 
 const P = "203.0.113.0/24";
 
@@ -243,6 +243,23 @@ test("multipath: equal up to the IGP cost, at most as many as allowed, best firs
   assert.deepEqual(lab.rib.takeBestChanges(10)[0]!.nextHops, ["192.0.2.2", "192.0.2.1"]);
   lab.rib.setGlobals({ localAs: 64512, routerId: 1, clusterId: 1, maximumPaths: 1 });
   assert.deepEqual(lab.rib.takeBestChanges(10)[0]!.nextHops, ["192.0.2.2"]);
+});
+
+test("multipath: neither what is farther nor an internal path beside an external one", () => {
+  const lab = new RibLab({ maximumPaths: 8, consumer: true });
+  lab.rib.setNextHopMetric((nextHop) => (nextHop === "192.0.2.9" ? 10 : 5));
+  const from = (id: number, nextHop: string, remoteAs = LOCAL_AS) => {
+    const peer = lab.peer(`10.0.0.${id}`, { remoteRouterId: id, remoteAs }).up();
+    peer.announce([P], route({ nextHop: address(nextHop), path: [65001] }));
+  };
+  const used = () => lab.rib.takeBestChanges(10)[0]?.nextHops;
+  from(2, "192.0.2.9");
+  assert.deepEqual(used(), ["192.0.2.9"]);
+  from(3, "192.0.2.3");
+  from(4, "192.0.2.4");
+  assert.deepEqual(used(), ["192.0.2.3", "192.0.2.4"]);
+  from(5, "192.0.2.5", 65001);
+  assert.deepEqual(used(), ["192.0.2.5"]);
 });
 
 test("next hops: unreachable ones are not used, and costs may change", () => {
