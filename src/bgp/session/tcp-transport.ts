@@ -18,7 +18,7 @@ import {
   type PolledSocket,
   SystemCallError,
 } from "netlink-ts";
-import { familyOf, type IpAddress, parseAddress } from "../../ip/address.ts";
+import { familyOf, type IpAddress, isLinkLocal, parseAddress } from "../../ip/address.ts";
 import { Descriptors } from "./descriptors.ts";
 import { FailedDial } from "./failed-dial.ts";
 import { addressesBeside } from "./link-addresses.ts";
@@ -42,6 +42,7 @@ import type {
 } from "./transport.ts";
 
 const NO_DESCRIPTOR = "no file descriptor to spare (EMFILE)";
+const NO_LINK = "a link-local address needs its interface, by bindInterface (EINVAL)";
 const NO_ROOM_FOR_KEYS = "no room for so many, raise net.core.optmem_max (ENOMEM)";
 
 /** The kernel keeps this many connections that we have not looked at; it cuts to somaxconn. */
@@ -94,8 +95,7 @@ export class TcpTransport implements Transport {
     } catch (error) {
       if (fd !== undefined) closeSocket(fd);
       else if (isShortOfDescriptors(error)) this.#descriptors.refused();
-      const reason = isShortOfDescriptors(error) ? NO_DESCRIPTOR : socketReason(error);
-      return new FailedDial(options, handler, reason, process.nextTick);
+      return new FailedDial(options, handler, dialReason(error, options), process.nextTick);
     }
   }
 
@@ -278,12 +278,20 @@ class TcpListener implements Listener, PolledSocket {
   #problemOf(error: unknown): ListenProblem {
     const { address, port } = this.#options;
     const code = error instanceof Error && "code" in error ? String(error.code) : "UNKNOWN";
-    return { code, message: `cannot listen on ${address} port ${port}: ${listenReason(code)}` };
+    return { code, message: `cannot listen on ${address} port ${port}: ${listenReason(code, address)}` };
   }
 }
 
 function isShortOfDescriptors(error: unknown): boolean {
   return error instanceof SystemCallError && error.errno === Errno.EMFILE;
+}
+
+function dialReason(error: unknown, { address, localAddress, policy }: DialOptions): string {
+  if (isShortOfDescriptors(error)) return NO_DESCRIPTOR;
+  const isInvalid = error instanceof SystemCallError && error.errno === Errno.EINVAL;
+  const isOnOneLink = isLinkLocal(address) || (localAddress && isLinkLocal(localAddress));
+  if (isInvalid && isOnOneLink && policy.bindInterface === undefined) return NO_LINK;
+  return socketReason(error);
 }
 
 /** One sentence, however many there are; undefined = none. */
@@ -299,7 +307,7 @@ function keyReason(error: SystemCallError | NetlinkError): string {
   return error.code === "ENOMEM" ? NO_ROOM_FOR_KEYS : socketReason(error);
 }
 
-function listenReason(code: string): string {
+function listenReason(code: string, address: IpAddress): string {
   switch (code) {
     case "EADDRINUSE":
       return "the port is in use, another program listens there (EADDRINUSE)";
@@ -307,6 +315,8 @@ function listenReason(code: string): string {
       return "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE (EACCES)";
     case "EADDRNOTAVAIL":
       return "this machine does not have the address (EADDRNOTAVAIL)";
+    case "EINVAL":
+      return isLinkLocal(address) ? "a link-local address cannot be had by itself, :: can" : code;
     default:
       return code;
   }

@@ -110,6 +110,39 @@ test("an option that the kernel refuses ends the dial with a reason, not the pro
   assert.equal(end.reason, "no such interface");
 });
 
+test("a link-local address is dialled by its interface, and the reason says so", async () => {
+  const { near, port, until } = await tcpWorld("127.0.0.1", "127.0.0.2")();
+  const dial = async (to: string, from?: string, bindInterface?: string) => {
+    const end = new End();
+    const localAddress = from === undefined ? undefined : address(from);
+    const policy = { ...plainPolicy, bindInterface };
+    const dialled = near.dial({ address: address(to), port, localAddress, policy }, end);
+    await until(() => end.reason !== undefined, "closed");
+    dialled.reset();
+    return end.reason;
+  };
+  const reason = "a link-local address needs its interface, by bindInterface (EINVAL)";
+  assert.equal(await dial("fe80::1"), reason);
+  assert.equal(await dial("::1", "fe80::1"), reason);
+  assert.notEqual(await dial("fe80::1", undefined, "lo"), reason);
+  assert.notEqual(await dial("fe80::1", undefined, "no-such-device"), reason);
+});
+
+test("a listener cannot have a link-local address by itself, and says so", async () => {
+  const { far, port, until } = await tcpWorld("127.0.0.1", "127.0.0.2")();
+  const problems: string[] = [];
+  const handler = {
+    listening: () => undefined,
+    accepted: () => undefined,
+    failed: ({ message }: { readonly message: string }) => problems.push(message),
+  };
+  const listener = far.listen({ address: address("fe80::1"), port, passwords: new Map() }, handler);
+  await until(() => problems.length > 0, "refused");
+  listener.close();
+  const why = "a link-local address cannot be had by itself, :: can";
+  assert.deepEqual(problems, [`cannot listen on fe80::1 port ${port}: ${why}`]);
+});
+
 test("more MD5 keys than the kernel has room for: who has none is refused, and named", async (t) => {
   const room = Number(readFileSync("/proc/sys/net/core/optmem_max", "utf8"));
   // A key takes more than 100 octets.
