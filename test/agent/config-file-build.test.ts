@@ -142,6 +142,9 @@ test("graceful restart: the agent's setting, unless the peer has one of its own"
   assert.deepEqual([restart("", 100), restart("", undefined)], [100, undefined]);
   assert.deepEqual([restart(on, 100), restart(on, undefined)], [100, 90]);
   assert.deepEqual([restart(off, 100), restart(off, undefined)], [undefined, undefined]);
+  // Neither on nor off: as the agent's setting has it, whatever else is said.
+  const time = ", gracefulRestart: { restartTime: 5, notification: false }";
+  assert.deepEqual([restart(time, 100), restart(time, undefined)], [5, undefined]);
 });
 
 test("prefixes of a policy: these alone, up to a length, from a length on", () => {

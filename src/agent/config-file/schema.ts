@@ -154,7 +154,7 @@ const policy = z.strictObject({
 });
 
 const gracefulRestart = z.strictObject({
-  enabled: z.boolean().default(true),
+  enabled: z.boolean().optional(),
   restartTime: duration(4095).optional(),
   notification: z.boolean().optional(),
   longLivedStaleTime: duration(0xff_ffff).optional(),
