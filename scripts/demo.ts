@@ -13,6 +13,7 @@ import { podsByPlugins } from "./demo/pods-step.ts";
 import { Report } from "./demo/report.ts";
 import { deleteAndReturn, lookAround, restartUnderTcpdump, startAll } from "./demo/steps.ts";
 
+/** With the last one, which ends the cluster. */
 const STEPS = 11;
 
 async function main(): Promise<number> {
@@ -22,7 +23,7 @@ async function main(): Promise<number> {
     process.stderr.write(`make demo cannot run here: ${unavailable}\n`);
     return 2;
   }
-  const report = new Report(STEPS);
+  const report = new Report(keep ? STEPS - 1 : STEPS);
   const cluster = new Cluster();
   const second = new Cluster(DUAL_STACK_NODES);
   const third = new Cluster(TWO_SUBNETS);
