@@ -280,7 +280,9 @@ function ownNodeMissing(selfName: string): NodeProblem {
     severity: "error",
     code: "own-node-missing",
     node: selfName,
-    text: "is this agent's own Node and does not exist: nothing is announced and nobody is peered",
+    text:
+      "is this agent's own Node and does not exist: nothing is announced and nobody is peered " +
+      "(its name comes from --hostname-override, NODE_NAME or the host name)",
   });
 }
 
