@@ -278,7 +278,10 @@ class TcpListener implements Listener, PolledSocket {
   #problemOf(error: unknown): ListenProblem {
     const { address, port } = this.#options;
     const code = error instanceof Error && "code" in error ? String(error.code) : "UNKNOWN";
-    return { code, message: `cannot listen on ${address} port ${port}: ${listenReason(code, address)}` };
+    return {
+      code,
+      message: `cannot listen on ${address} port ${port}: ${listenReason(code, address)}`,
+    };
   }
 }
 
