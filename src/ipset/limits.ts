@@ -15,7 +15,10 @@ export const MEMBERS_NAMED_MAX = 3;
 export const PLANNED_LISTED_MAX = 1000;
 /** The sets are looked at (existence, type, number of members) this often unless told. */
 export const CHECK_PERIOD_MS = 2000;
-/** And compared member by member this often. */
+/**
+ * And compared member by member this often unless told, as an agent is by --routes-sync-period: who
+ * puts one member in the place of another is not noticed before.
+ */
 export const SYNC_PERIOD_MS = 60_000;
 /** After a failure: tried again first after, and at most every. */
 export const RETRY = { firstMs: 200, maxMs: 60_000 } as const;
