@@ -28,8 +28,10 @@ export function tableOf(scenario: Scenario, result: ScenarioResult): string[][] 
   const measures = scenario.measures.filter((measure) =>
     daemons.some(([, { runs }]) => statisticOf(runs, measure.key) !== undefined),
   );
-  const references = REFERENCES.filter(({ key }) => result.daemons[key] !== undefined);
   const compared = measures.filter((measure) => measure.ratio);
+  const references = REFERENCES.filter(
+    ({ key }) => compared.length > 0 && result.daemons[key] !== undefined,
+  );
   const head = [
     ...["daemon", "version", "runs"],
     ...measures.map(({ label, unit }) => (unit === "" ? label : `${label}, ${unit}`)),

@@ -35,6 +35,13 @@ test("medians, spreads and ratios", () => {
   ]);
 });
 
+test("where no measure is compared there is no column for ratios", () => {
+  const scenario = { ...S1, measures: S1.measures.map((each) => ({ ...each, ratio: false })) };
+  const [head, own] = tableOf(scenario, RESULT);
+  assert.deepEqual(head, ["daemon", "version", "runs", "load, s", "peak RSS, MB"]);
+  assert.equal(own?.length, head?.length);
+});
+
 test("a goal is met, not met, or not measured", () => {
   const rows = goalRows((scenario) => (scenario === "s1" ? RESULT : undefined));
   const of = (text: string) => rows.filter((row) => row.text === text);
