@@ -85,8 +85,8 @@ export function negotiate(
     remoteRouterId: remote.routerId,
     internal: remoteAs === local.as,
     holdSeconds,
-    // RFC 4271 §4.4: a third of the hold time, at most one a second, none for hold time zero.
-    keepaliveSeconds: holdSeconds === 0 ? 0 : Math.max(1, Math.floor(holdSeconds / 3)),
+    // RFC 4271 §4.4: a third of the hold time, none for hold time zero; 1 and 2 are refused before.
+    keepaliveSeconds: Math.floor(holdSeconds / 3),
     families,
     fourOctetAs: ours.fourOctetAs !== undefined && theirs.fourOctetAs !== undefined,
     routeRefresh: ours.routeRefresh && theirs.routeRefresh,

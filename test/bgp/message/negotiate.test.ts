@@ -95,12 +95,25 @@ test("the 4-octet AS wins over the 2-octet field", () => {
   assert.equal(session.internal, false);
   assert.equal(session.fourOctetAs, true);
   assert.equal(agreed([], [as4(64_512)]).fourOctetAs, false);
+  assert.equal(agreed([as4(64_512)], []).fourOctetAs, false);
 });
 
 test("bad peer AS: unexpected, or 0 (RFC 4271 §6.2, RFC 7607 §2)", () => {
   assert.equal(refused(local(), remote(), 64_513), "2/2 ");
   assert.equal(refused(local(), remote([as4(65_000)]), 64_512), "2/2 ");
   assert.equal(refused(local(), remote([as4(0)])), "2/2 ");
+});
+
+test("who is refused is told apart in words, for operators", () => {
+  const reason = (side: LocalSide, open: OpenMessage, remoteAs?: number) => {
+    const result = negotiate(side, open, { remoteAs });
+    return isBgpError(result) ? result.reason : undefined;
+  };
+  assert.equal(reason(local(), remote(), 64_513), "peer is AS 64512, expected AS 64513");
+  assert.equal(reason(local(), remote([as4(0)])), "AS 0");
+  const own = remote([], { routerId: 1 });
+  assert.equal(reason(local(), own), "internal peer has our own BGP identifier");
+  assert.equal(reason(local([V6]), remote([V4])), "no address family in common");
 });
 
 test("our own identifier is refused from an internal peer only (RFC 6286 §2.2)", () => {
@@ -114,6 +127,12 @@ test("families: what both announced, in our order; IPv4 when a side announced no
   assert.deepEqual(agreed([V4, V6], [V6]).families, [6]);
   assert.deepEqual(agreed([V4, V6], []).families, [4]);
   assert.deepEqual(agreed([], [V6, V4]).families, [4]);
+  assert.deepEqual(agreed([V4, V6, V4], [V6, V4]).families, [4, 6]);
+});
+
+test("a capability that is not understood, of another code than 1, is no family", () => {
+  const role: Capability = { kind: "unknown", code: 9, value: bytes("00") };
+  assert.deepEqual(agreed([V4, V6], [role]).families, [4]);
 });
 
 test("no family in common is 2/7 with ours as data (RFC 5492 §5)", () => {
@@ -175,6 +194,8 @@ test("restart capabilities need ours too; long-lived needs graceful restart", ()
   assert.deepEqual(both.longLivedGracefulRestart, longLived);
   const without = agreed([restart(1), longLived], [longLived]);
   assert.equal(without.longLivedGracefulRestart, undefined);
+  const notOurs = agreed([restart(1)], [restart(10), longLived]);
+  assert.equal(notOurs.longLivedGracefulRestart, undefined);
 });
 
 test("IPv6 next hops for IPv4 need both sides (RFC 8950 §4)", () => {
@@ -186,6 +207,13 @@ test("IPv6 next hops for IPv4 need both sides (RFC 8950 §4)", () => {
     entries: [{ family: 6, nextHopFamily: 6 }],
   };
   assert.equal(agreed([nextHop6], [forIpv6]).extendedNextHop, false);
+  const ownFamily: Capability = {
+    kind: "extendedNextHop",
+    entries: [{ family: 4, nextHopFamily: 4 }],
+  };
+  assert.equal(agreed([nextHop6], [ownFamily]).extendedNextHop, false);
+  const withoutIpv4 = agreed([V4, V6, nextHop6], [V6, nextHop6]);
+  assert.deepEqual([withoutIpv4.families, withoutIpv4.extendedNextHop], [[6], false]);
 });
 
 test("route refresh, plain and enhanced", () => {
@@ -194,4 +222,32 @@ test("route refresh, plain and enhanced", () => {
   assert.deepEqual([session.routeRefresh, session.enhancedRouteRefresh], [true, true]);
   assert.equal(agreed([REFRESH], [enhanced]).routeRefresh, false);
   assert.equal(agreed([enhanced], [REFRESH]).routeRefresh, false);
+  assert.equal(agreed([REFRESH, enhanced], [REFRESH]).enhancedRouteRefresh, false);
+  assert.equal(agreed([REFRESH], [REFRESH, enhanced]).enhancedRouteRefresh, false);
+});
+
+test("each capability alone agrees on what it says, and on nothing else", () => {
+  const nothing = agreed([], []);
+  const alone: readonly (readonly [Capability, Partial<NegotiatedSession>])[] = [
+    [V4, {}],
+    [as4(64_512), { fourOctetAs: true }],
+    [REFRESH, { routeRefresh: true }],
+    [{ kind: "enhancedRouteRefresh" }, { enhancedRouteRefresh: true }],
+    [LONG, { sendBytesMax: 65_535, receiveBytesMax: 65_535 }],
+    [restart(1), { gracefulRestart: restart(1) as NegotiatedSession["gracefulRestart"] }],
+    [longLived, {}],
+    [addPath(4, 3), { addPathReceive: [4], addPathSend: [4] }],
+    [nextHop6, { extendedNextHop: true }],
+    [{ kind: "fqdn", hostName: "node1", domainName: "" }, {}],
+    [{ kind: "softwareVersion", version: "1" }, {}],
+  ];
+  for (const [capability, what] of alone) {
+    const lists = { remoteCapabilities: [capability], localCapabilities: [capability] };
+    assert.deepEqual(agreed([capability], [capability]), { ...nothing, ...lists, ...what });
+  }
+  // A family of another list is no word about path identifiers.
+  const stale = { family: 4, forwardingPreserved: false, staleSeconds: 1 } as const;
+  const behind: Capability = { kind: "longLivedGracefulRestart", families: [stale] };
+  const both = [addPath(4, 3), behind];
+  assert.deepEqual(agreed(both, both).addPathReceive, [4]);
 });
