@@ -177,7 +177,6 @@ export class ApiNodeSource implements NodeSource {
         if (first) this.#log.info({ nodes: this.#store.size }, "Nodes are in step with the API");
         this.#watch();
         // Of a whole list it is not known what is new in it.
-        this.#store.takeChanged();
         if (changed || first) this.#onChange(this.#store.nodes);
       },
       failed: (error) => this.#failed(error),
@@ -329,7 +328,7 @@ export class ApiNodeSource implements NodeSource {
   }
 
   #later(step: () => void): void {
-    const own = backoffMs(RETRY, Math.max(0, this.#failures - 1), this.#random);
+    const own = backoffMs(RETRY, this.#failures - 1, this.#random);
     // All that were refused together are asked for the same: what they add is their own.
     const asked = this.#retryAfterMs * (1 + RETRY_AFTER_SPREAD * this.#random());
     const delay = Math.max(own, asked);

@@ -23,6 +23,8 @@ describe("410 Gone", () => {
       happen(bench);
       assert.equal(bench.changes.length, 1, "nothing is withdrawn before the list is there");
       assert.deepEqual(bench.transport.last.query, { resourceVersion: "100" });
+      bench.clock.advance(1_000);
+      assert.equal(bench.transport.requests.length, 3, "one list, and no second one");
       bench.transport.last.list("900", [...seed.slice(0, 2), nodeObject("node4")]);
       assert.deepEqual(bench.names, ["node1", "node2", "node4"]);
       assert.ok(bench.transport.last.url.search.includes("resourceVersion=900"));
@@ -49,7 +51,7 @@ describe("410 Gone", () => {
       const bench = Bench.synced();
       bench.transport.last.send(errorEvent(410, "too old"));
       for (let i = 0; i < 6; i++) {
-        if (i < 2) assert.deepEqual(bench.transport.last.query, { resourceVersion: "100" });
+        if (i < 3) assert.deepEqual(bench.transport.last.query, { resourceVersion: "100" });
         if (begins) bench.transport.last.open();
         bench.transport.last.fail(error);
         bench.untilRequest();
@@ -82,6 +84,17 @@ describe("410 Gone", () => {
       assert.equal(bench.transport.requests.length, before);
       bench.clock.advance(15_000);
       assert.equal(bench.transport.requests.length, before + 1);
+    }
+  });
+
+  test("after a watch that did some good the list is at once again", () => {
+    const bench = Bench.synced();
+    for (const version of ["900", "902"]) {
+      bench.transport.last.send(errorEvent(410, "too old"));
+      assert.ok(!bench.watching, "a list");
+      bench.transport.last.list(version, seed);
+      bench.transport.last.open();
+      bench.transport.last.send(event("ADDED", nodeObject("node4"), `${version}1`));
     }
   });
 

@@ -108,6 +108,30 @@ describe("watch", () => {
     assert.deepEqual(delays, [400, 800, 1600, 3200, 6400, 12_800, 15_000, 15_000, 15_000]);
   });
 
+  test("a watch that said nothing was some good after 5 s, and not before", () => {
+    for (const lastedMs of [4_999, 5_000]) {
+      const bench = Bench.synced();
+      bench.transport.last.end();
+      bench.transport.last.open();
+      bench.clock.advance(lastedMs);
+      const before = bench.transport.requests.length;
+      bench.transport.last.end();
+      assert.equal(bench.transport.requests.length > before, lastedMs === 5_000);
+    }
+  });
+
+  test("failures before a proper end are no ends without a word", () => {
+    const bench = Bench.synced();
+    for (let i = 0; i < 5; i++) {
+      bench.transport.last.fail(unreachable());
+      if (i > 0) bench.untilRequest();
+    }
+    bench.transport.last.open();
+    bench.transport.last.end();
+    bench.untilRequest();
+    assert.ok(bench.watching);
+  });
+
   test("how long it is to last is drawn, so that a thousand agents do not come back together", () => {
     for (const [drawn, seconds] of [
       [0.5, "450"],
@@ -201,6 +225,17 @@ describe("watch", () => {
       bench.untilRequest();
       bench.clock.advance(10_000);
       assert.ok(bench.watching);
+    }
+  });
+
+  test("a word between two silences makes them two", () => {
+    const bench = Bench.synced();
+    for (const says of [false, true, false]) {
+      bench.clock.advance(60_000);
+      if (says) bench.transport.last.send(bookmark("100"));
+      bench.transport.last.fail(unreachable());
+      assert.ok(bench.watching);
+      bench.transport.last.open();
     }
   });
 

@@ -73,6 +73,34 @@ test("an outage that becomes a refusal is told as both, however it goes to and f
   assert.deepEqual(bench.told, [NO_CONTACT, REFUSED]);
 });
 
+test("each outage is told, and its end once", () => {
+  const bench = Bench.synced();
+  const outage = () => {
+    bench.clock.advance(10_000);
+    bench.transport.last.fail(unreachable());
+    bench.transport.last.fail(unreachable());
+    bench.untilRequest();
+    bench.transport.last.open();
+  };
+  outage();
+  const again = "in contact with the API server again";
+  assert.deepEqual(bench.told, [NO_CONTACT, again]);
+  bench.transport.last.end();
+  bench.untilRequest();
+  bench.transport.last.open();
+  assert.deepEqual(bench.told, [NO_CONTACT, again]);
+  outage();
+  assert.deepEqual(bench.told, [NO_CONTACT, again, NO_CONTACT, again]);
+});
+
+test("a version that the server has forgotten is told, and no fault", () => {
+  const bench = Bench.synced();
+  bench.transport.last.send(errorEvent(410, "too old"));
+  const words = "the API server has forgotten our version: listing all Nodes again";
+  assert.deepEqual(bench.told, [words]);
+  assert.equal(bench.source.status().lastError, undefined);
+});
+
 test("what was waited for is told: an answer, more of a list, an event or a bookmark", () => {
   const bench = new Bench();
   const reason = () => bench.source.status().lastError?.reason;

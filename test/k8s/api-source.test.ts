@@ -30,6 +30,16 @@ describe("list", () => {
     assert.equal(bench.source.status().nodes, 3);
   });
 
+  test("a server that always breaks it off is asked for its memory all the same", () => {
+    const bench = new Bench();
+    for (let i = 0; i < 6; i++) {
+      assert.deepEqual(bench.transport.last.query, { limit: "500", resourceVersion: "0" });
+      bench.transport.last.open();
+      bench.transport.last.fail(unreachable());
+      bench.untilRequest();
+    }
+  });
+
   test("pages: nothing takes effect before the last one", () => {
     const bench = new Bench();
     bench.transport.last.list("100", seed.slice(0, 2), { continue: "abc" });
@@ -194,6 +204,16 @@ describe("known Nodes of an earlier run", () => {
     assert.equal(bench.source.status().version, "101");
   });
 
+  test("have no version of this run before they are in step", () => {
+    const bench = new Bench(nodeMap(snapshot("node1", SEED.node1)), "100");
+    const { kind, version, lastSync } = bench.source.status();
+    assert.deepEqual([kind, version, lastSync], ["api", undefined, undefined]);
+    bench.clock.advance(1_000);
+    bench.transport.last.list("100", seed);
+    const after = bench.source.status();
+    assert.deepEqual([after.version, after.lastSync], ["100", bench.clock.wall()]);
+  });
+
   test("one that remembers as much is asked for no more than its memory", () => {
     const bench = new Bench(nodeMap(snapshot("gone", SEED.node3)), "100");
     assert.deepEqual(bench.transport.last.query, { resourceVersion: "100" });
@@ -255,5 +275,6 @@ test("stopped: the request is aborted, no timer is left, no call comes any more"
     assert.equal(bench.clock.pendingCount, 0, state);
     if (state !== "waiting") assert.ok(request.aborted, state);
     assert.equal(bench.source.status().connected, false);
+    await bench.source.stop();
   }
 });

@@ -105,6 +105,23 @@ test("an IPv6-only speaker announces no extended next hop", () => {
   assert.deepEqual(kinds, ["routeRefresh", "fqdn", "multiprotocol", "fourOctetAs"]);
 });
 
+test("path identifiers are announced as they were asked for, of each family (RFC 7911 §4)", () => {
+  const options = { as: 1, hostName: "n", domainName: "", gracefulRestart: undefined };
+  const announced = (addPath: "none" | "receive" | "send" | "both") =>
+    localCapabilities({ ...options, families: [4, 6], addPath }).filter(
+      ({ kind }) => kind === "addPath",
+    );
+  for (const [word, mode] of [
+    ["receive", 1],
+    ["send", 2],
+    ["both", 3],
+  ] as const) {
+    const families = [4, 6].map((family) => ({ family, mode }));
+    assert.deepEqual(announced(word), [{ kind: "addPath", families }]);
+  }
+  assert.deepEqual(announced("none"), []);
+});
+
 test("no capabilities, no parameter", () => {
   const open = { ...nodeOpen("node1", 1, false), capabilities: [] };
   const wire = encodeOpen(open);
