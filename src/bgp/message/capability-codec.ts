@@ -67,11 +67,10 @@ export function decodeCapability(
   return { kind: "unknown", code, value };
 }
 
+/** Of a value that was not decoded; one of a family that we do not carry is well-formed. */
 function isMalformedEssential(code: number, value: Uint8Array): boolean {
-  if (code === CapabilityCode.multiprotocol || code === CapabilityCode.fourOctetAs) {
-    return value.length !== 4;
-  }
-  return code === CapabilityCode.addPath && value.length % 4 !== 0;
+  if (code === CapabilityCode.multiprotocol) return value.length !== 4;
+  return code === CapabilityCode.fourOctetAs || code === CapabilityCode.addPath;
 }
 
 /** Undefined: not one of ours, not a family of ours, or malformed. */

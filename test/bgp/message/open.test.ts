@@ -238,6 +238,9 @@ for (const [name, list, expected] of MALFORMED) {
   test(`capability: ${name}`, () => {
     const open = withCapabilities(`${list} 4600`);
     if (isBgpError(open)) {
+      const [code, length] = bytes(list);
+      const reason = `capability ${code} has a malformed value of ${length} octets`;
+      assert.equal(open.reason, reason);
       assert.equal(`${open.code}/${open.subcode} ${hex(open.data)}`, expected);
       return;
     }
@@ -248,10 +251,45 @@ for (const [name, list, expected] of MALFORMED) {
   });
 }
 
-test("FQDN without a domain name part is taken", () => {
-  const open = withCapabilities("49 06 05 6e6f646531");
+test("FQDN without a domain name part is taken, whatever stands behind it", () => {
+  const fqdn: Capability = { kind: "fqdn", hostName: "node1", domainName: "" };
+  for (const behind of ["", "4600"]) {
+    const open = withCapabilities(`49 06 05 6e6f646531 ${behind}`);
+    assert.ok(!isBgpError(open));
+    assert.deepEqual(open.capabilities[0], fqdn);
+  }
+});
+
+test("an empty text that ends the message is none, as one before others", () => {
+  for (const code of ["49", "4b"]) {
+    const open = withCapabilities(`${code} 00`);
+    assert.ok(!isBgpError(open));
+    assert.deepEqual(open.capabilities, [
+      { kind: "unknown", code: Number.parseInt(code, 16), value: new Uint8Array() },
+    ]);
+  }
+});
+
+test("the value of a capability that is not understood outlives the message", () => {
+  const message = withHeader(1, bytes(`${HEAD} 05 0203 090101`));
+  const open = decode(message);
+  message.fill(0);
   assert.ok(!isBgpError(open));
-  assert.deepEqual(open.capabilities, [{ kind: "fqdn", hostName: "node1", domainName: "" }]);
+  assert.deepEqual(open.capabilities, [{ kind: "unknown", code: 9, value: bytes("01") }]);
+});
+
+test("what is too large for its field is cut: a value of 255 octets, 12 bits of seconds", () => {
+  const flags = { restarted: false, notification: false, families: [] };
+  const capabilities: Capability[] = [
+    { kind: "unknown", code: 9, value: new Uint8Array(256).fill(1) },
+    { kind: "gracefulRestart", restartSeconds: 5_000, ...flags },
+  ];
+  const open = decode(encodeOpen({ ...nodeOpen("n", 1, false), capabilities }));
+  assert.ok(!isBgpError(open));
+  assert.deepEqual(open.capabilities, [
+    { kind: "unknown", code: 9, value: new Uint8Array(255).fill(1) },
+    { kind: "gracefulRestart", restartSeconds: 4_095, ...flags },
+  ]);
 });
 
 test("text of a peer is made safe", () => {
@@ -266,8 +304,9 @@ test("text of a peer is made safe", () => {
 test("families that we do not carry and modes that do not exist drop out of lists", () => {
   const open = withCapabilities(`
     40 0a 005a 00010180 00194680
+    47 0e 00010100000e10 00194680000e10
     45 0c 00010104 00010101 00190603
-    05 0c 000100010002 000100800002`);
+    05 12 000100010002 000100800002 000100010019`);
   assert.ok(!isBgpError(open));
   assert.deepEqual(open.capabilities, [
     {
@@ -276,6 +315,10 @@ test("families that we do not carry and modes that do not exist drop out of list
       notification: false,
       restartSeconds: 90,
       families: [{ family: 4, forwardingPreserved: true }],
+    },
+    {
+      kind: "longLivedGracefulRestart",
+      families: [{ family: 4, forwardingPreserved: false, staleSeconds: 3600 }],
     },
     { kind: "addPath", families: [{ family: 4, mode: 1 }] },
     { kind: "extendedNextHop", entries: [{ family: 4, nextHopFamily: 6 }] },
@@ -289,6 +332,7 @@ test("a list ends with its capability, whatever stands behind it", () => {
     ["40 06 0078 0002 01 80", 1],
     ["40 02 0078", 0],
     ["45 04 0002 01 03", 1],
+    ["45 00", 0],
     ["47 07 0002 01 80 000e10", 1],
     ["47 00", 0],
   ] as const) {
@@ -298,6 +342,13 @@ test("a list ends with its capability, whatever stands behind it", () => {
     assert.ok(first !== undefined && "families" in first, list);
     assert.equal(first.families.length, count, list);
   }
+  // Unknown ones that look like a family with a mode, and like an entry of next hops.
+  const paths = withCapabilities("45 00  00 01 01 02 00");
+  assert.ok(!isBgpError(paths));
+  assert.deepEqual(paths.capabilities[0], { kind: "addPath", families: [] });
+  const nextHops = withCapabilities("05 00  00 02 0001 00 02 0000");
+  assert.ok(!isBgpError(nextHops));
+  assert.deepEqual(nextHops.capabilities[0], { kind: "extendedNextHop", entries: [] });
 });
 
 test("long names are cut between two characters", () => {
