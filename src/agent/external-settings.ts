@@ -1,5 +1,5 @@
 /** `--peer-router-*`: parallel lists into peers, and their passwords from a file. Pure. */
-import { parseAddress } from "../ip/address.ts";
+import { parsePeerAddress } from "../ip/host-address.ts";
 import { PASSWORD_BYTES_MAX, parseAs, parsePort } from "../k8s/annotation-values.ts";
 import { quoted } from "../k8s/problem.ts";
 import type { ExternalPeer, ExternalSettings } from "./external-peers.ts";
@@ -11,7 +11,7 @@ export function externalSettings(
   problems: string[],
 ): ExternalSettings | undefined {
   const before = problems.length;
-  const addresses = entries("peer-router-ips", flags.peerRouterIps, parseAddress, problems);
+  const addresses = entries("peer-router-ips", flags.peerRouterIps, parsePeerAddress, problems);
   const asns = entries("peer-router-asns", flags.peerRouterAsns, parseAs, problems);
   const ports = entries("peer-router-ports", flags.peerRouterPorts, parsePort, problems);
   // What was given counts, not what was understood: that is said already.
@@ -88,7 +88,7 @@ function entries<T>(
 }
 
 const EXPECTED: Readonly<Record<string, string>> = {
-  "peer-router-ips": "no IP address",
+  "peer-router-ips": "no IP address that a peer can have",
   "peer-router-asns": "no AS number (1 to 4294967294)",
   "peer-router-ports": "no port (1 to 65535)",
 };

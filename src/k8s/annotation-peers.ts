@@ -7,6 +7,7 @@
  */
 import { LineCounter, parseDocument } from "yaml";
 import { familyOf, type IpAddress, parseAddress } from "../ip/address.ts";
+import { parsePeerAddress } from "../ip/host-address.ts";
 import { isJsonObject, type JsonObject } from "../runtime/json.ts";
 import {
   PASSWORD_BYTES_MAX,
@@ -45,6 +46,8 @@ export interface NamedPeers {
   /** Addresses of those that are left out for something else that is wrong with them. */
   readonly leftOut: readonly IpAddress[];
 }
+
+const PEER_ADDRESS = "an IP address that a peer can have";
 
 const NOBODY: NamedPeers = { peers: [], leftOut: [] };
 
@@ -116,7 +119,7 @@ function peerFromEntry(
     complain(`has no use for ${quoted(named)} (known: ${[...PEER_KEYS].join(", ")})`);
   }
   const fields = new EntryFields(entry, complain);
-  const address = fields.read("remoteip", parseAddress, "an IP address");
+  const address = fields.read("remoteip", parsePeerAddress, PEER_ADDRESS);
   const as = fields.read("remoteasn", parseAs, "an AS number (1 to 4294967294)");
   const localAddress = fields.read("localip", parseAddress, "an IP address");
   const port = fields.read("port", parsePort, "a port (1 to 65535)");
@@ -195,7 +198,7 @@ export function peersFromLists(
   const names = ["peer.ips", "peer.asns", "peer.ports", "peer.passwords", "peer.localips"];
   if (!names.some((name) => annotations.has(name))) return NOBODY;
   const lists = new ParallelLists(annotations, report);
-  const addresses = lists.column("peer.ips", parseAddress, "an IP address");
+  const addresses = lists.column("peer.ips", parsePeerAddress, PEER_ADDRESS);
   const asNumbers = lists.column("peer.asns", parseAs, "an AS number (1 to 4294967294)");
   if (!annotations.has("peer.ips") || !annotations.has("peer.asns")) {
     lists.fail("peer.ips", "and peer.asns are both needed; the peer.* annotations are ignored");

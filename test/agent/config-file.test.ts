@@ -139,7 +139,11 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   ],
   [
     "peers:\n  - name: a\n    address: 10.0.0.300\n    remoteAs: 1\n",
-    /^peers\.yaml:3: peers\[0\]\.address: expected an IPv4 or IPv6 address, not "10\.0\.0\.300"$/,
+    /:3: peers\[0\]\.address: expected an IPv4 or IPv6 address that a peer can have, not "10\.0\.0\.300"$/,
+  ],
+  [
+    "peers:\n  - name: a\n    address: 224.0.0.1\n    remoteAs: 1\n",
+    /^peers\.yaml:3: peers\[0\]\.address: expected .* that a peer can have, not "224\.0\.0\.1"$/,
   ],
   [
     "peers:\n  - name: a\n    address: 10.0.0.3\n    remoteAs: 0\n",

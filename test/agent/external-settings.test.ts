@@ -45,6 +45,10 @@ test("peers outside the cluster: parallel lists that must be in step", () => {
       /--peer-router-ips: "x" is no IP address/,
     ],
     [
+      { "peer-router-ips": "224.0.0.1", "peer-router-asns": "1" },
+      /--peer-router-ips: "224\.0\.0\.1" is no IP address that a peer can have/,
+    ],
+    [
       { "peer-router-ips": "192.0.2.1,192.0.2.2,192.0.2.2", "peer-router-asns": "1,2,3" },
       /--peer-router-ips: expected each address once, 192\.0\.2\.2 is there again/,
     ],

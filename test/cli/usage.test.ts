@@ -210,7 +210,7 @@ test("what is given to a flag that is none may be a password, and is not repeate
     ],
     [
       ["run", "--peer-router-ips=192.0.2.1 --password s3cret", "--peer-router-asns=1"],
-      '--peer-router-ips: "192.0.2.1 --password…" is no IP address',
+      '--peer-router-ips: "192.0.2.1 --password…" is no IP address that a peer can have',
     ],
     [
       ["run", "--masquerade-exclude=10.0.0.0/8 password:s3cret"],

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseAddress } from "../../src/ip/address.ts";
-import { canBeNextHop } from "../../src/ip/host-address.ts";
+import { canBeNextHop, parsePeerAddress } from "../../src/ip/host-address.ts";
 
 test("next hops are addresses that a host can have, and that name it on every link", () => {
   const isOne = (text: string) => canBeNextHop(parseAddress(text)!);
@@ -17,5 +17,20 @@ test("next hops are addresses that a host can have, and that name it on every li
     ...["::", "::1", "fe80::1", "febf::1", "ff02::1"],
   ]) {
     assert.ok(!isOne(text), text);
+  }
+});
+
+test("peers are at addresses of one host, on whatever link", () => {
+  for (const text of [
+    ...["1.0.0.0", "127.0.0.1", "223.255.255.255", "240.0.0.1", "255.255.255.254"],
+    ...["::1", "fe80::1", "feff::1", "2001:db8::1"],
+  ]) {
+    assert.equal(parsePeerAddress(text), text);
+  }
+  for (const text of [
+    ...["0.0.0.0", "0.1.2.3", "224.0.0.1", "239.255.255.255", "255.255.255.255"],
+    ...["::", "ff02::1", "ff::x", "", "192.0.2.0/24"],
+  ]) {
+    assert.equal(parsePeerAddress(text), undefined, text);
   }
 });

@@ -193,6 +193,7 @@ describe("peers", () => {
     ["- {remoteasn: 1}", /entry 1: remoteip is missing; the entry is left out/],
     ["- {remoteip: 10.0.0.1}", /entry 1: remoteasn is missing/],
     ["- {remoteip: 10.0.0, remoteasn: 1}", /remoteip "10.0.0" is not an IP address/],
+    ["- {remoteip: 0.0.0.0, remoteasn: 1}", /"0.0.0.0" is not an IP address that a peer can have/],
     ["- {remoteip: 10.0.0.1, remoteasn: 0}", /remoteasn 0 is not an AS number/],
     ["- {remoteip: 10.0.0.1, remoteasn: 1, port: 0}", /port 0 is not a port/],
     ["- {remoteip: 10.0.0.1, remoteasn: 1, localip: fd00::1}", /different families/],

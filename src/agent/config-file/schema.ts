@@ -7,7 +7,7 @@
  */
 import * as z from "zod";
 import { ADDRESS_BITS, type IpAddress, parseAddress } from "../../ip/address.ts";
-import { canBeNextHop } from "../../ip/host-address.ts";
+import { canBeNextHop, parsePeerAddress } from "../../ip/host-address.ts";
 import { isPrefix, type Prefix, parsePrefix, prefixFamily, prefixLength } from "../../ip/prefix.ts";
 import { parseAs, parseClusterId, parseCommunity } from "../../k8s/annotation-values.ts";
 import { NEXT_HOPS_MAX } from "../../routes/limits.ts";
@@ -38,6 +38,10 @@ function scalar<T>(expects: string, parse: (text: string) => T | undefined) {
 }
 
 const address = scalar<IpAddress>("an IPv4 or IPv6 address", parseAddress);
+const peerAddress = scalar<IpAddress>(
+  "an IPv4 or IPv6 address that a peer can have",
+  parsePeerAddress,
+);
 const nextHop = scalar<IpAddress>("an address that peers take as a next hop", (text) => {
   const parsed = parseAddress(text);
   return parsed !== undefined && canBeNextHop(parsed) ? parsed : undefined;
@@ -201,7 +205,7 @@ const session = {
 };
 
 const peerGroup = z.strictObject({ name, ...session });
-const peer = z.strictObject({ name, address, group: name.optional(), ...session });
+const peer = z.strictObject({ name, address: peerAddress, group: name.optional(), ...session });
 
 const network = z.strictObject({
   prefix,
