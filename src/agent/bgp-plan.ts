@@ -86,7 +86,8 @@ function planAlone(inputs: BgpInputs): BgpPlanned {
   }
   // Everywhere unless told.
   const listen =
-    global.listen ?? UNSPECIFIED_ADDRESSES.map((address) => ({ address, port: config.bgp.port }));
+    listenAsTold(loaded, config) ??
+    UNSPECIFIED_ADDRESSES.map((address) => ({ address, port: config.bgp.port }));
   // Not the router id, which need not be an address of ours.
   const own = listen
     .map(({ address }) => address)
@@ -148,7 +149,7 @@ function planNode(inputs: BgpInputs, topology: Topology): BgpPlanned {
       speaker: {
         ...speakerConfig(inputs, as, routerId),
         hostName: global?.hostName ?? self.name,
-        listen: global?.listen ?? listenAt(self, annotations, config),
+        listen: listenAsTold(loaded, config) ?? listenAt(self, annotations, config),
         clusterId: global?.clusterId ?? annotations.routeReflectorServer,
       },
       peers: merged.peers,
@@ -201,6 +202,16 @@ function namedPeers(
     leftOut: new Set(leftOut.filter((address) => !addresses.has(address))),
     problems,
   };
+}
+
+/** By the file; undefined = it says nothing of it. */
+function listenAsTold(
+  loaded: LoadedConfig | undefined,
+  config: AgentConfig,
+): SpeakerConfig["listen"] | undefined {
+  return loaded?.file.global.listen?.map(({ address, port = config.bgp.port }) => {
+    return { address, port };
+  });
 }
 
 function listenAt(

@@ -151,6 +151,21 @@ test("next hops of the other family: the link's, then where we listen, never the
   assert.deepEqual(nextHops({ file: bare, addresses }), [true, addresses]);
 });
 
+test("the port to listen on: the file's, otherwise --bgp-port, with and without a cluster", () => {
+  const ports = (given: Given) => plan(given).speaker.listen.map(({ port }) => port);
+  const flags = { "bgp-port": "1179" };
+  const listen = "[{ address: 192.0.2.9 }, { address: 192.0.2.8, port: 1180 }]";
+  const alone = `global: { routerId: 192.0.2.1, listen: ${listen} }\n`;
+  const addresses = ["192.0.2.7"];
+  assert.deepEqual(ports({ flags, file: alone }), [1179, 1180]);
+  assert.deepEqual(ports({ file: alone }), [179, 1180]);
+  assert.deepEqual(
+    ports({ flags, addresses, file: `global: { listen: ${listen} }\n` }),
+    [1179, 1180],
+  );
+  assert.deepEqual(ports({ flags, addresses }), [1179]);
+});
+
 test("peers that are named: by the file, flags and annotations, and not as Nodes", () => {
   const addresses = ["192.0.2.1"];
   const annotations = { "kube-router.io/peers": "[{ remoteip: 192.0.2.9, remoteasn: 65001 }]" };

@@ -214,7 +214,7 @@ const network = z.strictObject({
   med: whole(0, 0xffff_ffff).optional(),
 });
 
-const listen = z.strictObject({ address, port: port.default(179) });
+const listen = z.strictObject({ address, port: port.optional() });
 
 const global = z.strictObject({
   as: as.optional(),
