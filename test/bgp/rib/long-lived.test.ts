@@ -68,6 +68,22 @@ test("what the import policy marks with NO_LLGR is not kept either, RFC 9494 §4
   assert.deepEqual(left, [["10.2.0.0/16", ["2:2", "65535:6"]]]);
 });
 
+test("what the peer sent with NO_LLGR is not kept though the import policy takes it off", () => {
+  const lab = new RibLab();
+  const set = { removeCommunities: [0xffff0007] };
+  const statements = [{ name: "s", match: {}, set, result: "accept" as const }];
+  const importPolicy = { name: "p", statements, defaultResult: "reject" } as const;
+  const a = lab.peer("10.0.0.2", { importPolicy }).up();
+  a.announce(["10.1.0.0/16"], route({ communities: [0xffff0007] }));
+  a.announce(["10.2.0.0/16"]);
+  const communities = () => [...lab.rib.paths({ view: "loc" })].map((p) => p.communities);
+  assert.deepEqual(communities(), [[], []]);
+  a.down([4]);
+  lab.rib.markLongLived(a.id, 4);
+  lab.settle();
+  assert.deepEqual(communities(), [["65535:6"]]);
+});
+
 test("a policy that comes to mark long-lived stale paths with NO_LLGR ends them", () => {
   const lab = new RibLab();
   const a = lab.peer("10.0.0.2").up();
