@@ -64,7 +64,7 @@ export class Peer implements SessionHooks, Task {
   #everUp = false;
   /** Where the peer goes on after a collision: its OPEN there is older than the session's end. */
   #goesOnAt: Connection | undefined;
-  #holdTimer: Timer | undefined;
+  #startTimer: Timer | undefined;
   readonly #link: PeerLink;
   #dialTimer: Timer | undefined;
 
@@ -357,13 +357,13 @@ export class Peer implements SessionHooks, Task {
   /** Who is held comes back in the time that is configured, from now on, or not by itself. */
   #restartLater(): void {
     if (!this.held) return;
-    this.#holdTimer?.cancel();
+    this.#startTimer?.cancel();
     const { restartSeconds = 0 } = this.#config.maximumPrefixes ?? {};
     if (restartSeconds > 0) this.#startLater(restartSeconds * 1000);
   }
 
   #startLater(delayMs: number): void {
-    this.#holdTimer = this.#host.services.clock.after(delayMs, () => {
+    this.#startTimer = this.#host.services.clock.after(delayMs, () => {
       this.#release();
       this.start(0);
     });
@@ -371,8 +371,8 @@ export class Peer implements SessionHooks, Task {
 
   #release(): void {
     this.held = false;
-    this.#holdTimer?.cancel();
-    this.#holdTimer = undefined;
+    this.#startTimer?.cancel();
+    this.#startTimer = undefined;
   }
 
   /** Takes its number in the RIB; undefined = that forgot it, and the number may serve another. */
