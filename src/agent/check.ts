@@ -12,7 +12,7 @@ import { CONFIG_BYTES_MAX, type ConfigFile } from "./config-file/schema.ts";
 import { EMPTY_FILE, passwordFiles, readSecrets } from "./config-file/source.ts";
 
 /** As `--config`: the text comes from standard input. */
-export const STANDARD_INPUT = "-";
+const STANDARD_INPUT = "-";
 
 export interface CheckOptions {
   /** Files of passwords are looked at; without, each counts as there. */
