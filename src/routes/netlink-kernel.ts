@@ -304,7 +304,7 @@ function addressOf(address: InterfaceAddress): LocalAddress[] {
 }
 
 function linkOf({ index, name, flags }: NetlinkLink): Link {
-  const carrier = (flags & LinkFlag.RUNNING) !== 0;
-  const dormant = !carrier && (flags & LinkFlag.LOWER_UP) !== 0;
-  return { index, name, up: (flags & LinkFlag.UP) !== 0, carrier, dormant };
+  const running = (flags & LinkFlag.RUNNING) !== 0;
+  const dormant = !running && (flags & LinkFlag.LOWER_UP) !== 0;
+  return { index, name, up: (flags & LinkFlag.UP) !== 0, running, dormant };
 }

@@ -171,7 +171,7 @@ export class KernelObserver implements KernelListener {
     if (this.#topology.linkMatters(change, link)) {
       this.#linksAreOld = true;
       this.#listener.onDoubt(0);
-    } else if (this.#topology.carrierChanged(change, link)) {
+    } else if (this.#topology.runningChanged(change, link)) {
       this.#listener.onTopology(this.#topology, true);
     } else if (goesDown && this.#view.mayLeadOver(link.index)) {
       // A tunnel, which has no address: IPv4 drops its routes without a word, however short it is.

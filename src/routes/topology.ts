@@ -117,16 +117,16 @@ export class Topology {
     );
   }
 
-  /** Whether it can be reached by an interface that has a carrier, or does not tell. */
+  /** Whether it can be reached by an interface that runs, or does not tell. */
   leadsTo(address: IpAddress): boolean {
     const way = this.resolve(familyOf(address), address);
     return way.ok && this.#works(way.hop.link);
   }
 
-  /** Up, with a carrier or without telling. */
+  /** Up, and running or without telling. */
   #works(index: number): boolean {
     const link = this.#links.get(index);
-    return link?.up === true && link.carrier !== false;
+    return link?.up === true && link.running !== false;
   }
 
   /**
@@ -158,14 +158,14 @@ export class Topology {
   }
 
   /**
-   * Whether an event that does not matter otherwise says that a link with a subnet has lost its
-   * carrier, or has it again. The routes over it stay; neighbours do not answer, or do again.
+   * Whether an event that does not matter otherwise says that a link with a subnet runs no more, or
+   * again: mostly for its carrier. The routes over it stay; neighbours do not answer, or do again.
    */
-  carrierChanged(change: "new" | "delete", link: Link): boolean {
+  runningChanged(change: "new" | "delete", link: Link): boolean {
     const known = this.#links.get(link.index);
     if (change === "delete" || known === undefined) return false;
     this.#links.set(link.index, link);
-    return this.#counting.has(link.index) && known.carrier !== link.carrier;
+    return this.#counting.has(link.index) && known.running !== link.running;
   }
 
   /** As {@link linkMatters}, for an address; a renewed lease does not matter. */
@@ -238,8 +238,8 @@ export function describeUnreachable(why: Unreachable): string {
   }
 }
 
-function hasNoCarrier({ carrier, dormant }: Link): boolean {
-  return carrier === false && dormant !== true;
+function hasNoCarrier({ running, dormant }: Link): boolean {
+  return running === false && dormant !== true;
 }
 
 function addressKey(address: LocalAddress): string {

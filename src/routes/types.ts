@@ -75,8 +75,8 @@ export interface Link {
   readonly name: string;
   /** Administratively up. A lost carrier does not count: the kernel keeps the routes then. */
   readonly up: boolean;
-  /** Has a carrier, and leave to use it; undefined = not known. */
-  readonly carrier?: boolean;
+  /** Has a carrier, and leave to use it (IFF_RUNNING); undefined = not known. */
+  readonly running?: boolean;
   /** Has a carrier, but no leave yet (802.1X): next hop objects over it stay. */
   readonly dormant?: boolean;
 }

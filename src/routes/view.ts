@@ -115,10 +115,8 @@ export class RouteView {
    */
   partAsIn(before: RouteView, told: Iterable<PrefixId>): void {
     for (const [id, known] of before.#unusual) {
-      this.#part(
-        id,
-        known.find((one) => isOurs(one) && hasForeignTwin(one, known)),
-      );
+      const ours = known.find((one) => isOurs(one) && hasForeignTwin(one, known));
+      this.#part(id, ours);
     }
     for (const id of told) this.#part(id, before.at(id).find(isOurs));
   }
@@ -197,6 +195,7 @@ export class RouteView {
     return rivals.length === 0 || prefixFamily(route.prefix) === 4;
   }
 
+  /** Tells ours apart where a route of its key is listed with all of its ways, and more. */
   #part(id: PrefixId, ours: KernelRoute | undefined): void {
     if (ours === undefined || prefixFamily(ours.prefix) === 4) return;
     const listed = this.at(id);

@@ -208,11 +208,11 @@ export class FakeKernel implements RouteKernel {
   }
 
   /** Without one, next hop objects over it go, and their routes, without an event for each. */
-  setCarrier(index: number, carrier: boolean): void {
+  setCarrier(index: number, running: boolean): void {
     const isLost = ({ hops, nextHopId }: KernelRoute) =>
-      !carrier && nextHopId !== undefined && hops.some((hop) => hop.link === index);
+      !running && nextHopId !== undefined && hops.some((hop) => hop.link === index);
     this.routes = this.routes.filter((entry) => !isLost(entry));
-    this.links = this.links.map((link) => (link.index === index ? { ...link, carrier } : link));
+    this.links = this.links.map((link) => (link.index === index ? { ...link, running } : link));
     const link = this.links.find((entry) => entry.index === index)!;
     this.#later((listener) => listener.onLink({ change: "new", link }));
   }

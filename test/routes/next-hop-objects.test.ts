@@ -94,7 +94,7 @@ test("of IPv6 the kernel tells of each route, or does not", async () => {
 test("a carrier that is lost takes objects along, and their routes", async () => {
   const h = new Harness();
   h.want(P1, A);
-  h.kernel.links = h.kernel.links.map((link) => ({ ...link, carrier: true }));
+  h.kernel.links = h.kernel.links.map((link) => ({ ...link, running: true }));
   h.kernel.routes.push(byObject(P1, 5));
   await h.started();
   await h.rest(5000);

@@ -72,14 +72,14 @@ test("topology: an address of ours, and a neighbour, on a link that works or not
     return [topology.carries(own), topology.leadsTo(neighbour)];
   };
   assert.deepEqual(seen({}), [true, true]);
-  assert.deepEqual(seen({ carrier: true }), [true, true]);
-  assert.deepEqual(seen({ carrier: false }), [false, false]);
+  assert.deepEqual(seen({ running: true }), [true, true]);
+  assert.deepEqual(seen({ running: false }), [false, false]);
   assert.deepEqual(seen({ up: false }), [false, false]);
   assert.equal(new Topology(links, []).carries(own), false);
   const topology = new Topology(links, addresses);
-  assert.equal(topology.carrierChanged("new", { ...eth0, carrier: false }), true);
+  assert.equal(topology.runningChanged("new", { ...eth0, running: false }), true);
   assert.deepEqual([topology.carries(own), topology.leadsTo(neighbour)], [false, false]);
-  assert.equal(topology.carrierChanged("new", { ...eth0, carrier: false }), false);
+  assert.equal(topology.runningChanged("new", { ...eth0, running: false }), false);
 });
 
 test("topology: an address on several links is carried by any that works", () => {
@@ -103,7 +103,7 @@ test("topology: differs by addresses on links that work, and by nothing else", (
   assert.equal(differs([local(2, "10.8.0.1", "10.8.0.1/32")]), true);
   assert.equal(differs([local(2, "10.0.0.1", "10.0.0.0/24")]), true, "another subnet");
   assert.equal(differs([{ ...addresses[5]!, tentative: true }]), true);
-  for (const change of [{ up: false }, { carrier: false }]) {
+  for (const change of [{ up: false }, { running: false }]) {
     assert.equal(differs([], [{ ...links[0]!, ...change }, ...links.slice(1)]), true);
   }
 });
