@@ -209,8 +209,10 @@ function describe(one: KernelRoute): string {
   return `${line({ ...one, hops })} ${one.source} ${one.plain}`;
 }
 
-const WAYS = ["2001:db8::51", "2001:db8::52", "2001:db8::53"] as const;
-const [A, B, C] = WAYS;
+const [A, B, C] = ["2001:db8::51", "2001:db8::52", "2001:db8::53"] as const;
+const LETTERS: ReadonlyMap<string | undefined, string> = new Map(
+  [A, B, C].map((way, i) => [way, "ABC"[i]!]),
+);
 
 for (const [what, ours, event, expected] of [
   ["one of another's beside our only way", [A], [B, A], [[A], [B]]],
@@ -280,9 +282,8 @@ for (const [what, before, listed, told, expected] of [
     }
     for (const [protocol, via] of listed) view.add(route(to, { via, protocol }));
     view.partAsIn(old, told ? [id] : []);
-    const letter = (way: string | undefined) => "ABC"[WAYS.findIndex((each) => each === way)];
     const found = view.at(id).map(({ protocol, hops }) => {
-      return `${protocol}: ${hops.map(({ gateway }) => letter(gateway)).join(" ")}`;
+      return `${protocol}: ${hops.map(({ gateway }) => LETTERS.get(gateway)).join(" ")}`;
     });
     assert.deepEqual(found, expected);
   });
