@@ -151,21 +151,18 @@ test("octets that come now and then, and never a whole event, are silence", () =
 
 test("watches that end at once, without a word: said once, and lists in their place", () => {
   const bench = Bench.synced();
-  const queries = () => {
-    bench.untilRequest();
-    return bench.watching ? "watch" : "list";
-  };
+  const kind = () => (bench.watching ? "watch" : "list");
   bench.transport.last.end();
-  const kinds: string[] = ["watch"];
+  const kinds = [kind()];
   for (let round = 0; round < 12; round++) {
     if (bench.watching) {
       bench.transport.last.open();
       bench.transport.last.end();
-      kinds.push(queries());
+      bench.untilRequest();
     } else {
       bench.transport.last.list("200", [node3]);
-      kinds.push("watch");
     }
+    kinds.push(kind());
   }
   assert.deepEqual(kinds.slice(0, 6), ["watch", "watch", "watch", "list", "watch", "list"]);
   assert.deepEqual(bench.names, ["node3"], "what the lists say is taken");
