@@ -23,6 +23,8 @@ async function bench(
     asked.push(request);
     answer(request, response);
   });
+  // It ends no connection by itself.
+  server.keepAliveTimeout = 0;
   server.on("connection", (socket: Socket) => sockets.push(socket));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -73,6 +75,11 @@ test("a GET: below the server's path, for JSON, with our name and our credential
   const request = transport.get("/api/v1/nodes?limit=5", noting(calls, { open: note }));
   note();
   assert.equal(calls.length, 0, "nothing before it returns");
+  // It is made when the credentials are there, and has its socket a little later.
+  for (let i = 0; i < 10; i++) {
+    await Promise.resolve();
+    assert.equal(request.localAddress, undefined);
+  }
   await until("the end", () => calls.includes("end"));
   assert.deepEqual(calls, ["open", "data {}", "end"]);
   assert.deepEqual(addresses, [undefined, "127.0.0.1"]);
@@ -180,6 +187,16 @@ for (const [size, message] of [
     assert.deepEqual(calls, [message]);
   });
 }
+
+test("a connection that ends before the answer has failed, once", async (t) => {
+  const { transport } = await bench(t, (request) => void request.socket.destroy());
+  const calls: string[] = [];
+  transport.get("/", noting(calls));
+  await until("told", () => calls.length > 0);
+  await nextLoop();
+  assert.equal(calls.length, 1);
+  assert.match(calls[0]!, /^unreachable: /);
+});
 
 test("an answer that breaks off has failed, and has no end", async (t) => {
   const { transport, sockets } = await bench(t, (_, response) => void response.write("1"));

@@ -17,11 +17,8 @@ import { silentLog } from "../../src/runtime/log.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { address, FakeKernel, line, route, STATIC } from "./fake-kernel.ts";
 
-const [P1, P2, P3, P4] = ["65", "66", "67", "68"].map((part) => prefix(`10.233.${part}.0/24`)) as [
-  Prefix,
-  Prefix,
-  Prefix,
-  Prefix,
+const [P1, P2, P3, P4, P5] = [65, 66, 67, 68, 69].map((part) => prefix(`10.233.${part}.0/24`)) as [
+  ...[Prefix, Prefix, Prefix, Prefix, Prefix],
 ];
 const A = "192.168.50.51";
 const B = "192.168.50.52";
@@ -115,8 +112,8 @@ async function lab(t: TestContext, there: readonly KernelRoute[] = [], isDryRun 
 test("a prefix with a plan is busy until its answer; who asked is looked at again", async (t) => {
   const own = route(P1, { via: A });
   const { applier, idOf, plan, add, answer, freed } = await lab(t, [own]);
-  plan(P1, [remove(own), create(P1, B)]);
   add(P2, "create");
+  plan(P1, [remove(own), create(P1, B)]);
   assert.deepEqual([applier.isBusy(idOf(P1)), applier.isBusy(idOf(P2))], [true, true]);
   applier.begin();
   applier.lookAgain(idOf(P1));
@@ -138,6 +135,7 @@ test("answers count in the order of the sends, and the last one ends the operati
   assert.equal(applier.hasAnswer, false, "that of the newer one is not looked at");
   await answer();
   assert.deepEqual([applier.isBusy(idOf(P1)), applier.isBusy(idOf(P2))], [false, true]);
+  assert.equal(operating.mock.callCount(), 2, "one is under way still");
   await applier.next();
   assert.deepEqual(
     operating.mock.calls.map(({ arguments: [underWay] }) => underWay),
@@ -156,22 +154,21 @@ test("a send that is used again has nothing left of its last use", async (t) => 
   await answer();
   assert.deepEqual([counters.created, counters.replaced, counters.deleted], [2, 0, 1]);
   // The first memory is used by the third send, and shorter.
-  for (const to of [P2, P3]) {
-    add(to, "create");
+  for (const group of [[P2], [P3, P5], [P4]]) {
+    for (const to of group) add(to, to === P4 ? "replace" : "create", to === P4 ? B : A);
     applier.begin();
   }
-  add(P4, "replace", B);
-  applier.begin();
   await answer();
   await answer();
   assert.equal(applier.isBusy(idOf(P4)), true);
   await answer();
-  assert.deepEqual([counters.created, counters.replaced, counters.deleted], [4, 1, 1]);
+  assert.deepEqual([counters.created, counters.replaced, counters.deleted], [5, 1, 1]);
   for (const [to, via] of [
     [P1, B],
     [P2, A],
     [P3, A],
     [P4, B],
+    [P5, A],
   ] as const) {
     assert.deepEqual(routes(to), [line(route(to, { via }))]);
   }

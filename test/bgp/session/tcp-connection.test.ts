@@ -1,10 +1,10 @@
 /** What a TCP connection owes a peer that is not one of ours: a bare socket on the other side. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { setImmediate as nextLoop } from "node:timers/promises";
-import { linuxSys } from "netlink-ts";
+import { Errno, errnoName, linuxSys } from "netlink-ts";
 import { BULK_BYTES, socketReason } from "../../../src/bgp/session/tcp-connection.ts";
 import { TcpTransport, type TcpTransportOptions } from "../../../src/bgp/session/tcp-transport.ts";
 import { type Connection, LINGER_MS } from "../../../src/bgp/session/transport.ts";
@@ -12,6 +12,7 @@ import { parseAddress } from "../../../src/ip/address.ts";
 import { freePort } from "../../support/free-port.ts";
 import { plainPolicy } from "../../support/raw-peer.ts";
 import { End } from "../../support/transport-contract.ts";
+import { listening, US } from "./tcp-lab.ts";
 
 const LOOPBACK = parseAddress("127.0.0.1")!;
 /** Level and option of TCP_NODELAY. */
@@ -190,9 +191,119 @@ test("an error has its reason, be it one without words of ours", () => {
   assert.equal(socketReason(Object.assign(new Error(), { code: "EMFILE" })), "EMFILE");
   assert.equal(socketReason(new Error("octets of the peer")), "unknown error");
   assert.equal(socketReason({ code: "ETIMEDOUT" }), "unknown error");
+  for (const [code, words] of [
+    ["ECONNABORTED", "connection aborted"],
+    ["EPIPE", "connection reset by peer"],
+    ["EHOSTUNREACH", "host unreachable"],
+    ["EADDRNOTAVAIL", "local address not available"],
+    ["ENODEV", "no such interface"],
+  ] as const) {
+    assert.equal(socketReason(Object.assign(new Error(), { code })), words);
+  }
+});
+
+for (const [errno, reason] of [
+  [Errno.EPIPE, "connection reset by peer"],
+  [Errno.ECONNRESET, "connection reset by peer"],
+  [Errno.ECONNABORTED, "connection aborted"],
+  [Errno.ECONNREFUSED, "connection refused"],
+  [Errno.ENOTCONN, "ENOTCONN"],
+  [Errno.ETIMEDOUT, "timed out"],
+  [Errno.ENETDOWN, "ENETDOWN"],
+  [Errno.ENETUNREACH, "network unreachable"],
+  [Errno.EHOSTUNREACH, "host unreachable"],
+] as const) {
+  test(`sending finds a connection ended (${errnoName(errno)}): told when all is read`, async (t) => {
+    const { out, end, peer } = await dialled(t);
+    const send = t.mock.method(linuxSys, "send", () => -errno);
+    assert.equal(out.write([Buffer.from("x")]), true);
+    send.mock.restore();
+    for (let i = 0; i < 20; i++) await nextLoop();
+    assert.equal(end.reason, undefined);
+    peer.end("last");
+    while (end.reason === undefined) await nextLoop();
+    assert.deepEqual([end.text, end.reason], ["last", reason]);
+  });
+}
+
+test("what could not be sent leaves no gap: nothing is sent behind it", async (t) => {
+  const { out, end } = await dialled(t);
+  const send = t.mock.method(linuxSys, "send", () => -Errno.EPERM, { times: 1 });
+  out.write([Buffer.from("a"), Buffer.alloc(70_000), Buffer.from("c")]);
+  assert.equal(send.mock.callCount(), 1);
+  assert.equal(out.sentBytes, 0);
+  const close = t.mock.method(linuxSys, "close");
+  out.reset();
+  for (let i = 0; i < 20; i++) await nextLoop();
+  const closed = close.mock.calls.map(({ arguments: [fd] }) => fd);
+  assert.ok(closed.length > 0 && new Set(closed).size === closed.length, "none is closed twice");
+  assert.equal(end.reason, undefined);
+});
+
+test("who writes while an octet waits waits behind it; nothing is sent of what is empty", async (t) => {
+  const { out, peer } = await dialled(t);
+  let heard = "";
+  peer.on("data", (chunk) => {
+    heard += chunk;
+  });
+  const { send } = linuxSys;
+  const sizes: number[] = [];
+  let isFull = false;
+  t.mock.method(linuxSys, "send", (fd: number, bytes: Uint8Array, length: number) => {
+    sizes.push(length);
+    return isFull ? -Errno.EAGAIN : send(fd, bytes, length);
+  });
+  const large = "L".repeat(70_000);
+  const write = (...texts: string[]) => out.write(texts.map((text) => Buffer.from(text)));
+  assert.equal(write(), true);
+  write("a");
+  write("b", "c");
+  write("d", large);
+  isFull = true;
+  write("e");
+  isFull = false;
+  write("f", "g");
+  write("h");
+  assert.equal(out.queuedBytes, 4);
+  while (heard.length < 70_008) await nextLoop();
+  assert.ok(heard === `abcd${large}efgh`);
+  assert.deepEqual(sizes, [1, 2, 1, 70_000, 1, 1, 2, 1]);
+});
+
+test("a read that brings nothing for now is no end; one that fails is, with its reason", async (t) => {
+  const { end, peer } = await dialled(t);
+  const { receive } = linuxSys;
+  const answers: number[] = [-Errno.EAGAIN, -Errno.EINTR];
+  t.mock.method(linuxSys, "receive", (...asked: Parameters<typeof receive>) => {
+    return answers.shift() ?? receive(...asked);
+  });
+  peer.write("x");
+  while (end.bytes === 0 && end.reason === undefined) await nextLoop();
+  assert.deepEqual([end.text, end.reason, answers], ["x", undefined, []]);
+  answers.push(-Errno.ETIMEDOUT);
+  peer.write("y");
+  while (end.reason === undefined) await nextLoop();
+  assert.deepEqual([end.text, end.reason], ["x", "timed out"]);
+});
+
+test("who closes an accepted connection before it is begun hears nothing of it", async (t) => {
+  let close = () => {};
+  const { port, ends, listener } = await listening(() => close());
+  close = () => ends.at(-1)!.connection!.close();
+  const peer = connect({ host: US, port });
+  t.after(() => {
+    peer.destroy();
+    listener.close();
+    ends[0]?.connection?.reset();
+  });
+  peer.end("x");
+  await once(peer.resume(), "close");
+  for (let i = 0; i < 20; i++) await nextLoop();
+  assert.deepEqual([ends.length, ends[0]!.text, ends[0]!.log], [1, "", []]);
 });
 
 test("of a table it is told before any of it is read, of short input never", async (t) => {
+  assert.equal(BULK_BYTES, 4096, "the longest plain message");
   const readBefore: number[] = [];
   const { end, peer } = await dialled(t, { onBulk: () => readBefore.push(end.bytes) });
   peer.write(new Uint8Array(BULK_BYTES - 1));
