@@ -238,6 +238,10 @@ test("it is doubted what is left where a delete may have taken another route", a
   applier.begin();
   await answer();
   assert.deepEqual([seen.doubts, counters.created], [1, 1]);
+  plan(P1, [{ ...create(P1, B), kind: "replace" } as RouteOperation]);
+  applier.begin();
+  await answer();
+  assert.deepEqual([seen.doubts, counters.replaced], [1, 1]);
 });
 
 test("what was gone already is gone, counts for nothing, and is doubted", async (t) => {
@@ -251,29 +255,50 @@ test("what was gone already is gone, counts for nothing, and is doubted", async 
   assert.equal(conditions.get(idOf(P1)), undefined);
 });
 
-for (const [code, isStale] of [
-  ["EINVAL", false],
-  ["EEXIST", true],
-  ["ETIMEDOUT", true],
-] as const) {
-  test(`refused (${code}): the kernel is listed before the next try: ${isStale}`, async (t) => {
-    const { applier, idOf, add, answer, retry, clock, counters, conditions } = await lab(t);
-    const stood = about(P1, "stood before");
-    conditions.set(idOf(P1), stood);
-    add(P1, "create");
-    applier.begin();
-    await answer(new Map([[0, refusal(code)]]));
-    assert.equal(counters.failed, 1);
-    const taken = retry.takeDue(clock.now() + 60_000);
-    assert.deepEqual(taken, { prefixes: [idOf(P1)], stale: isStale });
-    const { message } = conditions.get(idOf(P1))!;
-    const said = {
-      EINVAL: "not right in the kernel: EINVAL: no",
-      EEXIST: "not installed: a foreign route is in its place",
-      ETIMEDOUT: stood.message,
-    };
-    assert.ok(message.endsWith(said[code]), message);
-  });
+/** What a refusal means: the others have failed for good, and are only tried again. */
+const MEANINGS: Readonly<Record<string, Partial<Record<keyof typeof OperationKind, string>>>> = {
+  EPERM: { create: "forbidden", replace: "forbidden", delete: "forbidden" },
+  EACCES: { create: "forbidden", replace: "forbidden", delete: "forbidden" },
+  ENOBUFS: { create: "stale", replace: "stale", delete: "stale" },
+  ETIMEDOUT: { create: "stale", replace: "stale", delete: "stale" },
+  ECANCELED: { create: "stale", replace: "stale", delete: "stale" },
+  EEXIST: { create: "occupied" },
+  ENOENT: { replace: "stale", delete: "done" },
+  ESRCH: { replace: "stale", delete: "done" },
+  EINVAL: {},
+};
+
+for (const [code, meanings] of Object.entries(MEANINGS)) {
+  for (const kind of ["create", "replace", "delete"] as const) {
+    const meaning = meanings[kind] ?? "failed";
+    test(`${kind} refused with ${code}: ${meaning}`, async (t) => {
+      const { applier, idOf, add, sends, answer, retry, clock, counters, conditions, seen } =
+        await lab(t, kind === "create" ? [] : [route(P1, { via: A })]);
+      conditions.set(idOf(P1), about(P1, "stood before"));
+      add(P1, kind);
+      applier.begin();
+      if (meaning === "forbidden") {
+        sends[0]!.resolve(new Map([[0, refusal(code)]]));
+        await assert.rejects(applier.next(), { name: "KernelUnavailableError", code });
+        return;
+      }
+      await answer(new Map([[0, refusal(code)]]));
+      const isDone = meaning === "done";
+      assert.deepEqual([counters.failed, seen.doubts], isDone ? [0, 1] : [1, 0]);
+      // The kernel is listed before the next try, unless it has simply failed.
+      const { prefixes, stale } = retry.takeDue(clock.now() + 60_000);
+      assert.deepEqual(prefixes, isDone ? [] : [idOf(P1)]);
+      assert.equal(stale, meaning === "stale" || meaning === "occupied");
+      const words: Record<string, RegExp | undefined> = {
+        stale: /stood before$/,
+        occupied: /a foreign route is in its place$/,
+        failed: new RegExp(`not right in the kernel: ${code}: no$`),
+      };
+      const condition = conditions.get(idOf(P1));
+      if (isDone) assert.equal(condition, undefined);
+      else assert.match(condition!.message, words[meaning]!);
+    });
+  }
 }
 
 test("of a plan without an answer its own condition stands, before an older one", async (t) => {
