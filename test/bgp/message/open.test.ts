@@ -251,7 +251,7 @@ for (const [name, list, expected] of MALFORMED) {
   });
 }
 
-test("FQDN without a domain name part is taken, whatever stands behind it", () => {
+test("FQDN without a domain name part is taken", () => {
   const fqdn: Capability = { kind: "fqdn", hostName: "node1", domainName: "" };
   for (const behind of ["", "4600"]) {
     const open = withCapabilities(`49 06 05 6e6f646531 ${behind}`);
