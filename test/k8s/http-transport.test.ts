@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type RequestListener } from "node:h
 import type { AddressInfo, Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { setImmediate as nextLoop } from "node:timers/promises";
-import type { ApiHandlers } from "../../src/k8s/api-transport.ts";
+import { type ApiError, type ApiHandlers, statusError } from "../../src/k8s/api-transport.ts";
 import { HttpApiTransport } from "../../src/k8s/http-transport.ts";
 import type { KubeAccess } from "../../src/k8s/kube-config.ts";
 import { ERROR_BODY_BYTES_MAX } from "../../src/k8s/limits.ts";
@@ -167,6 +167,56 @@ test("credentials that cannot be had are refused, and so are those of a 401", as
   await until("told", () => told.length > 0);
   assert.deepEqual([told, failing.refusals()], [["credentials: credentials: no such file"], 1]);
 });
+
+for (const [code, message, kind] of [
+  [400, "Invalid resource version", "version"],
+  [400, "bad", "refused"],
+  [401, "Unauthorized", "unauthorized"],
+  [403, "no resource version for you", "forbidden"],
+  [404, "no such path", "refused"],
+  [409, "another resource version", "refused"],
+  [410, "too old resource version", "gone"],
+  [429, "too many", "throttled"],
+  [499, "gone away", "refused"],
+  [500, "no resource version", "busy"],
+  [504, "Too large resource version", "version"],
+  [504, "timeout", "busy"],
+] as const) {
+  test(`what ${code} means, with "${message}": ${kind}`, () => {
+    const error = statusError({ code, message });
+    assert.deepEqual([error.kind, error.message], [kind, `${code}: ${message}`]);
+    assert.equal(error.retryAfterMs, 0);
+  });
+}
+
+test("a status that says little is a fault of the server; one that says much is cut", () => {
+  for (const status of [null, 5, {}, { code: "401", message: 7 }]) {
+    const { kind, message } = statusError(status);
+    assert.deepEqual([kind, message], ["busy", "500: no reason given"]);
+  }
+  assert.equal(statusError({ message: "x".repeat(301) }).message, `500: ${"x".repeat(300)}`);
+});
+
+for (const [header, expected] of [
+  ["7", 7_000],
+  ["60", 60_000],
+  ["999999999", 60_000],
+  ["1234567890", 0],
+  ["7.5", 0],
+  [undefined, 0],
+] as const) {
+  test(`Retry-After: ${header} is ${expected} ms`, async (t) => {
+    const { transport } = await bench(t, (_, response) => {
+      response.statusCode = 429;
+      if (header !== undefined) response.setHeader("retry-after", header);
+      response.end();
+    });
+    const errors: ApiError[] = [];
+    transport.get("/", { ...noting([]), failed: (error) => void errors.push(error) });
+    await until("told", () => errors.length > 0);
+    assert.equal(errors[0]!.retryAfterMs, expected);
+  });
+}
 
 for (const [size, message] of [
   [ERROR_BODY_BYTES_MAX, "busy: 500: etcd is away"],
