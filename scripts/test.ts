@@ -4,7 +4,7 @@
  * those that measure real kernels, clusters and daemons run one by one, so that the machine's load
  * is not what they see. Ends with one line that counts everything.
  */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { globSync } from "node:fs";
 import { join } from "node:path";
 
@@ -40,11 +40,23 @@ interface Counts {
   skipped: number;
 }
 
+/** The runner of the group at hand. */
+let running: ChildProcess | undefined;
+/** The signal that ended the tests, which the runner was told of too. */
+let ended: NodeJS.Signals | undefined;
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    ended = signal;
+    running?.kill(signal);
+  });
+}
+
 /** Runs the files of one group; the runner's own closing lines are added up. */
 function runGroup(files: readonly string[], concurrency: number, counts: Counts): Promise<number> {
   const limits = [`--test-concurrency=${concurrency}`, `--test-timeout=${TEST_MS_MAX}`];
   const args = ["--test", ...limits, "--test-reporter=spec", ...files];
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
+  running = child;
   let tail = "";
   child.stdout.on("data", (chunk: Buffer) => {
     process.stdout.write(chunk);
@@ -72,6 +84,7 @@ async function main(names: readonly string[]): Promise<number> {
   const counts: Counts = { pass: 0, fail: 0, skipped: 0 };
   let failed = 0;
   for (const [name, group] of Object.entries(GROUPS)) {
+    if (ended !== undefined) break;
     if (names.length > 0 ? !names.includes(name) : group.onDemand === true) continue;
     const files = all.filter(group.owns);
     if (files.length === 0) continue;
@@ -88,3 +101,7 @@ async function main(names: readonly string[]): Promise<number> {
 }
 
 process.exitCode = await main(process.argv.slice(2));
+if (ended !== undefined) {
+  process.removeAllListeners(ended);
+  process.kill(process.pid, ended);
+}

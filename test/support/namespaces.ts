@@ -82,13 +82,20 @@ export class Namespaces {
   }
 }
 
-/** Removes namespaces of runs whose process is gone (killed with -9). */
+/**
+ * Removes namespaces of runs whose process is gone (killed with -9), and what still runs in them: a
+ * program that became another user does not die with who started it, as the kernel sees to it
+ * otherwise.
+ */
 export async function sweepDeadNamespaces(): Promise<readonly string[]> {
   const listed = await run("ip", ["netns", "list"]);
   const swept: string[] = [];
   for (const line of listed.stdout.split("\n")) {
     const match = /^(pr-(\d+)-\S+)/.exec(line);
     if (match === null || isAlive(Number(match[2]))) continue;
+    const { stdout: pids } = await run("ip", ["netns", "pids", match[1]!]);
+    for (const pid of pids.split("\n").filter((each) => each !== ""))
+      await run("kill", ["-KILL", pid]);
     await run("ip", ["netns", "delete", match[1]!]);
     swept.push(match[1]!);
   }

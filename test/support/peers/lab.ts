@@ -33,16 +33,31 @@ const open = new Set<Lab>();
 let watching = false;
 let ending = false;
 
+/**
+ * The runner ends by the same signal, or before us by another: then nobody reads what is written,
+ * which is no reason to end before all labs are removed, but one to end.
+ */
+function removeAllAtTheEnd(): void {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => removeAll(signal));
+  }
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", () => removeAll("SIGTERM"));
+  }
+}
+
 /** Tests that fail for want of their lab make the next ones start: those get none. */
-function removeAllOn(signal: NodeJS.Signals): void {
-  process.once(signal, async () => {
-    ending = true;
-    while (open.size > 0) await Promise.allSettled([...open].map((lab) => lab.remove()));
-    process.kill(process.pid, signal);
-  });
+async function removeAll(signal: NodeJS.Signals): Promise<void> {
+  if (ending) return;
+  ending = true;
+  while (open.size > 0) await Promise.allSettled([...open].map((lab) => lab.remove()));
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
 }
 
 const FOLDER = "podrouter-interop-";
+/** Tcpdump would go on when we die, as a user of its own: that clears what the kernel would do. */
+const STAY_ROOT = ["-Z", "root"] as const;
 /** A capture has so long to be written when it is to end. */
 const WRITE_MS = 2000;
 
@@ -67,7 +82,7 @@ export class Lab {
   }
 
   static async build(): Promise<Lab> {
-    if (!watching) for (const signal of ["SIGINT", "SIGTERM"] as const) removeAllOn(signal);
+    if (!watching) removeAllAtTheEnd();
     watching = true;
     if (ending) throw new Error("the tests are being ended");
     const lab = new Lab(await mkdtemp(join(tmpdir(), `${FOLDER}${process.pid}-`)));
@@ -122,6 +137,7 @@ export class Lab {
     const [left, right] = [ADDRESSES.left[family], ADDRESSES.right[family]];
     const filter = `tcp port 179 and host ${left} and host ${right}`;
     tcpdump.start("tcpdump", [
+      ...STAY_ROOT,
       "-i",
       "eth0",
       "-U",
