@@ -30,6 +30,10 @@ import { type NamespaceProcess, writeConfig } from "./process.ts";
 
 const BGPD = "/usr/lib/frr/bgpd";
 const ZEBRA = "/usr/lib/frr/zebra";
+/** Each run has a folder there that is left when it is killed: these go with the namespace. */
+const OWN_TMP = 'mkdir -p /var/tmp/frr && mount -t tmpfs tmpfs /var/tmp/frr && exec "$0" "$@"';
+/** Or it writes all that it is told into the history of whoever runs the tests. */
+const VTYSH = ["env", "VTYSH_HISTFILE=/dev/null", "vtysh"] as const;
 /**
  * Newer ones answer an OPEN with Cease where IPv6 is agreed and they know no IPv6 address of their
  * own; of addresses they know by zebra alone.
@@ -73,11 +77,12 @@ export class Frr implements PeerDaemon, TakesPolicies, TellsNextHops {
       await chmod(folder, 0o777);
       const quiet = await writeConfig(folder, "zebra.conf", "log stdout errors\n");
       await chmod(quiet, 0o644);
-      this.#zebra.start(ZEBRA, ["-f", quiet, ...common("zebra")]);
+      this.#zebra.start("sh", ["-c", OWN_TMP, ZEBRA, "-f", quiet, ...common("zebra")]);
       await this.#zebra.ready(async () => existsSync(join(folder, "zserv.api")));
     }
-    this.#process.start(BGPD, [
-      ...["-f", config, ...common("bgpd"), "--skip_runas", "-u", "root", "-g", "root"],
+    this.#process.start("sh", [
+      ...["-c", OWN_TMP, BGPD, "-f", config, ...common("bgpd")],
+      ...["--skip_runas", "-u", "root", "-g", "root"],
       ...["--no_kernel", ...(WITH_ZEBRA ? [] : ["--no_zebra"])],
     ]);
     await this.#process.ready(async () => {
@@ -172,8 +177,9 @@ export class Frr implements PeerDaemon, TakesPolicies, TellsNextHops {
     await this.#zebra.stop();
   }
 
-  #vtysh(commands: readonly string[]): string[] {
+  #vtysh(commands: readonly string[]): [string, ...string[]] {
     return [
+      ...VTYSH,
       "-d",
       "bgpd",
       "--vty_socket",
@@ -183,11 +189,11 @@ export class Frr implements PeerDaemon, TakesPolicies, TellsNextHops {
   }
 
   async #try(command: string): Promise<string> {
-    return (await this.#process.run("vtysh", ...this.#vtysh([command]))).stdout;
+    return (await this.#process.run(...this.#vtysh([command]))).stdout;
   }
 
   #show(...commands: string[]): Promise<string> {
-    return this.#process.must("vtysh", ...this.#vtysh(commands));
+    return this.#process.must(...this.#vtysh(commands));
   }
 
   /**

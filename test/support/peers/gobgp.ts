@@ -42,8 +42,13 @@ export class GoBgp implements PeerDaemon {
     const config = await writeConfig(this.#setup.folder, "gobgpd.toml", this.#config());
     const restart = options.restart === true ? ["-r"] : [];
     this.#process.start("gobgpd", ["-t", "toml", "-f", config, "--pprof-disable", ...restart]);
+    // It answers before it has made the neighbours of its configuration.
+    const asks = this.#setup.neighbors.map(({ address }) => ["neighbor", address]);
     await this.#process.ready(async () => {
-      return (await this.#process.run("gobgp", "global")).status === 0;
+      for (const words of [["global"], ...asks]) {
+        if ((await this.#process.run("gobgp", ...words)).status !== 0) return false;
+      }
+      return true;
     });
     // Routes first, neighbours then: or a restart would tell End-of-RIB before its routes.
     await this.#add([...this.#routes.values()]);
