@@ -1,5 +1,6 @@
 /** docs/interop.md from the table of daemons that the interop tests hold against the daemons. */
 import { DAEMONS, type DaemonRow, FEATURES, type Feature } from "../../test/interop/daemons.ts";
+import { MALFORMED_NOTES, MALFORMED_SEEN } from "../../test/interop/malformed.ts";
 import { NEWER_DAEMONS, NEWER_NOTES } from "../../test/interop/newer-daemons.ts";
 import { BULK_SCENARIOS, cases, SCENARIOS } from "../../test/interop/scenarios.ts";
 import { NEWER_SUITE } from "../../test/support/newer-debian.ts";
@@ -61,7 +62,9 @@ IPv6 with Cease where they know none.
 
 /** The page. */
 export function interopPage(): string {
-  return [HEAD, versions(), capabilities(), features(), newer(), scenarios()].join("\n");
+  return [HEAD, versions(), capabilities(), features(), newer(), malformed(), scenarios()].join(
+    "\n",
+  );
 }
 
 function versions(): string {
@@ -128,6 +131,23 @@ ${notes.map((note, index) => `${index + 1}. ${note}`).join("\n")}
 function newer(): string {
   const notes = NEWER_NOTES.map((note) => `- ${note}`).join("\n");
   return `## What the newer versions do otherwise\n\n${notes}\n`;
+}
+
+function malformed(): string {
+  const rows = Object.entries(MALFORMED_SEEN).map(([name, seen]) => [
+    name,
+    ...COLUMNS.map((daemon) => seen[daemon] ?? "takes it"),
+  ]);
+  return `## Attributes that are only passed on, of a wrong length
+
+What each does with a route that has an attribute whose lengths its RFC forbids. We keep to that RFC: a route with a
+malformed PREFIX_SID is passed on without it, one with another of these is taken for withdrawn. So a
+peer of ours cannot end our sessions with others by it.
+
+${table(["", ...COLUMNS], rows)}
+
+${MALFORMED_NOTES.map((note) => `- ${note}`).join("\n")}
+`;
 }
 
 function scenarios(): string {

@@ -66,8 +66,6 @@ export const NEWER_NOTES: readonly string[] = [
   "BIRD 3.4.0 and FRR 10.7.1 with a role (RFC 9234) peer with us, who have none. We pass on the OTC " +
     "that BIRD attaches as provider like any attribute that we do not know. With `require roles on` " +
     "and `strict-mode` they refuse the session, and our last error says Role Mismatch.",
-  "BIRD 3.4.0 and FRR 10.7.1 take a route whose OTC has not four octets for withdrawn, inside the AS " +
-    "as well; FRR 8.4.4 as internal peer ends the session, with NOTIFICATION 3/5.",
   "FRR 10.7.1, when told to, announces software version (75), dynamic capability (67) and link-local " +
     "next hops (77): we show the first, and nothing is done by the others, for we announce neither.",
   "FRR 10.7.1 tells external peers a link bandwidth that is not transitive (RFC 4360 §6 has it stay " +

@@ -21,6 +21,7 @@ export const SCENARIOS: readonly Scenario<Podrouter>[] = [
   exchange.fourOctetAs,
   exchange.wePassOn,
   exchange.wePassOnUnknown,
+  exchange.weStopMalformed,
   exchange.theyPassOn,
   exchange.weReflect,
   session.theyAskForRefresh,

@@ -113,8 +113,8 @@ const segment = record<AsPathSegment>({
   asns: fc.array(asn, { minLength: 1, maxLength: 12 }),
 });
 
-/** Types that no codec takes, optional and transitive. */
-const OPAQUE_TYPES = [11, 20, 22, 23, 28, 31, 40, 128, 200, 254, 255];
+/** Types of which every value is carried, optional and transitive. */
+const OPAQUE_TYPES = [11, 20, 28, 31, 34, 128, 200, 254, 255];
 const opaque: fc.Arbitrary<OpaqueAttribute[]> = fc
   .uniqueArray(fc.constantFrom(...OPAQUE_TYPES), { maxLength: 3 })
   .chain((types) =>

@@ -115,7 +115,7 @@ test("every attribute, both directions", () => {
     originatorId: 0x0a000002,
     clusterList: [0x0a000003, 0xffff_fffe],
     opaque: [
-      { flags: 0xe0, type: 23, value: bytes("0102") },
+      { flags: 0xe0, type: 23, value: bytes("00080000") },
       { flags: 0xe0, type: 255, value: new Uint8Array(300).fill(7) },
     ],
   };
@@ -132,7 +132,7 @@ test("every attribute, both directions", () => {
       attribute(0x80, 9, "0a000002"),
       attribute(0x80, 10, "0a000003 fffffffe"),
       attribute(0xc0, 16, "0002fde800000064 43000000ffffffff"),
-      attribute(0xe0, 23, "0102"),
+      attribute(0xe0, 23, "00080000"),
       attribute(0xc0, 32, "fa56ea00 00000001 00000002 00000000 00000000 ffffffff"),
       attribute(0xf0, 255, new Uint8Array(300).fill(7)),
     ],

@@ -5,7 +5,13 @@ import { ADDRESSES } from "../../support/peers/lab.ts";
 import type { PeerDaemon, TestRoute } from "../../support/peers/peer.ts";
 import { must, until } from "../../support/shell.ts";
 import type { Settable } from "../daemons.ts";
-import { expectOriginated, expectPassedOn, seesRoutes } from "../expectation.ts";
+import {
+  type ExpectedRoute,
+  expectOriginated,
+  expectPassedOn,
+  seesRoutes,
+} from "../expectation.ts";
+import { MALFORMED } from "../malformed.ts";
 import { AS, type Peering } from "../peering.ts";
 import {
   injectedRoute,
@@ -143,6 +149,31 @@ export const wePassOnUnknown: Scenario = {
       assert.deepEqual(await opaqueTypes(peering), ["200 224", "201 240", "255 224"]);
     }),
 };
+
+export const weStopMalformed: Scenario = {
+  name: "we pass on no attribute of a length that its RFC forbids",
+  run: (cell) =>
+    withPeering(cell, { dial: "left", injector: "left" }, async (peering) => {
+      const { left, right, address, kind, as } = peering;
+      const good = MALFORMED.map((_, index) => injectedRoute("left", index + 1));
+      const seen = good.map((route) => expectPassedOn(route, kind, { as: as.left }));
+      await peering.up();
+      await peering.injector!.announce(good);
+      await seesRoutes(right, address.left, 4, seen.map(withoutOpaque));
+      const bad = good.map((route, index) => ({ ...route, opaque: [MALFORMED[index]!.opaque] }));
+      await peering.injector!.announce(bad);
+      const kept = seen.filter((_, index) => MALFORMED[index]!.kept);
+      const shown = cell.daemon.lacks.showsOpaque === undefined;
+      await seesRoutes(right, address.left, 4, shown ? kept : kept.map(withoutOpaque));
+      assert.equal(await left.state(address.right), "Established");
+      assert.equal(await left.lastError(address.right), "");
+    }),
+};
+
+function withoutOpaque({ opaque, ...route }: ExpectedRoute): ExpectedRoute {
+  void opaque;
+  return route;
+}
 
 /** Type and flags of the attributes above 128 that we sent. */
 async function opaqueTypes({ capture, address }: Peering): Promise<string[]> {
