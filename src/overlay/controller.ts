@@ -87,6 +87,8 @@ export class OverlayController {
   #reading = false;
   #opened = false;
   #ways: ReadonlyMap<IpAddress, OverlayWay> = new Map();
+  /** Where tunnels go first, those without one: routes lead there directly, and wait for none. */
+  #direct: readonly IpAddress[] = [];
   #problems: readonly OverlayProblem[] = [];
   #planned: readonly string[] = [];
   #failures = 0;
@@ -330,15 +332,15 @@ export class OverlayController {
       if (!same) changed.add(target.node);
       lost ||= before?.ready === true && !way.ready;
     }
+    const joins = this.#direct.some((node) => ways.has(node));
+    this.#direct = this.first ? [...this.#others()].filter((node) => !ways.has(node)) : [];
     // Where tunnels go first, routes have waited for those as well that get none.
-    if (this.first && this.#decided !== this.#wanted) {
-      for (const node of this.#others()) if (!ways.has(node)) changed.add(node);
-    }
+    if (this.#decided !== this.#wanted) for (const node of this.#direct) changed.add(node);
     // One that is gone takes its routes with it.
-    const direct = this.#leaves(targets);
+    const leaves = this.#leaves(targets);
     this.#ways = ways;
     // What is lost may have taken its routes with it, without a word from the kernel.
-    if (direct || lost) this.#deps.onWays("all");
+    if (joins || leaves || lost) this.#deps.onWays("all");
     else if (changed.size > 0) this.#deps.onWays(changed);
   }
 

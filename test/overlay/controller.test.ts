@@ -311,6 +311,28 @@ test("full: a node that is not looked at yet is waited for, one without a tunnel
   assert.deepEqual(bare.told, [[ip("192.168.50.51")]]);
 });
 
+test("full: the own address goes and comes back: routes that went directly are told", async (t) => {
+  const one = lab(t, { ...VXLAN, type: "full" });
+  const near = ip("192.168.50.51");
+  await want(one, "192.168.50.51");
+  const { addresses } = one.kernel;
+  const event = { kind: "address", address: ip("192.168.50.50") } as const;
+  one.kernel.addresses = new FakeOverlay(["192.168.50.9/24"]).addresses;
+  one.kernel.listener?.onEvent(event);
+  await one.clock.advanceAsync(OVERLAY_GAP_MS);
+  assert.equal(one.overlay.way(near), undefined);
+  one.told.length = 0;
+  one.kernel.addresses = addresses;
+  one.kernel.listener?.onEvent(event);
+  await one.clock.advanceAsync(OVERLAY_GAP_MS);
+  assert.equal(one.overlay.way(near)?.ready, true);
+  // Those that wait for it are none: they have the direct way.
+  assert.ok(one.told.includes("all"), JSON.stringify(one.told));
+  one.told.length = 0;
+  await want(one, "192.168.50.51", "192.168.50.52");
+  assert.ok(!one.told.includes("all"), "a Node that comes costs no comparison of all");
+});
+
 test("a device that somebody puts his own in the place of: the routes are told", async (t) => {
   const one = lab(t);
   await want(one, "192.168.51.50");
