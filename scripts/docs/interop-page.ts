@@ -140,9 +140,10 @@ function malformed(): string {
   ]);
   return `## Attributes that are only passed on, of a wrong length
 
-What each does with a route that has an attribute whose lengths its RFC forbids. We keep to that RFC: a route with a
-malformed PREFIX_SID is passed on without it, one with another of these is taken for withdrawn. So a
-peer of ours cannot end our sessions with others by it.
+What each does with a route that has an attribute whose lengths its RFC forbids. We keep to that
+RFC: a route with a malformed PREFIX_SID is passed on without it, one with another of these is taken
+for withdrawn. So no peer of ours ends our sessions with others by such lengths; contents, which the
+notes below name, are passed on as they are.
 
 ${table(["", ...COLUMNS], rows)}
 
