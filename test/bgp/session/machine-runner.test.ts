@@ -138,7 +138,8 @@ test("what is left of a long interval is put on the grid too", () => {
 });
 
 test("short intervals are not put on the grid", () => {
-  const clock = new FakeClock();
+  // Between two steps of it.
+  const clock = new FakeClock(40_000_130);
   const owner = new Owner();
   const transport = { afterInput() {} } as unknown as Transport;
   const coarse = coarseTimers(clock);
