@@ -336,3 +336,25 @@ test("ADD-PATH: paths beyond what a peer can be told are told when others go", (
   assert.deepEqual(told(), rest);
   assert.deepEqual(receiver.needless, []);
 });
+
+test("ADD-PATH: who comes late is told what there is, and withdrawn nothing", () => {
+  const lab = new RibLab();
+  const session = { addPathSend: [4 as const] };
+  const peer = (i: number) => lab.peer(`10.0.0.${i}`, { remoteAs: 65000 + i, session }).up();
+  const [a, b, first] = [peer(2), peer(3), peer(4)];
+  const all = [a, b, first];
+  a.announce(["10.1.0.0/16"], route({ path: [65002] }));
+  b.announce(["10.1.0.0/16", "10.2.0.0/16"], route({ path: [65003] }));
+  for (const each of all) each.receive();
+  assert.deepEqual([first.view.size, a.view.size, b.view.size], [3, 2, 1]);
+  // The row stays, and with it the knowledge that two were told.
+  b.withdraw(["10.1.0.0/16", "10.2.0.0/16"]);
+  for (const each of all) each.receive();
+  all.push(peer(5));
+  for (const each of all) {
+    lab.rib.refreshOut(each.id, 4, { enhanced: false });
+    each.receive();
+    assert.equal(each.view.size, each === a ? 0 : 1);
+    assert.deepEqual(each.needless, [], each.config.name);
+  }
+});
