@@ -50,3 +50,15 @@ test("own routes go out as kube-router sends them", () => {
     `${"ff".repeat(16)}0030020000001540010100400200400304c0a8323240050400000064180ae940${"ff".repeat(16)}00170200000000`,
   );
 });
+
+test("the number of a peer that is down is free with its last path, whenever that goes", () => {
+  const lab = new RibLab({ workAtOnce: 0 });
+  const a = lab.peer("10.0.0.2").up();
+  a.announce(["203.0.113.0/24", "198.51.100.0/24"]);
+  lab.rib.peerDown(a.id, { retainStale: [] });
+  assert.notEqual(lab.peer("10.0.0.3").up().id, a.id);
+  assert.equal(lab.rib.work(1), true);
+  assert.notEqual(lab.peer("10.0.0.4").up().id, a.id);
+  lab.settle();
+  assert.equal(lab.peer("10.0.0.5").up().id, a.id);
+});
