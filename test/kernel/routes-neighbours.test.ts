@@ -151,3 +151,29 @@ for (const mode of [1, 0]) {
     await node.has([route(207)]);
   });
 }
+
+test("an object that is for forwarding entries now, by which no route goes, is no gateway", async (t) => {
+  const node = RouteNode.make(t);
+  if (node === undefined) return;
+  const { namespace } = node;
+  namespace.run("sysctl", "-qw", "net.ipv4.nexthop_compat_mode=0");
+  namespace.ipBatch([
+    "nexthop add id 1 via 192.168.50.201 dev enp1s0",
+    "nexthop add id 2 via 192.168.50.202 dev enp1s0",
+    "nexthop add id 3 via 192.168.50.203 fdb",
+    "route add 10.1.0.0/16 nhid 1",
+    "route add 10.2.0.0/16 nhid 2",
+  ]);
+  const route = (host: number) => `192.168.50.${host} via ${A} dev enp1s0`;
+  for (let host = 201; host <= 205; host++) node.want(`192.168.50.${host}/32`, A);
+  await node.controller.start();
+  await node.has([203, 204, 205].map(route));
+  assert.deepEqual(
+    (await node.kernel.dumpNextHops()).map(({ id }) => id),
+    [1, 2],
+  );
+  namespace.ip("route del 10.1.0.0/16");
+  namespace.ip("nexthop replace id 1 via 192.168.50.204 fdb");
+  namespace.ip("nexthop replace id 2 via 192.168.50.205 dev enp1s0");
+  await node.has([203, 204].map(route));
+});
