@@ -1,6 +1,8 @@
 /** Routes of others by next hop objects, which go with their object and without a word. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { NEXT_HOP_OBJECTS_MAX as MAX } from "../../src/routes/limits.ts";
+import { NextHopObjects } from "../../src/routes/next-hop-objects.ts";
 import { address, line, route, STATIC } from "./fake-kernel.ts";
 import { Harness } from "./harness.ts";
 
@@ -197,4 +199,34 @@ test("an object that changes while the kernel is listed", async () => {
   };
   h.kernel.overrun();
   assert.equal(await wantedToGateway(h), false);
+});
+
+test("a gateway that the route tells itself is protected, whatever is known of its object", async () => {
+  const h = new Harness();
+  h.want(TO_GATEWAY, A);
+  h.kernel.routes.push(byObject("10.9.0.0/16", 5));
+  await h.started();
+  assert.equal(await wantedToGateway(h), false);
+});
+
+const object = (id: number, via = B) => ({ id, gateway: address(via), members: [] });
+
+test("so many objects are known and no more; those that are may change, and make room", () => {
+  const objects = new NextHopObjects(Array.from({ length: MAX + 1 }, (_, i) => object(i + 1)));
+  assert.deepEqual(objects.use(MAX), [B]);
+  assert.deepEqual(objects.use(MAX + 1), []);
+  assert.deepEqual(objects.put(object(MAX + 1)), []);
+  assert.deepEqual(objects.put(object(MAX, A)), [A]);
+  objects.delete(1);
+  assert.deepEqual(objects.put(object(MAX + 1)), [B]);
+});
+
+test("of so many objects it is noted that routes go by them, known or not, and of no more", () => {
+  const objects = new NextHopObjects([object(1), object(2), object(3)]);
+  for (let i = 1; i < MAX; i++) assert.deepEqual(objects.use(10 + i), []);
+  assert.deepEqual(objects.use(1), [B]);
+  assert.deepEqual(objects.use(2), []);
+  assert.deepEqual(objects.put(object(2, A)), []);
+  objects.delete(1);
+  assert.deepEqual(objects.use(3), [B]);
 });
