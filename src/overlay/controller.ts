@@ -231,7 +231,8 @@ export class OverlayController {
       if (last || complete) {
         // With nothing left to do, what was refused is done: only its answer was lost.
         this.#finish(plan, [...desired.problems, ...plan.problems, ...(idle ? [] : refused)]);
-        this.#renewWays(desired.targets, (target) => isWhole(desired, target, host, this.#memo));
+        const wholeOn = (target: Target) => isWhole(desired, target, host, this.#memo);
+        this.#renewWays(wanted, desired.targets, wholeOn);
         this.#decided = wanted;
         if (this.#devicesChanged) this.#deps.onWays("all");
         this.#devicesChanged = false;
@@ -318,6 +319,7 @@ export class OverlayController {
 
   /** Tells the routes what changed for them. */
   #renewWays(
+    wanted: OverlayWanted,
     targets: readonly Target[],
     wholeOn: (target: Target) => { readonly index: number } | undefined,
   ): void {
@@ -333,7 +335,9 @@ export class OverlayController {
       lost ||= before?.ready === true && !way.ready;
     }
     const joins = this.#direct.some((node) => ways.has(node));
-    this.#direct = this.first ? [...this.#others()].filter((node) => !ways.has(node)) : [];
+    // A Node that came meanwhile is none of them: it is waited for until the next pass.
+    const nodes = wanted === this.#wanted ? [...this.#others()] : this.#direct;
+    this.#direct = this.first ? nodes.filter((node) => !ways.has(node)) : [];
     // Where tunnels go first, routes have waited for those as well that get none.
     if (this.#decided !== this.#wanted) for (const node of this.#direct) changed.add(node);
     // One that is gone takes its routes with it.

@@ -333,6 +333,21 @@ test("full: the own address goes and comes back: routes that went directly are t
   assert.ok(!one.told.includes("all"), "a Node that comes costs no comparison of all");
 });
 
+test("full: a Node that comes while a pass is under way costs no comparison", async (t) => {
+  const one = lab(t, { ...VXLAN, type: "full" });
+  await want(one, "192.168.50.51");
+  one.told.length = 0;
+  const apply = one.kernel.apply.bind(one.kernel);
+  one.kernel.apply = (operations) => {
+    one.kernel.apply = apply;
+    one.overlay.want(wanted("192.168.50.51", "192.168.50.52", "192.168.50.53"));
+    return apply(operations);
+  };
+  await want(one, "192.168.50.51", "192.168.50.52");
+  assert.equal(one.overlay.way(ip("192.168.50.53"))?.ready, true);
+  assert.ok(!one.told.includes("all"), JSON.stringify(one.told));
+});
+
 test("a device that somebody puts his own in the place of: the routes are told", async (t) => {
   const one = lab(t);
   await want(one, "192.168.51.50");
