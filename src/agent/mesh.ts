@@ -13,6 +13,7 @@ import {
   familyOf,
   type IpAddress,
 } from "../ip/address.ts";
+import { IPV4_MAPPED } from "../ip/host-address.ts";
 import { prefixFamily } from "../ip/prefix.ts";
 import { type NodeAnnotations, readNodeAs } from "../k8s/annotations.ts";
 import type { PeerNode, SelfNode, Topology } from "../k8s/topology.ts";
@@ -199,8 +200,6 @@ function hashedId(address: IpAddress): IpAddress {
   // RFC 6286 §2.1: an identifier is not zero.
   return addressFromWord(hash === 0 ? 1 : hash);
 }
-
-const IPV4_MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff] as const;
 
 /** Where the speaker listens: every own address of a family that it peers over. */
 export function listenAddresses(self: SelfNode): readonly IpAddress[] {

@@ -1,6 +1,7 @@
 /** Which addresses a host can have, and which of them can be a next hop: RFC 4271 §6.3. */
 import {
   addressBytes,
+  addressFromBytes,
   familyOf,
   type IpAddress,
   isLinkLocal,
@@ -29,11 +30,13 @@ export function canBeNextHop(address: IpAddress): boolean {
   return isHostAddress6(addressBytes(address), 0) && !isLinkLocal(address);
 }
 
-const BROADCAST = 0xffff_ffff;
+const BROADCAST = "255.255.255.255";
+/** ::ffff:0:0/96, RFC 4291 §2.5.5.2. */
+export const IPV4_MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff] as const;
 
 /**
  * An address that the other end of a TCP session can have: neither none (0/8, ::) nor of many
- * (multicast, 255.255.255.255). Undefined = it is no such address.
+ * (multicast, 255.255.255.255), in IPv6 form neither. Undefined = it is no such address.
  */
 export function parsePeerAddress(text: string): IpAddress | undefined {
   const address = parseAddress(text);
@@ -41,8 +44,14 @@ export function parsePeerAddress(text: string): IpAddress | undefined {
 }
 
 function canBePeer(address: IpAddress): boolean {
-  if (familyOf(address) === 6) return address !== "::" && addressBytes(address)[0] !== 0xff;
-  const word = wordOfAddress(address);
-  const first = word >>> 24;
-  return first !== 0 && first >>> 4 !== 0xe && word >>> 0 !== BROADCAST;
+  const bytes = addressBytes(address);
+  if (familyOf(address) === 6) {
+    // The kernel dials the IPv4 address, and this machine for ::ffff:0.0.0.0.
+    if (IPV4_MAPPED.every((byte, at) => bytes[at] === byte)) {
+      return canBePeer(addressFromBytes(bytes, IPV4_MAPPED.length, 4));
+    }
+    return address !== "::" && bytes[0] !== 0xff;
+  }
+  const first = bytes[0]!;
+  return first !== 0 && first >>> 4 !== 0xe && address !== BROADCAST;
 }

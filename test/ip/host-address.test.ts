@@ -23,13 +23,15 @@ test("next hops are addresses that a host can have, and that name it on every li
 test("peers are at addresses of one host, on whatever link", () => {
   for (const text of [
     ...["1.0.0.0", "127.0.0.1", "223.255.255.255", "240.0.0.1", "255.255.255.254"],
-    ...["::1", "fe80::1", "feff::1", "2001:db8::1"],
+    ...["::1", "fe80::1", "feff::1", "2001:db8::1", "::ffff:c000:201", "::fffe:0:0"],
   ]) {
     assert.equal(parsePeerAddress(text), text);
   }
   for (const text of [
     ...["0.0.0.0", "0.1.2.3", "224.0.0.1", "239.255.255.255", "255.255.255.255"],
     ...["::", "ff02::1", "ff::x", "", "192.0.2.0/24"],
+    // What the kernel would dial by IPv4.
+    ...["::ffff:0.0.0.0", "::ffff:0.1.2.3", "::ffff:224.0.0.1", "::ffff:255.255.255.255"],
   ]) {
     assert.equal(parsePeerAddress(text), undefined, text);
   }
