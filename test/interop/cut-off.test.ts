@@ -19,8 +19,17 @@ for (const lab of await Promise.all([Lab.build(), Lab.build()])) await lab.captu
 setInterval(() => process.stdout.write("up\\n"), 20);
 `;
 
-async function labs(): Promise<ChildProcess> {
-  const args = ["--input-type=module", "-e", PROGRAM];
+/** With one that has something that does not stop, and something that would have to be stopped. */
+const STUCK = `
+const { Lab } = await import(${JSON.stringify(LAB)});
+const lab = await Lab.build();
+await lab.capture();
+lab.add({ stop: () => Promise.reject(new Error("it does not stop")) });
+setInterval(() => process.stdout.write("up\\n"), 20);
+`;
+
+async function labs(program = PROGRAM): Promise<ChildProcess> {
+  const args = ["--input-type=module", "-e", program];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "ignore"] });
   await once(child.stdout, "data");
   return child;
@@ -56,6 +65,17 @@ for (const { how, signal, runnerToo } of [
     assert.equal(endedBy, signal ?? "SIGTERM");
   });
 }
+
+test("a lab of which something does not stop is removed too", { timeout: 60_000 }, async (t) => {
+  if (!requireReal(t, noLab === undefined, noLab ?? "")) return;
+  const child = await labs(STUCK);
+  t.after(async () => {
+    if (child.kill("SIGKILL")) await sweepDeadLabs();
+  });
+  child.kill("SIGTERM");
+  const [, endedBy] = await once(child, "exit");
+  assert.deepEqual([await left(child), endedBy], [[], "SIGTERM"]);
+});
 
 test("labs that are killed leave no process, and the next run removes the rest", async (t) => {
   if (!requireReal(t, noLab === undefined, noLab ?? "")) return;

@@ -161,18 +161,25 @@ export class Lab {
     };
   }
 
-  /** Ends all processes, newest first, and removes all. Safe at any point, and twice. */
+  /**
+   * Ends all processes, newest first, and removes all. Safe at any point, and twice. What cannot be
+   * ended is told when all the rest is gone: that it is tried again would help nobody.
+   */
   async remove(): Promise<void> {
-    const before = this.#removal;
-    const removal = (async () => {
-      await before;
-      for (const stop of this.#stops.splice(0).reverse()) await stop();
-      await this.namespaces.remove();
-      await rm(this.folder, { recursive: true, force: true });
-      open.delete(this);
-    })();
+    const removal = this.#removeAfter(this.#removal);
     this.#removal = removal;
     await removal;
+  }
+
+  async #removeAfter(before: Promise<void> | undefined): Promise<void> {
+    const faults: unknown[] = [];
+    const note = (error: unknown) => void faults.push(error);
+    await before?.catch(() => undefined);
+    for (const stop of this.#stops.splice(0).reverse()) await stop().catch(note);
+    await this.namespaces.remove();
+    await rm(this.folder, { recursive: true, force: true }).catch(note);
+    open.delete(this);
+    if (faults.length > 0) throw faults[0];
   }
 }
 
