@@ -28,6 +28,14 @@ lab.add({ stop: () => Promise.reject(new Error("it does not stop")) });
 setInterval(() => process.stdout.write("up\\n"), 20);
 `;
 
+/** Ended so long after it has begun to build one. */
+const building = (ms: number) => `
+const { Lab } = await import(${JSON.stringify(LAB)});
+setInterval(() => undefined, 1000);
+setTimeout(() => process.kill(process.pid, "SIGTERM"), ${ms});
+await Lab.build().catch(() => undefined);
+`;
+
 async function labs(program = PROGRAM): Promise<ChildProcess> {
   const args = ["--input-type=module", "-e", program];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "ignore"] });
@@ -75,6 +83,16 @@ test("a lab of which something does not stop is removed too", { timeout: 60_000 
   child.kill("SIGTERM");
   const [, endedBy] = await once(child, "exit");
   assert.deepEqual([await left(child), endedBy], [[], "SIGTERM"]);
+});
+
+test("a lab that is ended while it is built leaves nothing", async (t) => {
+  if (!requireReal(t, noLab === undefined, noLab ?? "")) return;
+  for (const ms of [0, 5, 10, 15, 20, 30]) {
+    const args = ["--input-type=module", "-e", building(ms)];
+    const child = spawn(process.execPath, args, { stdio: "ignore" });
+    const [, endedBy] = await once(child, "exit");
+    assert.deepEqual([await left(child), endedBy], [[], "SIGTERM"], `after ${ms} ms`);
+  }
 });
 
 test("labs that are killed leave no process, and the next run removes the rest", async (t) => {

@@ -34,8 +34,9 @@ export class Namespaces {
   /** Makes a namespace with its loopback up. */
   async add(label: string): Promise<string> {
     const name = this.name(label);
-    await must("ip", ["netns", "add", name]);
+    // First: an ip that is ended by the terminal, too, may have made it.
     this.#made.push(name);
+    await must("ip", ["netns", "add", name]);
     await must("ip", ["-n", name, "link", "set", "lo", "up"]);
     return name;
   }

@@ -6,8 +6,8 @@
  *
  * The injectors' addresses are for a third speaker that feeds the speaker of the other side.
  */
-import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { existsSync, mkdtempSync } from "node:fs";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { IpFamily } from "../../../src/ip/address.ts";
@@ -75,6 +75,8 @@ export class Lab {
   readonly namespaces = new Namespaces();
   readonly folder: string;
   readonly #stops: (() => Promise<void>)[] = [];
+  /** What is made behind its removal would be left. */
+  #building: Promise<void> | undefined;
   #removal: Promise<void> | undefined;
 
   private constructor(folder: string) {
@@ -85,26 +87,32 @@ export class Lab {
     if (!watching) removeAllAtTheEnd();
     watching = true;
     if (ending) throw new Error("the tests are being ended");
-    const lab = new Lab(await mkdtemp(join(tmpdir(), `${FOLDER}${process.pid}-`)));
+    // At once: a folder that none of those that are open has would be left.
+    const lab = new Lab(mkdtempSync(join(tmpdir(), `${FOLDER}${process.pid}-`)));
     open.add(lab);
-    const ns = lab.namespaces;
+    lab.#building = lab.#make();
     try {
-      for (const side of ["left", "right"]) await ns.add(side);
-      await ns.veth("left", "eth0", "right", "eth0");
-      for (const [side, extra] of [
-        ["left", 3],
-        ["right", 4],
-      ] as const) {
-        await ns.ip(side, `addr add ${ADDRESSES[side][4]}/24 dev eth0`);
-        await ns.ip(side, `addr add ${ADDRESSES[side][6]}/64 dev eth0 nodad`);
-        await ns.ip(side, `addr add 10.0.0.${extra}/24 dev eth0`);
-        await ns.ip(side, `addr add fd00::${extra}/64 dev eth0 nodad`);
-      }
+      await lab.#building;
     } catch (error) {
       await lab.remove();
       throw error;
     }
     return lab;
+  }
+
+  async #make(): Promise<void> {
+    const ns = this.namespaces;
+    for (const side of ["left", "right"]) await ns.add(side);
+    await ns.veth("left", "eth0", "right", "eth0");
+    for (const [side, extra] of [
+      ["left", 3],
+      ["right", 4],
+    ] as const) {
+      await ns.ip(side, `addr add ${ADDRESSES[side][4]}/24 dev eth0`);
+      await ns.ip(side, `addr add ${ADDRESSES[side][6]}/64 dev eth0 nodad`);
+      await ns.ip(side, `addr add 10.0.0.${extra}/24 dev eth0`);
+      await ns.ip(side, `addr add fd00::${extra}/64 dev eth0 nodad`);
+    }
   }
 
   /** What an adapter needs for the speaker of one side. */
@@ -174,7 +182,7 @@ export class Lab {
   async #removeAfter(before: Promise<void> | undefined): Promise<void> {
     const faults: unknown[] = [];
     const note = (error: unknown) => void faults.push(error);
-    await before?.catch(() => undefined);
+    await Promise.allSettled([this.#building, before]);
     for (const stop of this.#stops.splice(0).reverse()) await stop().catch(note);
     await this.namespaces.remove();
     await rm(this.folder, { recursive: true, force: true }).catch(note);
