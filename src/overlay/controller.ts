@@ -336,8 +336,8 @@ export class OverlayController {
     }
     const joins = this.#direct.some((node) => ways.has(node));
     // A Node that came meanwhile is none of them: it is waited for until the next pass.
-    const nodes = wanted === this.#wanted ? [...this.#others()] : this.#direct;
-    this.#direct = this.first ? nodes.filter((node) => !ways.has(node)) : [];
+    const nodes = () => (wanted === this.#wanted ? [...this.#others()] : this.#direct);
+    this.#direct = this.first ? nodes().filter((node) => !ways.has(node)) : [];
     // Where tunnels go first, routes have waited for those as well that get none.
     if (this.#decided !== this.#wanted) for (const node of this.#direct) changed.add(node);
     // One that is gone takes its routes with it.
