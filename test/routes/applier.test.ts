@@ -15,22 +15,13 @@ import { Survey } from "../../src/routes/survey.ts";
 import type { KernelRoute, RouteOperation } from "../../src/routes/types.ts";
 import { silentLog } from "../../src/runtime/log.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { address, FakeKernel, line, route, STATIC } from "./fake-kernel.ts";
+import { address, FakeKernel, line, route, STATIC, UNHEARD } from "./fake-kernel.ts";
 
 const [P1, P2, P3, P4, P5] = [65, 66, 67, 68, 69].map((part) => prefix(`10.233.${part}.0/24`)) as [
   ...[Prefix, Prefix, Prefix, Prefix, Prefix],
 ];
 const A = "192.168.50.51";
 const B = "192.168.50.52";
-const UNHEARD = {
-  isWanted: () => true,
-  onTouched: () => undefined,
-  onGateway: () => undefined,
-  onDoubt: () => undefined,
-  onTopology: () => undefined,
-  onOverrun: () => undefined,
-  onFailure: () => undefined,
-};
 /** An answer by which all was done. */
 const DONE: ReadonlyMap<number, KernelFailure> = new Map();
 const refusal = (code: string): KernelFailure => ({ code, message: `${code}: no` });

@@ -349,3 +349,14 @@ function isNamed(entry: KernelRoute, gone: KernelRoute): boolean {
 function failure(code: string): KernelFailure {
   return { code, message: `${code}: refused by the fake kernel` };
 }
+
+/** Whoever hears what an observer tells, and does nothing. */
+export const UNHEARD = {
+  isWanted: () => true,
+  onTouched: () => undefined,
+  onGateway: () => undefined,
+  onDoubt: () => undefined,
+  onTopology: () => undefined,
+  onOverrun: () => undefined,
+  onFailure: () => undefined,
+};

@@ -24,7 +24,7 @@ import { Counters } from "../../src/routes/status.ts";
 import { type KernelRoute, type RouteOperation, sameRoute } from "../../src/routes/types.ts";
 import { silentLog } from "../../src/runtime/log.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { address, FakeKernel, route, STATIC } from "./fake-kernel.ts";
+import { address, FakeKernel, route, STATIC, UNHEARD } from "./fake-kernel.ts";
 import { FakeDesired } from "./harness.ts";
 
 const PREFIXES = [
@@ -85,17 +85,6 @@ interface Planned {
   readonly operations: readonly RouteOperation[];
   readonly conditions: readonly string[];
 }
-
-/** Whoever hears what an observer tells, and does nothing. */
-const UNHEARD = {
-  isWanted: () => true,
-  onTouched: () => undefined,
-  onGateway: () => undefined,
-  onDoubt: () => undefined,
-  onTopology: () => undefined,
-  onOverrun: () => undefined,
-  onFailure: () => undefined,
-};
 
 /** All prefixes through the planner of the agent. */
 async function planned(of: World): Promise<Planned> {
