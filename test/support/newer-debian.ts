@@ -14,7 +14,8 @@ const PACKAGES = ["bird3", "frr", "gobgpd"] as const;
 /** Debootstrap and the packages: minutes, with a slow mirror. */
 const MAKE_MS_MAX = 1_200_000;
 /** A mirror that was frozen has an old Release file; what it signs is checked all the same. */
-const APT = "-q -o Acquire::Check-Valid-Until=false";
+export const APT_OPTIONS = ["-q", "-o", "Acquire::Check-Valid-Until=false"] as const;
+const APT = APT_OPTIONS.join(" ");
 const INSTALL = [
   "export DEBIAN_FRONTEND=noninteractive",
   `apt-get ${APT} update`,
@@ -48,7 +49,7 @@ export async function makeNewerDebian(say: (line: string) => void): Promise<void
   await mkdir(folder(), { recursive: true });
   say(`debootstrap ${NEWER_SUITE} and ${PACKAGES.join(", ")}: some minutes`);
   const timeoutMs = MAKE_MS_MAX;
-  const words = ["--variant=minbase", NEWER_SUITE, making, await mirror()];
+  const words = ["--variant=minbase", NEWER_SUITE, making, await debianMirror()];
   await must("debootstrap", words, { timeoutMs });
   // None of the daemons may start by being installed.
   await writeFile(join(making, "usr/sbin/policy-rc.d"), "#!/bin/sh\nexit 101\n", { mode: 0o755 });
@@ -57,7 +58,7 @@ export async function makeNewerDebian(say: (line: string) => void): Promise<void
 }
 
 /** The site that apt takes Debian itself from. */
-async function mirror(): Promise<string> {
+export async function debianMirror(): Promise<string> {
   const format = ["--format", "$(ORIGIN) $(SITE)", "Created-By: Packages"];
   const { stdout } = await run("apt-get", ["indextargets", ...format]);
   const site = /^Debian (\S+)$/m.exec(stdout)?.[1];

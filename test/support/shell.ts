@@ -7,6 +7,13 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
+export interface CommandOptions {
+  readonly timeoutMs?: number;
+  /** Beside what this process has. */
+  readonly env?: Record<string, string>;
+  readonly cwd?: string;
+}
+
 const COMMAND_MS_MAX = 30_000;
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -14,7 +21,7 @@ const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 export function run(
   program: string,
   args: readonly string[],
-  options: { readonly timeoutMs?: number; readonly env?: Record<string, string> } = {},
+  options: CommandOptions = {},
 ): Promise<CommandResult> {
   return new Promise((resolve) => {
     execFile(
@@ -24,6 +31,7 @@ export function run(
         timeout: options.timeoutMs ?? COMMAND_MS_MAX,
         maxBuffer: OUTPUT_BYTES_MAX,
         env: { ...process.env, ...options.env },
+        ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       },
       (error, stdout, stderr) => {
         const status = error === null ? 0 : typeof error.code === "number" ? error.code : 124;
@@ -37,7 +45,7 @@ export function run(
 export async function must(
   program: string,
   args: readonly string[],
-  options: { readonly timeoutMs?: number; readonly env?: Record<string, string> } = {},
+  options: CommandOptions = {},
 ): Promise<string> {
   const result = await run(program, args, options);
   if (result.status !== 0) {

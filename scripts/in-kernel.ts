@@ -1,0 +1,38 @@
+/**
+ * `npm run in-kernel -- SUITE COMMAND…`: runs a command as root on the kernel of a Debian suite, in a
+ * virtual machine that has all files of this one and loses what is written. Its kernels have what a
+ * bare-metal node may have and a small one lacks: ipip, VLANs, bonds, VRFs, dummies, netem, IPVS.
+ */
+import { debianKernel, KERNEL_SUITES, kernelSuite } from "../test/support/vm/debian-kernel.ts";
+import { machineUnavailable, runInMachine } from "../test/support/vm/virtual-machine.ts";
+
+const USAGE = `usage: npm run in-kernel -- SUITE COMMAND…   (SUITE: ${KERNEL_SUITES.join(", ")})`;
+/** Settings that the command may depend on. */
+const PASSED_ON = ["PATH", "HOME", "CI", "XDG_CACHE_HOME", "INTEROP_DEBIAN"] as const;
+
+async function main([suite, ...words]: readonly string[]): Promise<number> {
+  if (suite === undefined || words.length === 0) throw new Error(USAGE);
+  const unavailable = await machineUnavailable();
+  if (unavailable !== undefined) throw new Error(unavailable);
+  const say = (line: string) => process.stderr.write(`${line}\n`);
+  const kernel = await debianKernel(kernelSuite(suite), say);
+  const env: Record<string, string> = {};
+  for (const name of PASSED_ON) {
+    const value = process.env[name];
+    if (value !== undefined) env[name] = value;
+  }
+  const ending = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => ending.abort());
+  }
+  const output = (chunk: Buffer) => process.stdout.write(chunk);
+  const cwd = process.cwd();
+  return await runInMachine({ kernel, words, cwd, env, output, signal: ending.signal });
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 2;
+}
