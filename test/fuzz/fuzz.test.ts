@@ -20,6 +20,13 @@ test("a minute of fuzzing breaks nothing and reaches most of the codec", async (
     stdio: ["ignore", "pipe", "inherit"],
   });
   t.after(() => child.kill("SIGKILL"));
+  // A runner that is cut off takes only us with it.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => {
+      child.kill("SIGKILL");
+      process.kill(process.pid, signal);
+    });
+  }
   let output = "";
   child.stdout.on("data", (chunk: Buffer) => {
     output += chunk.toString();
