@@ -272,8 +272,13 @@ function ofPeers<P extends { readonly name: string; readonly address: IpAddress 
   return peers.map((peer) => ({
     name: `${name} ${peer.address}`,
     severity: "warning",
-    message: message(`${peer.name} (${peer.address})`, peer),
+    message: message(titled(peer), peer),
   }));
+}
+
+/** A peer of the configuration file that was given no name has its address as one. */
+function titled({ name, address }: { readonly name: string; readonly address: IpAddress }): string {
+  return name === address ? address : `${name} (${address})`;
 }
 
 /** One for each peer; one for all where a node is cut off from a mesh, which is one trouble. */
@@ -289,6 +294,6 @@ function down(peer: MissingPeer): Condition {
   return {
     name: `session ${peer.address}`,
     severity: "warning",
-    message: `the session with ${peer.name} (${peer.address}) is not up${limit}`,
+    message: `the session with ${titled(peer)} is not up${limit}`,
   };
 }

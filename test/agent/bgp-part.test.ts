@@ -198,10 +198,10 @@ test("an address is asked for: the prefix that leads there, and longer ones that
 test("a session that is not up is a warning, many of them are one", () => {
   const clock = new FakeClock();
   const bgp = part(clock);
-  const down = (count: number) => {
+  const down = (count: number, peers = absent(count)) => {
     const speaker = speakerConfig({ as: 64512, routerId: US, listen: [] });
     const nothing = { named: [], routes: [], problems: [], warnings: [], nodePeers: undefined };
-    bgp.update({ ok: true, plan: { speaker, peers: absent(count), ...nothing } });
+    bgp.update({ ok: true, plan: { speaker, peers, ...nothing } });
     bgp.conditions();
     clock.advance(20_000);
     return bgp.conditions();
@@ -213,6 +213,11 @@ test("a session that is not up is a warning, many of them are one", () => {
       message: "the session with node2 (192.0.2.2) is not up",
     },
   ]);
+  const [unnamed] = down(
+    1,
+    absent(1).map((peer) => ({ ...peer, name: peer.address })),
+  );
+  assert.equal(unnamed?.message, "the session with 192.0.2.2 is not up");
   assert.equal(down(20).length, 20);
   // Of a node that is cut off from a mesh of a thousand they would leave no room for others.
   const some = "node2, node3, node4, node5, node6";
