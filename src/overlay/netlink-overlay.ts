@@ -23,6 +23,7 @@ import {
   goneEntryOf,
   goneEntrySpec,
   goneRouteSpec,
+  isRepetition,
   linkOf,
   routeOf,
   routeSpec,
@@ -258,6 +259,7 @@ function deliver(event: NetlinkEvent, listener: OverlayListener): void {
       }
       return;
     case "neighbour":
+      if (isRepetition(event.neighbour)) return;
       listener.onEvent({
         kind: "entry",
         link: event.neighbour.interfaceIndex,

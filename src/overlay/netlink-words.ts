@@ -147,6 +147,15 @@ export function entryOf(entry: Neighbour): HostItem[] {
   return [{ item, foreign: false }];
 }
 
+/**
+ * Whether an event only repeats, without the remote end, what the device has just said of a
+ * forwarding entry: kernels up to 6.13 send one for each request, whether it changed anything or
+ * not (rtnl_fdb_notify). The device's own event has a type, RTN_UNICAST.
+ */
+export function isRepetition({ family, type, destination }: Neighbour): boolean {
+  return family === "bridge" && type === 0 && destination === undefined;
+}
+
 /** The kernel tells what is not as the device has it. */
 function detourOf({ port, vni, viaIndex }: Neighbour): { readonly detour?: true } {
   return port === undefined && vni === undefined && viaIndex === undefined ? {} : { detour: true };
