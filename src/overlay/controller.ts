@@ -32,7 +32,7 @@ import {
   PLANNED_MAX,
   RETRY,
 } from "./limits.ts";
-import { isOurDevice, overheadBytes } from "./names.ts";
+import { isOurDevice, isTunnelKind, overheadBytes } from "./names.ts";
 import { isWhole, type OverlayPlan, planOverlay } from "./plan.ts";
 import { GONE, type OverlayEvent, type OverlayKernel, OverlayKernelError } from "./ports.ts";
 import { refusedProblem, unavailableProblem } from "./problems.ts";
@@ -368,7 +368,7 @@ export class OverlayController {
       if (this.#underWay.has(name)) return;
       if (event.change === "new" && host.knows(event.link)) return;
       const bears = host.addresses.some((one) => one.link === index && !isLinkLocal(one.address));
-      const tunnel = host.links.get(index)?.kind === "vxlan" || isOursAt(host, index);
+      const tunnel = isTunnelKind(host.links.get(index)?.kind);
       if (!bears && !tunnel && !TUNNEL_LIKE.test(name)) return;
     }
     this.#meddled = true;

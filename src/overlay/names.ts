@@ -33,6 +33,11 @@ export function deviceKind(encap: OverlayEncap, family: IpFamily): DeviceKind {
   return family === 4 ? "ipip" : "ip6tnl";
 }
 
+/** Of ours, and of those of others that are used by us or in our way. */
+export function isTunnelKind(kind: string | undefined): boolean {
+  return kind === "vxlan" || kind === "ipip" || kind === "ip6tnl";
+}
+
 export function vxlanName(family: IpFamily): string {
   return VXLAN_NAMES[family];
 }
@@ -77,7 +82,7 @@ export function isOurDevice(link: HostLink): boolean {
     const named = name === VXLAN_NAMES[4] || name === VXLAN_NAMES[6];
     return named && (marked || (local !== undefined && mac === vtepMac(local)));
   }
-  if (kind !== "ipip" && kind !== "ip6tnl") return false;
+  if (!isTunnelKind(kind)) return false;
   const derived = remote !== undefined && name === tunnelName(remote);
   return TUNNEL_NAME.test(name) && (marked || derived);
 }

@@ -361,3 +361,22 @@ test("a device that somebody puts his own in the place of: the routes are told",
   assert.deepEqual(one.told, ["all"]);
   assert.equal(one.overlay.conditions().length, 1);
 });
+
+test("a tunnel of somebody else that we use: what happens to it is seen at once", async (t) => {
+  const one = lab(t, { ...VXLAN, encap: "ipip" });
+  const ends = { local: ip("192.168.50.50"), remote: FAR };
+  const theirs = { ...NIC, index: 9, name: "stray", kind: "ipip", ...ends };
+  one.kernel.addLink(theirs);
+  await want(one, FAR);
+  assert.equal(one.overlay.way(FAR)?.ready, true);
+  const down = { ...theirs, up: false };
+  one.kernel.addLink(down);
+  one.kernel.listener?.onEvent({ kind: "link", change: "new", link: down });
+  await one.clock.advanceAsync(OVERLAY_GAP_MS);
+  assert.equal(one.overlay.way(FAR)?.ready, false);
+  one.kernel.remove("stray");
+  one.kernel.listener?.onEvent({ kind: "link", change: "delete", link: down });
+  await one.clock.advanceAsync(OVERLAY_GAP_MS);
+  assert.equal(one.kernel.link("tun-c0a83332")?.up, true);
+  assert.equal(one.overlay.way(FAR)?.ready, true);
+});
