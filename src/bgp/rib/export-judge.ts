@@ -87,6 +87,11 @@ export class ExportJudge {
     return false;
   }
 
+  /** Whether something may be left out for want of an address of ours. */
+  get lacksSome(): boolean {
+    return this.lacking.size > 0;
+  }
+
   /** Whether something of the row is. */
   lacks(row: RowId): boolean {
     return this.lacking.size > 0 && this.lacking.has(row);

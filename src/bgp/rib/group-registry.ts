@@ -64,9 +64,13 @@ export class GroupRegistry {
     return group;
   }
 
-  /** Peers that something is kept from, because there is no address of ours to go with it. */
+  /**
+   * Peers that something is kept from, because there is no address of ours to go with it. Asked for
+   * each second: members are looked at where there are some.
+   */
   withoutNextHop(): { readonly id: PeerId; readonly family: RouteFamily }[] {
     return [...this.groups.values()].flatMap((group) => {
+      if (!group.mayLackOwnNextHop) return [];
       const lacking = [...group.members.keys()].filter((id) => group.lacksOwnNextHop(id));
       return lacking.map((id) => ({ id, family: group.options.family }));
     });

@@ -209,6 +209,11 @@ export class UpdateGroup {
     return this.parts.encoder.endOfRib();
   }
 
+  /** False: {@link lacksOwnNextHop} is so of no member. */
+  get mayLackOwnNextHop(): boolean {
+    return this.parts.judge.lacksSome;
+  }
+
   /** Something is not told to the member, because there is no address of ours to go with it. */
   lacksOwnNextHop(peer: PeerId): boolean {
     return this.parts.judge.lacksOwnNextHop(peer, this.addPath);
