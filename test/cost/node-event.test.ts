@@ -1,0 +1,209 @@
+/**
+ * One change of one Node costs the same among 10 and among 1,000 Nodes: every step of ours is
+ * counted, from the object of the API server to ipsets, guards, tunnels, sessions, routes and
+ * conditions. What grows all the same is listed with its reason.
+ */
+import "../support/steps.ts";
+import { test } from "node:test";
+import { prefix } from "../../src/ip/prefix.ts";
+import { agentConfig, machineObject, machines, NodeChain, SELF } from "../agent/node-chain.ts";
+import { route } from "../routes/fake-kernel.ts";
+import { type Steps, stepsOf } from "../support/steps.ts";
+import { Growth, holdKnown, type Known } from "./growth.ts";
+
+const SIZES = [10, 100, 1000];
+/** Until everything follows from a change, and the conditions are looked at. */
+const CHANGE_MS = 100;
+const LATER_MS = 900;
+
+const LISTS: readonly Known[] = [
+  {
+    where: "src/k8s/node-facts.ts insertSorted: walk",
+    each: 3,
+    why: "sorted lists of references: what stands behind moves up, eight octets each",
+  },
+  {
+    where: "src/k8s/node-facts.ts removeSorted: walk",
+    each: 3,
+    why: "the same, down",
+  },
+  {
+    where: "src/k8s/topology-step.ts #newPeers: walk",
+    each: 3,
+    why: "a topology never changes: a list of it is copied, and the copy changed",
+  },
+  {
+    where: "src/k8s/topology-step.ts finish",
+    each: 3,
+    why: "the lists of pod CIDRs and addresses are written anew: no Node is looked at",
+  },
+  {
+    where: "src/k8s/topology.ts uniqueSorted",
+    each: 3,
+    why: "the same",
+  },
+];
+
+const TABLES: readonly Known[] = [
+  {
+    where: "src/bgp/message/header.ts checkHeader",
+    each: 1,
+    why: "KEEPALIVEs of other sessions come meanwhile, with 16 octets to be looked at each",
+  },
+  {
+    where: "src/routes/sorted-addresses.ts SortedAddresses.put: walk",
+    at: ["address", "address back"],
+    each: 8,
+    why: "a sorted column: four words an address move up",
+  },
+  {
+    where: "src/routes/ranges.ts AddressIndex.put: walk",
+    at: ["address", "address back"],
+    each: 2,
+    why: "the same",
+  },
+  {
+    where: "src/routes/sorted-addresses.ts #grow: walk",
+    each: 4,
+    why: "doubles: each address pays for that once",
+  },
+  {
+    where: "src/routes/prefix-index.ts PrefixIndex.grow: walk",
+    each: 4,
+    why: "doubles: each prefix pays for that once",
+  },
+];
+
+/** A session that comes up is told the table: each row is looked at for what it is to be told. */
+const SESSION_UP: readonly Known[] = [
+  "src/bgp/rib/plain-adj-rib-out.ts",
+  "src/bgp/rib/update-group.ts",
+  "src/bgp/rib/row-set.ts",
+  "src/bgp/rib/update-buckets.ts",
+].map((where) => ({
+  where,
+  at: ["annotation back", "address back"],
+  each: 6,
+  why: "a session comes up, which is told the table",
+}));
+
+const TUNNELS: readonly Known[] = [
+  {
+    where: "src/overlay/",
+    each: 16,
+    why: "a pass compares all that is wanted with all that is there, in memory",
+  },
+  {
+    where: "src/agent/overlay-part.ts",
+    each: 2,
+    why: "the addresses of all other Nodes are listed for the pass",
+  },
+  {
+    where: "src/ip/address.ts familyOf",
+    each: 4,
+    why: "of each tunnel in the pass",
+  },
+];
+
+/** A Node that is reached otherwise. */
+const WAYS: readonly Known[] = [
+  {
+    where: "src/bgp/speaker.ts",
+    each: 2,
+    why: "next hops are reached otherwise: each session is asked whether its link still leads there",
+  },
+  { where: "src/bgp/speaker/", each: 2, why: "the same" },
+  { where: "src/bgp/rib/next-hop-table.ts", each: 2, why: "each next hop is looked at, once" },
+  { where: "src/agent/underlay.ts", each: 2, why: "the same" },
+  { where: "src/routes/topology.ts", each: 4, why: "the same" },
+];
+
+class World {
+  readonly chain: NodeChain;
+  readonly #new: ReturnType<typeof machines>[number];
+  readonly #one: ReturnType<typeof machines>[number];
+
+  constructor(size: number, flags: Readonly<Record<string, string>>) {
+    const all = machines(size + 1);
+    this.#new = all[size]!;
+    this.#one = all[3]!;
+    this.chain = new NodeChain(agentConfig(flags), all.slice(0, size));
+    const { kernel } = this.chain;
+    kernel.addresses = [{ link: 2, address: SELF.address, subnet: prefix("192.168.0.0/16") }];
+    kernel.links = [...kernel.links, { index: 3, name: "enp2s0", up: true }];
+  }
+
+  async start(): Promise<void> {
+    await this.chain.start();
+    // All have told their tables: what nobody wants is looked for, once.
+    this.chain.lookAtConditions();
+    await this.chain.rest();
+    this.chain.assertUnmoved("at the start");
+  }
+
+  /** What happens, one after the other. */
+  events(): readonly (readonly [string, () => void])[] {
+    const { store, kernel } = this.chain;
+    const known = machineObject(this.#one);
+    const { metadata, spec } = known as Record<string, Record<string, unknown>>;
+    const annotated = { "kube-router.io/rr.client": "1" };
+    const podCidr = this.#new.cidr;
+    const put = (object: unknown) => () => void store.put(object);
+    const foreign = route("203.0.113.0/24", { protocol: 4 });
+    return [
+      ["heartbeat", put(known)],
+      ["added", put(machineObject(this.#new))],
+      ["deleted", () => store.remove(machineObject(this.#new))],
+      ["pod CIDR", put({ ...known, spec: { ...spec, podCIDR: podCidr, podCIDRs: [podCidr] } })],
+      ["pod CIDR back", put(known)],
+      ["label", put({ ...known, metadata: { ...metadata, labels: { a: "b" } } })],
+      ["annotation", put({ ...known, metadata: { ...metadata, annotations: annotated } })],
+      ["annotation back", put(known)],
+      ["address", put(machineObject({ ...this.#one, address: this.#new.address }))],
+      ["address back", put(known)],
+      ["nothing, for a tenth of a second", () => undefined],
+      ["a route of somebody else", () => kernel.add(foreign)],
+      ["it goes", () => kernel.delete((entry) => entry === foreign)],
+      [
+        "a route of ours is removed",
+        () => kernel.delete(({ prefix: to }) => to === this.#one.cidr),
+      ],
+    ];
+  }
+
+  stepsOf(event: () => void): Promise<Steps> {
+    return stepsOf(async () => {
+      event();
+      this.chain.tell();
+      await this.chain.clock.advanceAsync(CHANGE_MS);
+      this.chain.lookAtConditions();
+    });
+  }
+}
+
+function hold(title: string, flags: Readonly<Record<string, string>>, known: readonly Known[]) {
+  test(title, async (t) => {
+    const growth = new Growth(known);
+    growths.push(growth);
+    const runs = new Map<string, { size: number; steps: Steps }[]>();
+    for (const size of SIZES) {
+      const world = new World(size, flags);
+      await world.start();
+      for (const [what, event] of world.events()) {
+        const steps = await world.stepsOf(event);
+        runs.set(what, [...(runs.get(what) ?? []), { size, steps }]);
+        await world.chain.clock.advanceAsync(LATER_MS);
+      }
+      await world.chain.stop();
+    }
+    for (const [what, list] of runs) await t.test(what, () => growth.hold(what, list));
+  });
+}
+
+const growths: Growth[] = [];
+const EACH = [...LISTS, ...TABLES, ...SESSION_UP];
+const ALL = [...EACH, ...TUNNELS, ...WAYS];
+hold("one change, without tunnels", {}, EACH);
+const full = { "enable-overlay": "true", "overlay-type": "full", "overlay-encap": "vxlan" };
+hold("one change, all Nodes by tunnels", full, ALL);
+test("what is known to grow does", () => holdKnown(ALL, growths));
