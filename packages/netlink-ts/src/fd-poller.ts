@@ -23,11 +23,10 @@ const Control = { ADD: 1, DELETE: 2, CHANGE: 3 } as const;
 
 /** How many sockets are told of in one turn; the others follow in the next. */
 const EVENTS_MAX = 256;
-/** struct epoll_event: | u32 events | u64 data |, and not packed elsewhere. */
-const IS_PACKED = process.arch === "x64" || process.arch === "ia32";
-const EVENT_WORDS = IS_PACKED ? 3 : 4;
+/** struct epoll_event: | u32 events | u64 data |, packed on x86 alone: the word of the data. */
+const dataWordOf = (arch: string) => (arch === "x64" || arch === "ia32" ? 1 : 2);
 /** The data: | u32 fd | u32 generation |. */
-const DATA_WORD = IS_PACKED ? 1 : 2;
+const DATA_WORDS = 2;
 
 /** Who is told. May add, change and remove any fd meanwhile; must not throw. */
 export interface PolledSocket {
@@ -47,6 +46,8 @@ interface Entry {
  */
 export class FdPoller {
   readonly #sys: StreamSys;
+  readonly #dataWord: number;
+  readonly #eventWords: number;
   /** By fd. */
   readonly #entries: (Entry | undefined)[] = [];
   #size = 0;
@@ -54,13 +55,20 @@ export class FdPoller {
   #epoll: { readonly fd: number; readonly watch: Watch } | undefined;
   /** Numbers are given anew: what was ready before is not what has the number now. */
   #generation = 0;
-  readonly #events = new Uint32Array(EVENT_WORDS * EVENTS_MAX);
-  readonly #eventBytes = new Uint8Array(this.#events.buffer);
-  readonly #event = new Uint32Array(EVENT_WORDS);
-  readonly #eventByte = new Uint8Array(this.#event.buffer);
+  readonly #events: Uint32Array;
+  readonly #eventBytes: Uint8Array;
+  readonly #event: Uint32Array;
+  readonly #eventByte: Uint8Array;
 
-  constructor(sys: StreamSys = linuxSys) {
+  /** `arch` decides what an event looks like; another than this machine's is for tests. */
+  constructor(sys: StreamSys = linuxSys, arch: string = process.arch) {
     this.#sys = sys;
+    this.#dataWord = dataWordOf(arch);
+    this.#eventWords = this.#dataWord + DATA_WORDS;
+    this.#events = new Uint32Array(this.#eventWords * EVENTS_MAX);
+    this.#eventBytes = new Uint8Array(this.#events.buffer);
+    this.#event = new Uint32Array(this.#eventWords);
+    this.#eventByte = new Uint8Array(this.#event.buffer);
   }
 
   /** How many fds there are, those of no interest included. */
@@ -119,8 +127,8 @@ export class FdPoller {
 
   #control(epoll: number, operation: number, fd: number, entry: Entry): number {
     this.#event[0] = entry.interest === Interest.NONE ? ONCE : entry.interest;
-    this.#event[DATA_WORD] = fd;
-    this.#event[DATA_WORD + 1] = entry.generation;
+    this.#event[this.#dataWord] = fd;
+    this.#event[this.#dataWord + 1] = entry.generation;
     return this.#sys.epollControl(epoll, operation, fd, this.#eventByte);
   }
 
@@ -129,9 +137,10 @@ export class FdPoller {
     if (this.#epoll === undefined) return 0;
     const count = this.#sys.epollWait(this.#epoll.fd, this.#eventBytes, EVENTS_MAX);
     for (let index = 0; index < count; index++) {
-      const at = index * EVENT_WORDS;
-      const entry = this.#entries[this.#events[at + DATA_WORD]!];
-      if (entry?.generation !== this.#events[at + DATA_WORD + 1]) continue;
+      const at = index * this.#eventWords;
+      const data = at + this.#dataWord;
+      const entry = this.#entries[this.#events[data]!];
+      if (entry?.generation !== this.#events[data + 1]) continue;
       const events = this.#events[at]!;
       entry!.socket.ready((events & READABLE) !== 0, (events & WRITABLE) !== 0);
     }

@@ -6,12 +6,20 @@ import { FdPoller, Interest } from "../src/fd-poller.ts";
 import { ScriptedStreamSys } from "./support/scripted-sys.ts";
 
 const EPOLL = 99;
-/** struct epoll_event is packed there alone: | u32 events | u64 data |. */
-const EVENT_BYTES = process.arch === "x64" || process.arch === "ia32" ? 12 : 16;
-const DATA = EVENT_BYTES - 8;
+/** sizeof struct epoll_event, | u32 events | u64 data |: packed by the kernel's x86 headers alone. */
+const EVENT_BYTES: Readonly<Record<string, number>> = { x64: 12, arm64: 16 };
 const [ADD, DELETE, CHANGE] = [1, 2, 3];
 
 class EpollSys extends ScriptedStreamSys {
+  readonly #eventBytes: number;
+  readonly #data: number;
+
+  constructor(arch: string) {
+    super();
+    this.#eventBytes = EVENT_BYTES[arch]!;
+    this.#data = this.#eventBytes - 8;
+  }
+
   /** Operation, fd and events of each call. */
   readonly controls: (readonly [number, number, number])[] = [];
   /** By fd: the data that it was given. */
@@ -25,30 +33,31 @@ class EpollSys extends ScriptedStreamSys {
     return EPOLL;
   }
   override epollControl(epoll: number, operation: number, fd: number, event: Uint8Array): number {
-    assert.deepEqual([epoll, event.length], [EPOLL, EVENT_BYTES]);
+    assert.deepEqual([epoll, event.length], [EPOLL, this.#eventBytes]);
     const bytes = Buffer.from(event);
     this.controls.push([operation, fd, bytes.readUInt32LE(0)]);
-    if (operation === ADD || operation === CHANGE) this.data.set(fd, bytes.readBigUInt64LE(DATA));
+    if (operation === ADD || operation === CHANGE)
+      this.data.set(fd, bytes.readBigUInt64LE(this.#data));
     return this.controlResult;
   }
   override epollWait(epoll: number, into: Uint8Array, max: number): number {
     assert.equal(epoll, EPOLL);
     this.waits.push(max);
     const answer = this.events.shift() ?? [];
-    assert.ok(answer.length <= max && into.length >= max * EVENT_BYTES);
+    assert.ok(answer.length <= max && into.length >= max * this.#eventBytes);
     const bytes = Buffer.from(into.buffer, into.byteOffset, into.length);
     for (const [index, [bits, data]] of answer.entries()) {
-      bytes.writeUInt32LE(bits, index * EVENT_BYTES);
-      bytes.writeBigUInt64LE(data, index * EVENT_BYTES + DATA);
+      bytes.writeUInt32LE(bits, index * this.#eventBytes);
+      bytes.writeBigUInt64LE(data, index * this.#eventBytes + this.#data);
     }
     return answer.length;
   }
 }
 
 /** A poller, and what was told: fd, readable, writable. */
-function lab() {
-  const sys = new EpollSys();
-  const poller = new FdPoller(sys);
+function lab(arch: string) {
+  const sys = new EpollSys(arch);
+  const poller = new FdPoller(sys, arch);
   const told: (readonly [number, boolean, boolean])[] = [];
   const add = (fd: number, interest: number) =>
     poller.add(fd, interest, {
@@ -57,8 +66,13 @@ function lab() {
   return { sys, poller, told, add };
 }
 
-test("the kernel is asked for what is of interest, and once for what changes", () => {
-  const { sys, poller, add } = lab();
+/** What is told is the same whatever the kernel's events look like. */
+function onEach(name: string, body: (arch: string) => void): void {
+  for (const arch of Object.keys(EVENT_BYTES)) test(`${arch}: ${name}`, () => body(arch));
+}
+
+onEach("the kernel is asked for what is of interest, and once for what changes", (arch) => {
+  const { sys, poller, add } = lab(arch);
   add(5, Interest.READ);
   add(6, Interest.WRITE);
   add(7, Interest.READ | Interest.WRITE);
@@ -86,46 +100,52 @@ test("the kernel is asked for what is of interest, and once for what changes", (
   assert.deepEqual([sys.closed, sys.watching], [[EPOLL], false]);
 });
 
-test("errors and hang-ups are told as both, so that whoever reads or writes finds them", () => {
-  const { sys, told, add } = lab();
-  add(5, Interest.READ);
-  for (const [bits, readable, writable] of [
-    [1, true, false],
-    [4, false, true],
-    [5, true, true],
-    [8, true, true],
-    [16, true, true],
-    [2, false, false],
-  ] as const) {
-    sys.events.push([[bits, sys.data.get(5)!]]);
+onEach(
+  "errors and hang-ups are told as both, so that whoever reads or writes finds them",
+  (arch) => {
+    const { sys, told, add } = lab(arch);
+    add(5, Interest.READ);
+    for (const [bits, readable, writable] of [
+      [1, true, false],
+      [4, false, true],
+      [5, true, true],
+      [8, true, true],
+      [16, true, true],
+      [2, false, false],
+    ] as const) {
+      sys.events.push([[bits, sys.data.get(5)!]]);
+      sys.onReadable();
+      assert.deepEqual(told.splice(0), [[5, readable, writable]], `events ${bits}`);
+    }
+  },
+);
+
+onEach(
+  "of who has gone, or has a number that was another's, nothing is told; the others hear",
+  (arch) => {
+    const { sys, poller, told, add } = lab(arch);
+    add(5, Interest.READ);
+    add(6, Interest.READ);
+    const before = sys.data.get(5)!;
+    poller.remove(5);
+    add(5, Interest.READ);
+    const data = (fd: number) => sys.data.get(fd)!;
+    sys.events.push([
+      [1, before],
+      [1, data(6)],
+      [4, data(5)],
+      [1, (1n << 32n) | 7n],
+    ]);
     sys.onReadable();
-    assert.deepEqual(told.splice(0), [[5, readable, writable]], `events ${bits}`);
-  }
-});
+    assert.deepEqual(told, [
+      [6, true, false],
+      [5, false, true],
+    ]);
+  },
+);
 
-test("of who has gone, or has a number that was another's, nothing is told; the others hear", () => {
-  const { sys, poller, told, add } = lab();
-  add(5, Interest.READ);
-  add(6, Interest.READ);
-  const before = sys.data.get(5)!;
-  poller.remove(5);
-  add(5, Interest.READ);
-  const data = (fd: number) => sys.data.get(fd)!;
-  sys.events.push([
-    [1, before],
-    [1, data(6)],
-    [4, data(5)],
-    [1, (1n << 32n) | 7n],
-  ]);
-  sys.onReadable();
-  assert.deepEqual(told, [
-    [6, true, false],
-    [5, false, true],
-  ]);
-});
-
-test("one that cannot be watched leaves the others watched", () => {
-  const { sys, poller, add } = lab();
+onEach("one that cannot be watched leaves the others watched", (arch) => {
+  const { sys, poller, add } = lab(arch);
   sys.controlResult = -Errno.EPERM;
   assert.throws(() => add(5, Interest.READ), { code: "EPERM" });
   assert.deepEqual([sys.closed, poller.size], [[EPOLL], 0]);
@@ -137,7 +157,7 @@ test("one that cannot be watched leaves the others watched", () => {
   assert.deepEqual([sys.closed, sys.watching, poller.size], [[EPOLL], true, 1]);
 });
 
-test("a look tells all who are ready now, and nobody twice", () => {
+onEach("a look tells all who are ready now, and nobody twice", (arch) => {
   for (const [ready, sockets, waits] of [
     [0, 1, 1],
     [1, 1, 1],
@@ -147,20 +167,20 @@ test("a look tells all who are ready now, and nobody twice", () => {
     [257, 300, 2],
     [600, 600, 3],
   ] as const) {
-    const { sys, poller, told, add } = lab();
+    const { sys, poller, told, add } = lab(arch);
     for (let fd = 0; fd < sockets; fd++) add(fd, Interest.READ);
     const all = [...sys.data.values()].slice(0, ready).map((data) => [1, data] as const);
     while (all.length > 0) sys.events.push(all.splice(0, 256));
     poller.look();
     assert.deepEqual([told.length, sys.waits.length], [ready, waits], `${ready} of ${sockets}`);
   }
-  const { sys, poller } = lab();
+  const { sys, poller } = lab(arch);
   poller.look();
   assert.deepEqual(sys.waits, [], "nobody is watched");
 });
 
-test("a look at more than are told at once ends when the first of them removes all", () => {
-  const { sys, poller } = lab();
+onEach("a look at more than are told at once ends when the first of them removes all", (arch) => {
+  const { sys, poller } = lab(arch);
   const all = Array.from({ length: 300 }, (_, fd) => fd);
   const ready = () => {
     for (const fd of all) poller.remove(fd);
