@@ -67,7 +67,8 @@ test("routes come and go by others and by us, and the port tells which", async (
   ]);
   const pods = () =>
     events
-      .filter((event) => event.kind === "route" && event.route.destination !== "fe80::/64")
+      // The link's own come when the kernel has made sure of its address, however late.
+      .filter((event) => event.kind === "route" && !event.route.destination.startsWith("fe80::"))
       .map((event) => {
         if (event.kind !== "route") throw new Error(event.kind);
         const { destination, gateway } = event.route;
@@ -139,9 +140,12 @@ test("a burst of 10,000 routes is seen whole", async (t) => {
     route: { destination: `10.${i >> 8}.${i & 255}.0/24`, gateway: "192.0.2.2" },
   }));
   await netlink.routes.apply(adds);
-  await until("all of them", () => events.length >= adds.length);
+  // Beside those of the link's own addresses, which come when the kernel has made sure of them.
+  const seen = () =>
+    events.filter((event) => event.kind === "route" && event.route.destination.startsWith("10."));
+  await until("all of them", () => events.length >= adds.length && seen().length >= adds.length);
   assert.deepEqual(overruns, []);
-  assert.equal(events.length, adds.length);
+  assert.equal(seen().length, adds.length);
 });
 
 test("what one socket caused can be left out", async (t) => {
