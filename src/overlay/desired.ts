@@ -219,7 +219,8 @@ class Maker {
     const device = this.#device(node);
     if (!devices.has(device.name)) {
       const checked = device.borrowed || this.#refused.has(device.name);
-      const problem = checked ? undefined : whyForeign(device, this.#host);
+      const twin = this.#twinOf(node);
+      const problem = checked ? undefined : whyForeign(device, this.#host, twin);
       if (problem !== undefined) {
         this.#refused.add(device.name);
         this.#problems.push(problem);
@@ -232,6 +233,12 @@ class Maker {
     return { node, source: this.#own, device: device.name, vtep };
   }
 
+  /** Somebody else's with the ends that ours would have. */
+  #twinOf(node: IpAddress): HostLink | undefined {
+    const kind = deviceKind(this.#settings.encap, familyOf(node));
+    return this.#foreign.get(`${kind} ${this.#own} ${node}`);
+  }
+
   #device(node: IpAddress): Device {
     const { encap, vni, port } = this.#settings;
     if (this.#shared !== undefined) return this.#shared;
@@ -239,9 +246,10 @@ class Maker {
     const kind = deviceKind(encap, family);
     const common = { kind, mtu: this.#mtu, local: this.#own, borrowed: false };
     if (encap === "ipip") {
-      const twin = this.#foreign.get(`${kind} ${this.#own} ${node}`);
-      const name = twin?.name ?? tunnelName(node);
-      return { ...common, name, remote: node, vxlan: undefined, borrowed: twin !== undefined };
+      const twin = this.#twinOf(node);
+      const borrowed = twin !== undefined && twin.unfit !== true;
+      const name = borrowed ? twin.name : tunnelName(node);
+      return { ...common, name, remote: node, vxlan: undefined, borrowed };
     }
     const vxlan = { vni, port, mac: vtepMac(this.#own) };
     this.#shared = { ...common, name: vxlanName(family), remote: undefined, vxlan };
@@ -250,8 +258,13 @@ class Maker {
 }
 
 /** Why a device cannot be made: what stands in its way is somebody else's. */
-function whyForeign(device: Device, host: HostState): OverlayProblem | undefined {
+function whyForeign(
+  device: Device,
+  host: HostState,
+  twin: HostLink | undefined,
+): OverlayProblem | undefined {
   const { name, vxlan } = device;
+  if (twin !== undefined) return unfitTwin(device, twin);
   const there = host.byName.get(name);
   if (there !== undefined && !isOurDevice(there)) {
     return {
@@ -272,6 +285,18 @@ function whyForeign(device: Device, host: HostState): OverlayProblem | undefined
       `the VXLAN device ${rival.name} of somebody else has VNI ${vxlan.vni} and UDP port ` +
       `${vxlan.port}: nodes in other subnets are not reached; take another --overlay-vni on all ` +
       "nodes",
+  };
+}
+
+/** The kernel allows one tunnel of a kind with two ends. */
+function unfitTwin({ local, remote }: Device, { name }: HostLink): OverlayProblem {
+  return {
+    name: `overlay-device ${name}`,
+    severity: "error",
+    message:
+      `the tunnel ${name} of somebody else has the ends ${local} and ${remote} and is not plain ` +
+      "IP in IP (FOU, or for other packets): the node is not reached; remove it with " +
+      `\`ip link delete ${name}\``,
   };
 }
 

@@ -1,5 +1,6 @@
 /** The words of netlink-ts for what src/overlay/types.ts says, in both directions. */
 import {
+  type IpTunnel,
   IpTunnelFlag,
   IpTunnelProtocol,
   LinkFlag,
@@ -125,7 +126,14 @@ export function linkOf({
     remote: addressOrNone(ipTunnel?.remote),
     vni: vxlan?.id,
     port: vxlan?.port,
+    unfit: ipTunnel !== undefined && !isPlain(info?.kind, ipTunnel),
   };
+}
+
+/** Whether a tunnel carries packets of its own family, and nothing is between the two headers. */
+function isPlain(kind: string | undefined, { protocol = 0, encapsulation = 0 }: IpTunnel): boolean {
+  const own = kind === "ipip" ? IpTunnelProtocol.IPV4 : IpTunnelProtocol.IPV6;
+  return encapsulation === 0 && (protocol === IpTunnelProtocol.ANY || protocol === own);
 }
 
 /** The kernel writes an end that is not set as zeros. */

@@ -186,7 +186,8 @@ function sameTunnel(link: HostLink, device: Device): boolean {
     link.local === device.local &&
     link.remote === device.remote &&
     link.vni === device.vxlan?.vni &&
-    link.port === device.vxlan?.port
+    link.port === device.vxlan?.port &&
+    link.unfit !== true
   );
 }
 

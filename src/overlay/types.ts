@@ -83,6 +83,8 @@ export interface HostLink {
   readonly remote: IpAddress | undefined;
   readonly vni: number | undefined;
   readonly port: number | undefined;
+  /** Of IP in IP: it carries other packets than ours would, or wraps them in UDP as well (FOU). */
+  readonly unfit?: boolean;
   /**
    * Of ours: takes router advertisements, and could do without. Whoever can send UDP to this node
    * can send one through a VXLAN.

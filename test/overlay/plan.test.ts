@@ -198,6 +198,27 @@ test("kube-router's tunnel with the same ends is used, and neither changed nor r
   assert.deepEqual([...kernel.items.keys()], ["route 192.168.51.50/32"]);
 });
 
+test("a tunnel with the same ends that carries other packets is left, and named", async () => {
+  const kernel = new FakeOverlay();
+  const ends = { local: ip("192.168.50.50"), remote: ip("192.168.51.50") };
+  const theirs = { ...NIC, index: 7, name: "tun-5a1c0f3e2b4", kind: "ipip", unfit: true, ...ends };
+  kernel.addLink(theirs);
+  assert.deepEqual(await settle(kernel, IPIP, wanted("192.168.51.50")), []);
+  const host = new HostState(await kernel.read());
+  const { problems } = desiredOverlay(IPIP, wanted("192.168.51.50"), host);
+  assert.equal(problems.length, 1);
+  assert.match(
+    problems[0]?.message ?? "",
+    /tun-5a1c0f3e2b4 of somebody else .* not plain IP in IP/,
+  );
+  // One of ours that somebody has turned into such is made anew.
+  kernel.addLink({ ...theirs, name: "tun-c0a83332" });
+  assert.deepEqual((await settle(kernel, IPIP, wanted("192.168.51.50"))).slice(0, 2), [
+    "link delete tun-c0a83332",
+    "link add tun-c0a83332 mtu 1480 type ipip local 192.168.50.50 remote 192.168.51.50",
+  ]);
+});
+
 test("a foreign route in table 77 stays and is named", async () => {
   const kernel = new FakeOverlay();
   const to = prefix("192.168.51.50/32");

@@ -3,7 +3,7 @@
  * IPv6 (linux/if_tunnel.h, IFLA_IPTUN_*). The order is that of ip-link(8), so that the bytes can be
  * compared.
  */
-import { AttributeSet, address, flag, row, u8, u32 } from "./attribute-set.ts";
+import { AttributeSet, address, flag, row, u8, u16, u32 } from "./attribute-set.ts";
 
 /** IFLA_IPTUN_PROTO: what is inside. 0: whatever the kind takes by itself. */
 export const IpTunnelProtocol = { ANY: 0, IPV4: 4, IPV6: 41 } as const;
@@ -24,6 +24,8 @@ export interface IpTunnel {
   readonly flags?: number;
   /** Index of the interface that the tunnel goes through. */
   readonly underlayIndex?: number;
+  /** What is between the two IP headers beside them: 0 nothing, 1 FOU, 2 GUE. */
+  readonly encapsulation?: number;
 }
 
 export const ipTunnel = new AttributeSet<IpTunnel>({
@@ -35,6 +37,7 @@ export const ipTunnel = new AttributeSet<IpTunnel>({
   ttl: row(4, u8),
   flags: row(8, u32),
   underlayIndex: row(1, u32),
+  encapsulation: row(15, u16),
 });
 
 /** Whether DATA of this kind is {@link IpTunnel}. */

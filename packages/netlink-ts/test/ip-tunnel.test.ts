@@ -108,6 +108,7 @@ test("each attribute has its number of linux/if_tunnel.h", () => {
     ttl: 64,
     flags: 0x0102_0304,
     underlayIndex: 9,
+    encapsulation: 2,
   };
   const { data } = dataOf({ name: "tun", info: { kind: "ipip", ipTunnel } });
   assert.deepEqual(
@@ -121,6 +122,7 @@ test("each attribute has its number of linux/if_tunnel.h", () => {
       [8, "04030201"],
       [9, "04"],
       [10, "00"],
+      [15, "0200"],
     ],
   );
   assert.deepEqual([IpTunnelProtocol.ANY, IpTunnelProtocol.IPV6], [0, 41]);
