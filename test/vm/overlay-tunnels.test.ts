@@ -66,6 +66,7 @@ test("a tunnel a node: a restart finds all right, and nothing is left at the end
   const { namespace, kernel } = on;
   const first = await standing(t, kernel, NODES, IPIP);
   assert.deepEqual([items(namespace), first.overlay.conditions()], [full(NODES), []]);
+  assert.ok(first.reads() <= 2, `${first.reads()} reads`);
   const shown4 = namespace.ip(`-d link show ${TUN4}`);
   assert.match(shown4, /ipip (ipip )?remote 10\.1\.0\.0 local 192\.168\.50\.50 ttl 64 pmtudisc/);
   assert.match(shown4, /alias podrouter overlay/);
@@ -170,6 +171,27 @@ test("a tunnel of somebody else with our ends is used, and ours is there once it
   }
   await until("ours", () => isFull(namespace, 3));
   assert.equal(indexOf("fd00:1::1"), namespace.index(TUN6));
+});
+
+test("a tunnel of somebody else that carries other packets is named, and not used", async (t) => {
+  const on = await machine(t, "ipip");
+  if (on === undefined) return;
+  const { namespace, kernel } = on;
+  namespace.ip(`link add stray6 type ip6tnl mode ipip6 ${ENDS6}`);
+  namespace.ip("link set stray6 up");
+  const { overlay } = keeper(t, kernel, IPIP);
+  overlay.want(wanted(3));
+  await until("the others", () => overlay.status().tunnels[6] === 2);
+  assert.deepEqual(
+    overlay.conditions().map(({ name }) => name),
+    ["overlay-device stray6"],
+  );
+  namespace.ip("link delete stray6");
+  await until("ours", () => isFull(namespace, 3));
+  // One of ours that somebody turns into such.
+  namespace.ip(`-6 tunnel change ${TUN6} mode ipip6 local fd00:50::50 remote fd00:1::1`);
+  await until("as before", () => / ip6ip6 /.test(namespace.ip(`-d link show ${TUN6}`)));
+  await until("all", () => isFull(namespace, 3) && overlay.conditions().length === 0);
 });
 
 test("from IP in IP to VXLAN and back: nothing of the old one stays", async (t) => {
