@@ -11,7 +11,21 @@ export interface Known {
   /** Steps for each of what there is more of. */
   readonly each: number;
   readonly why: string;
+  /** By chance: nobody expects it. */
+  readonly sometimes?: true;
 }
+
+/** What goes on beside what is counted. */
+export const SESSIONS: readonly Known[] = [
+  "src/bgp/message/",
+  "src/bgp/fsm/",
+  "src/bgp/session/",
+].map((where) => ({
+  where,
+  each: 1,
+  why: "KEEPALIVEs of some of the sessions are due meanwhile, with 16 octets to look at each",
+  sometimes: true,
+}));
 
 /** Trees, hashes and tables that grow are a few steps deeper; who looks at each, is not below it. */
 const LEEWAY = 400;
@@ -31,7 +45,7 @@ export class Growth {
   hold(what: string, runs: readonly { readonly size: number; readonly steps: Steps }[]): void {
     const [small] = runs;
     assert.ok(small !== undefined);
-    for (const { size, steps } of runs.slice(1)) {
+    for (const { size, steps } of runs.slice(1).reverse()) {
       const found: string[] = [];
       let all = 0;
       for (const [where, count] of steps) {
@@ -59,7 +73,7 @@ export class Growth {
 /** What grows no more is to be listed no more. */
 export function holdKnown(all: readonly Known[], growths: readonly Growth[]): void {
   const met = new Set(growths.flatMap((growth) => [...growth.met]));
-  const idle = all.filter((one) => !met.has(one));
+  const idle = all.filter((one) => one.sometimes !== true && !met.has(one));
   assert.deepEqual(idle, [], "grows no more");
 }
 
