@@ -28,7 +28,8 @@ const NODES = 8;
 const ROUTES = 200;
 /** Times that the session is brought down and up, with other routes each time. */
 const ROUNDS = 4;
-const WAIT_MS = 20_000;
+/** A builder that emulates another architecture takes a minute for what is over in a second here. */
+const WAIT_MS = 180_000;
 const QUIET_MS = 100;
 const OUTPUT_CHARACTERS_MAX = 4000;
 
@@ -144,10 +145,12 @@ function prefixOf(address: string, round: number, index: number): string {
   return `10.${(address === RECORDED ? 100 : 200) + round}.${index}.0/24`;
 }
 
-/** Waits until one agent has the routes of the other's round. */
+/** Waits until one agent has the routes of the other's round, but not for one that has ended. */
 async function hears(address: string, other: string, round: number): Promise<void> {
   const prefix = prefixOf(other, round, ROUTES - 1);
-  for (const end = Date.now() + WAIT_MS; Date.now() < end; await sleep(QUIET_MS)) {
+  const isRunning = ({ child }: Agent) => child.exitCode === null && child.signalCode === null;
+  const end = Date.now() + WAIT_MS;
+  for (; agents.every(isRunning) && Date.now() < end; await sleep(QUIET_MS)) {
     // Not there yet, or not listening yet.
     const found = await rows(address, `${RIB_PATH}?prefix=${prefix}`).catch(() => 0);
     if (found > 0) return;

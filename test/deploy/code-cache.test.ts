@@ -74,3 +74,12 @@ test("code of another program is not even looked at", async () => {
   await must(process.execPath, [join(SCRIPTS, "bundle.ts"), "--out", dist]);
   assert.deepEqual(codeFiles(), [], "a new bundle takes the old code away");
 });
+
+test("an agent that ends at its start is not waited for, and its words are shown", async () => {
+  const script = join(SCRIPTS, "code-cache.ts");
+  const tried = await run(process.execPath, [script, dist, "--no-such-option"], {
+    timeoutMs: 60_000,
+  });
+  assert.equal(tried.status, 1, tried.stderr);
+  assert.match(tried.stderr, /bad option: --no-such-option/);
+});
