@@ -102,8 +102,14 @@ export class IpSets {
   }
 
   /** Removes a set; SET_BUSY when something refers to it. */
-  destroy(name: string, options: ExistOptions = {}): Promise<void> {
-    return this.#request(Command.DESTROY, exclusive(options), { name });
+  async destroy(name: string, options: ExistOptions = {}): Promise<void> {
+    try {
+      await this.#request(Command.DESTROY, exclusive(options), { name });
+    } catch (error) {
+      // Before Linux 5.11 the kernel does not know EXCL here: what is gone is always a fault.
+      const gone = error instanceof IpsetError && error.errno === IpsetErrno.SET_NOT_FOUND;
+      if (!gone || options.exist === false) throw error;
+    }
   }
 
   /** Removes all members. */
