@@ -3,12 +3,13 @@
  *
  * `subnet`: a node is reached by a tunnel when its address is in no subnet of an interface of this
  * machine, whether that interface is up or not: what is wrong with a link is not cured by a way
- * around it. This is what src/routes finds unreachable for want of a subnet.
+ * around it. What is in a VRF does not count. This is what src/routes finds unreachable for want of
+ * a subnet.
  *
  * An address family whose own node address is on no interface gets no tunnels, and a condition.
  */
 import { FAMILIES, familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
-import { UNCOUNTED_SUBNETS } from "../ip/local-address.ts";
+import { type LocalAddress, UNCOUNTED_SUBNETS } from "../ip/local-address.ts";
 import { LOOPBACK_MTU, MTU_MIN } from "../ip/mtu.ts";
 import {
   hostPrefix,
@@ -144,6 +145,7 @@ function nodesToTunnel(
   family: IpFamily,
 ): readonly IpAddress[] {
   const subnets = host.addresses
+    .filter((one) => !isInVrf(one, host))
     .map(({ subnet }) => subnet)
     .filter((subnet) => prefixFamily(subnet) === family)
     .filter((subnet) => !UNCOUNTED_SUBNETS.some((uncounted) => prefixesOverlap(uncounted, subnet)));
@@ -155,13 +157,17 @@ function nodesToTunnel(
   return [...nodes];
 }
 
+function isInVrf({ link }: LocalAddress, host: HostState): boolean {
+  return host.links.get(link)?.vrf === true;
+}
+
 function deviceMtu(
   { encap }: OverlaySettings,
   own: IpAddress,
   family: IpFamily,
   host: HostState,
 ): number | undefined {
-  const at = host.addresses.find(({ address }) => address === own);
+  const at = host.addresses.find((one) => one.address === own && !isInVrf(one, host));
   const link = at === undefined ? undefined : host.links.get(at.link);
   if (link === undefined) return undefined;
   const width = link.loopback ? LOOPBACK_MTU : link.mtu;
@@ -322,7 +328,7 @@ function ownAddressMissing(own: IpAddress): OverlayProblem {
     name: `overlay-address ${own}`,
     severity: "error",
     message:
-      `no interface of this machine has the node's address ${own}: ` +
+      `no interface of this machine has the node's address ${own}, or one in a VRF only: ` +
       "tunnels cannot start from it, and nodes in other subnets are not reached",
   };
 }

@@ -120,6 +120,7 @@ export function linkOf({
     mtu: mtu ?? 0,
     up: (flags & LinkFlag.UP) !== 0,
     loopback: type === LinkType.LOOPBACK,
+    vrf: info?.kind === "vrf" || info?.portKind === "vrf",
     alias,
     mac: linkAddress,
     local: addressOrNone(vxlan?.local ?? vxlan?.local6 ?? ipTunnel?.local),

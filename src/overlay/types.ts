@@ -76,6 +76,8 @@ export interface HostLink {
   readonly mtu: number;
   readonly up: boolean;
   readonly loopback: boolean;
+  /** Is a VRF or belongs to one: what its addresses say holds there only. */
+  readonly vrf?: boolean;
   readonly alias: string | undefined;
   readonly mac: string | undefined;
   /** Of tunnels. */

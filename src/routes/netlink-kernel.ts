@@ -303,8 +303,9 @@ function addressOf(address: InterfaceAddress): LocalAddress[] {
   return localAddressOf({ ...address, tentative: (address.flags & AddressFlag.TENTATIVE) !== 0 });
 }
 
-function linkOf({ index, name, flags }: NetlinkLink): Link {
+function linkOf({ index, name, flags, info }: NetlinkLink): Link {
   const running = (flags & LinkFlag.RUNNING) !== 0;
   const dormant = !running && (flags & LinkFlag.LOWER_UP) !== 0;
-  return { index, name, up: (flags & LinkFlag.UP) !== 0, running, dormant };
+  const vrf = info?.kind === "vrf" || info?.portKind === "vrf";
+  return { index, name, up: (flags & LinkFlag.UP) !== 0, running, dormant, vrf };
 }

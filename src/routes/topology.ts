@@ -6,7 +6,8 @@
  * is not an address of this machine. Of several subnets the longest wins, then the interface that
  * was made first. An IPv6 address without a subnet of its own has that which a router says to be
  * on its link. Link-local addresses do not count, since a next hop there would name no interface,
- * and neither does loopback.
+ * and neither does loopback. Nor does what is in a VRF: others may have the same addresses there,
+ * and Linux takes an IPv4 route of the main table that leads into it.
  */
 import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import {
@@ -23,7 +24,8 @@ import type { Hop, Link } from "./types.ts";
 export type Unreachable =
   | { readonly reason: "other-family" }
   | { readonly reason: "own-address" }
-  | { readonly reason: "no-subnet" }
+  /** `vrf`: an interface in a VRF that has it in a subnet. */
+  | { readonly reason: "no-subnet"; readonly vrf?: string }
   | { readonly reason: "no-tunnel-yet"; readonly why: string }
   | { readonly reason: "link-down"; readonly link: string };
 
@@ -54,7 +56,9 @@ export class Topology {
   constructor(links: Iterable<Link>, addresses: Iterable<LocalAddress>) {
     for (const link of links) this.#links.set(link.index, link);
     for (const address of addresses) {
-      this.#own.set(address.address, [...(this.#own.get(address.address) ?? []), address.link]);
+      if (!this.#inVrf(address.link)) {
+        this.#own.set(address.address, [...(this.#own.get(address.address) ?? []), address.link]);
+      }
       const range = rangeOf(address.subnet);
       if (isUncounted(range)) continue;
       this.#addresses.set(addressKey(address), address);
@@ -111,7 +115,9 @@ export class Topology {
 
   /** What of the addresses matters for that: those of interfaces that work. */
   #waysOut(): ReadonlySet<string> {
-    const working = [...this.#addresses.values()].filter(({ link }) => this.#works(link));
+    const working = [...this.#addresses.values()].filter(
+      ({ link }) => this.#works(link) && !this.#inVrf(link),
+    );
     return new Set(
       working.map((one) => `${addressKey(one)} ${one.subnet} ${one.tentative === true}`),
     );
@@ -121,6 +127,10 @@ export class Topology {
   leadsTo(address: IpAddress): boolean {
     const way = this.resolve(familyOf(address), address);
     return way.ok && this.#works(way.hop.link);
+  }
+
+  #inVrf(index: number): boolean {
+    return this.#links.get(index)?.vrf === true;
   }
 
   /** Up, and running or without telling. */
@@ -142,7 +152,7 @@ export class Topology {
       return false;
     }
     const known = this.#links.get(link.index);
-    return change === "delete" || known === undefined || known.up !== link.up;
+    return change === "delete" || known?.up !== link.up || known.vrf !== link.vrf;
   }
 
   /** Whether an event says that a link that was up is not any more, or is gone. */
@@ -209,14 +219,20 @@ export class Topology {
     const number = addressNumber(nextHop);
     const family = familyOf(nextHop);
     let down: Link | undefined;
+    let inVrf: Link | undefined;
     for (const { range, link: index } of this.#subnets) {
       if (range.family !== family || number < range.first || number > range.last) continue;
       const link = this.#links.get(index);
+      if (link?.vrf === true) {
+        inVrf ??= link;
+        continue;
+      }
       if (link?.up) return { ok: true, hop: { gateway: nextHop, link: index, weight: 1 } };
       down ??= link;
     }
-    if (down === undefined) return { ok: false, why: { reason: "no-subnet" } };
-    return { ok: false, why: { reason: "link-down", link: down.name } };
+    if (down !== undefined) return { ok: false, why: { reason: "link-down", link: down.name } };
+    const vrf = inVrf === undefined ? {} : { vrf: inVrf.name };
+    return { ok: false, why: { reason: "no-subnet", ...vrf } };
   }
 }
 
@@ -230,7 +246,9 @@ export function describeUnreachable(why: Unreachable): string {
     case "own-address":
       return "it is an address of this machine";
     case "no-subnet":
-      return "it is in no subnet of this machine";
+      return why.vrf === undefined
+        ? "it is in no subnet of this machine"
+        : `interface ${why.vrf}, which has its subnet, is in a VRF`;
     case "no-tunnel-yet":
       return `it is reached by a tunnel, ${why.why}`;
     case "link-down":

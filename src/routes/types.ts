@@ -79,6 +79,8 @@ export interface Link {
   readonly running?: boolean;
   /** Has a carrier, but no leave yet (802.1X): next hop objects over it stay. */
   readonly dormant?: boolean;
+  /** Is a VRF or belongs to one: what its addresses say is in the table of that. */
+  readonly vrf?: boolean;
 }
 
 /** Whether a route bears our mark. */

@@ -109,6 +109,17 @@ test("nothing is made where nothing is needed, and nothing without an own addres
   assert.match(problems[0]?.message ?? "", /no interface of this machine has .* 192\.168\.50\.50/);
 });
 
+test("an own address in a VRF is none that tunnels start from", async () => {
+  const dump = await new FakeOverlay().read();
+  const begun = (links: readonly HostLink[]) => {
+    const host = new HostState({ ...dump, links });
+    return desiredOverlay(VXLAN, wanted("192.168.51.50"), host);
+  };
+  assert.equal(begun(dump.links).devices.size, 1);
+  const { devices, problems } = begun(dump.links.map((link) => ({ ...link, vrf: true })));
+  assert.deepEqual([devices.size, problems[0]?.name], [0, "overlay-address 192.168.50.50"]);
+});
+
 test("a node that is gone loses its entries at once, others only when the routes left", async () => {
   const kernel = new FakeOverlay();
   await settle(kernel, VXLAN, wanted("192.168.51.50", "192.168.51.51"));
@@ -305,9 +316,16 @@ test("what is tunnelled is what the routes find in no subnet", async () => {
   await fc.assert(
     fc.asyncProperty(fc.uniqueArray(node), fc.uniqueArray(node), async (remotes, others) => {
       const kernel = new FakeOverlay(["192.168.50.50/24", ...others.map((one) => `${one}/24`)]);
-      const { links, addresses } = await kernel.read();
+      const dump = await kernel.read();
+      // In a VRF: with a subnet that no other has, and with one of a Node.
+      const vrf = { ...NIC, index: 7, name: "eth7", vrf: true };
+      const subnets = ["192.168.52.9", "192.168.53.9"].map((text) => {
+        return { link: 7, address: ip(text), subnet: prefix(text.replace(/9$/, "0/24")) };
+      });
+      const links = [...dump.links, vrf];
+      const addresses = [...subnets, ...dump.addresses];
       const topology = new Topology(links, addresses);
-      const host = new HostState(await kernel.read());
+      const host = new HostState({ ...dump, links, addresses });
       const { targets } = desiredOverlay(VXLAN, wanted(...remotes), host);
       const tunnelled = new Set<IpAddress>(targets.map((target) => target.node));
       for (const remote of remotes) {

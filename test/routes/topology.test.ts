@@ -62,6 +62,29 @@ test("topology: equal subnets on two interfaces go to the one made first", () =>
   assert.ok(resolution.ok && resolution.hop.link === 2);
 });
 
+test("topology: what is in a VRF leads nowhere, and is no address of this machine", () => {
+  const inVrf = links.map((link) => (link.index === 2 ? { ...link, vrf: true } : link));
+  const topology = new Topology(inVrf, addresses);
+  const reason = (nextHop: string) => {
+    const way = topology.resolve(4, address(nextHop));
+    return way.ok ? way.hop.link : describeUnreachable(way.why);
+  };
+  assert.equal(reason("10.0.1.1"), "interface eth0, which has its subnet, is in a VRF");
+  assert.equal(reason("10.0.0.1"), "interface eth0, which has its subnet, is in a VRF");
+  assert.equal(reason("10.0.9.7"), 4);
+  assert.equal(reason("8.8.8.8"), "it is in no subnet of this machine");
+  assert.equal(topology.carries(address("10.0.0.1")), false);
+  // The same subnet outside of it.
+  const both = new Topology(inVrf, [...addresses, local(4, "10.0.0.3", "10.0.0.0/16")]);
+  const way = both.resolve(4, address("10.0.1.1"));
+  assert.ok(way.ok && way.hop.link === 4);
+  const before = new Topology(links, addresses);
+  assert.equal(topology.differsFrom(before), true);
+  assert.equal(before.linkMatters("new", inVrf[0]!), true, "enslaved");
+  assert.equal(topology.linkMatters("new", { ...links[0]!, vrf: false }), true, "set free");
+  assert.equal(topology.linkMatters("new", inVrf[0]!), false, "nothing new");
+});
+
 test("topology: an address of ours, and a neighbour, on a link that works or not", () => {
   const eth0 = links[0]!;
   const own = addresses.find(({ link }) => link === eth0.index)!.address;

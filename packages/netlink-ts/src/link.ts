@@ -87,6 +87,8 @@ export interface BridgePort {
 export interface LinkInfo {
   /** `veth`, `bridge`, `vxlan`, …: nothing for a real device. */
   readonly kind?: string;
+  /** The kind of the link that it belongs to (`bridge`, `bond`, `vrf`); never sent. */
+  readonly portKind?: string;
   /** Settings as a port; a link that is no bridge's port takes none. */
   readonly bridgePort?: BridgePort;
   readonly vxlan?: Vxlan;
@@ -189,7 +191,7 @@ const linkInfo: ValueCodec<LinkInfo> = {
   decode(bytes, start, end) {
     let kind: string | undefined;
     let data: [number, number] | undefined;
-    let portKind = "";
+    let portKind: string | undefined;
     let portData: [number, number] | undefined;
     forEachAttribute(bytes, start, end, (type, from, to) => {
       if (type === InfoAttribute.KIND) kind = kindName.decode(bytes, from, to);
@@ -200,6 +202,7 @@ const linkInfo: ValueCodec<LinkInfo> = {
     const isPort = portKind === "bridge" && portData !== undefined;
     return {
       ...(kind === undefined ? {} : { kind }),
+      ...(portKind === undefined ? {} : { portKind }),
       ...(isPort ? { bridgePort: bridgePort.decode(bytes, ...portData!) } : {}),
       ...(kind === "vxlan" && data !== undefined ? { vxlan: vxlan.decode(bytes, ...data) } : {}),
       ...(kind === "bridge" && data !== undefined ? { bridge: bridge.decode(bytes, ...data) } : {}),

@@ -317,7 +317,7 @@ function listenReason(code: string, address: IpAddress): string {
     case "EACCES":
       return "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE (EACCES)";
     case "EADDRNOTAVAIL":
-      return "this machine does not have the address (EADDRNOTAVAIL)";
+      return "this machine does not have the address, or in a VRF only (EADDRNOTAVAIL)";
     case "EINVAL":
       return isLinkLocal(address) ? "a link-local address cannot be had by itself, :: can" : code;
     default:
