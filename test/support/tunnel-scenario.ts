@@ -49,7 +49,7 @@ export async function throughTunnels(
     await routed(cluster, "node1", [...plain(node2), ...tunnelled(node1, node3)]);
     await routed(cluster, "node3", [...tunnelled(node3, node1), ...tunnelled(node3, node2)]);
     const table = await ns.ip("node1", "route show table 77");
-    const way = `${encap.gateways(node3)[0]}dev ${device4} proto 17${encap.onLink}`;
+    const way = `${encap.gateways(node3)[0]}dev ${device4} proto 17${encap.scope}${encap.onLink}`;
     assert.deepEqual(lines(table), [`${node3.address} ${way}`]);
     assert.match(
       await ns.ip("node1", "rule"),

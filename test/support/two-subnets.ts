@@ -41,6 +41,8 @@ export interface Encapsulation {
   /** What a route says between its destination and the device, and at its end. */
   readonly gateways: (to: ClusterNode) => readonly [four: string, six: string];
   readonly onLink: string;
+  /** What a route of IPv4 says after the device. */
+  readonly scope: string;
   readonly kinds: readonly string[];
   /** Whom a node has tunnels to, by IPv4. */
   readonly ends: (cluster: Cluster, name: string) => Promise<readonly string[]>;
@@ -59,6 +61,7 @@ export const VXLAN: Encapsulation = {
   devices: () => ["podrouter-vx4", "podrouter-vx6"],
   gateways: ({ address }) => [`via ${address} `, "via fe80::\\S+ "],
   onLink: " onlink",
+  scope: "",
   kinds: ["vxlan"],
   ends: async (cluster, name) => {
     const { namespaces } = cluster;
@@ -81,6 +84,7 @@ export const IPIP: Encapsulation = {
   devices: ({ address, address6 }) => [tunnelName(ip(address)), tunnelName(ip(address6!))],
   gateways: () => ["", ""],
   onLink: "",
+  scope: " scope link",
   kinds: ["ipip", "ip6tnl"],
   ends: async (cluster, name) => {
     const text = await cluster.namespaces.ip(name, "-o link show type ipip");
@@ -172,8 +176,9 @@ export const tunnelled = (
 ): readonly RegExp[] => {
   const [four, six] = encap.devices(to);
   const [via4, via6] = encap.gateways(to);
+  const { scope, onLink } = encap;
   return [
-    new RegExp(`^${to.podCidr} ${via4}dev ${four} src ${from.address}${encap.onLink}$`),
+    new RegExp(`^${to.podCidr} ${via4}dev ${four}${scope} src ${from.address}${onLink}$`),
     new RegExp(`^${to.podCidr6} ${via6}dev ${six} src ${from.address6}$`),
   ];
 };
