@@ -111,9 +111,9 @@ Options:
 Results are a JSON file and a chart for each scenario in the folder of --out, and the page beside it
 (FOLDER.md): without --out, docs/performance and docs/performance.md of this checkout are rewritten.
 
-With three runs each, podrouter and BIRD take 2 to 15 seconds for a scenario, 40 seconds for s8 and
-the change-… ones, and more than a minute for s3-idle; the heaviest daemon in s1 takes minutes for a
-single run, and all scenarios with every daemon about an hour.
+With three runs each, podrouter and BIRD take 2 to 15 seconds for a scenario, 40 seconds for s8, a
+minute for each of the change-… ones, and more than that for s3-idle; the heaviest daemon takes
+minutes for a single run of s1 or change-prefixes, and all scenarios with every daemon about an hour.
 
 Examples:
   npm run bench -- s1 s3 --runs 3 --out /tmp/bench

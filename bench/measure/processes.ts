@@ -1,6 +1,6 @@
 /** What the kernel knows of processes and namespaces: CPU, memory, sockets, routes. */
 import { readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 
 /** The kernel's USER_HZ; the same on all of Linux's architectures that run Node. */
 const TICKS_PER_SECOND = 100;
@@ -16,6 +16,22 @@ export async function cpuSeconds(pids: readonly number[]): Promise<number> {
     ticks += Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
   }
   return ticks / TICKS_PER_SECOND;
+}
+
+/**
+ * The same to the nanosecond, of the threads that there are: for a span in which none ends, too
+ * short for the ticks of {@link cpuSeconds}.
+ */
+export async function threadSeconds(pids: readonly number[]): Promise<number> {
+  let nanoseconds = 0;
+  for (const pid of pids) {
+    const folder = `/proc/${pid}/task`;
+    for (const thread of await readdir(folder).catch(() => [])) {
+      const text = await readFile(`${folder}/${thread}/schedstat`, "utf8").catch(() => "");
+      nanoseconds += Number(text.split(" ")[0]);
+    }
+  }
+  return nanoseconds / 1e9;
 }
 
 /** Memory of all of them in megabytes: the most there was (VmHWM), or what is there (VmRSS). */
