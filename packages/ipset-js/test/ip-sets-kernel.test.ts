@@ -285,7 +285,7 @@ test("a process ends by itself, with the socket open or closed", () => {
     new IpSets().close();`;
   const child = spawnSync(process.execPath, ["--input-type=module", "--eval", source], {
     encoding: "utf8",
-    timeout: 10_000,
+    timeout: 60_000,
   });
   assert.equal(child.signal, null);
   assert.equal(child.status, 0, child.stderr);
