@@ -144,17 +144,32 @@ function nodesToTunnel(
   host: HostState,
   family: IpFamily,
 ): readonly IpAddress[] {
-  const subnets = host.addresses
-    .filter((one) => !isInVrf(one, host))
-    .map(({ subnet }) => subnet)
-    .filter((subnet) => prefixFamily(subnet) === family)
-    .filter((subnet) => !UNCOUNTED_SUBNETS.some((uncounted) => prefixesOverlap(uncounted, subnet)));
+  const { alone, subnets } = subnetsOf(host, family);
+  const isLocal = (node: IpAddress) =>
+    alone.has(node) || subnets.some((subnet) => prefixContains(subnet, node));
   const nodes = new Set<IpAddress>();
   for (const { [family]: node } of remotes) {
     if (node === undefined || node === own[family]) continue;
-    if (type === "full" || !subnets.some((subnet) => prefixContains(subnet, node))) nodes.add(node);
+    if (type === "full" || !isLocal(node)) nodes.add(node);
   }
   return [...nodes];
+}
+
+/** `alone`: addresses with nothing but themselves on the link, as IPVS has of thousands of services. */
+function subnetsOf(host: HostState, family: IpFamily) {
+  const alone = new Set<IpAddress>();
+  const subnets = new Set<Prefix>();
+  for (const one of host.addresses) {
+    const { address, subnet } = one;
+    if (familyOf(address) !== family || isInVrf(one, host)) continue;
+    if (subnet === hostPrefix(address)) alone.add(address);
+    else if (!isUncounted(subnet)) subnets.add(subnet);
+  }
+  return { alone, subnets: [...subnets] };
+}
+
+function isUncounted(subnet: Prefix): boolean {
+  return UNCOUNTED_SUBNETS.some((uncounted) => prefixesOverlap(uncounted, subnet));
 }
 
 function isInVrf({ link }: LocalAddress, host: HostState): boolean {

@@ -17,6 +17,7 @@ import {
 import { planOverlay } from "../../src/overlay/plan.ts";
 import {
   DEVICE_ALIAS,
+  type HostDump,
   type HostLink,
   itemKey,
   type OverlaySettings,
@@ -118,6 +119,36 @@ test("an own address in a VRF is none that tunnels start from", async () => {
   assert.equal(begun(dump.links).devices.size, 1);
   const { devices, problems } = begun(dump.links.map((link) => ({ ...link, vrf: true })));
   assert.deepEqual([devices.size, problems[0]?.name], [0, "overlay-address 192.168.50.50"]);
+});
+
+test("addresses of services, as IPVS has thousands of, change nothing and cost little", async () => {
+  const dump = await new FakeOverlay().read();
+  const nodes = Array.from({ length: 1000 }, (_, i) => `192.168.${51 + (i >> 8)}.${i & 255}`);
+  const services = Array.from({ length: 5000 }, (_, i) => {
+    const text = `10.96.${i >> 8}.${i & 255}`;
+    return { link: 7, address: ip(text), subnet: prefix(`${text}/32`) };
+  });
+  const best = (addresses: HostDump["addresses"]) => {
+    const host = new HostState({ ...dump, addresses });
+    const takes = Array.from({ length: 5 }, () => {
+      const begun = performance.now();
+      assert.equal(desiredOverlay(VXLAN, wanted(...nodes, "10.96.0.7"), host).targets.length, 1001);
+      return performance.now() - begun;
+    });
+    return Math.min(...takes);
+  };
+  const without = best(dump.addresses);
+  // One of a Node's is our own as well, and no tunnel leads to ourselves.
+  const far = wanted(...nodes, "10.96.0.7");
+  const addresses = [...services, ...dump.addresses];
+  const { targets } = desiredOverlay(VXLAN, far, new HostState({ ...dump, addresses }));
+  assert.deepEqual(
+    [targets.length, targets.some(({ node }) => node === "10.96.0.7")],
+    [1000, false],
+  );
+  const others = addresses.filter(({ address }) => address !== "10.96.0.7");
+  const tookWith = best(others);
+  assert.ok(tookWith < 30 * without + 20, `${tookWith} ms, and ${without} ms without`);
 });
 
 test("a node that is gone loses its entries at once, others only when the routes left", async () => {
