@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { machine } from "../support/overlay-node.ts";
-import { run, until } from "../support/shell.ts";
+import { must, run, until } from "../support/shell.ts";
 import { throughTunnels } from "../support/tunnel-scenario.ts";
 import {
   IPIP,
@@ -26,6 +26,8 @@ const [node1, node2, node3] = NODES;
 
 test("nodes in two subnets, through IP in IP", { timeout: TEST_MS_MAX }, async (t: TestContext) => {
   if ((await machine(t, "ipip")) === undefined) return;
+  // A node of Kubernetes has it, and without it the agents have a condition.
+  await must("modprobe", ["br_netfilter"]);
   await throughTunnels(t, IPIP, async (lab) => {
     await restarted(lab.cluster, overlay(IPIP));
     await routed(lab.cluster, "node1", [...plain(node2), ...tunnelled(IPIP, node1, node3)]);
