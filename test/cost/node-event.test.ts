@@ -4,9 +4,11 @@
  * conditions. What grows all the same is listed with its reason.
  */
 import "../support/steps.ts";
+import assert from "node:assert/strict";
 import { test } from "node:test";
 import { prefix } from "../../src/ip/prefix.ts";
 import { agentConfig, machineObject, machines, NodeChain, SELF } from "../agent/node-chain.ts";
+import { IPS, PODS } from "../ipset/lab.ts";
 import { route } from "../routes/fake-kernel.ts";
 import { type Steps, stepsOf } from "../support/steps.ts";
 import { Growth, holdKnown, type Known, SESSIONS } from "./growth.ts";
@@ -113,8 +115,13 @@ const WAYS: readonly Known[] = [
   { where: "src/routes/topology.ts", each: 4, why: "the same" },
 ];
 
-/** Its name; what happens; what follows from it within so many ms. */
-type Event = readonly [what: string, () => void, ms?: number];
+/** Its name, what happens, what follows from it, and within how many ms. */
+type Event = readonly [
+  what: string,
+  () => void,
+  follows?: (() => boolean) | undefined,
+  ms?: number,
+];
 
 class World {
   readonly chain: NodeChain;
@@ -148,34 +155,51 @@ class World {
     const podCidr = this.#new.cidr;
     const put = (object: unknown) => () => void store.put(object);
     const foreign = route("203.0.113.0/24", { protocol: 4 });
+    const has = (set: string, member: string) => () =>
+      this.chain.fakeSets.members(set)?.includes(member) === true;
+    const not = (follows: () => boolean) => () => !follows();
+    const [pods, node] = [has(PODS, podCidr), has(IPS, this.#new.address)];
+    const routed = () => kernel.routes.some(({ prefix: to }) => to === this.#one.cidr);
     return [
       ["heartbeat", put(known)],
-      ["added", put(machineObject(this.#new))],
-      ["deleted", () => store.remove(machineObject(this.#new))],
-      ["pod CIDR", put({ ...known, spec: { ...spec, podCIDR: podCidr, podCIDRs: [podCidr] } })],
-      ["pod CIDR back", put(known)],
+      ["added", put(machineObject(this.#new)), node],
+      ["deleted", () => store.remove(machineObject(this.#new)), not(node)],
+      [
+        "pod CIDR",
+        put({ ...known, spec: { ...spec, podCIDR: podCidr, podCIDRs: [podCidr] } }),
+        pods,
+      ],
+      ["pod CIDR back", put(known), not(pods)],
       ["label", put({ ...known, metadata: { ...metadata, labels: { a: "b" } } })],
-      ["annotation", put({ ...known, metadata: { ...metadata, annotations: annotated } })],
-      ["annotation back", put(known)],
-      ["address", put(machineObject({ ...this.#one, address: this.#new.address }))],
-      ["address back", put(known)],
-      ["nothing, for a second", () => undefined, 1000],
+      // We are no reflector, and no peer of a client then.
+      [
+        "annotation",
+        put({ ...known, metadata: { ...metadata, annotations: annotated } }),
+        not(routed),
+      ],
+      ["annotation back", put(known), routed],
+      ["address", put(machineObject({ ...this.#one, address: this.#new.address })), node],
+      ["address back", put(known), not(node)],
+      ["nothing, for a second", () => undefined, undefined, 1000],
       ["a route of somebody else", () => kernel.add(foreign)],
       ["it goes", () => kernel.delete((entry) => entry === foreign)],
       [
         "a route of ours is removed",
         () => kernel.delete(({ prefix: to }) => to === this.#one.cidr),
+        routed,
       ],
     ];
   }
 
-  stepsOf([, event, ms = CHANGE_MS]: Event): Promise<Steps> {
-    return stepsOf(async () => {
+  async stepsOf([what, event, follows, ms = CHANGE_MS]: Event): Promise<Steps> {
+    const steps = await stepsOf(async () => {
       event();
       this.chain.tell();
       await this.chain.clock.advanceAsync(ms);
       this.chain.lookAtConditions();
     });
+    assert.notEqual(follows?.(), false, `${what}: it has followed`);
+    return steps;
   }
 }
 
@@ -203,6 +227,7 @@ const growths: Growth[] = [];
 const EACH = [...LISTS, ...TABLES, ...SESSION_UP];
 const ALL = [...EACH, ...TUNNELS, ...WAYS];
 hold("one change, without tunnels", {}, EACH);
+hold("one change, IPv4 alone", { "enable-ipv6": "false" }, EACH);
 const full = { "enable-overlay": "true", "overlay-type": "full", "overlay-encap": "vxlan" };
 hold("one change, all Nodes by tunnels", full, ALL);
 test("what is known to grow does", () => holdKnown(ALL, growths));

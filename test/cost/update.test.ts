@@ -4,6 +4,7 @@
  * the octets of the message to those that go on, and to the operation for the kernel.
  */
 import "../support/steps.ts";
+import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BgpPart } from "../../src/agent/bgp-part.ts";
 import { UpdateWriter } from "../../src/bgp/message/update-writer.ts";
@@ -60,14 +61,25 @@ class RoomyKernel extends FakeKernel {
     return new Map<number, never>();
   }
 
+  /** By somebody else's hand. */
+  lose(entry: KernelRoute): void {
+    this.table.delete(entry.prefix);
+    this.report("delete", entry);
+  }
+
   override async dumpRoutes(begin: () => (route: KernelRoute) => void): Promise<void> {
     const visit = begin();
     for (const entry of this.table.values()) visit(entry);
   }
 }
 
-/** Its name; what happens; what follows from it within so many ms. */
-type Event = readonly [what: string, () => void, ms?: number];
+/** Its name, what happens, what follows from it, and within how many ms. */
+type Event = readonly [
+  what: string,
+  () => void,
+  follows?: (() => boolean) | undefined,
+  ms?: number,
+];
 
 class World {
   readonly #clock = new FakeClock();
@@ -149,17 +161,32 @@ class World {
     const gone = kernelRoute("20.0.3.0/24", { via: SENDER });
     const other = { link: 3, address: ip("203.0.114.1"), subnet: prefix("203.0.114.0/24") };
     const ofPod = { link: 3, address: ip("fe80::1"), subnet: prefix("fe80::/64") };
+    const has = (to: string) => () => this.kernel.table.has(prefix(to));
+    const not = (follows: () => boolean) => () => !follows();
+    const [more, ofMesh] = [has(prefixOf(20, prefixes)), has(prefixOf(50, prefixes))];
+    const isUp = () => {
+      const status = this.#bgp.peers().find(({ address }) => address === peer.address);
+      return status?.state === "Established";
+    };
+    const tellsOf = (path: string) => () => {
+      const [best] = [...this.#bgp.pathsOf(prefix(prefixOf(20, prefixes)))];
+      return best?.asPath === path;
+    };
     return [
-      ["announced", () => sender.send(fromSender(prefixes, 1))],
-      ["other attributes", () => sender.send(fromSender(prefixes, 1, [SENDER_AS, 65_003]))],
-      ["withdrawn", () => sender.send(withdrawal(prefixes))],
-      ["announced by an internal peer", () => peer.send(fromMesh(prefixes))],
-      ["a peer goes", () => peer.connection!.reset()],
-      ["a peer comes", () => peer.dial(OWN)],
-      ["nothing, for a second", () => undefined, 1000],
+      ["announced", () => sender.send(fromSender(prefixes, 1)), more],
+      [
+        "other attributes",
+        () => sender.send(fromSender(prefixes, 1, [SENDER_AS, 65_003])),
+        tellsOf(`${SENDER_AS} 65003`),
+      ],
+      ["withdrawn", () => sender.send(withdrawal(prefixes)), not(more)],
+      ["announced by an internal peer", () => peer.send(fromMesh(prefixes)), ofMesh],
+      ["a peer goes", () => peer.stop(), not(isUp)],
+      ["a peer comes", () => peer.dial(OWN), isUp],
+      ["nothing, for a second", () => undefined, undefined, 1000],
       ["a route of somebody else", () => this.kernel.add(foreign)],
       ["it goes", () => this.kernel.delete((entry) => entry === foreign)],
-      ["a route of ours is removed", () => this.kernel.report("delete", gone)],
+      ["a route of ours is removed", () => this.kernel.lose(gone), has(gone.prefix)],
       ["another link is down", () => this.kernel.setLink(3, false)],
       ["it is up", () => this.kernel.setLink(3, true)],
       ["a link of a pod has its address", () => this.kernel.addAddress(ofPod)],
@@ -167,13 +194,15 @@ class World {
     ];
   }
 
-  stepsOf([, event, ms = CHANGE_MS]: Event): Promise<Steps> {
-    return stepsOf(async () => {
+  async stepsOf([what, event, follows, ms = CHANGE_MS]: Event): Promise<Steps> {
+    const steps = await stepsOf(async () => {
       event();
       await this.#clock.advanceAsync(ms);
       this.#bgp.conditions();
       this.#routes.status();
     });
+    assert.notEqual(follows?.(), false, `${what}: it has followed`);
+    return steps;
   }
 
   async rest(): Promise<void> {
@@ -195,6 +224,9 @@ class World {
 }
 
 const meshAddress = (i: number) => ip(`192.168.${1 + (i >> 8)}.${i & 255}`);
+
+const prefixOf = (first: number, i: number) =>
+  `${first + (i >> 16)}.${(i >> 8) & 255}.${i & 255}.0/24`;
 
 function batchOf(first: number, at: number, count: number): PrefixBatch {
   const batch = new PrefixBatch();
@@ -263,6 +295,13 @@ const TOLD: readonly Known[] = [
   why: "each peer is told, by the same octets",
 }));
 
+const TOLD_ALL: readonly Known[] = ["src/bgp/rib/", "src/bgp/message/", "src/ip/"].map((where) => ({
+  where,
+  at: ["a peer comes"],
+  each: 8,
+  why: "who comes is told the table, and each row is looked at for that",
+}));
+
 /** What leads to next hops may be another: an address that others can be reached by is rare. */
 const ALL_ROUTES: readonly Known[] = [
   "src/routes/",
@@ -281,7 +320,11 @@ const peers = [10, 100, 1000].map((count) => ({ ...ten, peers: count }));
 const told = (so: boolean, sizes: readonly Omit<Size, "told">[]) =>
   sizes.map((size) => ({ ...size, told: so }));
 hold("with more peers", "peers", told(false, peers), ALL_ROUTES);
-hold("with more peers that are told", "peers", told(true, peers), [...TOLD, ...ALL_ROUTES]);
+hold("with more peers that are told", "peers", told(true, peers), [
+  ...TOLD,
+  ...TOLD_ALL,
+  ...ALL_ROUTES,
+]);
 const prefixes = [1000, 10_000, 100_000].map((count) => ({ ...ten, prefixes: count }));
-hold("with more prefixes", "prefixes", told(true, prefixes), ALL_ROUTES);
-test("what is known to grow does", () => holdKnown([...TOLD, ...ALL_ROUTES], growths));
+hold("with more prefixes", "prefixes", told(true, prefixes), [...TOLD_ALL, ...ALL_ROUTES]);
+test("what is known to grow does", () => holdKnown([...TOLD, ...TOLD_ALL, ...ALL_ROUTES], growths));
