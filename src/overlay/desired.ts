@@ -155,7 +155,7 @@ function nodesToTunnel(
   return [...nodes];
 }
 
-/** `alone`: addresses with nothing but themselves on the link, as IPVS has of thousands of services. */
+/** `alone`: addresses with nothing but themselves on the link, as IPVS has of each service. */
 function subnetsOf(host: HostState, family: IpFamily) {
   const alone = new Set<IpAddress>();
   const subnets = new Set<Prefix>();

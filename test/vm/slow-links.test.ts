@@ -16,7 +16,8 @@ import type { SpeakerOptions } from "../support/speaker-main.ts";
 import { ip, peerConfig, route, speakerConfig } from "../support/speakers.ts";
 
 const PROGRAM = join(import.meta.dirname, "..", "support", "speaker-main.ts");
-const HOLD_SECONDS = 9;
+/** More than an emulated machine may stand still for. */
+const HOLD_SECONDS = 30;
 const ROUTES = 5_000;
 const BAD = "delay 150ms 15ms loss 5% reorder 25% 50% duplicate 2%";
 const ENDS = ["a", "b"] as const;
@@ -106,14 +107,14 @@ test("a session comes up and stays over a bad link; without any it ends by its h
   await Promise.all([a.originate(1, ADDRESS.a), b.originate(2, ADDRESS.b)]);
   const exchanged = async () => (await a.hasAll()) && (await b.hasAll());
   await until("all routes, both ways", exchanged, 120_000, 200);
-  await delay(2 * HOLD_SECONDS * 1000);
+  await delay(1.5 * HOLD_SECONDS * 1000);
   for (const end of [a, b]) {
-    const { state, established, flaps } = await end.status();
-    assert.deepEqual([state, established, flaps], ["Established", 1, 0]);
+    const { state, flaps, lastError } = await end.status();
+    assert.deepEqual([state, flaps], ["Established", 0], lastError?.reason);
   }
   await disturb(ns, "loss 100%");
   const cut = performance.now();
-  await until("the end", async () => (await a.status()).state !== "Established", 30_000, 100);
+  await until("the end", async () => (await a.status()).state !== "Established", 60_000, 100);
   const took = performance.now() - cut;
   // The last that it heard was sent before, a third of the hold time at most.
   assert.ok(took > (HOLD_SECONDS * 1000) / 2, `${took} ms`);
