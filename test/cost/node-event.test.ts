@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { prefix } from "../../src/ip/prefix.ts";
 import { agentConfig, machineObject, machines, NodeChain, SELF } from "../agent/node-chain.ts";
 import { IPS, PODS } from "../ipset/lab.ts";
+import { nodeObject } from "../k8s/node-objects.ts";
 import { route } from "../routes/fake-kernel.ts";
 import { type Steps, stepsOf } from "../support/steps.ts";
 import { Growth, holdKnown, type Known, SESSIONS } from "./growth.ts";
@@ -123,6 +124,20 @@ type Event = readonly [
   ms?: number,
 ];
 
+const WHOLE: readonly Known[] = [
+  {
+    where: "src/",
+    at: ["added", "deleted", "pod CIDR", "pod CIDR back"].concat([
+      "annotation",
+      "annotation back",
+      "address",
+      "address back",
+    ]),
+    each: 80,
+    why: "while Nodes contradict one another, the whole is computed at each change of one: once",
+  },
+];
+
 class World {
   readonly chain: NodeChain;
   readonly #new: ReturnType<typeof machines>[number];
@@ -138,8 +153,11 @@ class World {
     kernel.links = [...kernel.links, { index: 3, name: "enp2s0", up: true }];
   }
 
-  async start(): Promise<void> {
+  /** `contested`: two Nodes want one pod CIDR, all the time. */
+  async start(contested: boolean): Promise<void> {
     await this.chain.start();
+    const late = nodeObject("late", { internal: "192.168.99.1", cidrs: [SELF.cidr] });
+    if (contested && this.chain.store.put(late)) this.chain.tell();
     // All have told their tables: what nobody wants is looked for, once.
     this.chain.lookAtConditions();
     await this.chain.rest();
@@ -153,7 +171,13 @@ class World {
     const { metadata, spec } = known as Record<string, Record<string, unknown>>;
     const annotated = { "kube-router.io/rr.client": "1" };
     const podCidr = this.#new.cidr;
-    const put = (object: unknown) => () => void store.put(object);
+    // Of what changes nothing, as a heartbeat does, the source does not tell.
+    const put = (object: unknown) => () => {
+      if (store.put(object)) this.chain.tell();
+    };
+    const remove = (object: unknown) => () => {
+      if (store.remove(object)) this.chain.tell();
+    };
     const foreign = route("203.0.113.0/24", { protocol: 4 });
     const has = (set: string, member: string) => () =>
       this.chain.fakeSets.members(set)?.includes(member) === true;
@@ -163,7 +187,7 @@ class World {
     return [
       ["heartbeat", put(known)],
       ["added", put(machineObject(this.#new)), node],
-      ["deleted", () => store.remove(machineObject(this.#new)), not(node)],
+      ["deleted", remove(machineObject(this.#new)), not(node)],
       [
         "pod CIDR",
         put({ ...known, spec: { ...spec, podCIDR: podCidr, podCIDRs: [podCidr] } }),
@@ -194,7 +218,6 @@ class World {
   async stepsOf([what, event, follows, ms = CHANGE_MS]: Event): Promise<Steps> {
     const steps = await stepsOf(async () => {
       event();
-      this.chain.tell();
       await this.chain.clock.advanceAsync(ms);
       this.chain.lookAtConditions();
     });
@@ -203,14 +226,19 @@ class World {
   }
 }
 
-function hold(title: string, flags: Readonly<Record<string, string>>, known: readonly Known[]) {
+function hold(
+  title: string,
+  flags: Readonly<Record<string, string>>,
+  known: readonly Known[],
+  contested = false,
+) {
   test(title, async (t) => {
     const growth = new Growth([...known, ...SESSIONS]);
     growths.push(growth);
     const runs = new Map<string, { size: number; steps: Steps }[]>();
     for (const size of SIZES) {
       const world = new World(size, flags);
-      await world.start();
+      await world.start(contested);
       for (const event of world.events()) {
         const [what] = event;
         const steps = await world.stepsOf(event);
@@ -230,4 +258,5 @@ hold("one change, without tunnels", {}, EACH);
 hold("one change, IPv4 alone", { "enable-ipv6": "false" }, EACH);
 const full = { "enable-overlay": "true", "overlay-type": "full", "overlay-encap": "vxlan" };
 hold("one change, all Nodes by tunnels", full, ALL);
-test("what is known to grow does", () => holdKnown(ALL, growths));
+hold("one change, beside a contradiction", {}, WHOLE, true);
+test("what is known to grow does", () => holdKnown([...ALL, ...WHOLE], growths));

@@ -139,7 +139,7 @@ const WALKERS: readonly [object, readonly string[]][] = [
 function extent(method: string, length: number, values: readonly unknown[]): number {
   const number = (at: number, otherwise: number) => {
     const value = values[at] === undefined ? otherwise : Number(values[at]);
-    return value < 0 ? length + value : value;
+    return value < 0 ? length + value : Math.min(length, value);
   };
   switch (method) {
     case "set":
