@@ -118,9 +118,6 @@ test("a session comes up and stays over a bad link; without any it ends by its h
   const took = performance.now() - cut;
   // The last that it heard was sent before, a third of the hold time at most.
   assert.ok(took > (HOLD_SECONDS * 1000) / 2, `${took} ms`);
-  const { lastError, families } = await a.status();
+  const { lastError } = await a.status();
   assert.match(lastError?.reason ?? "", /Hold Timer Expired/);
-  assert.equal(families[0]?.accepted, 0);
-  await disturb(ns, BAD);
-  await until("all routes again", exchanged, 90_000, 200);
 });
