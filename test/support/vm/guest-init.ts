@@ -38,6 +38,8 @@ hostname machine
 cp /command run/command
 cat > run/first <<'END'
 ip link set lo up
+# Whoever removes a link or a namespace waits for all CPUs, emulated ones too.
+echo 1 > /sys/kernel/rcu_expedited
 # Through a pipe: programs write otherwise to what looks like a terminal.
 stty -F /dev/${OUTPUT} raw
 mkfifo /run/output
