@@ -2,8 +2,7 @@
 NODE := node_modules/node/bin/node
 # Debian packages: what the demo shows with, and what the tests check against.
 DEMO_PACKAGES := iproute2 iputils-ping ipset tcpdump iptables containernetworking-plugins
-TEST_PACKAGES := $(DEMO_PACKAGES) nftables bird2 frr gobgpd openbgpd exabgp tshark prometheus \
-  qemu-system-x86 busybox-static kmod
+TEST_PACKAGES := $(DEMO_PACKAGES) nftables bird2 frr gobgpd openbgpd exabgp tshark prometheus
 
 .PHONY: setup demo test check bundle clean
 
@@ -14,7 +13,7 @@ demo: ## a cluster in network namespaces, shown and checked step by step (KEEP=1
 	@scripts/setup.sh $(DEMO_PACKAGES)
 	@exec $(NODE) scripts/demo.ts $(if $(KEEP),--keep)
 
-test: ## everything: types, lint, unit, fuzz, kernel, cluster, interop, bench, vm
+test: ## everything: types, lint, unit, fuzz, kernel, cluster, interop, bench
 	@scripts/setup.sh $(TEST_PACKAGES)
 	@exec npm run --silent test
 

@@ -1,12 +1,12 @@
 /**
- * Runs the tests in groups: `npm test -- [group …]`; without names all but `kubernetes`, whose
- * programs have to be built first (scripts/kubernetes-programs.sh). Unit tests run side by side;
- * those that measure real kernels, clusters and daemons run one by one, so that the machine's load
- * is not what they see. Ends with one line that counts everything.
+ * Runs the tests in groups: `npm test -- [group …]`; without names all but two: `kubernetes`, whose
+ * programs have to be built first (scripts/kubernetes-programs.sh), and `vm`, which takes long. Unit
+ * tests run side by side; those that measure real kernels, clusters and daemons run one by one, so
+ * that the machine's load is not what they see. Ends with one line that counts everything.
  *
  * The group `vm` needs what a small kernel lacks (ipip, VLANs, bonds, …) and runs in a virtual
- * machine with Debian's kernel. `KERNEL_DEBIAN=trixie npm test -- kernel` runs any group on the
- * kernel of that suite.
+ * machine with Debian's kernel, all emulated. `KERNEL_DEBIAN=trixie npm test -- kernel` runs any
+ * group on the kernel of that suite.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { globSync } from "node:fs";
@@ -37,7 +37,7 @@ const GROUPS: Readonly<Record<string, Group>> = {
   interop: { concurrency: 1, owns: inFolder("interop") },
   bench: { concurrency: 1, owns: inFolder("bench") },
   kubernetes: { concurrency: 1, owns: inFolder("kubernetes"), onDemand: true },
-  vm: { concurrency: 1, owns: inFolder("vm"), kernel: "bookworm" },
+  vm: { concurrency: 1, owns: inFolder("vm"), onDemand: true, kernel: "bookworm" },
 };
 
 /** A test file that takes longer hangs. */

@@ -48,7 +48,7 @@ export async function machineUnavailable(): Promise<string | undefined> {
     if (!(await hasProgram(program))) missing.push(name);
   }
   if (missing.length === 0) return undefined;
-  return `these packages are missing: ${missing.join(" ")}`;
+  return `these Debian packages are missing: ${missing.join(" ")}`;
 }
 
 /** Runs a command in a machine of its own. @returns its exit status. @throws {Error} without one. */
