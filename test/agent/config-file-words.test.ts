@@ -20,6 +20,10 @@ const many = (count: number, entry: string) => Array.from({ length: count }, () 
 
 const PORT = "expected a whole number from 1 to 65535";
 const HOLD = "expected 0, or a hold time from 3s to 65535s";
+const KEYS = "expected keys with values";
+const TOP_KEYS = `${KEYS} (global, policies, peerGroups, peers, networks)`;
+const GLOBAL_KEYS = `${KEYS} (as, routerId, hostName, listen, clusterId, maximumPaths)`;
+const PEER_KEYS = `${KEYS} (name, address, group, remoteAs, localAs, localAddress, …)`;
 const WORDS: readonly (readonly [text: string, field: string, words: string])[] = [
   [listen("70000"), "global.listen[0].port", `${PORT}, not 70000`],
   [listen("0"), "global.listen[0].port", `${PORT}, not 0`],
@@ -42,13 +46,13 @@ const WORDS: readonly (readonly [text: string, field: string, words: string])[] 
     "global.maximumPaths",
     "expected a whole number from 1 to 64, not 65",
   ],
-  ["global: [1]", "global", "expected keys with values, not a list"],
+  ["global: [1]", "global", `${GLOBAL_KEYS}, not a list`],
   ["global: { asn: 1 }", "global.asn", "is not a key that is known here (Did you mean as?)"],
   ["global: { as: [1] }", "global.as", "expected an AS number from 1 to 4294967294, not a list"],
   ["global: { as: true }", "global.as", "expected an AS number from 1 to 4294967294, not true"],
   ["global: { as: 0 }", "global.as", "expected an AS number from 1 to 4294967294, not 0"],
   ["peers: 5", "peers", "expected a list, not 5"],
-  ["peers: [5]", "peers[0]", "expected keys with values, not 5"],
+  ["peers: [5]", "peers[0]", `${PEER_KEYS}, not 5`],
   ["peers: [{ name: a, remoteAs: 1 }]", "peers[0].address", "is missing"],
   ["peers: [{ address: 192.0.2.1, remoteAs: 1 }]", "peers[0].name", "is missing"],
   [peer("name: 5").replace("name: a, ", ""), "peers[0].name", "expected text, not 5"],
@@ -114,6 +118,24 @@ const WORDS: readonly (readonly [text: string, field: string, words: string])[] 
     "policies[0].statements[0].match.communities",
     "expected at least 1 entry",
   ],
+  // What an entry's keys are, for whom has written it without.
+  [
+    "networks: [10.99.0.0/16]",
+    "networks[0]",
+    `${KEYS} (prefix, nextHop, communities, med), not text`,
+  ],
+  ["global: { listen: [192.0.2.1] }", "global.listen[0]", `${KEYS} (address, port), not text`],
+  [
+    peer("maximumPrefixes: 100"),
+    "peers[0].maximumPrefixes",
+    `${KEYS} (limit, warningPercent, restart), not 100`,
+  ],
+  ["policies: [accept]", "policies[0]", `${KEYS} (name, default, statements), not text`],
+  [
+    statement("result: next, set: { prepend: 64512 }"),
+    "policies[0].statements[0].set.prepend",
+    `${KEYS} (as, count), not 64512`,
+  ],
   [
     "networks: [{ prefix: 10.0.0.0/8, med: -1 }]",
     "networks[0].med",
@@ -141,8 +163,8 @@ test("so is a value", () => {
 test("nothing that may be a password is repeated", () => {
   for (const [text, words] of [
     // A file of passwords in the place of this one.
-    ["s3cret", /^expected keys with values, not text$/],
-    ["1234567890", /^expected keys with values, not a number$/],
+    ["s3cret", `${TOP_KEYS}, not text`],
+    ["1234567890", `${TOP_KEYS}, not a number`],
     // The password itself, where its file is to be named.
     [peer("passwordFile: 1234567890"), /^peers\[0\]\.passwordFile: expected text, not a number$/],
     [peer("passwordFile: [s3cret]"), /^peers\[0\]\.passwordFile: expected text, not a list$/],
@@ -173,8 +195,8 @@ test("nothing that may be a password is repeated", () => {
     [peer("port: 1 passord:@s3cret"), /^peers\[0\]\.port: expected a number, not "1 passord…"$/],
     [peer("port: 1 pssword=s3cret"), /^peers\[0\]\.port: expected a number, not "1 pssword…"$/],
     // Text in the place of what has keys.
-    ["peers: [s3cret]", /^peers\[0\]: expected keys with values, not text$/],
-    ["global: s3cret", /^global: expected keys with values, not text$/],
+    ["peers: [s3cret]", `peers[0]: ${PEER_KEYS}, not text`],
+    ["global: s3cret", `global: ${GLOBAL_KEYS}, not text`],
     // What the YAML library quotes.
     [peer("password: *s3cret"), /^Unresolved alias \(the anchor must be set before the alias\)$/],
     [peer("password: !<s3cret 1"), /^a tag means nothing here$/],
@@ -186,7 +208,8 @@ test("nothing that may be a password is repeated", () => {
   ] as const) {
     const said = refusals(text);
     assert.equal(said.length, 1, said.join("\n"));
-    assert.match(said[0]!, words);
+    if (typeof words === "string") assert.equal(said[0], words);
+    else assert.match(said[0]!, words);
     assert.doesNotMatch(said[0]!, /s3cret|12345/);
   }
 });

@@ -130,7 +130,7 @@ test("an empty file is a valid one", () => {
 /** Text of a file → the one sentence that refuses it: file, line, field, what was expected. */
 const REFUSED: readonly (readonly [string, RegExp])[] = [
   ["peers: [\n", /^peers\.yaml:\d+: /],
-  ["- x\n", /^peers\.yaml:1: expected keys with values, not a list$/],
+  ["- x\n", /^peers\.yaml:1: expected keys with values \(global, .*\), not a list$/],
   ["peers:\n", /^peers\.yaml:1: peers: expected a list, not nothing$/],
   ["global:\n  maximumPaths: x\n", /:2: global\.maximumPaths: expected a number, not "x"$/],
   [

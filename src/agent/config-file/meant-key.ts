@@ -3,7 +3,7 @@
  * called otherwise, or one of another place, as where a line is not indented enough. Pure.
  */
 import { similarWords } from "../../runtime/similar.ts";
-import { KEYS_BY_PLACE } from "./schema.ts";
+import { KEYS_BY_PLACE, keysAt } from "./schema.ts";
 import type { Path } from "./words.ts";
 
 /** How other programs call it: FRR, BIRD, GoBGP, Calico, MetalLB. Lower case, without dashes. */
@@ -24,8 +24,7 @@ const OTHER_NAMES: ReadonlyMap<string, string> = new Map([
  */
 export function meantKey(path: Path): string {
   const key = String(path.at(-1));
-  const place = path.filter((part) => typeof part === "string").slice(0, -1);
-  const keys = KEYS_BY_PLACE.get(place.join(".")) ?? [];
+  const keys = keysAt(path.slice(0, -1));
   const elsewhere = [...KEYS_BY_PLACE].flatMap(([other, those]) =>
     those.includes(key) ? [other === "" ? "the top level" : other] : [],
   );

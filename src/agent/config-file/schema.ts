@@ -255,6 +255,11 @@ export const KEYS_BY_PLACE: ReadonlyMap<string, readonly string[]> = new Map(
   }).map(([place, section]) => [place, Object.keys(section.shape)]),
 );
 
+/** The keys of the place at the end of a path; none where no keys belong. */
+export function keysAt(path: readonly PropertyKey[]): readonly string[] {
+  return KEYS_BY_PLACE.get(path.filter((part) => typeof part === "string").join(".")) ?? [];
+}
+
 /** Keys that the file may have somewhere, and the one that is missing in it on purpose. */
 export const KEY_NAMES: ReadonlySet<string> = new Set([
   "password",

@@ -4,6 +4,7 @@
  */
 import type { core } from "zod";
 import { quoted } from "../../k8s/problem.ts";
+import { keysAt } from "./schema.ts";
 
 export type Path = readonly PropertyKey[];
 
@@ -36,6 +37,9 @@ export function wordsOf(issue: core.$ZodRawIssue): string {
   }
 }
 
+/** Keys of a place that are named where something else stands. */
+const KEYS_NAMED_MAX = 6;
+
 /** A union without words of its own; its branches have some. */
 const UNSAID = "expected something else";
 
@@ -49,8 +53,15 @@ export function findings(issues: readonly core.$ZodIssue[], content: unknown): r
       return { path, text, isUnknown: true, isAlone: valueAt(content, path) === null };
     }
     const instead = insteadOf(content, path, code, text);
-    return { path, text: instead === undefined ? text : `${text}, not ${instead}` };
+    const wanted = text === KEYS_EXPECTED ? `${text}${someOf(keysAt(path))}` : text;
+    return { path, text: instead === undefined ? wanted : `${wanted}, not ${instead}` };
   });
+}
+
+/** ` (prefix, nextHop)`: the first of the keys, which those that are needed stand among. */
+function someOf(keys: readonly string[]): string {
+  const more = keys.length > KEYS_NAMED_MAX ? ["…"] : [];
+  return keys.length === 0 ? "" : ` (${[...keys.slice(0, KEYS_NAMED_MAX), ...more].join(", ")})`;
 }
 
 interface Part extends Finding {
