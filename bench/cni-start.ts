@@ -10,10 +10,14 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
+import { fromCommandLine, numberOf, wordsOf } from "../scripts/command-line.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const BUNDLE = join(ROOT, "dist", "podrouter-cni.cjs");
-const ROUNDS = Number(process.argv[2] ?? 40);
+const USAGE = "node_modules/node/bin/node bench/cni-start.ts [rounds]";
+const ROUNDS = fromCommandLine("cni-start", USAGE, (args) =>
+  numberOf("rounds", wordsOf(args, 1)[0] ?? "40", 1),
+);
 const TICK_MS = 10;
 
 const folder = mkdtempSync(join(tmpdir(), "podrouter-start-"));

@@ -18,6 +18,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fromCommandLine, numberOf, wordsOf } from "../scripts/command-line.ts";
 import { Namespaces } from "../test/support/namespaces.ts";
 import { Daemon, must, until } from "../test/support/shell.ts";
 
@@ -240,5 +241,9 @@ function referenceTask(folder: string, cidrs: readonly string[], netns: readonly
 if (process.argv[2] === "inside") {
   process.stdout.write(JSON.stringify(await inside(JSON.parse(process.argv[3]!))));
 } else {
-  await main(Number(process.argv[2] ?? 50), Number(process.argv[3] ?? 3));
+  const usage = "node_modules/node/bin/node bench/cni.ts [pods] [rounds]";
+  await fromCommandLine("cni", usage, (args) => {
+    const [pods = "50", rounds = "3"] = wordsOf(args, 2);
+    return main(numberOf("pods", pods, 1), numberOf("rounds", rounds, 1));
+  });
 }

@@ -14,6 +14,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fromCommandLine, numberOf, UsageError, wordsOf } from "../scripts/command-line.ts";
 import { imageRuntime } from "../test/support/image-recipe.ts";
 import { Namespaces } from "../test/support/namespaces.ts";
 import { must } from "../test/support/shell.ts";
@@ -249,16 +250,25 @@ function percentiles(values: readonly number[]): Percentiles {
 }
 
 if (import.meta.main) {
-  const [what = "events", nodes = "100", count = "20"] = process.argv.slice(2);
-  const sizes = { nodes: Number(nodes), events: Number(count), runs: Number(count) };
-  const measure = {
-    events: measureNodeEvents,
-    start: measureStart,
-    scarce: () => measureScarceStart({ nodes: sizes.nodes, cpuPercent: Number(count) }),
-    idle: measureIdle,
-  }[what];
-  if (measure === undefined) throw new Error(`what is ${what}? events, start, scarce or idle`);
+  const usage =
+    "node_modules/node/bin/node bench/node-events.ts [events|start|scarce|idle] [nodes] " +
+    "[events, runs or percent]";
+  const measure = fromCommandLine("node-events", usage, (args) => {
+    const [what = "events", ...sizes] = wordsOf(args, 3);
+    const nodes = numberOf("nodes", sizes[0] ?? "100", 1);
+    const count = numberOf("the number behind it", sizes[1] ?? "20", 1);
+    const found = {
+      events: () => measureNodeEvents({ nodes, events: count }),
+      start: () => measureStart({ nodes, runs: count }),
+      scarce: () => measureScarceStart({ nodes, cpuPercent: count }),
+      idle: () => measureIdle({ nodes }),
+    }[what];
+    if (found === undefined) {
+      throw new UsageError(`expected events, start, scarce or idle, not ${what}`);
+    }
+    return found;
+  });
   const round = (_: string, value: unknown) =>
     typeof value === "number" ? Math.round(value * 100) / 100 : value;
-  process.stdout.write(`${JSON.stringify(await measure(sizes), round, 1)}\n`);
+  process.stdout.write(`${JSON.stringify(await measure(), round, 1)}\n`);
 }

@@ -1,6 +1,6 @@
 /** The command line of the bench: its options, what is wrong with them, and the usage text. */
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { numberOf, parsed, UsageError } from "../scripts/command-line.ts";
 import { SCENARIOS } from "./scenarios/scenarios.ts";
 
 export interface BenchOptions {
@@ -17,20 +17,29 @@ export interface BenchOptions {
   readonly bundle: string | undefined;
 }
 
-/** What the caller wrote cannot be done; one sentence. */
-export class UsageError extends Error {}
-
 const OUT = join(import.meta.dirname, "..", "docs", "performance");
 /** Words that stand alone, in the place of scenarios. */
 const WORDS = ["all", "newer-debian", "report"];
 
 /**
- * The options of a command line, or `help`.
+ * The options of a command line.
  * @throws {UsageError} an option or a scenario that is not known, or a value that is none.
  */
-export function readOptions(args: readonly string[]): BenchOptions | "help" {
-  const { values, positionals } = parsed(args);
-  if (values.help === true) return "help";
+export function readOptions(args: readonly string[]): BenchOptions {
+  const { values, positionals } = parsed({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      runs: { type: "string", default: "3" },
+      daemons: { type: "string" },
+      out: { type: "string", default: OUT },
+      scale: { type: "string", default: "1" },
+      idle: { type: "string", default: "60" },
+      timeout: { type: "string", default: "300" },
+      profile: { type: "string" },
+      bundle: { type: "string" },
+    },
+  });
   const known = (name: string): boolean => SCENARIOS.some(({ key }) => key === name);
   const wrong = positionals.find((name) => !known(name) && !WORDS.includes(name));
   if (wrong !== undefined) {
@@ -38,48 +47,15 @@ export function readOptions(args: readonly string[]): BenchOptions | "help" {
   }
   return {
     names: positionals,
-    runs: numberOf("runs", values.runs, 1, true),
+    runs: numberOf("--runs", values.runs, 1),
     daemons: values.daemons?.split(","),
     out: values.out,
-    scale: numberOf("scale", values.scale, 1, false),
-    idleSeconds: numberOf("idle", values.idle, 0, false),
-    timeoutSeconds: numberOf("timeout", values.timeout, 1, false),
+    scale: numberOf("--scale", values.scale, 1, false),
+    idleSeconds: numberOf("--idle", values.idle, 0, false),
+    timeoutSeconds: numberOf("--timeout", values.timeout, 1, false),
     profile: values.profile,
     bundle: values.bundle,
   };
-}
-
-function parsed(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        help: { type: "boolean", short: "h" },
-        runs: { type: "string", default: "3" },
-        daemons: { type: "string" },
-        out: { type: "string", default: OUT },
-        scale: { type: "string", default: "1" },
-        idle: { type: "string", default: "60" },
-        timeout: { type: "string", default: "300" },
-        profile: { type: "string" },
-        bundle: { type: "string" },
-      },
-    });
-  } catch (error) {
-    const { code = "", message } = error as NodeJS.ErrnoException;
-    if (!code.startsWith("ERR_PARSE_ARGS_")) throw error;
-    // What follows is about arguments that look like options, of which there are none here.
-    throw new UsageError(`${message.split(/\. |\n/)[0]}; --help shows what there is`);
-  }
-}
-
-function numberOf(name: string, text: string, min: number, whole: boolean): number {
-  const value = Number(text);
-  const sound = text.trim() !== "" && value >= min && value < Number.MAX_SAFE_INTEGER;
-  if (sound && (!whole || Number.isInteger(value))) return value;
-  const what = whole ? "a whole number" : "a number";
-  throw new UsageError(`--${name}=${text}: expected ${what} from ${min}`);
 }
 
 /** What `--help` prints. */

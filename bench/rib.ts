@@ -5,6 +5,7 @@
  *
  *   node_modules/node/bin/node bench/rib.ts [prefixes] [attribute sets] [scattered]
  */
+import { fromCommandLine, numberOf, UsageError, wordsOf } from "../scripts/command-line.ts";
 import type { PathAttributes } from "../src/bgp/message/types.ts";
 import { SegmentType } from "../src/bgp/message/types.ts";
 import { UpdateDecoder } from "../src/bgp/message/update-decoder.ts";
@@ -17,9 +18,18 @@ import { PrefixBatch } from "../src/ip/prefix-batch.ts";
 import { negotiatedSession } from "../test/support/negotiated-session.ts";
 import { PLAIN_ATTRIBUTES } from "../test/support/plain-attributes.ts";
 
-const PREFIXES = Number(process.argv[2] ?? 1_000_000);
-const SETS = Number(process.argv[3] ?? 100_000);
-const SCATTERED = process.argv[4] === "scattered";
+const USAGE = "node_modules/node/bin/node bench/rib.ts [prefixes] [attribute sets] [scattered]";
+const { PREFIXES, SETS, SCATTERED } = fromCommandLine("rib", USAGE, (args) => {
+  const [prefixes = "1000000", sets = "100000", order] = wordsOf(args, 3);
+  if (order !== undefined && order !== "scattered") {
+    throw new UsageError(`expected scattered, or nothing, not ${order}`);
+  }
+  return {
+    PREFIXES: numberOf("prefixes", prefixes, 1),
+    SETS: numberOf("attribute sets", sets, 1),
+    SCATTERED: order === "scattered",
+  };
+});
 const UPDATE_PREFIXES = 5;
 const ROUNDS = Math.ceil((2 * PREFIXES) / SETS / UPDATE_PREFIXES);
 const SENDER = parseAddress("192.0.2.1");

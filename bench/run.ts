@@ -16,16 +16,17 @@
  * A scenario's JSON file is written after each daemon: what was measured stays when the next one
  * fails or is interrupted. Every wait has a time limit; Ctrl-C removes all that was made.
  */
-import { mkdtempSync, rmSync, writeSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { fromCommandLine, UsageError, wrongUsage } from "../scripts/command-line.ts";
 import { namespacesUnavailable, sweepDeadNamespaces } from "../test/support/namespaces.ts";
 import { makeNewerDebian } from "../test/support/newer-debian.ts";
 import type { DaemonKind } from "./daemons/daemon.ts";
 import { allDaemons } from "./daemons/daemons.ts";
 import { makeBundle } from "./daemons/podrouter.ts";
 import { removeLabs } from "./node-events.ts";
-import { readOptions, UsageError, usage } from "./options.ts";
+import { readOptions, usage } from "./options.ts";
 import { writeReport } from "./report/page.ts";
 import { plainTable, tableOf } from "./report/table.ts";
 import { machineFacts, mergeResult, readResult } from "./results.ts";
@@ -33,9 +34,7 @@ import { type Figures, PartialRun, type RunOptions, type Scenario } from "./scen
 import { SCENARIOS } from "./scenarios/scenarios.ts";
 import { removeStages } from "./stage.ts";
 
-const WRONG_USAGE = 2;
-
-const options = fromCommandLine();
+const options = fromCommandLine("bench", usage(), readOptions);
 
 /** What takes longer is measured once. */
 const SLOW_SECONDS = 150;
@@ -61,28 +60,10 @@ const daemons = allDaemons({
 
 process.exitCode = await main(options.names).catch(async (error: Error) => {
   await removeAll();
-  if (error instanceof UsageError) return wrongUsage(error);
+  if (error instanceof UsageError) return wrongUsage("bench", error);
   say(`bench: ${error.message}`);
   return 1;
 });
-
-/** Ends the program where there is nothing to measure. */
-function fromCommandLine(): Exclude<ReturnType<typeof readOptions>, "help"> {
-  try {
-    const read = readOptions(process.argv.slice(2));
-    if (read !== "help") return read;
-    writeSync(1, usage());
-    process.exit(0);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    process.exit(wrongUsage(error));
-  }
-}
-
-function wrongUsage(error: UsageError): number {
-  writeSync(2, `bench: ${error.message}\n`);
-  return WRONG_USAGE;
-}
 
 async function main(names: readonly string[]): Promise<number> {
   if (names.length === 0) return list();

@@ -11,6 +11,7 @@
 # ~/.cache/podrouter/arm64. TIMEOUT (seconds, 1800) and MEMORY (MB, 4096) are the machine's.
 set -eu
 command=${1:?the command to run}
+case $command in -*) echo "usage: scripts/arm64-machine.sh COMMAND" >&2; exit 2 ;; esac
 suite=${SUITE:-bookworm}
 kernel=${KERNEL:-arm64}
 root=$(CDPATH='' cd -- "$(dirname "$0")/.." && pwd -P)

@@ -4,6 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { realpathSync } from "node:fs";
+import { UsageError } from "./command-line.ts";
 
 /** What of the work tree goes into a bundle, or decides what does. */
 const BUNDLED = [
@@ -33,9 +34,11 @@ export function commitOf(root: string): string | undefined {
   return git("status", "--porcelain", "--", ...BUNDLED) === "" ? commit : `${commit}-dirty`;
 }
 
-/** A commit as somebody gives it; empty = unknown. Throws when it is none. */
+/** A commit as somebody gives it; empty = unknown. */
 export function checkedCommit(text: string): string | undefined {
   if (text === "") return undefined;
   if (COMMIT.test(text)) return text;
-  throw new Error(`--commit=${text}: expected 7 to 40 digits of a commit, with or without -dirty`);
+  throw new UsageError(
+    `--commit=${text}: expected 7 to 40 digits of a commit, with or without -dirty`,
+  );
 }

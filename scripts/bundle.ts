@@ -22,20 +22,25 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { build, type Plugin } from "esbuild";
 import { PROGRAM_FILE, PROGRAM_PARAMETERS } from "../src/launch/program.ts";
 import { checkedCommit, commitOf } from "./build-commit.ts";
+import { fromCommandLine, parsed } from "./command-line.ts";
 import { loadedWhenUsed } from "./lazy-modules.ts";
 import { LICENCES_FILE, licencesOf } from "./licences.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const MODULES = join(ROOT, "node_modules");
 
-const { values } = parseArgs({
-  options: { out: { type: "string", default: join(ROOT, "dist") }, commit: { type: "string" } },
+const USAGE = "npm run bundle -- [--out FOLDER] [--commit COMMIT]";
+const { out, commit } = fromCommandLine("bundle", USAGE, (args) => {
+  const { values } = parsed({
+    args: [...args],
+    options: { out: { type: "string", default: join(ROOT, "dist") }, commit: { type: "string" } },
+  });
+  const { out, commit } = values;
+  return { out, commit: commit === undefined ? commitOf(ROOT) : checkedCommit(commit) };
 });
-const commit = values.commit === undefined ? commitOf(ROOT) : checkedCommit(values.commit);
 
 /** Of koffi's own ways to look for its native module none fits one folder: it gets its path told. */
 const koffiBeside: Plugin = {
@@ -133,11 +138,11 @@ function checkLeftOut(inputs: readonly string[]): void {
   );
 }
 
-const outfile = join(values.out, PROGRAM_FILE);
-mkdirSync(values.out, { recursive: true });
+const outfile = join(out, PROGRAM_FILE);
+mkdirSync(out, { recursive: true });
 // Compiled code of an earlier program.
-for (const name of readdirSync(values.out)) {
-  if (name.endsWith(".codecache")) rmSync(join(values.out, name));
+for (const name of readdirSync(out)) {
+  if (name.endsWith(".codecache")) rmSync(join(out, name));
 }
 const result = await build({
   entryPoints: [join(ROOT, "src", "main.ts")],
@@ -180,7 +185,7 @@ if (/[^\0-\x7f]/.test(program)) {
 const digest = createHash("sha256").update(program).digest("hex").slice(0, 16);
 await build({
   entryPoints: [join(ROOT, "src", "launch", "main.ts")],
-  outfile: join(values.out, "podrouter.cjs"),
+  outfile: join(out, "podrouter.cjs"),
   bundle: true,
   platform: "node",
   target: "node24",
@@ -189,7 +194,7 @@ await build({
   define: { PROGRAM_DIGEST: JSON.stringify(digest), "import.meta.dirname": "__dirname" },
   logLevel: "warning",
 });
-const plugin = join(values.out, "podrouter-cni.cjs");
+const plugin = join(out, "podrouter-cni.cjs");
 await build({
   entryPoints: [join(ROOT, "src", "plugin", "main.ts")],
   outfile: plugin,
@@ -204,16 +209,16 @@ await build({
 const arch = process.arch;
 copyFileSync(
   join(MODULES, "@koromix", `koffi-linux-${arch}`, `linux_${arch}`, "koffi.node"),
-  join(values.out, "koffi.node"),
+  join(out, "koffi.node"),
 );
 // The native module is koffi's own.
 const licences = licencesOf(Object.keys(result.metafile.inputs), ROOT, ["node_modules/koffi"]);
-writeFileSync(join(values.out, LICENCES_FILE), licences);
+writeFileSync(join(out, LICENCES_FILE), licences);
 
 const kilobytes = (path: string): number => Math.round(statSync(path).size / 1000);
 const inputs = Object.keys(result.metafile.inputs).length;
 process.stdout.write(
   `${outfile}: ${kilobytes(outfile)} kB from ${inputs} files, ` +
-    `koffi.node: ${kilobytes(join(values.out, "koffi.node"))} kB, ` +
+    `koffi.node: ${kilobytes(join(out, "koffi.node"))} kB, ` +
     `${plugin}: ${kilobytes(plugin)} kB\n`,
 );

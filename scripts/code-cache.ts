@@ -11,7 +11,15 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -20,6 +28,7 @@ import { PEERS_PATH, RIB_PATH, STATUS_PATH } from "../src/agent/admin-protocol.t
 import { askAgent } from "../src/cli/agent-client.ts";
 import { codeCacheFile } from "../src/launch/program.ts";
 import { NodesApi } from "./code-cache/nodes-api.ts";
+import { fromCommandLine, UsageError } from "./command-line.ts";
 
 const RECORDED = "127.0.0.1";
 const PARTNER = "127.0.0.2";
@@ -39,10 +48,14 @@ interface Agent {
   output: string;
 }
 
-const [given, ...flags] = process.argv.slice(2);
-if (given === undefined) throw new Error("code-cache.ts: the folder of the bundle is missing");
-const folder = resolve(given);
-const launcher = join(folder, "podrouter.cjs");
+const USAGE = "node_modules/node/bin/node scripts/code-cache.ts FOLDER [FLAG OF NODE.JS …]";
+const { folder, flags, launcher } = fromCommandLine("code-cache", USAGE, ([given, ...flags]) => {
+  if (given === undefined) throw new UsageError("the folder of the bundle is missing");
+  const folder = resolve(given);
+  const launcher = join(folder, "podrouter.cjs");
+  if (existsSync(launcher)) return { folder, flags, launcher };
+  throw new UsageError(`${launcher} is not there: the folder is that of a bundle`);
+});
 const digest = /readProgram\(__dirname, "([0-9a-f]+)"\)/.exec(readFileSync(launcher, "utf8"))?.[1];
 if (digest === undefined) throw new Error(`${launcher} names no digest of its program`);
 

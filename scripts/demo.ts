@@ -6,6 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { Cluster, clusterUnavailable } from "../test/support/cluster.ts";
 import { namespacesUnavailable, sweepDeadNamespaces } from "../test/support/namespaces.ts";
+import { fromCommandLine, parsed } from "./command-line.ts";
 import { bothFamilies, cleanUp, DUAL_STACK_NODES } from "./demo/dual-stack-steps.ts";
 import { twoRouters } from "./demo/multipath-step.ts";
 import { nodesInTwoSubnets, TWO_SUBNETS } from "./demo/overlay-step.ts";
@@ -17,7 +18,9 @@ import { deleteAndReturn, lookAround, restartUnderTcpdump, startAll } from "./de
 const STEPS = 11;
 
 async function main(): Promise<number> {
-  const keep = process.argv.includes("--keep");
+  const { keep = false } = fromCommandLine("demo", "npm run demo [-- --keep]", (args) => {
+    return parsed({ args: [...args], options: { keep: { type: "boolean" } } }).values;
+  });
   const unavailable = (await namespacesUnavailable()) ?? (await clusterUnavailable());
   if (unavailable !== undefined) {
     process.stderr.write(`make demo cannot run here: ${unavailable}\n`);

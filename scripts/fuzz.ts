@@ -8,6 +8,7 @@
  * speaker too, as what a peer says: `fuzz/session-target.ts` tells what must hold there. The first
  * input that breaks one of these is printed as hexadecimal with the seed, and the exit code is 1.
  */
+import { fromCommandLine, numberOf, parsed, wordsOf } from "./command-line.ts";
 import { codecCoverage, startCoverage } from "./fuzz/coverage.ts";
 import { decodeStream, type FuzzSession, SESSIONS } from "./fuzz/execute.ts";
 import { Generator } from "./fuzz/generator.ts";
@@ -19,31 +20,23 @@ const SESSION_EVERY = 8;
 /** What a run of hours may grow to; it stays far below. */
 const RSS_BYTES_MAX = 800_000_000;
 
-interface Options {
-  readonly seconds: number;
-  readonly seed: number;
-  readonly coverage: boolean;
-}
+const USAGE = "npm run fuzz -- [SECONDS] [--seed N] [--coverage]";
 
-function parseOptions(argv: readonly string[]): Options {
-  let seconds = 10;
-  let seed = Math.floor(Math.random() * 0xffff_ffff);
-  let coverage = false;
-  for (let i = 0; i < argv.length; i++) {
-    const word = argv[i]!;
-    if (word === "--coverage") coverage = true;
-    else if (word === "--seed") seed = number(argv[++i], "--seed");
-    else seconds = number(word, "SECONDS");
-  }
-  return { seconds, seed, coverage };
-}
-
-function number(text: string | undefined, name: string): number {
-  const value = Number(text);
-  if (text === undefined || !Number.isFinite(value) || value < 0) {
-    throw new Error(`${name}: a number is needed, not ${text}`);
-  }
-  return value;
+function readOptions(argv: readonly string[]) {
+  const { values, positionals } = parsed({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      seed: { type: "string", default: `${Math.floor(Math.random() * 0xffff_ffff)}` },
+      coverage: { type: "boolean", default: false },
+    },
+  });
+  const [seconds = "10"] = wordsOf(positionals, 1);
+  return {
+    seconds: numberOf("SECONDS", seconds, 0, false),
+    seed: numberOf("--seed", values.seed, 0),
+    coverage: values.coverage,
+  };
 }
 
 /** What broke, or undefined. */
@@ -123,7 +116,7 @@ class Fuzzer {
 }
 
 async function main(): Promise<number> {
-  const options = parseOptions(process.argv.slice(2));
+  const options = fromCommandLine("fuzz", USAGE, readOptions);
   say(`seed ${options.seed}`);
   if (options.coverage) await startCoverage();
   const fuzzer = new Fuzzer(options.seed);

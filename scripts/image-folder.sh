@@ -4,6 +4,7 @@
 # Node.js from its npm package, the bundle. For tests on machines that have no engine.
 set -eu
 folder=${1:?the folder to make}
+case $folder in -*) echo "usage: scripts/image-folder.sh FOLDER" >&2; exit 2 ;; esac
 root=$(CDPATH='' cd -- "$(dirname "$0")/.." && pwd -P)
 base=${XDG_CACHE_HOME:-$HOME/.cache}/podrouter/debian
 

@@ -4,6 +4,7 @@
 # programs go to ~/.cache/podrouter/kubernetes, which is where the tests look after PATH.
 set -eu
 version=${1:-1.35.4}
+case $version in -*) echo "usage: scripts/kubernetes-programs.sh [VERSION]" >&2; exit 2 ;; esac
 target=${XDG_CACHE_HOME:-$HOME/.cache}/podrouter/kubernetes
 
 command -v go >/dev/null || { echo "go is missing: Go 1.25 or newer builds Kubernetes" >&2; exit 1; }

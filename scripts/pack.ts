@@ -9,7 +9,7 @@
 import { spawnSync } from "node:child_process";
 import { copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { fromCommandLine, parsed } from "./command-line.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const TSC = join(ROOT, "node_modules", "typescript", "bin", "tsc");
@@ -98,7 +98,10 @@ function pack(name: string, out: string): string {
   return join(out, packed.filename);
 }
 
-const { values } = parseArgs({
-  options: { out: { type: "string", default: join(ROOT, "dist", "packages") } },
-});
+const { values } = fromCommandLine("pack", "npm run pack [-- --out FOLDER]", (args) =>
+  parsed({
+    args: [...args],
+    options: { out: { type: "string", default: join(ROOT, "dist", "packages") } },
+  }),
+);
 for (const name of PACKAGES) process.stdout.write(`${pack(name, values.out)}\n`);
