@@ -37,6 +37,11 @@ const WORDS: readonly (readonly [text: string, field: string, words: string])[] 
   [listen("null"), "global.listen[0].port", "expected a number, not nothing"],
   [listen("true"), "global.listen[0].port", "expected a number, not true"],
   [
+    "global: { listen: [{ address: 192.0.2.1 }, { address: FE80::1 }] }",
+    "global.listen[1].address",
+    'expected an IPv4 or IPv6 address that is not link-local (:: takes those too), not "FE80::1"',
+  ],
+  [
     `global: { listen: [${many(65, "{ address: 192.0.2.1 }")}] }`,
     "global.listen",
     "expected at most 64 entries",

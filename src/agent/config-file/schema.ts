@@ -6,7 +6,7 @@
  * Secrets never stand in the file: `passwordFile` names a file that holds the TCP MD5 key.
  */
 import * as z from "zod";
-import { ADDRESS_BITS, type IpAddress, parseAddress } from "../../ip/address.ts";
+import { ADDRESS_BITS, type IpAddress, isLinkLocal, parseAddress } from "../../ip/address.ts";
 import { canBeNextHop, parsePeerAddress } from "../../ip/host-address.ts";
 import { isPrefix, type Prefix, parsePrefix, prefixFamily, prefixLength } from "../../ip/prefix.ts";
 import { parseAs, parseClusterId, parseCommunity } from "../../k8s/annotation-values.ts";
@@ -46,6 +46,14 @@ const nextHop = scalar<IpAddress>("an address that peers take as a next hop", (t
   const parsed = parseAddress(text);
   return parsed !== undefined && canBeNextHop(parsed) ? parsed : undefined;
 });
+/** A link-local address is had on its interface alone, and there is no key for one here. */
+const listenAddress = scalar<IpAddress>(
+  "an IPv4 or IPv6 address that is not link-local (:: takes those too)",
+  (text) => {
+    const parsed = parseAddress(text);
+    return parsed !== undefined && !isLinkLocal(parsed) ? parsed : undefined;
+  },
+);
 const routerId = scalar<IpAddress>("an IPv4 address other than 0.0.0.0", parseRouterId);
 const prefix = scalar<Prefix>("a prefix without host bits, such as 10.0.0.0/8", (text) => {
   const parsed = parsePrefix(text);
@@ -214,7 +222,7 @@ const network = z.strictObject({
   med: whole(0, 0xffff_ffff).optional(),
 });
 
-const listen = z.strictObject({ address, port: port.optional() });
+const listen = z.strictObject({ address: listenAddress, port: port.optional() });
 
 const global = z.strictObject({
   as: as.optional(),

@@ -43,6 +43,8 @@ import type {
 
 const NO_DESCRIPTOR = "no file descriptor to spare (EMFILE)";
 const NO_LINK = "a link-local address needs its interface, by bindInterface (EINVAL)";
+const LINK_LOCAL_ALONE =
+  "a link-local address cannot be had without its interface, listen on :: (EINVAL)";
 const NO_ROOM_FOR_KEYS = "no room for so many, raise net.core.optmem_max (ENOMEM)";
 
 /** The kernel keeps this many connections that we have not looked at; it cuts to somaxconn. */
@@ -319,7 +321,7 @@ function listenReason(code: string, address: IpAddress): string {
     case "EADDRNOTAVAIL":
       return "this machine does not have the address, or in a VRF only (EADDRNOTAVAIL)";
     case "EINVAL":
-      return isLinkLocal(address) ? "a link-local address cannot be had by itself, :: can" : code;
+      return isLinkLocal(address) ? LINK_LOCAL_ALONE : code;
     default:
       return code;
   }

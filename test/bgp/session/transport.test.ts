@@ -139,7 +139,7 @@ test("a listener cannot have a link-local address by itself, and says so", async
   const listener = far.listen({ address: address("fe80::1"), port, passwords: new Map() }, handler);
   await until(() => problems.length > 0, "refused");
   listener.close();
-  const why = "a link-local address cannot be had by itself, :: can";
+  const why = "a link-local address cannot be had without its interface, listen on :: (EINVAL)";
   assert.deepEqual(problems, [`cannot listen on fe80::1 port ${port}: ${why}`]);
 });
 
