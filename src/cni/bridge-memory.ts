@@ -10,7 +10,9 @@
  * - The gateway of an earlier pod CIDR stays as long as a pod runs that may use it. The bridge
  *   plugin takes it away with the first pod of the new CIDR, so it is put back, behind the new one:
  *   there the plugin does not see it. It goes with the last of these pods, or when another Node has
- *   that CIDR now, whose pods it would be in the way of.
+ *   that CIDR now, whose pods it would be in the way of. While the Node has no other CIDR, as where
+ *   the only one was refused for another Node's sake, which may be that one's mistake, nothing is
+ *   taken from pods: then it goes to make way for that Node, and not before the last of them.
  *
  * Pure. Which pods use a gateway is not known; all that were ports when it first was out of place
  * may.
@@ -92,9 +94,9 @@ export function formerAddresses(
   { podCidrs }: BridgeOwner,
   memory: BridgeMemory | undefined,
 ): readonly FormerAddress[] {
-  // Before the Node has any, nothing can be out of place.
-  if (podCidrs.length === 0) return memory?.former ?? [];
-  const known = (memory?.former ?? []).filter((one) => !isOwn(one, podCidrs));
+  // While the Node has none, its plugins may go on making pods with what the bridge has.
+  const grows = (one: FormerAddress) => podCidrs.length === 0 && hasAddress(host, bridge, one);
+  const known = (memory?.former ?? []).filter((one) => !isOwn(one, podCidrs) && !grows(one));
   const ports = portsOf(bridge, host).map(({ index }) => index);
   const found = addressesOf(bridge, host)
     .filter((one) => !isOwn(one, podCidrs) && !known.some((other) => isSame(one, other)))
@@ -102,29 +104,31 @@ export function formerAddresses(
   return [...known, ...found].slice(-FORMER_ADDRESSES_MAX);
 }
 
-/** Whether a pod may still use it, and nobody else does. */
+/** Whether it is to stay: a pod may still use it, and nobody else does. */
 export function isNeeded(
   former: FormerAddress,
   host: HostLinks,
-  taken: readonly IpAddress[],
+  { podCidrs, taken }: Pick<BridgeOwner, "podCidrs" | "taken">,
 ): boolean {
-  if (taken.includes(former.address)) return false;
+  const isTaken = taken.includes(former.address);
   const runs = (index: number) =>
     host.links.some((link) => link.index === index && link.kind === "veth");
-  return former.ports.some(runs);
+  const isUsed = former.ports.some(runs);
+  return podCidrs.length === 0 ? isUsed || !isTaken : isUsed && !isTaken;
 }
 
 /** What is to be done about them. */
 export function keepFormer(
   bridge: HostLink,
   host: HostLinks,
-  { podCidrs, taken }: BridgeOwner,
+  owner: BridgeOwner,
   former: readonly FormerAddress[],
 ): readonly LinkOperation[] {
-  if (podCidrs.length === 0) return [];
   return former.flatMap((one): readonly LinkOperation[] => {
-    const needed = isNeeded(one, host, taken);
+    const needed = isNeeded(one, host, owner);
     if (needed === hasAddress(host, bridge, one)) return [];
+    // Before the Node has any pod CIDR, nothing is out of place.
+    if (needed && owner.podCidrs.length === 0) return [];
     const kind = needed ? "add-address" : "remove-address";
     return [{ kind, index: bridge.index, ...plain(one) }];
   });

@@ -85,7 +85,7 @@ export function planLinks(
     return { ...plain, operations: [], ready: false, foreign, memory: undefined };
   }
   const former = formerAddresses(bridge, host, wanted, memory);
-  const needed = former.filter((one) => isNeeded(one, host, wanted.taken));
+  const needed = former.filter((one) => isNeeded(one, host, wanted));
   conditions.push(...formerConditions(wanted.podCidrs.length === 0 ? [] : needed));
   const operations = [
     ...adjust(bridge, node.mtu),

@@ -143,7 +143,8 @@ export class PodNetwork {
   /** Why pods cannot be made, or do not get out; undefined when they can and do. */
   notReady(): string | undefined {
     const { cni } = this.#options;
-    if (cni && this.#wanted?.podCidrs.length === 0) return "this Node has no pod CIDR yet";
+    if (cni && this.#wanted?.podCidrs.length === 0)
+      return "this Node has no pod CIDR of its own yet";
     return this.conditions().find(({ severity }) => severity === "error")?.message;
   }
 

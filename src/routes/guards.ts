@@ -240,7 +240,7 @@ export function describeRefusal(refusal: GuardRefusal): string {
     case "own-pod-cidr":
       return `it lies in this node's own pod CIDR ${refusal.podCidr}`;
     case "own-pods":
-      return `it lies in ${refusal.subnet}, where pods of this node still are`;
+      return `it lies in ${refusal.subnet}, which the interface of this node's pods has`;
   }
 }
 

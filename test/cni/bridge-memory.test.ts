@@ -171,5 +171,27 @@ test("it goes at once when another Node has that CIDR, and stays when the old on
 test("before the Node has any pod CIDR nothing is out of place", () => {
   const early = { ...wanted, podCidrs: [] };
   const plan = planLinks(host([bridge()], [at(5, "10.233.64.1")]), early, undefined);
-  assert.deepEqual([plan.operations, plan.conditions, plan.former], [[], [], []]);
+  assert.deepEqual([plan.operations, plan.conditions], [[], []]);
+});
+
+test("the only pod CIDR lost to another Node: the gateway goes with the last pod, not before", () => {
+  const old = [at(5, "10.233.64.1")];
+  const none = { ...wanted, podCidrs: [] };
+  const lost = { ...none, taken: [ip("10.233.64.1")] };
+  const first = planLinks(host([bridge(), pod(6)], old), none, undefined);
+  assert.deepEqual(first.former, [ip("10.233.64.1")], "whether it is taken can be asked");
+  const kept = planLinks(host([bridge(), pod(6)], old), lost, first.memory);
+  assert.deepEqual([kept.operations, kept.former], [[], [ip("10.233.64.1")]]);
+  // Plugins other than our own do not hear of it: a pod that was made meanwhile counts.
+  const more = planLinks(host([bridge(), pod(7)], old), lost, kept.memory);
+  assert.deepEqual([more.operations, more.conditions], [[], []]);
+  const last = planLinks(host([bridge()], old), lost, more.memory);
+  assert.deepEqual(last.operations, [change("remove-address", "10.233.64.1")]);
+  const done = planLinks(host([bridge()]), lost, last.memory);
+  assert.deepEqual([done.operations, done.former, done.memory?.former], [[], [], []]);
+  // The other Node has given it back while pods ran.
+  const back = planLinks(host([bridge(), pod(7)], old), wanted, more.memory);
+  assert.deepEqual([back.operations, back.former], [[], []]);
+  const asEver = planLinks(host([bridge()], old), none, more.memory);
+  assert.deepEqual(asEver.operations, [], "nobody wants it");
 });

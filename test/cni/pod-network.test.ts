@@ -130,7 +130,7 @@ test("without a pod CIDR no pod can be made, unless somebody else makes them", a
   const { clock, network } = setUp(t);
   network.want({ ...READY, podCidrs: [] });
   await clock.advanceAsync(10);
-  assert.equal(network.notReady(), "this Node has no pod CIDR yet");
+  assert.equal(network.notReady(), "this Node has no pod CIDR of its own yet");
   network.want(READY);
   await clock.advanceAsync(10);
   assert.match(network.notReady()!, /iptables is not installed/);

@@ -129,7 +129,10 @@ test("where pods of this node still are no route leads, whoever has the pod CIDR
   h.want("10.233.70.0/24", B);
   await h.started();
   assert.deepEqual(h.kernel.ours(), lines(route("10.233.64.0/22", { via: B })));
-  assert.match(h.messages(), /10\.233\.64\.128\/25 via .* lies in 10\.233\.64\.0\/24, where pods/);
+  assert.match(
+    h.messages(),
+    /10\.233\.64\.128\/25 via .* lies in 10\.233\.64\.0\/24, which the interface of/,
+  );
   assert.match(h.messages(), /covers the node address 10\.233\.70\.1/);
   // The last pod has gone.
   h.kernel.deleteAddress("10.233.64.1");
