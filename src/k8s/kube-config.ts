@@ -10,10 +10,11 @@ import { KubeConfig, type User } from "@kubernetes/client-node";
 import { parse } from "yaml";
 import type { Clock } from "../runtime/clock.ts";
 import { FileError, fileExists, readText, readTextNow } from "../runtime/files.ts";
-import { isJsonObject } from "../runtime/json.ts";
+import { isJsonObject, type JsonObject } from "../runtime/json.ts";
 import { messageOf, printable } from "../runtime/operator-text.ts";
 import { systemClock } from "../runtime/system-clock.ts";
 import { CredentialPlugin, clusterInfo, needsNoPlugin } from "./credential-plugin.ts";
+import { type ImpersonationHeaders, impersonationHeaders } from "./impersonation.ts";
 import { KUBECONFIG_BYTES_MAX, PROXY_MS_MAX, TOKEN_BYTES_MAX } from "./limits.ts";
 import { oneAtATime } from "./one-at-a-time.ts";
 import { quoted } from "./problem.ts";
@@ -52,13 +53,15 @@ export function loadKubeAccess(options: KubeConfigOptions): KubeAccess {
   const clock = options.clock ?? systemClock;
   const tokenFile = takeTokenFile(read);
   const plugin = takePlugin(read, written, options, tokenFile !== undefined, clock);
+  const impersonated = takeImpersonation(read, written, where);
   const refused = () => {
     config = withoutMemory(config);
     plugin?.refused();
   };
   const make = async () => {
     try {
-      return await requestOptions(config, tokenFile, plugin);
+      const made = await requestOptions(config, tokenFile, plugin);
+      return { ...made, headers: { ...made.headers, ...impersonated } };
     } catch (error) {
       refused();
       throw error;
@@ -77,8 +80,10 @@ function withoutMemory({ clusters, contexts, users, currentContext }: KubeConfig
 /** A kubeconfig as it is written, where it may hold what the library leaves out. */
 interface Written {
   readonly clusters?: readonly { readonly name?: unknown; readonly cluster?: unknown }[];
-  readonly users: readonly { readonly user?: { readonly tokenFile?: unknown } }[];
+  readonly users: readonly { readonly name?: unknown; readonly user?: JsonObject | null }[];
 }
+
+const LEFT_OUT = /tokenFile|provideClusterInfo|as-(uid|groups|user-extra)/;
 
 interface ReadConfig {
   readonly config: KubeConfig;
@@ -114,8 +119,7 @@ function fromFile(file: string): ReadConfig {
   let written: Written | undefined;
   try {
     config.loadFromString(text);
-    const isMore = text.includes("tokenFile") || text.includes("provideClusterInfo");
-    if (isMore) written = parse(text) as Written;
+    if (LEFT_OUT.test(text)) written = parse(text) as Written;
   } catch (error) {
     throw new KubeConfigError(`--kubeconfig ${file}: ${parseProblem(error)}`);
   }
@@ -272,6 +276,27 @@ function takePlugin(
   } catch (error) {
     const named = `its user ${quoted(user.name)}`;
     throw new KubeConfigError(`--kubeconfig ${kubeconfig}: ${named}: ${messageOf(error)}`);
+  }
+}
+
+/** Of the current user, of whose wishes the library knows `as` alone, and then no longer has it. */
+function takeImpersonation(
+  config: KubeConfig,
+  written: Written | undefined,
+  where: string,
+): ImpersonationHeaders {
+  const user = config.getCurrentUser();
+  config.users = config.users.map((each) => {
+    if (each !== user) return each;
+    const { impersonateUser: _, ...rest } = each;
+    return rest;
+  });
+  const more = written?.users?.find(({ name }) => name === user?.name)?.user ?? {};
+  try {
+    return impersonationHeaders({ ...more, as: user?.impersonateUser });
+  } catch (error) {
+    const named = `its user ${quoted(user?.name)}`;
+    throw new KubeConfigError(`--kubeconfig ${where}: ${named}: ${messageOf(error)}`);
   }
 }
 

@@ -58,6 +58,9 @@ export const PROXY_MS_MAX = 100_000;
 /** Bytes of the file of a token, which is a header of each request; a larger file is refused. */
 export const TOKEN_BYTES_MAX = 64 * 1024;
 
+/** Bytes of the headers that say whom a kubeconfig's user is taken for; more is refused. */
+export const IMPERSONATION_BYTES_MAX = 64 * 1024;
+
 /** Bytes that a credential plugin prints; one that prints more is ended, and gave none. */
 export const PLUGIN_OUTPUT_BYTES_MAX = 1024 * 1024;
 
