@@ -1,8 +1,8 @@
 /**
  * How to reach the API server and who we are there: a kubeconfig, or the service account of the
- * pod. The client library reads both and makes the credentials (certificates, auth providers) but
- * for tokens in files, which rotate, and plugins (credential-plugin.ts). It has no other user. Its
- * own error texts are not passed on, since they quote the file, and with it tokens.
+ * pod. The client library reads both and makes the credentials (auth providers, what the file holds
+ * itself) but for what is in other files, which rotate, and plugins (credential-plugin.ts). It has
+ * no other user. Its own error texts are not passed on: they quote the file, and with it tokens.
  */
 import type { RequestOptions } from "node:https";
 import { dirname, join, resolve } from "node:path";
@@ -15,9 +15,15 @@ import { messageOf, printable } from "../runtime/operator-text.ts";
 import { systemClock } from "../runtime/system-clock.ts";
 import { CredentialPlugin, clusterInfo, needsNoPlugin } from "./credential-plugin.ts";
 import { type ImpersonationHeaders, impersonationHeaders } from "./impersonation.ts";
-import { KUBECONFIG_BYTES_MAX, PROXY_MS_MAX, TOKEN_BYTES_MAX } from "./limits.ts";
+import {
+  KUBECONFIG_BYTES_MAX,
+  PROXY_MS_MAX,
+  TLS_FILE_BYTES_MAX,
+  TOKEN_BYTES_MAX,
+} from "./limits.ts";
 import { oneAtATime } from "./one-at-a-time.ts";
 import { quoted } from "./problem.ts";
+import { type TlsFiles, takeTlsFiles } from "./tls-files.ts";
 
 /** Names the flag or file and what is wrong with it. */
 export class KubeConfigError extends Error {}
@@ -54,13 +60,14 @@ export function loadKubeAccess(options: KubeConfigOptions): KubeAccess {
   const tokenFile = takeTokenFile(read);
   const plugin = takePlugin(read, written, options, tokenFile !== undefined, clock);
   const impersonated = takeImpersonation(read, written, where);
+  const tlsFiles = takeTlsFiles(read);
   const refused = () => {
     config = withoutMemory(config);
     plugin?.refused();
   };
   const make = async () => {
     try {
-      const made = await requestOptions(config, tokenFile, plugin);
+      const made = await requestOptions(config, tokenFile, tlsFiles, plugin);
       return { ...made, headers: { ...made.headers, ...impersonated } };
     } catch (error) {
       refused();
@@ -303,14 +310,18 @@ function takeImpersonation(
 async function requestOptions(
   config: KubeConfig,
   tokenFile: string | undefined,
+  tlsFiles: TlsFiles,
   plugin: CredentialPlugin | undefined,
 ): Promise<RequestOptions> {
   const isProxied = config.getCurrentCluster()?.proxyUrl !== undefined;
   const options: RequestOptions = isProxied ? { timeout: PROXY_MS_MAX } : {};
   await config.applyToHTTPSOptions(options);
+  for (const [option, file] of tlsFiles)
+    options[option] = await readFilled(file, TLS_FILE_BYTES_MAX);
   const given = await plugin?.credential();
   if (given?.cert !== undefined) Object.assign(options, { cert: given.cert, key: given.key });
-  const token = tokenFile === undefined ? given?.token : await readToken(tokenFile);
+  const token =
+    tokenFile === undefined ? given?.token : await readFilled(tokenFile, TOKEN_BYTES_MAX);
   if (token !== undefined) {
     options.headers = { ...options.headers, Authorization: `Bearer ${token}` };
   }
@@ -325,11 +336,11 @@ async function requestOptions(
   return options;
 }
 
-async function readToken(file: string): Promise<string> {
-  const token = await readText(file, TOKEN_BYTES_MAX);
-  // The server would say of it no more than 401.
-  if (token.trim() === "") throw new FileError(file, "is empty");
-  return token;
+async function readFilled(file: string, bytesMax: number): Promise<string> {
+  const text = await readText(file, bytesMax);
+  // Of a token the server would say no more than 401, and without a CA the system's would do.
+  if (text.trim() === "") throw new FileError(file, "is empty");
+  return text;
 }
 
 /** A token file written by hand ends with a line feed, which no header may hold. */

@@ -70,6 +70,9 @@ export const PLUGIN_OUTPUT_BYTES_MAX = 1024 * 1024;
  */
 export const CA_BYTES_MAX = 90 * 1024;
 
+/** Bytes of a file of CAs, of a certificate or a key; a larger one fails the request. */
+export const TLS_FILE_BYTES_MAX = 1024 * 1024;
+
 /** Bytes of a kubeconfig; a larger file is refused. */
 export const KUBECONFIG_BYTES_MAX = 1024 * 1024;
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { credentialProblem, KubeConfigError, loadKubeAccess } from "../../src/k8s/kube-config.ts";
-import { PROXY_MS_MAX } from "../../src/k8s/limits.ts";
+import { PROXY_MS_MAX, TLS_FILE_BYTES_MAX } from "../../src/k8s/limits.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
 import { must } from "../support/shell.ts";
 
@@ -102,6 +102,25 @@ test("CA and client certificate as files beside the kubeconfig", async (t) => {
     .requestOptions()
     .catch((e: unknown) => e);
   assert.equal(credentialProblem(error), `${key}: no such file`);
+});
+
+test("what a file of TLS cannot be is said, and is not waited for", async (t) => {
+  const cluster = { server: "https://h:1", "certificate-authority": "ca.pem" };
+  const path = await file(t, { ...GOOD, clusters: [{ name: "c", cluster }] });
+  const ca = join(path, "..", "ca.pem");
+  const access = loadKubeAccess({ kubeconfig: path });
+  const problem = () => access.requestOptions().then(() => "there", credentialProblem);
+  assert.equal(await problem(), `${ca}: no such file`);
+  await writeFile(ca, "");
+  assert.equal(await problem(), `${ca}: is empty`);
+  await writeFile(ca, Buffer.alloc(TLS_FILE_BYTES_MAX + 1, "x"));
+  assert.equal(await problem(), `${ca}: the file is too large`);
+  await rm(ca);
+  await must("mkfifo", [ca]);
+  assert.equal(await problem(), `${ca}: is not a regular file`);
+  await rm(ca);
+  await writeFile(ca, "CA");
+  assert.equal(String((await access.requestOptions()).ca), "CA");
 });
 
 test("plain http works as in kubectl; a context without a user keeps the CA", async (t) => {
