@@ -6,15 +6,18 @@ export function describeOperation(operation: OverlayOperation): string {
     case "create-device":
       return `link add ${describeDevice(operation.device)}`;
     case "set-device": {
-      const { mtu, up, alias, mac, advertised } = operation.change;
+      const { mtu, up, alias, mac, advertised, tuned } = operation.change;
+      const { name, kind } = operation.link;
+      const settings = kind === "vxlan" ? "ttl auto df unset nolearning" : "ttl 64";
       const words = [
         ...(mac === undefined ? [] : [`address ${mac}`]),
         ...(mtu === undefined ? [] : [`mtu ${mtu}`]),
         ...(alias === undefined ? [] : [`alias "${alias}"`]),
         ...(up === undefined ? [] : ["up"]),
         ...(advertised === undefined ? [] : ["accept_ra 0"]),
+        ...(tuned === undefined ? [] : [`type ${kind} ${settings}`]),
       ];
-      return `link set ${operation.link.name} ${words.join(" ")}`;
+      return `link set ${name} ${words.join(" ")}`;
     }
     case "delete-device":
       return `link delete ${operation.link.name}`;

@@ -29,6 +29,7 @@ import {
   routeSpec,
   ruleSpec,
   rulesOf,
+  untuned,
 } from "./netlink-words.ts";
 import {
   type OverlayKernel,
@@ -199,10 +200,11 @@ export class NetlinkOverlay implements OverlayKernel {
         return { ok: true };
       }
       if (operation.kind === "set-device") {
-        const { mac, advertised, ...change } = operation.change;
+        const { mac, advertised, tuned, ...change } = operation.change;
         const linkAddress = mac === undefined ? {} : { linkAddress: mac };
         if (advertised === false) this.#takeNoAdvertisements(operation.link.name);
-        await links.set(operation.link.index, { ...change, ...linkAddress });
+        const info = tuned === undefined ? {} : { info: untuned(operation.link) };
+        await links.set(operation.link.index, { ...change, ...linkAddress, ...info });
         return { ok: true };
       }
       const { device } = operation;

@@ -4,6 +4,7 @@ import {
   IpTunnelFlag,
   IpTunnelProtocol,
   LinkFlag,
+  type LinkInfo,
   LinkType,
   type Neighbour,
   NeighbourState,
@@ -42,13 +43,38 @@ export function deviceSpec({ name, kind, mtu, local, remote, vxlan }: Device) {
       info: { kind, vxlan: { id, ...own, learning: false, port } },
     };
   }
-  const ends = { local, ...(remote === undefined ? {} : { remote }), ttl: TUNNEL_TTL };
+  return { ...common, info: ipTunnelInfo(kind, local, remote) };
+}
+
+function ipTunnelInfo(
+  kind: string,
+  local: IpAddress | undefined,
+  remote: IpAddress | undefined,
+): LinkInfo {
+  const ends = {
+    ...(local === undefined ? {} : { local }),
+    ...(remote === undefined ? {} : { remote }),
+    ttl: TUNNEL_TTL,
+  };
   const flags = IpTunnelFlag.IGNORE_ENCAPSULATION_LIMIT;
   const ipTunnel =
     kind === "ip6tnl"
       ? { protocol: IpTunnelProtocol.IPV6, ...ends, flags }
       : { ...ends, tos: 0, pathMtuDiscovery: true };
-  return { ...common, info: { kind, ipTunnel } };
+  return { kind, ipTunnel };
+}
+
+/** For a tunnel that is there: what of {@link HostLink.tuned} is as we make it. */
+export function untuned({ kind = "", local, remote }: HostLink): LinkInfo {
+  if (kind === "vxlan") return { kind, vxlan: { ttl: 0, df: 0, learning: false } };
+  // What is not said of these is set to nothing.
+  return ipTunnelInfo(kind, local, remote);
+}
+
+function isTuned({ vxlan, ipTunnel }: LinkInfo): boolean {
+  if (ipTunnel !== undefined) return ipTunnel.ttl !== TUNNEL_TTL;
+  const { ttl = 0, df = 0, learning = false } = vxlan ?? {};
+  return ttl !== 0 || df !== 0 || learning;
 }
 
 export function entrySpec(item: Item) {
@@ -127,6 +153,7 @@ export function linkOf({
     remote: addressOrNone(ipTunnel?.remote),
     vni: vxlan?.id,
     port: vxlan?.port,
+    tuned: info !== undefined && isTuned(info),
     unfit: ipTunnel !== undefined && !isPlain(info?.kind, ipTunnel),
   };
 }

@@ -192,13 +192,14 @@ function sameTunnel(link: HostLink, device: Device): boolean {
 }
 
 function adjust(link: HostLink, device: Device): readonly OverlayOperation[] {
-  const { mtu, up, alias, mac, advertised } = link;
+  const { mtu, up, alias, mac, advertised, tuned } = link;
   const change: Change = {
     ...(mtu === device.mtu ? {} : { mtu: device.mtu }),
     ...(up ? {} : { up: true }),
     ...(alias === DEVICE_ALIAS ? {} : { alias: DEVICE_ALIAS }),
     ...(device.vxlan === undefined || mac === device.vxlan.mac ? {} : { mac: device.vxlan.mac }),
     ...(advertised === true ? { advertised: false } : {}),
+    ...(tuned === true ? { tuned: false } : {}),
   };
   return Object.keys(change).length === 0 ? [] : [{ kind: "set-device", link, change }];
 }

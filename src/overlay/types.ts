@@ -92,6 +92,11 @@ export interface HostLink {
    * can send one through a VXLAN.
    */
   readonly advertised?: boolean;
+  /**
+   * Of tunnels: somebody has set how far its packets go, that they must not be cut up, or (VXLAN)
+   * that it learns from what arrives, and so drops what comes by another way than the one it has.
+   */
+  readonly tuned?: boolean;
 }
 
 export type Item =
@@ -145,6 +150,7 @@ export type OverlayOperation =
         readonly alias?: string;
         readonly mac?: string;
         readonly advertised?: false;
+        readonly tuned?: false;
       };
     }
   | { readonly kind: "delete-device"; readonly link: HostLink }

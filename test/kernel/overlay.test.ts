@@ -181,6 +181,30 @@ test("whatever somebody removes is back", async (t) => {
   assert.deepEqual(overlay.conditions(), []);
 });
 
+test("what keeps packets of a VXLAN from getting through is put right, what does not is left", async (t) => {
+  const on = await machineWithTunnels(t);
+  if (on === undefined) return;
+  const { namespace, overlay } = on;
+  const shown = (device: string) => namespace.ip(`-d link show ${device}`);
+  const index = shown("podrouter-vx4").split(":")[0];
+  for (const device of ["podrouter-vx4", "podrouter-vx6"]) {
+    for (const words of ["ttl 1", "df set", "df inherit", "learning", "ttl 3 df set learning"]) {
+      namespace.ip(`link set ${device} type vxlan ${words}`);
+      await until(`all is right after: ${words}`, () => {
+        return / nolearning .*ttl auto ageing 300 /.test(shown(device));
+      });
+    }
+  }
+  const { repairs } = overlay.status();
+  assert.ok(repairs >= 10, `${repairs} repairs`);
+  namespace.ip("link set podrouter-vx4 type vxlan tos 0x10 ageing 100");
+  await new Promise((resolve) => setTimeout(resolve, OVERLAY_GAP_MS * 2));
+  assert.match(shown("podrouter-vx4"), /tos 0x10 ttl auto ageing 100 /);
+  assert.equal(shown("podrouter-vx4").split(":")[0], index, "none was made anew");
+  assert.deepEqual([items(namespace), overlay.status().repairs], [full(3), repairs]);
+  assert.deepEqual(overlay.conditions(), []);
+});
+
 test("a rule that is like ours but for one word is not ours, and ours stands beside it", async (t) => {
   const on = await machine(t);
   if (on === undefined) return;

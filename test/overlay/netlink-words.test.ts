@@ -1,7 +1,13 @@
 /** What the kernel's words mean where no kernel of the tests says all of them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type IpTunnel, type Neighbour, NeighbourFlag, NeighbourState } from "netlink-ts";
+import {
+  type IpTunnel,
+  type LinkInfo,
+  type Neighbour,
+  NeighbourFlag,
+  NeighbourState,
+} from "netlink-ts";
 import { isRepetition, linkOf } from "../../src/overlay/netlink-words.ts";
 
 const TOLD: Neighbour = {
@@ -17,6 +23,27 @@ test("a forwarding entry told again without its remote end says nothing new", ()
   assert.equal(isRepetition(nowhere), false);
   assert.equal(isRepetition({ ...TOLD, type: 0 }), false);
   assert.equal(isRepetition({ ...nowhere, family: 4, type: 0 }), false);
+});
+
+test("a setting of somebody's is told, of what decides whether packets get through", () => {
+  const tuned = (info: LinkInfo) => {
+    const common = { index: 5, name: "tun", type: 768, flags: 0, change: 0 };
+    return linkOf({ ...common, info }).tuned;
+  };
+  const vxlan = { id: 77, ttl: 0, df: 0, learning: false, port: 4789 };
+  assert.equal(tuned({ kind: "vxlan", vxlan }), false);
+  // Linux before 5.0 has no df.
+  assert.equal(tuned({ kind: "vxlan", vxlan: { ttl: 0, learning: false } }), false);
+  for (const odd of [{ ttl: 1 }, { df: 1 }, { df: 2 }, { learning: true }]) {
+    assert.equal(tuned({ kind: "vxlan", vxlan: { ...vxlan, ...odd } }), true);
+  }
+  for (const kind of ["ipip", "ip6tnl"]) {
+    assert.equal(tuned({ kind, ipTunnel: { ttl: 64 } }), false);
+    assert.equal(tuned({ kind, ipTunnel: { ttl: 1 } }), true);
+    // As the inner packet's.
+    assert.equal(tuned({ kind, ipTunnel: { ttl: 0 } }), true);
+  }
+  assert.equal(tuned({ kind: "veth" }), false);
 });
 
 test("a tunnel is fit when it carries what ours do, and in nothing else", () => {

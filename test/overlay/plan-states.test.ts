@@ -93,6 +93,7 @@ test("what hangs on a device that is only down stays, and nothing is put on it",
 test("what can be changed of a device is put right in place, else it is made anew", async () => {
   for (const [wrong, right] of [
     [{ mtu: 1400 }, { mtu: 1450 }],
+    [{ tuned: true }, { tuned: false }],
     [{ mac: "0e:00:00:00:00:01" }, { mac: "0e:58:c0:a8:32:32" }],
     [
       { up: false, mtu: 9000 },

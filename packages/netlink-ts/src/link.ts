@@ -62,7 +62,10 @@ export interface Vxlan {
   /** Address that it sends from. */
   readonly local?: string;
   readonly local6?: string;
+  /** 0: what the system gives packets of its own. */
   readonly ttl?: number;
+  /** Whether outer packets must not be cut up: 0 no, 1 yes, 2 as the inner one says. */
+  readonly df?: number;
   /** Whether entries are made of what arrives. */
   readonly learning?: boolean;
   /** UDP port; the kernel's default is 8472. */
@@ -145,6 +148,7 @@ const vxlan = new AttributeSet<Vxlan>({
   ttl: row(5, u8),
   learning: row(7, flag),
   port: row(15, be16),
+  df: row(29, u8),
 });
 
 const bridge = new AttributeSet<Bridge>({

@@ -81,6 +81,12 @@ test("a bridge takes ports, a vxlan has its parameters", async (t) => {
   assert.partialDeepStrictEqual(info, { id: 42, local: "192.0.2.1", learning: false, port: 4789 });
   const listed = await netlink.links.get("vx0");
   assert.partialDeepStrictEqual(listed, { masterIndex: bridge?.index, info: { vxlan } });
+  const tuned = { ttl: 3, df: 1, learning: true };
+  await netlink.links.set("vx0", { info: { kind: "vxlan", vxlan: tuned } });
+  const now = (shown(namespace, "vx0")["linkinfo"] as Record<string, object>)["info_data"];
+  assert.partialDeepStrictEqual(now, { id: 42, ttl: 3, df: "set", learning: true, port: 4789 });
+  const changed = await netlink.links.get("vx0");
+  assert.partialDeepStrictEqual(changed, { info: { vxlan: { ...vxlan, ...tuned } } });
   await netlink.links.set("vx0", { masterIndex: 0 });
   assert.equal(shown(namespace, "vx0")["master"], undefined);
   await assert.rejects(netlink.links.create({ name: "x", info: { kind: "no-such" } }), {
