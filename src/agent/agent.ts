@@ -284,7 +284,7 @@ export class Agent {
     const before = this.#applied?.topology;
     this.#applied = known;
     if (known.complete) this.#completeAt ??= this.#deps.clock.now();
-    this.#overlay.update(known);
+    this.#overlay.update(known, change);
     this.#updatePeers(change);
     this.#pods?.update(topology, this.#overlay.overheadBytes(topology));
     const gone = goneSubnets(change, before, topology);

@@ -3,13 +3,15 @@
  * the conditions and `podrouter status` are told of it.
  */
 import { FAMILIES } from "../ip/address.ts";
-import type { Topology } from "../k8s/topology.ts";
+import type { PeerNode, Topology } from "../k8s/topology.ts";
+import type { TopologyChange } from "../k8s/topology-step.ts";
 import { OverlayController, type OverlayDeps, type OverlayStatus } from "../overlay/controller.ts";
 import type { OverlayProblem } from "../overlay/desired.ts";
 import { deviceKind } from "../overlay/names.ts";
 import { NetlinkOverlay } from "../overlay/netlink-overlay.ts";
 import { type OverlayKernel, OverlayKernelError } from "../overlay/ports.ts";
-import type { OverlaySettings, OverlayWanted } from "../overlay/types.ts";
+import type { RemoteChange } from "../overlay/remote-nodes.ts";
+import type { FamilyAddresses, OverlaySettings, OverlayWanted } from "../overlay/types.ts";
 import type { Tunnels } from "../routes/ports.ts";
 import type { AgentConfig } from "./config.ts";
 import type { Known } from "./sets-first.ts";
@@ -29,6 +31,8 @@ export class OverlayPart {
   readonly #config: Pick<AgentConfig, "overlay" | "dryRun" | "families">;
   readonly #kernel: OverlayKernel;
   readonly #controller: OverlayController;
+  /** What the controller was told of each other Node, by name. */
+  readonly #remotes = new Map<string, FamilyAddresses>();
 
   constructor(
     config: Pick<AgentConfig, "overlay" | "dryRun" | "families">,
@@ -77,11 +81,11 @@ export class OverlayPart {
     return this.#controller.stop();
   }
 
-  /** Without an own Node all stays as it is. */
-  update({ topology: { self, peers }, complete }: Known): void {
+  /** Without an own Node all stays as it is; when it comes back, that is a change of "all". */
+  update({ topology: { self, peers }, complete }: Known, change: TopologyChange | "all"): void {
     if (self === undefined) return;
     let remotes: OverlayWanted["remotes"] | undefined;
-    this.#controller.want({
+    const wanted = {
       complete,
       own: self.nodeIps,
       ownPodCidrs: self.podCidrs,
@@ -90,7 +94,30 @@ export class OverlayPart {
         remotes ??= peers.map(({ nodeIps }) => nodeIps);
         return remotes;
       },
-    });
+    };
+    this.#controller.want(wanted, this.#changes(peers, change));
+  }
+
+  /** What changed of the other Nodes' addresses; undefined = anything. */
+  #changes(
+    peers: readonly PeerNode[],
+    change: TopologyChange | "all",
+  ): readonly RemoteChange[] | undefined {
+    if (this.#config.overlay === undefined) return undefined;
+    if (change === "all") {
+      this.#remotes.clear();
+      for (const { name, nodeIps } of peers) this.#remotes.set(name, nodeIps);
+      return undefined;
+    }
+    const changes: RemoteChange[] = [];
+    for (const [name, peer] of change.peers) {
+      const before = this.#remotes.get(name);
+      const after = peer?.nodeIps;
+      changes.push({ before, after });
+      if (after === undefined) this.#remotes.delete(name);
+      else this.#remotes.set(name, after);
+    }
+    return changes;
   }
 
   /** What tunnels take from the MTU of pods. */

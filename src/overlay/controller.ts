@@ -2,25 +2,27 @@
  * Keeps tunnels to nodes in other subnets, and tells the routes which next hop goes through which.
  * Level-triggered: a pass holds what is wanted against what the kernel has and removes the
  * difference, so that a crash, a lost event or a hand that meddles needs no other answer than to
- * look again. The kernel is read in full at the start, on doubt and once a minute; otherwise a
- * Node that comes or goes costs its own operations and nothing else.
+ * look again. The kernel is read in full at the start, on doubt and once a minute; otherwise Nodes
+ * that come or go cost their own operations and nothing else: see step.ts.
  *
  * Without settings the overlay is off: what an earlier run left is taken away, once the routes have
  * left it, and nothing is listened to.
  */
-import { FAMILIES, familyOf, type IpAddress, type IpFamily, isLinkLocal } from "../ip/address.ts";
+import type { IpAddress, IpFamily } from "../ip/address.ts";
 import { backoffMs } from "../runtime/backoff.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { PassLoop } from "../runtime/pass-loop.ts";
 import { describeOperation, subjectOf } from "./describe.ts";
 import {
+  type DesiredOverlay,
   desiredOverlay,
   NOTHING_DESIRED,
   type OverlayProblem,
   type Target,
   TargetMemo,
 } from "./desired.ts";
+import { concernsTunnels } from "./event-news.ts";
 import { HostState } from "./host-state.ts";
 import {
   CONDITIONS_MAX,
@@ -31,18 +33,16 @@ import {
   OVERLAY_SETTLE_MS,
   PLANNED_MAX,
   RETRY,
+  STEP_NODES_MAX,
 } from "./limits.ts";
-import { isOurDevice, isTunnelKind, overheadBytes } from "./names.ts";
-import { isWhole, type OverlayPlan, planOverlay } from "./plan.ts";
+import { isOurDevice, overheadBytes } from "./names.ts";
+import { isWhole, type OverlayPlan, planLacking, planOverlay } from "./plan.ts";
 import { GONE, type OverlayEvent, type OverlayKernel, OverlayKernelError } from "./ports.ts";
 import { refusedProblem, unavailableProblem } from "./problems.ts";
-import {
-  itemKey,
-  type OverlayOperation,
-  type OverlaySettings,
-  type OverlayWanted,
-} from "./types.ts";
-import { NOT_YET, type OverlayWay, sameWay, wayOf } from "./ways.ts";
+import { type RemoteChange, RemoteNodes, type SomeNodes } from "./remote-nodes.ts";
+import { type OverlayStep, stepOverlay } from "./step.ts";
+import type { OverlayOperation, OverlaySettings, OverlayWanted } from "./types.ts";
+import { NOT_YET, type OverlayWay, Ways, type WaysNews, wayOf } from "./ways.ts";
 
 export interface OverlayStatus {
   /** Nodes that are reached by a tunnel now. */
@@ -64,11 +64,9 @@ export interface OverlayDeps {
   readonly log: Log;
   /** Whether the routes are what they should be: whatever they do not use then may go. */
   readonly settled: () => boolean;
-  /** The ways of these next hops are others now; `all`: devices changed. Must not throw. */
-  readonly onWays: (nextHops: ReadonlySet<IpAddress> | "all") => void;
+  /** Must not throw. */
+  readonly onWays: (news: WaysNews) => void;
 }
-
-const NO_TUNNELS: OverlayStatus["tunnels"] = { 4: 0, 6: 0 };
 
 export class OverlayController {
   readonly #settings: OverlaySettings | undefined;
@@ -76,19 +74,16 @@ export class OverlayController {
   readonly #deps: OverlayDeps;
   readonly #loop: PassLoop;
   #wanted: OverlayWanted | undefined;
-  /** For which the ways are told. */
-  #decided: OverlayWanted | undefined;
-  /** Addresses of all other Nodes; undefined = not asked for yet. */
-  #remotes: ReadonlySet<IpAddress> | undefined;
+  readonly #nodes = new RemoteNodes();
+  /** At the last look at everything it was as it should be. */
+  #sound = false;
   /** Undefined = to be read. */
   #host: HostState | undefined;
   #readAt = Number.NEGATIVE_INFINITY;
   /** The kernel is being read: what changes now may be in the answer or not. */
   #reading = false;
   #opened = false;
-  #ways: ReadonlyMap<IpAddress, OverlayWay> = new Map();
-  /** Where tunnels go first, those without one: routes lead there directly, and wait for none. */
-  #direct: readonly IpAddress[] = [];
+  readonly #ways: Ways;
   #problems: readonly OverlayProblem[] = [];
   #planned: readonly string[] = [];
   #failures = 0;
@@ -109,6 +104,7 @@ export class OverlayController {
     this.#settings = options.settings;
     this.#dryRun = options.dryRun ?? false;
     this.#deps = deps;
+    this.#ways = new Ways(this.first);
     this.#loop = new PassLoop(deps.clock, () => this.#pass());
   }
 
@@ -122,9 +118,10 @@ export class OverlayController {
     this.#close();
   }
 
-  want(wanted: OverlayWanted): void {
+  /** `changed`: of the remotes, while all else is as before; undefined = anything. */
+  want(wanted: OverlayWanted, changed?: readonly RemoteChange[]): void {
     this.#wanted = wanted;
-    this.#remotes = undefined;
+    this.#nodes.set(wanted, changed);
     this.#loop.request();
   }
 
@@ -136,8 +133,8 @@ export class OverlayController {
   /** Undefined: no tunnel leads there, and none will. */
   way(nextHop: IpAddress): OverlayWay | undefined {
     const way = this.#ways.get(nextHop);
-    const decided = this.#decided === this.#wanted || this.#settings === undefined;
-    return way === undefined && !decided && this.#others().has(nextHop) ? NOT_YET : way;
+    if (way !== undefined || this.#settings === undefined) return way;
+    return this.#nodes.isUndecided(nextHop) && this.#nodes.has(nextHop) ? NOT_YET : undefined;
   }
 
   /** What to take off the MTU of pods, whether or not a tunnel is needed at the moment. */
@@ -163,37 +160,24 @@ export class OverlayController {
   }
 
   status(): OverlayStatus {
-    const tunnels = { ...NO_TUNNELS };
-    let missing = 0;
-    for (const [node, way] of this.#ways) {
-      if (way.ready) tunnels[familyOf(node)]++;
-      else missing++;
-    }
+    const { ready: tunnels, missing } = this.#ways.counts();
     const links = [...(this.#host?.links.values() ?? [])];
     const devices = links.filter(isOurDevice).map(({ name }) => name);
     return { tunnels, missing, devices, repairs: this.#repairs, failed: this.#failed };
-  }
-
-  /** Addresses of all other Nodes. Without tunnels nobody asks. */
-  #others(): ReadonlySet<IpAddress> {
-    if (this.#remotes === undefined) {
-      const remotes = this.#wanted?.remotes ?? [];
-      const all = remotes.flatMap((remote) => FAMILIES.map((family) => remote[family]));
-      this.#remotes = new Set(all.filter((node) => node !== undefined));
-    }
-    return this.#remotes;
   }
 
   async #pass(): Promise<number> {
     const wanted = this.#wanted;
     if (wanted === undefined) return OVERLAY_PERIOD_MS;
     try {
+      if (await this.#step(wanted, this.#nodes.decide())) return this.#untilRead();
       const outcome = await this.#settle(wanted);
       this.#failures = outcome.failed ? this.#failures + 1 : 0;
       if (outcome.failed) return this.#backoff();
       return outcome.waiting ? OVERLAY_SETTLE_MS : OVERLAY_PERIOD_MS;
     } catch (error) {
       if (!(error instanceof OverlayKernelError)) throw error;
+      this.#nodes.failed();
       this.#close();
       this.#problems = [unavailableProblem(error)];
       this.#failures++;
@@ -205,18 +189,58 @@ export class OverlayController {
     return backoffMs(RETRY, this.#failures - 1, this.#deps.random);
   }
 
+  /** Ms until everything is read anew. */
+  #untilRead(): number {
+    return this.#readAt + OVERLAY_PERIOD_MS - this.#deps.clock.now();
+  }
+
+  /** Does what follows from these nodes alone; false = everything is to be looked at. */
+  async #step(wanted: OverlayWanted, touched: SomeNodes): Promise<boolean> {
+    const [settings, host] = [this.#settings, this.#host];
+    if (settings === undefined || host === undefined || !this.#sound) return false;
+    if (touched === "all" || touched.size > STEP_NODES_MAX || this.#untilRead() <= 0) return false;
+    const step = stepOverlay(settings, wanted, host, touched, this.#nodes, this.#memo);
+    if (step === undefined || !(await this.#carryOut(step, host))) return false;
+    const { desired, direct, gone } = step;
+    for (const node of gone) this.#memo.remove(node);
+    const came = desired.targets.map((target) => {
+      this.#memo.add(target);
+      return [
+        target.node,
+        wayOf(target, isWhole(desired, target, host, this.#memo)?.index),
+      ] as const;
+    });
+    this.#nodes.decided();
+    this.#tell(this.#ways.step(came, direct, gone));
+    return true;
+  }
+
+  /** In rounds, as {@link #settle}; false = something went wrong. */
+  async #carryOut({ desired, removal }: OverlayStep, host: HostState): Promise<boolean> {
+    for (let round = 1; round <= OVERLAY_ROUNDS_MAX; round++) {
+      const { operations, problems } = planLacking(desired, host, this.#memo);
+      const all = round === 1 ? [...operations, ...removal] : operations;
+      if (problems.length > 0) return false;
+      if (all.length === 0) return true;
+      this.#devicesChanged ||= all.some(isAboutDevice);
+      if ((await this.#apply(all, host)).length > 0 || this.#host !== host) return false;
+    }
+    return false;
+  }
+
   /** A device must be there before anything can lead through it: hence rounds. */
   async #settle(
     wanted: OverlayWanted,
   ): Promise<{ readonly failed: boolean; readonly waiting: boolean }> {
     const refused: OverlayProblem[] = [];
+    this.#sound = false;
     for (let round = 1; ; round++) {
       const host = await this.#read();
       const desired =
         this.#settings === undefined
           ? NOTHING_DESIRED
           : desiredOverlay(this.#settings, wanted, host, this.#memo);
-      const settled = this.#deps.settled() && !this.#leaves(desired.targets);
+      const settled = this.#deps.settled() && !this.#ways.leaves(this.#memo.targets, this.#nodes);
       const plan = planOverlay(desired, wanted, host, settled, this.#memo);
       const idle = plan.operations.length === 0 || this.#dryRun;
       const last = idle || refused.length > 0 || round === OVERLAY_ROUNDS_MAX;
@@ -231,20 +255,13 @@ export class OverlayController {
       if (last || complete) {
         // With nothing left to do, what was refused is done: only its answer was lost.
         this.#finish(plan, [...desired.problems, ...plan.problems, ...(idle ? [] : refused)]);
-        const wholeOn = (target: Target) => isWhole(desired, target, host, this.#memo);
-        this.#renewWays(wanted, desired.targets, wholeOn);
-        this.#decided = wanted;
-        if (this.#devicesChanged) this.#deps.onWays("all");
-        this.#devicesChanged = false;
+        this.#sound = complete && !plan.waiting && this.#problems.length === 0 && !this.#dryRun;
+        const news = this.#renewWays(wanted, desired, host);
+        this.#nodes.decided();
+        this.#tell(news);
         return { failed: !complete, waiting: plan.waiting };
       }
     }
-  }
-
-  /** Whether some node is to be reached otherwise from now on, which the routes do not know yet. */
-  #leaves(targets: readonly Target[]): boolean {
-    const nodes = new Set(targets.map(({ node }) => node));
-    return [...this.#ways.keys()].some((node) => !nodes.has(node) && this.#others().has(node));
   }
 
   async #read(): Promise<HostState> {
@@ -304,7 +321,7 @@ export class OverlayController {
       });
     }
     // With other Nodes it cannot be told what was meddled with and what is new.
-    if (this.#meddled && this.#decided === this.#wanted) this.#repairs += operations.length;
+    if (this.#meddled && !this.#nodes.undecided) this.#repairs += operations.length;
     this.#meddled = false;
     return refused;
   }
@@ -317,35 +334,22 @@ export class OverlayController {
     this.#meddled = false;
   }
 
+  #renewWays(wanted: OverlayWanted, desired: DesiredOverlay, host: HostState): WaysNews {
+    const wayTo = (target: Target) =>
+      wayOf(target, isWhole(desired, target, host, this.#memo)?.index);
+    return this.#ways.renew(this.#memo.targets, wayTo, {
+      nodes: this.#nodes,
+      // A Node that came meanwhile is none of them: it is waited for until the next pass.
+      looked: this.first && wanted === this.#wanted ? this.#nodes.all.keys() : undefined,
+      fresh: this.#nodes.undecided,
+    });
+  }
+
   /** Tells the routes what changed for them. */
-  #renewWays(
-    wanted: OverlayWanted,
-    targets: readonly Target[],
-    wholeOn: (target: Target) => { readonly index: number } | undefined,
-  ): void {
-    const ways = new Map<IpAddress, OverlayWay>();
-    const changed = new Set<IpAddress>();
-    let lost = false;
-    for (const target of targets) {
-      const before = this.#ways.get(target.node);
-      const way = wayOf(target, wholeOn(target)?.index);
-      const same = before !== undefined && sameWay(before, way);
-      ways.set(target.node, same ? before : way);
-      if (!same) changed.add(target.node);
-      lost ||= before?.ready === true && !way.ready;
-    }
-    const joins = this.#direct.some((node) => ways.has(node));
-    // A Node that came meanwhile is none of them: it is waited for until the next pass.
-    const nodes = () => (wanted === this.#wanted ? [...this.#others()] : this.#direct);
-    this.#direct = this.first ? nodes().filter((node) => !ways.has(node)) : [];
-    // Where tunnels go first, routes have waited for those as well that get none.
-    if (this.#decided !== this.#wanted) for (const node of this.#direct) changed.add(node);
-    // One that is gone takes its routes with it.
-    const leaves = this.#leaves(targets);
-    this.#ways = ways;
-    // What is lost may have taken its routes with it, without a word from the kernel.
-    if (joins || leaves || lost) this.#deps.onWays("all");
-    else if (changed.size > 0) this.#deps.onWays(changed);
+  #tell(news: WaysNews): void {
+    if (news === "all" || news.size > 0) this.#deps.onWays(news);
+    if (this.#devicesChanged) this.#deps.onWays("all");
+    this.#devicesChanged = false;
   }
 
   #onEvent(event: OverlayEvent): void {
@@ -354,23 +358,7 @@ export class OverlayController {
       if (this.#reading) this.#doubt();
       return;
     }
-    if (event.kind === "entry") {
-      const { link, item, change } = event;
-      if (!isOursAt(host, link)) return;
-      // Ours, under way or done: the kernel does not say whose it is.
-      if (item !== undefined && this.#underWay.has(itemKey(item))) return;
-      if (item !== undefined && host.agrees(change, item)) return;
-    }
-    // Pods come and go: their ends have link-local addresses only, and no tunnel depends on them.
-    if (event.kind === "address" && isLinkLocal(event.address)) return;
-    if (event.kind === "link") {
-      const { index, name } = event.link;
-      if (this.#underWay.has(name)) return;
-      if (event.change === "new" && host.knows(event.link)) return;
-      const bears = host.addresses.some((one) => one.link === index && !isLinkLocal(one.address));
-      const tunnel = isTunnelKind(host.links.get(index)?.kind);
-      if (!bears && !tunnel && !TUNNEL_LIKE.test(name)) return;
-    }
+    if (!concernsTunnels(event, host, this.#underWay)) return;
     this.#meddled = true;
     this.#doubt();
   }
@@ -387,14 +375,6 @@ export class OverlayController {
   }
 }
 
-/** Names that a tunnel of ours may have. */
-const TUNNEL_LIKE = /^(?:podrouter-vx|tun6?-)/;
-
 function isAboutDevice({ kind }: OverlayOperation): boolean {
   return kind !== "put" && kind !== "drop";
-}
-
-function isOursAt(host: HostState, index: number): boolean {
-  const link = host.links.get(index);
-  return link !== undefined && isOurDevice(link);
 }

@@ -9,15 +9,8 @@
  * An address family whose own node address is on no interface gets no tunnels, and a condition.
  */
 import { FAMILIES, familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
-import { type LocalAddress, UNCOUNTED_SUBNETS } from "../ip/local-address.ts";
 import { LOOPBACK_MTU, MTU_MIN } from "../ip/mtu.ts";
-import {
-  hostPrefix,
-  type Prefix,
-  prefixContains,
-  prefixesOverlap,
-  prefixFamily,
-} from "../ip/prefix.ts";
+import { hostPrefix, type Prefix, prefixContains, prefixFamily } from "../ip/prefix.ts";
 import type { HostState } from "./host-state.ts";
 import {
   deviceKind,
@@ -62,11 +55,33 @@ export type KeyedItem = readonly [key: string, item: Item];
  * Nothing in it changes an answer; without it each Node event would make all of them anew.
  */
 export class TargetMemo {
-  targets = new Map<IpAddress, Target>();
+  /** As they were desired last, by node. */
+  readonly targets = new Map<IpAddress, Target>();
+  readonly #counts: Record<IpFamily, number> = { 4: 0, 6: 0 };
   readonly items = new WeakMap<
     Target,
     { readonly link: number; readonly list: readonly KeyedItem[] }
   >();
+
+  /** Targets of a family. */
+  count(family: IpFamily): number {
+    return this.#counts[family];
+  }
+
+  add(target: Target): void {
+    if (!this.targets.has(target.node)) this.#counts[familyOf(target.node)]++;
+    this.targets.set(target.node, target);
+  }
+
+  remove(node: IpAddress): void {
+    if (this.targets.delete(node)) this.#counts[familyOf(node)]--;
+  }
+
+  replace(targets: readonly Target[]): void {
+    this.targets.clear();
+    for (const family of FAMILIES) this.#counts[family] = 0;
+    for (const target of targets) this.add(target);
+  }
 }
 
 export interface DesiredOverlay {
@@ -113,7 +128,7 @@ export function desiredOverlay(
     if (devices.size === before) continue;
     podCidrs.push(...wanted.ownPodCidrs.filter((cidr) => prefixFamily(cidr) === family));
   }
-  memo.targets = new Map(targets.map((target) => [target.node, target]));
+  memo.replace(targets);
   return { targets, devices, podCidrs, problems };
 }
 
@@ -144,7 +159,7 @@ function nodesToTunnel(
   host: HostState,
   family: IpFamily,
 ): readonly IpAddress[] {
-  const { alone, subnets } = subnetsOf(host, family);
+  const { alone, subnets } = host.subnets(family);
   const isLocal = (node: IpAddress) =>
     alone.has(node) || subnets.some((subnet) => prefixContains(subnet, node));
   const nodes = new Set<IpAddress>();
@@ -155,34 +170,13 @@ function nodesToTunnel(
   return [...nodes];
 }
 
-/** `alone`: addresses with nothing but themselves on the link, as IPVS has of each service. */
-function subnetsOf(host: HostState, family: IpFamily) {
-  const alone = new Set<IpAddress>();
-  const subnets = new Set<Prefix>();
-  for (const one of host.addresses) {
-    const { address, subnet } = one;
-    if (familyOf(address) !== family || isInVrf(one, host)) continue;
-    if (subnet === hostPrefix(address)) alone.add(address);
-    else if (!isUncounted(subnet)) subnets.add(subnet);
-  }
-  return { alone, subnets: [...subnets] };
-}
-
-function isUncounted(subnet: Prefix): boolean {
-  return UNCOUNTED_SUBNETS.some((uncounted) => prefixesOverlap(uncounted, subnet));
-}
-
-function isInVrf({ link }: LocalAddress, host: HostState): boolean {
-  return host.links.get(link)?.vrf === true;
-}
-
 function deviceMtu(
   { encap }: OverlaySettings,
   own: IpAddress,
   family: IpFamily,
   host: HostState,
 ): number | undefined {
-  const at = host.addresses.find((one) => one.address === own && !isInVrf(one, host));
+  const at = host.addresses.find((one) => one.address === own && !host.isInVrf(one));
   const link = at === undefined ? undefined : host.links.get(at.link);
   if (link === undefined) return undefined;
   const width = link.loopback ? LOOPBACK_MTU : link.mtu;
@@ -200,8 +194,6 @@ class Maker {
   readonly #taken = new Map<string, IpAddress>();
   readonly #refused = new Set<string>();
   readonly #known: ReadonlyMap<IpAddress, Target>;
-  /** Tunnels of others, by kind and ends. */
-  readonly #foreign = new Map<string, HostLink>();
   /** VXLAN: one device for all nodes of a family. */
   #shared: Device | undefined;
 
@@ -220,11 +212,6 @@ class Maker {
     this.#host = host;
     this.#problems = problems;
     if (settings.encap === "vxlan") this.#taken.set(vtepMac(own), own);
-    for (const link of host.links.values()) {
-      const { kind, local, remote } = link;
-      if (remote === undefined || isOurDevice(link)) continue;
-      this.#foreign.set(`${kind} ${local} ${remote}`, link);
-    }
   }
 
   target(node: IpAddress, devices: Map<string, Device>): Target | undefined {
@@ -257,7 +244,7 @@ class Maker {
   /** Somebody else's with the ends that ours would have. */
   #twinOf(node: IpAddress): HostLink | undefined {
     const kind = deviceKind(this.#settings.encap, familyOf(node));
-    return this.#foreign.get(`${kind} ${this.#own} ${node}`);
+    return this.#host.foreignTunnel(kind, this.#own, node);
   }
 
   #device(node: IpAddress): Device {

@@ -4,6 +4,8 @@
 export const OVERLAY_PERIOD_MS = 60_000;
 /** Events are gathered this long before the kernel is read anew. */
 export const OVERLAY_GAP_MS = 200;
+/** Addresses of Nodes that are followed by themselves. Beyond: everything is looked at. */
+export const STEP_NODES_MAX = 64;
 /** What may go only once the routes have left it is looked at again after this. */
 export const OVERLAY_SETTLE_MS = 500;
 /** What the kernel refused is tried again: the first time after, and at most every. */

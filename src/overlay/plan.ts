@@ -44,6 +44,21 @@ export function planOverlay(
   settled: boolean,
   memo: TargetMemo = new TargetMemo(),
 ): OverlayPlan {
+  const lacking = planLacking(desired, host, memo);
+  const surplus = planSurplus(desired, lacking.items, wanted, host, settled, memo);
+  return {
+    operations: [...lacking.operations, ...surplus.operations],
+    waiting: surplus.waiting,
+    problems: lacking.problems,
+  };
+}
+
+/** What is desired and not there, or not as it should be. `items`: all that are desired, by key. */
+export function planLacking(
+  desired: DesiredOverlay,
+  host: HostState,
+  memo: TargetMemo,
+): Pick<OverlayPlan, "operations" | "problems"> & { readonly items: ReadonlyMap<string, Item> } {
   const operations: OverlayOperation[] = [];
   const problems: OverlayProblem[] = [];
   const usable = new Map<string, HostLink>();
@@ -66,12 +81,7 @@ export function planOverlay(
       operations.push({ kind: "put", item, replaces: there !== undefined });
     }
   }
-  const surplus = planSurplus(desired, items, wanted, host, settled, memo);
-  return {
-    operations: [...operations, ...surplus.operations],
-    waiting: surplus.waiting,
-    problems,
-  };
+  return { operations, problems, items };
 }
 
 /** By key. Those of devices that are not there yet come in the next round. */
@@ -115,7 +125,7 @@ function planSurplus(
   const complete = wanted.complete !== false;
   const unused = settled && complete;
   const isOfGone = (item: Item) => complete && leadsNowhere(item, known());
-  const drops: { readonly item: Item; readonly at: number }[] = [];
+  const drops: Item[] = [];
   const deletions: OverlayOperation[] = [];
   let waiting = false;
   const going = new Set<number>();
@@ -132,15 +142,20 @@ function planSurplus(
   for (const [key, { item, foreign }] of host.items) {
     if (foreign || items.has(key) || going.has(linkOf(item) ?? -1)) continue;
     if (awaited(item, desired, host)) continue;
-    if (unused || isOfGone(item)) drops.push({ item, at: DROP_ORDER[item.kind] });
+    if (unused || isOfGone(item)) drops.push(item);
     else waiting = true;
   }
-  drops.sort((a, b) => a.at - b.at);
-  const dropping = drops.map(({ item }) => ({ kind: "drop", item }) as const);
-  return { operations: [...dropping, ...deletions], waiting };
+  return { operations: [...dropping(drops), ...deletions], waiting };
 }
 
 const DROP_ORDER = { rule: 0, route: 1, neighbour: 2, forwarding: 3 } as const;
+
+/** What leads into a tunnel goes before the tunnel. */
+export function dropping(items: readonly Item[]): readonly OverlayOperation[] {
+  return items
+    .toSorted((a, b) => DROP_ORDER[a.kind] - DROP_ORDER[b.kind])
+    .map((item) => ({ kind: "drop", item }));
+}
 
 /** Its device is only down or being made again: the item will be wanted in a moment. */
 function awaited(item: Item, desired: DesiredOverlay, host: HostState): boolean {

@@ -1,5 +1,5 @@
-/** What the routes are told of a tunnel: the way that a next hop is reached by. */
-import { familyOf, type IpAddress } from "../ip/address.ts";
+/** What the routes are told of tunnels: the way to each next hop, and which of them are news. */
+import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import type { Target } from "./desired.ts";
 
 /** How a next hop is reached; the form that src/routes asks for. */
@@ -31,4 +31,96 @@ export function wayOf({ source, vtep }: Target, link: number | undefined): Overl
 export function sameWay(a: OverlayWay, b: OverlayWay): boolean {
   if (!a.ready || !b.ready) return a.ready === b.ready;
   return a.source === b.source && a.hop.link === b.hop.link && a.hop.gateway === b.hop.gateway;
+}
+
+/** The next hops whose way is another one now; `all`: routes may be gone without a word. */
+export type WaysNews = ReadonlySet<IpAddress> | "all";
+
+type Has = { has(address: IpAddress): boolean };
+
+export class Ways {
+  readonly #first: boolean;
+  #ways = new Map<IpAddress, OverlayWay>();
+  /** Where tunnels go first, nodes without one: routes lead there directly, and wait for none. */
+  #direct = new Set<IpAddress>();
+
+  /** @param first whether tunnels go before interfaces that lead to a node directly */
+  constructor(first: boolean) {
+    this.#first = first;
+  }
+
+  get(node: IpAddress): OverlayWay | undefined {
+    return this.#ways.get(node);
+  }
+
+  /** Nodes whose tunnel is whole, by family, and all whose tunnel is not. */
+  counts(): { readonly ready: Readonly<Record<IpFamily, number>>; readonly missing: number } {
+    const ready = { 4: 0, 6: 0 };
+    let missing = 0;
+    for (const [node, way] of this.#ways) {
+      if (way.ready) ready[familyOf(node)]++;
+      else missing++;
+    }
+    return { ready, missing };
+  }
+
+  /** Whether some node is to be reached otherwise than by its tunnel from now on. */
+  leaves(targets: Has, nodes: Has): boolean {
+    for (const node of this.#ways.keys()) if (!targets.has(node) && nodes.has(node)) return true;
+    return false;
+  }
+
+  /**
+   * Takes over all tunnels that are to be.
+   * @param wayTo how it is with one of them
+   * @param nodes all other nodes
+   * @param direct those of them that were looked at; a node that came meanwhile is waited for
+   * @param fresh whether that was because there are others than before
+   */
+  renew(
+    targets: ReadonlyMap<IpAddress, Target>,
+    wayTo: (target: Target) => OverlayWay,
+    {
+      nodes,
+      looked,
+      fresh,
+    }: { nodes: Has; looked: Iterable<IpAddress> | undefined; fresh: boolean },
+  ): WaysNews {
+    const changed = new Set<IpAddress>();
+    // One that is gone takes its routes with it.
+    let disturbed = this.leaves(targets, nodes);
+    const ways = new Map<IpAddress, OverlayWay>();
+    for (const [node, target] of targets) {
+      const before = this.#ways.get(node);
+      const way = wayTo(target);
+      const same = before !== undefined && sameWay(before, way);
+      ways.set(node, same ? before : way);
+      if (!same) changed.add(node);
+      // What is lost may have taken its routes with it, without a word from the kernel.
+      if ((before?.ready === true && !way.ready) || this.#direct.has(node)) disturbed = true;
+    }
+    this.#ways = ways;
+    if (this.#first) {
+      this.#direct = new Set([...(looked ?? this.#direct)].filter((node) => !ways.has(node)));
+      // Routes have waited for those as well that get none.
+      if (fresh) for (const node of this.#direct) changed.add(node);
+    }
+    return disturbed ? "all" : changed;
+  }
+
+  /** The same for few of them: those with a tunnel now, those without one, those that are gone. */
+  step(
+    came: readonly (readonly [IpAddress, OverlayWay])[],
+    direct: readonly IpAddress[],
+    gone: readonly IpAddress[],
+  ): WaysNews {
+    for (const node of gone) {
+      this.#ways.delete(node);
+      this.#direct.delete(node);
+    }
+    for (const [node, way] of came) this.#ways.set(node, way);
+    if (!this.#first) return new Set(came.map(([node]) => node));
+    for (const node of direct) this.#direct.add(node);
+    return new Set([...came.map(([node]) => node), ...direct]);
+  }
 }

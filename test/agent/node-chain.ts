@@ -187,7 +187,7 @@ export class NodeChain {
     const before = this.#applied?.topology;
     this.#applied = known;
     const { topology } = known;
-    this.#overlay.update(known);
+    this.#overlay.update(known, change);
     const peers = change === "all" ? undefined : this.#nodePeers?.change(change.peers);
     if (peers !== undefined) this.#bgp.change(peers);
     else {

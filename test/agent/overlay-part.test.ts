@@ -70,7 +70,7 @@ test("the Nodes become tunnels; without the own Node all stays", async (t) => {
   const { part: on, kernel, clock } = part(VXLAN, { kinds: ["vxlan"] });
   on.start();
   t.after(() => on.stop());
-  on.update({ topology: topologyOf(["192.168.51.50", "192.168.50.51"]), complete: true });
+  on.update({ topology: topologyOf(["192.168.51.50", "192.168.50.51"]), complete: true }, "all");
   await clock.advanceAsync(1);
   assert.equal(on.tunnels?.way(ip("192.168.51.50"))?.ready, true);
   assert.equal(on.tunnels?.way(ip("192.168.50.51")), undefined);
@@ -82,13 +82,13 @@ test("the Nodes become tunnels; without the own Node all stays", async (t) => {
     tunnelsFailed: 0,
   });
   assert.deepEqual(on.summary()?.devices, ["podrouter-vx4"]);
-  on.update({ topology: { ...topologyOf([]), self: undefined }, complete: true });
+  on.update({ topology: { ...topologyOf([]), self: undefined }, complete: true }, "all");
   await clock.advanceAsync(1);
   assert.equal(kernel.itemsOf("forwarding").length, 1);
-  on.update({ topology: topologyOf([]), complete: false });
+  on.update({ topology: topologyOf([]), complete: false }, "all");
   await clock.advanceAsync(1);
   assert.equal(kernel.itemsOf("forwarding").length, 1, "the Node may only not be known yet");
-  on.update({ topology: topologyOf([]), complete: true });
+  on.update({ topology: topologyOf([]), complete: true }, "all");
   await clock.advanceAsync(1);
   assert.equal(kernel.itemsOf("forwarding").length, 0);
 });

@@ -1,67 +1,15 @@
 /** The keeper of the tunnels on a kernel in memory, with a clock that tests move. */
 import assert from "node:assert/strict";
-import { type TestContext, test } from "node:test";
-import type { IpAddress } from "../../src/ip/address.ts";
+import { test } from "node:test";
 import { prefix } from "../../src/ip/prefix.ts";
-import { OverlayController } from "../../src/overlay/controller.ts";
 import {
   OVERLAY_GAP_MS,
   OVERLAY_PERIOD_MS,
   OVERLAY_SETTLE_MS,
   RETRY,
 } from "../../src/overlay/limits.ts";
-import type { OverlaySettings, OverlayWanted } from "../../src/overlay/types.ts";
-import { FakeClock } from "../support/fake-clock.ts";
-import { recordingLog } from "../support/recording-log.ts";
+import { FAR, lab, VXLAN, want, wanted } from "./controller-lab.ts";
 import { FakeOverlay, FOREIGN_VXLAN, ip, NIC } from "./fake-overlay.ts";
-
-const VXLAN: OverlaySettings = { type: "subnet", encap: "vxlan", vni: 77, port: 4789 };
-const FAR = ip("192.168.51.50");
-
-function wanted(...remotes: readonly string[]): OverlayWanted {
-  return {
-    own: { 4: ip("192.168.50.50"), 6: undefined },
-    ownPodCidrs: [prefix("10.233.64.0/24")],
-    remotes: remotes.map((text) => ({ 4: ip(text), 6: undefined })),
-  };
-}
-
-interface Lab {
-  readonly kernel: FakeOverlay;
-  readonly clock: FakeClock;
-  readonly overlay: OverlayController;
-  readonly told: (readonly IpAddress[] | "all")[];
-  settled: boolean;
-}
-
-function lab(
-  t: TestContext,
-  settings: OverlaySettings | "off" = VXLAN,
-  options: { readonly kernel?: FakeOverlay; readonly dryRun?: boolean } = {},
-): Lab {
-  const kernel = options.kernel ?? new FakeOverlay();
-  const clock = new FakeClock();
-  const told: Lab["told"] = [];
-  const made = { kernel, clock, told, settled: true };
-  const overlay = new OverlayController(
-    { settings: settings === "off" ? undefined : settings, dryRun: options.dryRun ?? false },
-    {
-      ...{ kernel, clock, random: () => 0.5, log: recordingLog().log },
-      settled: () => result.settled,
-      onWays: (nextHops) => told.push(nextHops === "all" ? "all" : [...nextHops]),
-    },
-  );
-  const result: Lab = Object.assign(made, { overlay });
-  overlay.start();
-  t.after(() => overlay.stop());
-  return result;
-}
-
-/** Gives the Nodes, and the time that a pass takes. */
-async function want(one: Lab, ...remotes: readonly string[]): Promise<void> {
-  one.overlay.want(wanted(...remotes));
-  await one.clock.advanceAsync(1);
-}
 
 test("a way is not ready before the first look, and ready when the tunnel is whole", async (t) => {
   const one = lab(t);

@@ -1,0 +1,252 @@
+/** Tunnels that follow few Nodes at a time against those that are looked at as a whole each time. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { familyOf, type IpAddress } from "../../src/ip/address.ts";
+import { prefix } from "../../src/ip/prefix.ts";
+import { OverlayController } from "../../src/overlay/controller.ts";
+import { OVERLAY_PERIOD_MS } from "../../src/overlay/limits.ts";
+import type { RemoteChange } from "../../src/overlay/remote-nodes.ts";
+import {
+  type FamilyAddresses,
+  linkOf,
+  type OverlaySettings,
+  type OverlayWanted,
+} from "../../src/overlay/types.ts";
+import type { WaysNews } from "../../src/overlay/ways.ts";
+import { silentLog } from "../../src/runtime/log.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { FakeOverlay, ip } from "./fake-overlay.ts";
+
+const NAMES = Array.from("abcdefghij");
+const number = (min: number, max: number) => fc.integer({ min, max });
+/** Few, in the own subnet and others, so that Nodes often have the same; two have one short name. */
+const four = fc.oneof(
+  number(51, 54).map((host) => `192.168.50.${host}`),
+  number(1, 8).map((host) => `192.168.51.${host}`),
+);
+const SIX = ["fd00::51", "fd00:51::1", "fd00:51::5:5ac2", "fd00:51::9:bfaa"];
+const six = fc.constantFrom(...SIX);
+const addresses = fc.record({ 4: fc.option(four, { freq: 10 }), 6: fc.option(six) });
+const ALL = [
+  ...[51, 52, 53, 54].map((host) => `192.168.50.${host}`),
+  ...[1, 2, 3, 4, 5, 6, 7, 8].map((host) => `192.168.51.${host}`),
+  ...SIX,
+].map(ip);
+/** Of those in other subnets, who gets a tunnel: of two with one short name only one does. */
+const FAR = ALL.filter((address) => /^192.168.51|^fd00:51::.$/.test(address));
+
+const node = fc.record({
+  kind: fc.constant("node" as const),
+  name: fc.constantFrom(...NAMES),
+  addresses: fc.option(addresses, { freq: 3 }),
+});
+/** What happens beside, with how often it does. */
+const other = <K extends string>(weight: number, ...kinds: readonly K[]) => ({
+  weight,
+  arbitrary: fc.record({ kind: fc.constantFrom(...kinds), at: number(0, 30), to: four }),
+});
+const event = fc.oneof(
+  { weight: 16, arbitrary: node },
+  other(8, "soon"),
+  other(7, "later", "look", "by-hand", "adopted", "stranger", "refused", "broken"),
+  other(1, "unsettled", "own"),
+);
+type Happening = typeof event extends fc.Arbitrary<infer T> ? T : never;
+const TROUBLES: ReadonlySet<Happening["kind"]> = new Set([
+  ...(["by-hand", "adopted", "refused", "broken", "unsettled", "stranger"] as const),
+]);
+
+const settings = fc.record({
+  type: fc.constantFrom("subnet" as const, "full" as const),
+  encap: fc.constantFrom("vxlan" as const, "ipip" as const),
+  vni: fc.constant(77),
+  port: fc.constant(4789),
+});
+
+const RUNS = Number(process.env["RUNS"] ?? 150);
+
+function remote(of: { readonly 4: string | null; readonly 6: string | null }): FamilyAddresses {
+  const { 4: v4, 6: v6 } = of;
+  return { 4: v4 === null ? undefined : ip(v4), 6: v6 === null ? undefined : ip(v6) };
+}
+
+class Machine {
+  readonly kernel = new FakeOverlay(["192.168.50.50/24", "fd00::50/64"]);
+  readonly clock = new FakeClock();
+  readonly overlay: OverlayController;
+  settled = true;
+  /** Wants of which all Nodes were gone through. */
+  wholes = 0;
+  #refuse = 0;
+  /** What the routes know of the ways. */
+  readonly known = new Map<IpAddress, unknown>();
+
+  /** Without an IPv6 address of its own a node tunnels to none. */
+  #own: FamilyAddresses = { 4: ip("192.168.50.50"), 6: ip("fd00::50") };
+
+  constructor(given: OverlaySettings) {
+    this.kernel.refuses = () => this.#refuse-- > 0;
+    this.overlay = new OverlayController(
+      { settings: given },
+      {
+        ...{ kernel: this.kernel, clock: this.clock, random: () => 0.5, log: silentLog },
+        settled: () => this.settled,
+        onWays: (news) => this.#hear(news),
+      },
+    );
+    this.overlay.start();
+  }
+
+  want(nodes: ReadonlyMap<string, FamilyAddresses>, changed?: readonly RemoteChange[]): void {
+    let asked = false;
+    const note = () => {
+      if (!asked) this.wholes++;
+      asked = true;
+    };
+    const wanted: OverlayWanted = {
+      own: this.#own,
+      ownPodCidrs: [prefix("10.233.64.0/24"), prefix("fd00:10:233:40::/64")],
+      get remotes() {
+        note();
+        return [...nodes].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, each]) => each);
+      },
+    };
+    this.overlay.want(wanted, changed);
+  }
+
+  async suffer(what: Happening & { readonly key: string }): Promise<void> {
+    const { kernel, clock } = this;
+    switch (what.kind) {
+      case "node":
+        return;
+      case "soon":
+        return clock.advanceAsync(what.at % 3);
+      case "look":
+        // Whoever gets no tunnel is not told of, unless tunnels go first.
+        for (const address of this.overlay.first ? ALL : FAR) {
+          const has = this.#own[familyOf(address)] !== undefined;
+          if (this.overlay.first || has) this.known.set(address, this.overlay.way(address));
+        }
+        return;
+      case "refused":
+        this.#refuse = 1 + (what.at % 2);
+        return;
+      case "broken":
+        kernel.broken = !kernel.broken;
+        return;
+      case "own":
+        this.#own = { ...this.#own, 6: this.#own[6] === undefined ? ip("fd00::50") : undefined };
+        for (const address of SIX) this.known.delete(ip(address));
+        return;
+      case "unsettled":
+        this.settled = !this.settled;
+        return;
+      case "by-hand":
+      case "adopted": {
+        const entry = kernel.items.get(what.key);
+        if (entry === undefined) return;
+        if (what.kind === "by-hand") kernel.items.delete(what.key);
+        else kernel.items.set(what.key, { ...entry, foreign: true });
+        break;
+      }
+      case "stranger": {
+        const route = { kind: "route", prefix: prefix(`${what.to}/32`), link: 2 } as const;
+        kernel.put({ ...route, gateway: undefined }, true);
+        break;
+      }
+      case "later":
+        this.settled = true;
+        kernel.broken = false;
+        this.#refuse = 0;
+        return clock.advanceAsync(2 * OVERLAY_PERIOD_MS);
+    }
+    kernel.listener?.onEvent({ kind: "table" });
+  }
+
+  /** Devices by name, and what is on them. */
+  state(): readonly string[] {
+    const nameOf = (index: number | undefined) =>
+      index === undefined ? "" : this.kernel.links.get(index)?.name;
+    const items = [...this.kernel.items.values()].map(({ item, foreign }) => {
+      return JSON.stringify({ ...item, link: nameOf(linkOf(item)), foreign });
+    });
+    return [...[...this.kernel.links.values()].map(({ name }) => name), ...items].sort();
+  }
+
+  ways(of: Iterable<IpAddress>): readonly unknown[] {
+    return [...of].map((address) => {
+      const way = this.overlay.way(address);
+      if (way?.ready !== true) return [address, way];
+      return [
+        address,
+        { ...way, hop: { ...way.hop, link: this.kernel.links.get(way.hop.link)?.name } },
+      ];
+    });
+  }
+
+  status(): unknown {
+    const { repairs: _, failed: __, devices, ...counts } = this.overlay.status();
+    return { ...counts, devices: [...devices].sort() };
+  }
+
+  #hear(news: WaysNews): void {
+    const told = news === "all" ? ALL : news;
+    for (const address of told) {
+      if (this.known.has(address)) this.known.set(address, this.overlay.way(address));
+    }
+  }
+}
+
+/** Both have had time for what they were asked for. */
+function compare(one: Machine, other: Machine, nodes: ReadonlyMap<string, FamilyAddresses>): void {
+  assert.deepEqual(one.state(), other.state());
+  assert.deepEqual(one.ways(ALL), other.ways(ALL));
+  assert.deepEqual(one.overlay.conditions(), other.overlay.conditions());
+  assert.deepEqual(one.status(), other.status());
+  const there = new Set([...nodes.values()].flatMap((each) => [each[4], each[6]]));
+  for (const [address, way] of one.known) {
+    if (there.has(address)) assert.deepEqual(way, one.overlay.way(address), `told of ${address}`);
+  }
+}
+
+test("what follows few Nodes at a time is what looks at all", async () => {
+  let [wants, wholes] = [0, 0];
+  const history = fc.array(event, { minLength: 40, maxLength: 60 });
+  await fc.assert(
+    fc.asyncProperty(settings, history, async (given, events) => {
+      const [one, other] = [new Machine(given), new Machine(given)];
+      const both = [one, other];
+      const nodes = new Map<string, FamilyAddresses>();
+      for (const machine of both) machine.want(nodes);
+      // What the kernel refuses is tried again at other times by the one than by the other.
+      let calm = true;
+      for (const what of events) {
+        if (what.kind === "node") {
+          const before = nodes.get(what.name);
+          const after = what.addresses === null ? undefined : remote(what.addresses);
+          if (after === undefined) nodes.delete(what.name);
+          else nodes.set(what.name, after);
+          one.want(new Map(nodes), [{ before, after }]);
+          other.want(new Map(nodes));
+          wants++;
+        }
+        const items = [...one.kernel.items.keys()].filter((key) => other.kernel.items.has(key));
+        const key = what.kind === "node" ? "" : (items.sort()[what.at] ?? "");
+        for (const machine of both) {
+          await machine.suffer({ ...what, key });
+          if (what.kind === "own") machine.want(new Map(nodes));
+        }
+        calm = what.kind === "later" || (calm && !TROUBLES.has(what.kind));
+        if (calm && what.kind === "soon" && what.at % 3 > 0) compare(one, other, nodes);
+      }
+      wholes += one.wholes;
+      for (const machine of both) await machine.suffer({ kind: "later", at: 0, to: "", key: "" });
+      compare(one, other, nodes);
+      for (const machine of both) await machine.overlay.stop();
+    }),
+    { numRuns: RUNS },
+  );
+  // Else little was held against anything.
+  assert.ok(2 * wholes < wants, `${wholes} looks at all for ${wants} changes`);
+});
