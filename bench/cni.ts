@@ -7,17 +7,9 @@
  *   node_modules/node/bin/node bench/cni.ts [pods] [rounds]
  */
 import { spawn } from "node:child_process";
-import {
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { copyFileSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { keptFolder } from "../packages/netlink-ts/test/support/keeper.ts";
 import { fromCommandLine, numberOf, wordsOf } from "../scripts/command-line.ts";
 import { Namespaces } from "../test/support/namespaces.ts";
 import { Daemon, must, until } from "../test/support/shell.ts";
@@ -180,7 +172,7 @@ function row(name: string, rounds: readonly Measured[]): string {
 
 async function main(pods: number, rounds: number): Promise<void> {
   const ns = new Namespaces();
-  const folder = mkdtempSync(join(tmpdir(), "podrouter-bench-"));
+  const folder = keptFolder();
   const lines: string[] = [];
   let agent: Daemon | undefined;
   try {

@@ -11,9 +11,9 @@
  * Case for: the start order of src/agent/agent.ts, what scripts/bundle.ts leaves out, and a set's
  * members kept between passes (src/ipset/controller.ts).
  */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { keptFolder } from "../packages/netlink-ts/test/support/keeper.ts";
 import { fromCommandLine, numberOf, UsageError, wordsOf } from "../scripts/command-line.ts";
 import { imageRuntime } from "../test/support/image-recipe.ts";
 import { Namespaces } from "../test/support/namespaces.ts";
@@ -161,32 +161,19 @@ export async function measureIdle(
   return result.idle!;
 }
 
-const open = new Set<Lab>();
-
 /** Two namespaces and a folder. */
 class Lab {
   readonly namespaces = new Namespaces();
-  readonly folder: string;
-
-  constructor(folder: string) {
-    this.folder = folder;
-    open.add(this);
-  }
+  readonly folder = keptFolder();
 
   async remove(): Promise<void> {
-    open.delete(this);
     await this.namespaces.remove();
     await rm(this.folder, { recursive: true, force: true });
   }
 }
 
-/** Removes what is there; for signals. Processes end with ours. */
-export async function removeLabs(): Promise<void> {
-  await Promise.allSettled([...open].map((lab) => lab.remove()));
-}
-
 async function drive(sizes: Sizes, agent: AgentProgram): Promise<DriverResult> {
-  const lab = new Lab(await mkdtemp(join(tmpdir(), "podrouter-bench-")));
+  const lab = new Lab();
   const { namespaces, folder } = lab;
   try {
     const { nodeFlags, env } = imageRuntime();

@@ -14,25 +14,23 @@
  * bench/node-events.ts (start, rest and Node events of one agent), bench/cni.ts (pods).
  *
  * A scenario's JSON file is written after each daemon: what was measured stays when the next one
- * fails or is interrupted. Every wait has a time limit; Ctrl-C removes all that was made.
+ * fails or is interrupted. Every wait has a time limit; what was made is removed, however it ends.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { keptFolder, sweepDead } from "../packages/netlink-ts/test/support/keeper.ts";
 import { fromCommandLine, UsageError, wrongUsage } from "../scripts/command-line.ts";
-import { namespacesUnavailable, sweepDeadNamespaces } from "../test/support/namespaces.ts";
+import { namespacesUnavailable } from "../test/support/namespaces.ts";
 import { makeNewerDebian } from "../test/support/newer-debian.ts";
 import type { DaemonKind } from "./daemons/daemon.ts";
 import { allDaemons } from "./daemons/daemons.ts";
 import { makeBundle } from "./daemons/podrouter.ts";
-import { removeLabs } from "./node-events.ts";
 import { readOptions, usage } from "./options.ts";
 import { writeReport } from "./report/page.ts";
 import { plainTable, tableOf } from "./report/table.ts";
 import { machineFacts, mergeResult, readResult } from "./results.ts";
 import { type Figures, PartialRun, type RunOptions, type Scenario } from "./scenarios/scenario.ts";
 import { SCENARIOS } from "./scenarios/scenarios.ts";
-import { removeStages } from "./stage.ts";
 
 const options = fromCommandLine("bench", usage(), readOptions);
 
@@ -40,15 +38,9 @@ const options = fromCommandLine("bench", usage(), readOptions);
 const SLOW_SECONDS = 150;
 
 const say = (line: string) => void process.stdout.write(`${line}\n`);
-const bundleFolder = mkdtempSync(join(tmpdir(), "podrouter-bench-bundle-"));
+const bundleFolder = keptFolder();
 const bundle = resolve(options.bundle ?? join(bundleFolder, "podrouter.cjs"));
 process.once("exit", () => rmSync(bundleFolder, { recursive: true, force: true }));
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  process.once(signal, () => {
-    say(`\n${signal}: removing what was made`);
-    void removeAll().finally(() => process.exit(130));
-  });
-}
 
 const daemons = allDaemons({
   bundle,
@@ -58,8 +50,7 @@ const daemons = allDaemons({
       : ["--cpu-prof", `--cpu-prof-dir=${resolve(options.profile)}`, "--cpu-prof-interval=500"],
 });
 
-process.exitCode = await main(options.names).catch(async (error: Error) => {
-  await removeAll();
+process.exitCode = await main(options.names).catch((error: Error) => {
   if (error instanceof UsageError) return wrongUsage("bench", error);
   say(`bench: ${error.message}`);
   return 1;
@@ -76,18 +67,13 @@ async function main(names: readonly string[]): Promise<number> {
     const chosen = options.daemons?.map(daemonOf) ?? daemons;
     const reason = await namespacesUnavailable();
     if (reason !== undefined) throw new Error(reason);
-    await sweepDeadNamespaces();
+    await sweepDead();
     if (options.bundle === undefined) await makeBundle(bundle);
     say(machineFacts());
     for (const scenario of scenarios) await measure(scenario, chosen);
   }
   writeReport(resolve(options.out), say);
   return 0;
-}
-
-/** Whatever is under way. */
-async function removeAll(): Promise<void> {
-  await Promise.allSettled([removeStages(), removeLabs()]);
 }
 
 async function list(): Promise<number> {

@@ -6,11 +6,11 @@
  *   route 198.18.0.0/16 via 198.19.0.2   198.18.0.0/16 all local (peers by the thousand)
  *
  * The thousand lie behind one neighbour entry, for the kernel's table of these is small and shared
- * by all namespaces. A stage removes all that it made, also on Ctrl-C.
+ * by all namespaces.
  */
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { keptFolder } from "../packages/netlink-ts/test/support/keeper.ts";
 import { Namespaces } from "../test/support/namespaces.ts";
 import { until } from "../test/support/shell.ts";
 import type { DaemonKind, DaemonSetup, Neighbor, RunningDaemon } from "./daemons/daemon.ts";
@@ -34,13 +34,6 @@ export function peerAddress(index: number): string {
   return `198.18.${1 + (index >> 8)}.${index & 255}`;
 }
 
-const open = new Set<Stage>();
-
-/** Removes what is there; for signals. */
-export async function removeStages(): Promise<void> {
-  await Promise.allSettled([...open].map((stage) => stage.remove()));
-}
-
 /** How the daemon is to see the peers of a generator. */
 export interface DaemonOptions {
   readonly neighbors: readonly Neighbor[];
@@ -60,21 +53,17 @@ export interface Started {
 
 export class Stage {
   readonly namespaces = new Namespaces();
-  readonly folder: string;
-  readonly generator: Generator;
+  readonly folder = keptFolder();
+  readonly generator = new Generator(this.namespaces.name("peers"));
   readonly #daemons = new Set<RunningDaemon>();
   readonly #stops: (() => Promise<void>)[] = [];
   #removal: Promise<void> | undefined;
   #count = 0;
 
-  private constructor(folder: string) {
-    this.folder = folder;
-    this.generator = new Generator(this.namespaces.name("peers"));
-  }
+  private constructor() {}
 
   static async build(links = 40): Promise<Stage> {
-    const stage = new Stage(await mkdtemp(join(tmpdir(), "podrouter-bench-")));
-    open.add(stage);
+    const stage = new Stage();
     const ns = stage.namespaces;
     try {
       for (const label of ["daemon", "peers"]) await ns.add(label);
@@ -153,7 +142,6 @@ export class Stage {
       for (const stop of this.#stops.reverse()) await stop().catch(() => undefined);
       await this.namespaces.remove();
       await rm(this.folder, { recursive: true, force: true });
-      open.delete(this);
     })();
     return this.#removal;
   }

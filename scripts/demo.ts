@@ -4,8 +4,9 @@
  * 0 only when every check held; whatever happens, nothing is left behind (`--keep` excepted).
  */
 import { spawnSync } from "node:child_process";
+import { sweepDead } from "../packages/netlink-ts/test/support/keeper.ts";
 import { Cluster, clusterUnavailable } from "../test/support/cluster.ts";
-import { namespacesUnavailable, sweepDeadNamespaces } from "../test/support/namespaces.ts";
+import { namespacesUnavailable } from "../test/support/namespaces.ts";
 import { fromCommandLine, parsed } from "./command-line.ts";
 import { bothFamilies, cleanUp, DUAL_STACK_NODES } from "./demo/dual-stack-steps.ts";
 import { twoRouters } from "./demo/multipath-step.ts";
@@ -37,7 +38,7 @@ async function main(): Promise<number> {
   }
   let ended = "failed";
   try {
-    const swept = await sweepDeadNamespaces();
+    const swept = await sweepDead();
     if (swept.length > 0) report.note(`removed what a killed run had left: ${swept.join(" ")}`);
     await Promise.race([perform(cluster, second, third, report), interrupted.promise]);
     ended = "complete";

@@ -69,9 +69,7 @@ process.exit(code);
 function startAgent(): Daemon {
   const file = (name: string) => join(options.folder, name);
   const args = [
-    // It cannot outlive us, however we end.
-    ...["--pdeathsig", "KILL", ...(cpuLimit ?? []), "ip", "netns", "exec"],
-    ...[options.namespace, process.execPath, ...options.nodeFlags],
+    ...["netns", "exec", options.namespace, process.execPath, ...options.nodeFlags],
     ...[options.program, "run", `--hostname-override=${SELF_NAME}`],
     `--kubeconfig=${file("kubeconfig")}`,
     `--admin-socket=${file("admin.sock")}`,
@@ -79,7 +77,8 @@ function startAgent(): Daemon {
     `--cni-conf-file=${file("10-kuberouter.conflist")}`,
     ...options.agentFlags,
   ];
-  return new Daemon("agent", "setpriv", args, { env: { ...options.env } });
+  const [program = "", ...words] = [...(cpuLimit ?? []), "ip", ...args];
+  return new Daemon("agent", program, words, { env: { ...options.env } });
 }
 
 async function measured(): Promise<DriverResult> {

@@ -4,10 +4,10 @@
  * has the same of IP in IP.
  */
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { keptFolder } from "../../packages/netlink-ts/test/support/keeper.ts";
 import { Namespaces, namespacesUnavailable } from "../support/namespaces.ts";
 import { requireReal } from "../support/real.ts";
 import { run, until } from "../support/shell.ts";
@@ -41,7 +41,7 @@ test("an encapsulation that the kernel lacks ends the start in one sentence", as
   const reason = await namespacesUnavailable();
   if (!requireReal(t, reason === undefined, reason ?? "")) return;
   const ns = new Namespaces();
-  const folder = await mkdtemp(join(tmpdir(), "podrouter-overlay-"));
+  const folder = keptFolder();
   t.after(async () => {
     await ns.remove();
     await rm(folder, { recursive: true });

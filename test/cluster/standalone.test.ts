@@ -4,12 +4,12 @@
  * server, to see that the bundle can talk to one.
  */
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stringify } from "yaml";
+import { keptFolder } from "../../packages/netlink-ts/test/support/keeper.ts";
 import type { AgentStatus } from "../../src/agent/admin-protocol.ts";
 import { type ClusterNode, nodeObject } from "../support/cluster.ts";
 import type { PeerRow, RibRow } from "../support/cluster-checks.ts";
@@ -37,7 +37,7 @@ class Pair {
   }
 
   async build(): Promise<void> {
-    this.folder = await mkdtemp(join(tmpdir(), "podrouter-pair-"));
+    this.folder = keptFolder();
     await must(process.execPath, [
       join(ROOT, "scripts", "bundle.ts"),
       "--out",

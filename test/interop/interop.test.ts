@@ -4,8 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { sweepDead } from "../../packages/netlink-ts/test/support/keeper.ts";
 import { Bird } from "../support/peers/bird.ts";
-import { sweepDeadLabs } from "../support/peers/lab.ts";
 import { Podrouter } from "../support/peers/podrouter.ts";
 import { requireReal } from "../support/real.ts";
 import { daemonUnavailable, installedVersion, labUnavailable, TESTED } from "./available.ts";
@@ -18,7 +18,7 @@ const SIDE_BY_SIDE = 4;
 const SCENARIO_MS_MAX = 600_000;
 
 const noLab = await labUnavailable();
-if (noLab === undefined) await sweepDeadLabs();
+if (noLab === undefined) await sweepDead();
 const missing = new Map<string, string | undefined>();
 for (const daemon of TESTED) missing.set(daemon.name, noLab ?? (await daemonUnavailable(daemon)));
 const reason = (name: string) => missing.get(name);

@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { stringify } from "yaml";
+import { keptFolder } from "../../packages/netlink-ts/test/support/keeper.ts";
 import { imageRecipe } from "../support/image-recipe.ts";
 import { ControlPlane } from "../support/kubernetes/control-plane.ts";
 import { writeImage, writeToolbox } from "../support/kubernetes/image.ts";
@@ -66,7 +67,7 @@ async function realCluster(t: TestContext): Promise<Real | undefined> {
   if (!requireReal(t, missing === undefined, missing ?? "")) return undefined;
   if (typeof programs === "string") return undefined;
 
-  const folder = await mkdtemp(join(tmpdir(), "podrouter-"));
+  const folder = keptFolder();
   const namespaces = new Namespaces();
   const machines = new Map<string, Machine>();
   const api = new ControlPlane({ programs, namespaces, label: "fabric", address: API, folder });

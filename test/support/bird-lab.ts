@@ -1,8 +1,8 @@
 /** Namespaces in which the agent runs as a BGP daemon beside BIRD; nothing is left behind. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { keptFolder } from "../../packages/netlink-ts/test/support/keeper.ts";
 import { Namespaces, namespacesUnavailable } from "./namespaces.ts";
 import { requireReal } from "./real.ts";
 import { Daemon, hasProgram, run } from "./shell.ts";
@@ -22,7 +22,7 @@ export async function birdLab(t: TestContext): Promise<BirdLab | undefined> {
   const reason =
     (await namespacesUnavailable()) ?? ((await hasProgram("bird")) ? undefined : "no BIRD here");
   if (!requireReal(t, reason === undefined, reason ?? "")) return undefined;
-  const folder = await mkdtemp(join(tmpdir(), "podrouter-bird-"));
+  const folder = keptFolder();
   const ns = new Namespaces();
   const daemons: Daemon[] = [];
   t.after(async () => {

@@ -10,10 +10,10 @@
  * address in another /24 (and /64) are on a bridge of their own, and the fabric is the router
  * between them; it has a route to no pod.
  */
-import { access, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { access, mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { isIPv6 } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { keptFolder } from "../../packages/netlink-ts/test/support/keeper.ts";
 import { CniRuntime } from "./cni-runtime.ts";
 import { Namespaces } from "./namespaces.ts";
 import { type CommandResult, Daemon, run, until } from "./shell.ts";
@@ -155,7 +155,7 @@ export class Cluster {
 
   /** Namespaces, links, addresses; no process yet. */
   async build(): Promise<void> {
-    this.#folder = await mkdtemp(join(tmpdir(), "podrouter-"));
+    this.#folder = keptFolder();
     await linkPlugins(this.cniBinFolder);
     const ns = this.namespaces;
     await ns.add("fabric");

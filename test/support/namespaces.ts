@@ -1,7 +1,8 @@
 /**
- * Network namespaces for tests and the demo. Names are `pr-<pid>-<n>-<label>`, so that what a
- * killed run left behind can be told from what a live one uses, and swept.
+ * Network namespaces for tests, demo and bench. Names are `pr-<pid>-<n>-<label>`; what is not
+ * removed ends with this process, see keeper.ts.
  */
+import { keptName } from "../../packages/netlink-ts/test/support/keeper.ts";
 import { must, run } from "./shell.ts";
 
 let counter = 0;
@@ -10,7 +11,7 @@ let counter = 0;
 export async function namespacesUnavailable(): Promise<string | undefined> {
   if (process.getuid?.() !== 0) return "it needs root, to make network namespaces";
   if ((await run("ip", ["-V"])).status !== 0) return "the ip program (iproute2) is missing";
-  const name = `pr-${process.pid}-probe`;
+  const name = keptName("probe");
   const made = await run("ip", ["netns", "add", name]);
   if (made.status !== 0) return `ip netns add: ${made.stderr.trim()}`;
   await run("ip", ["netns", "delete", name]);
@@ -23,7 +24,7 @@ export class Namespaces {
   readonly #made: string[] = [];
 
   constructor() {
-    this.group = `pr-${process.pid}-${counter++}`;
+    this.group = keptName(`${counter++}`);
   }
 
   /** Full name of the namespace called `label` here. */
@@ -80,34 +81,5 @@ export class Namespaces {
   /** Removes all; what is gone already is no error. */
   async remove(): Promise<void> {
     for (const name of this.#made.splice(0).reverse()) await run("ip", ["netns", "delete", name]);
-  }
-}
-
-/**
- * Removes namespaces of runs whose process is gone (killed with -9), and what still runs in them: a
- * program that became another user does not die with who started it, as the kernel sees to it
- * otherwise.
- */
-export async function sweepDeadNamespaces(): Promise<readonly string[]> {
-  const listed = await run("ip", ["netns", "list"]);
-  const swept: string[] = [];
-  for (const line of listed.stdout.split("\n")) {
-    const match = /^(pr-(\d+)-\S+)/.exec(line);
-    if (match === null || isAlive(Number(match[2]))) continue;
-    const { stdout: pids } = await run("ip", ["netns", "pids", match[1]!]);
-    for (const pid of pids.split("\n").filter((each) => each !== ""))
-      await run("kill", ["-KILL", pid]);
-    await run("ip", ["netns", "delete", match[1]!]);
-    swept.push(match[1]!);
-  }
-  return swept;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
   }
 }

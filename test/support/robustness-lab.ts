@@ -5,11 +5,11 @@
  *   us  10.0.0.1 (agent, --config, dry run) ───── them  10.0.0.11, .12, … (raw peers), .99 (nobody)
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { keptFolder } from "../../packages/netlink-ts/test/support/keeper.ts";
 import { Namespace } from "../../packages/netlink-ts/test/support/namespace.ts";
 import { encodeKeepalive } from "../../src/bgp/message/keepalive.ts";
 import type { OpenMessage } from "../../src/bgp/message/types.ts";
@@ -71,7 +71,7 @@ export class RobustnessLab {
     us.ip(`address add ${AGENT_ADDRESS}/24 dev v0`);
     us.ip("link set v0 up");
     them.ip("link set v0 up");
-    const folder = await mkdtemp(join(tmpdir(), "podrouter-robust-"));
+    const folder = keptFolder();
     const lab = new RobustnessLab(t, us, them, folder);
     t.after(async () => {
       clearInterval(lab.#looks);

@@ -62,7 +62,10 @@ export async function hasProgram(name: string): Promise<boolean> {
 
 const LAST_WORDS_MS = 500;
 
-/** A program that runs until told to stop; what it printed last is kept for failures. */
+/**
+ * A program that runs until told to stop, at most as long as we do; what it printed last is kept for
+ * failures.
+ */
 export class Daemon {
   readonly child: ChildProcess;
   readonly name: string;
@@ -85,8 +88,10 @@ export class Daemon {
   ) {
     this.name = name;
     this.#onLine = options.onLine;
+    // The kernel ends it when we die, however that is.
+    const whileWeLive = ["--pdeathsig", "KILL", program, ...args];
     // A process group of its own: Ctrl-C reaches only us, and we end the others in order.
-    this.child = spawn(program, [...args], {
+    this.child = spawn("setpriv", whileWeLive, {
       stdio: [options.stdin === true ? "pipe" : "ignore", "pipe", "pipe"],
       detached: true,
       env: { ...process.env, ...options.env },

@@ -6,12 +6,11 @@
  *
  * The injectors' addresses are for a third speaker that feeds the speaker of the other side.
  */
-import { existsSync, mkdtempSync } from "node:fs";
-import { mkdir, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { keptFolder } from "../../../packages/netlink-ts/test/support/keeper.ts";
 import type { IpFamily } from "../../../src/ip/address.ts";
-import { Namespaces, sweepDeadNamespaces } from "../namespaces.ts";
+import { Namespaces } from "../namespaces.ts";
 import { until } from "../shell.ts";
 import type { NeighborSetup, PeerDaemon, PeerSetup } from "./peer.ts";
 import { NamespaceProcess } from "./process.ts";
@@ -28,71 +27,22 @@ export function otherSide(side: Side): Side {
   return side === "left" ? "right" : "left";
 }
 
-/** Labs that are up: removed when the test process is told to end. */
-const open = new Set<Lab>();
-let watching = false;
-let ending = false;
-
-/**
- * The runner ends by the same signal, or before us by another: then nobody reads what is written,
- * which is no reason to end before all labs are removed, but one to end.
- */
-function removeAllAtTheEnd(): void {
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.once(signal, () => removeAll(signal));
-  }
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", () => removeAll("SIGTERM"));
-  }
-}
-
-/** Tests that fail for want of their lab make the next ones start: those get none. */
-async function removeAll(signal: NodeJS.Signals): Promise<void> {
-  if (ending) return;
-  ending = true;
-  while (open.size > 0) await Promise.allSettled([...open].map((lab) => lab.remove()));
-  process.removeAllListeners(signal);
-  process.kill(process.pid, signal);
-}
-
-const FOLDER = "podrouter-interop-";
 /** Tcpdump would go on when we die, as a user of its own: that clears what the kernel would do. */
 const STAY_ROOT = ["-Z", "root"] as const;
 /** A capture has so long to be written when it is to end. */
 const WRITE_MS = 2000;
 
-/** Removes what runs left behind that were killed with -9: namespaces and folders. */
-export async function sweepDeadLabs(): Promise<void> {
-  await sweepDeadNamespaces();
-  for (const name of await readdir(tmpdir())) {
-    const pid = new RegExp(`^${FOLDER}(\\d+)-`).exec(name)?.[1];
-    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
-    await rm(join(tmpdir(), name), { recursive: true, force: true });
-  }
-}
-
 export class Lab {
   readonly namespaces = new Namespaces();
-  readonly folder: string;
+  readonly folder = keptFolder();
   readonly #stops: (() => Promise<void>)[] = [];
-  /** What is made behind its removal would be left. */
-  #building: Promise<void> | undefined;
-  #removal: Promise<void> | undefined;
 
-  private constructor(folder: string) {
-    this.folder = folder;
-  }
+  private constructor() {}
 
   static async build(): Promise<Lab> {
-    if (!watching) removeAllAtTheEnd();
-    watching = true;
-    if (ending) throw new Error("the tests are being ended");
-    // At once: a folder that none of those that are open has would be left.
-    const lab = new Lab(mkdtempSync(join(tmpdir(), `${FOLDER}${process.pid}-`)));
-    open.add(lab);
-    lab.#building = lab.#make();
+    const lab = new Lab();
     try {
-      await lab.#building;
+      await lab.#make();
     } catch (error) {
       await lab.remove();
       throw error;
@@ -174,19 +124,11 @@ export class Lab {
    * ended is told when all the rest is gone: that it is tried again would help nobody.
    */
   async remove(): Promise<void> {
-    const removal = this.#removeAfter(this.#removal);
-    this.#removal = removal;
-    await removal;
-  }
-
-  async #removeAfter(before: Promise<void> | undefined): Promise<void> {
     const faults: unknown[] = [];
     const note = (error: unknown) => void faults.push(error);
-    await Promise.allSettled([this.#building, before]);
     for (const stop of this.#stops.splice(0).reverse()) await stop().catch(note);
     await this.namespaces.remove();
     await rm(this.folder, { recursive: true, force: true }).catch(note);
-    open.delete(this);
     if (faults.length > 0) throw faults[0];
   }
 }

@@ -1,7 +1,4 @@
-/**
- * A program in the foreground of a namespace that cannot outlive the test: the kernel kills it
- * when the test process dies, however that dies.
- */
+/** A program in the foreground of a namespace; when it has ended it can be started again. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type CommandResult, Daemon, must, run, until } from "../shell.ts";
@@ -50,12 +47,7 @@ export class NamespaceProcess {
   ): void {
     if (this.running) throw new Error(`bug: ${this.name} runs already`);
     this.#output = this.output;
-    this.#daemon = new Daemon(
-      this.name,
-      "setpriv",
-      ["--pdeathsig", "KILL", "ip", ...this.#inside(program, args)],
-      options,
-    );
+    this.#daemon = new Daemon(this.name, "ip", this.#inside(program, args), options);
   }
 
   /** Waits until `check` says that it answers; an early end is an error with what it printed. */

@@ -8,6 +8,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, openSync } from "node:fs";
 import type { TestContext } from "node:test";
 import koffi from "koffi";
+import { keptName } from "./keeper.ts";
 
 const CLONE_NEWNET = 0x4000_0000;
 
@@ -42,10 +43,14 @@ function enterOpened<T>(inside: number, make: () => T): T {
   }
 }
 
+function freshName(): string {
+  return keptName(randomBytes(4).toString("hex"));
+}
+
 /** Why namespaces cannot be made here, or undefined when they can. */
 const unavailable: string | undefined = (() => {
   if (process.getuid?.() !== 0) return "network namespaces need root";
-  const name = `pr-${randomBytes(4).toString("hex")}`;
+  const name = freshName();
   const made = spawnSync("ip", ["netns", "add", name], { encoding: "utf8" });
   if (made.status !== 0) return `ip netns add: ${made.error?.message ?? made.stderr.trim()}`;
   spawnSync("ip", ["netns", "delete", name]);
@@ -53,7 +58,7 @@ const unavailable: string | undefined = (() => {
 })();
 
 export class Namespace {
-  readonly name = `pr-${randomBytes(4).toString("hex")}`;
+  readonly name = freshName();
   /** Open until the process ends: its name goes before what a test has started is stopped. */
   #inside = -1;
 
