@@ -73,7 +73,9 @@ function runGroup(
   const runner = ["--test", ...limits, "--test-reporter=spec", ...files];
   const machine = [join(ROOT, "scripts", "in-kernel.ts"), kernel ?? "", process.execPath];
   const args = kernel === undefined ? runner : [...machine, ...runner];
-  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
+  // Without us nobody reads what it says, and it would go on all the same.
+  const withUs = ["--pdeathsig", "TERM", process.execPath, ...args];
+  const child = spawn("setpriv", withUs, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
   running = child;
   let tail = "";
   child.stdout.on("data", (chunk: Buffer) => {

@@ -3,10 +3,9 @@
  * --seed N` runs the same inputs again. What it reached of the codec is printed too.
  */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { join } from "node:path";
 import { test } from "node:test";
+import { Daemon } from "../support/shell.ts";
 
 const PROGRAM = join(import.meta.dirname, "..", "..", "scripts", "fuzz.ts");
 const SECONDS = 60;
@@ -16,22 +15,11 @@ const EXECUTIONS_MIN = 20_000;
 const COVERAGE_MIN_PERCENT = 95;
 
 test("a minute of fuzzing breaks nothing and reaches most of the codec", async (t) => {
-  const child = spawn(process.execPath, [PROGRAM, String(SECONDS), "--coverage"], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  t.after(() => child.kill("SIGKILL"));
-  // A runner that is cut off takes only us with it.
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.once(signal, () => {
-      child.kill("SIGKILL");
-      process.kill(process.pid, signal);
-    });
-  }
-  let output = "";
-  child.stdout.on("data", (chunk: Buffer) => {
-    output += chunk.toString();
-  });
-  const [status] = (await once(child, "close")) as [number | null];
+  const words = [PROGRAM, String(SECONDS), "--coverage"];
+  const fuzzer = new Daemon("fuzzer", process.execPath, words);
+  t.after(() => fuzzer.stop("SIGKILL"));
+  const status = await fuzzer.exited;
+  const { output } = fuzzer;
   for (const line of output.trimEnd().split("\n")) t.diagnostic(line);
   assert.equal(status, 0, output);
   const number = (pattern: RegExp) => Number(pattern.exec(output)?.[1] ?? Number.NaN);

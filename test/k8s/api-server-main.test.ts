@@ -1,12 +1,12 @@
 /** The embedded API server as a program, as demo and cluster tests start it. */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
+import { Daemon } from "../support/shell.ts";
 
 const MAIN = join(import.meta.dirname, "..", "support", "api-server", "main.ts");
 
@@ -17,22 +17,9 @@ items:
 - {kind: Node, metadata: {name: node2}}
 `;
 
-interface Program {
-  readonly child: ChildProcess;
-  readonly ended: Promise<number | null>;
-  output: string;
-}
-
-function program(t: TestContext, ...args: string[]): Program {
-  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
-  const ended = once(child, "exit").then(([code]) => code as number | null);
-  const running: Program = { child, ended, output: "" };
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on("data", (text: Buffer) => {
-      running.output += text.toString();
-    });
-  }
-  t.after(() => child.kill("SIGKILL"));
+function program(t: TestContext, ...args: string[]): Daemon {
+  const running = new Daemon("api-server", process.execPath, [MAIN, ...args]);
+  t.after(() => running.stop("SIGKILL"));
   return running;
 }
 
@@ -53,12 +40,11 @@ test("serves the Nodes of a file, writes a kubeconfig, ends cleanly when told", 
     list.items.map((node) => node.metadata?.name),
     ["node1", "node2"],
   );
-  server.child.kill("SIGTERM");
-  assert.equal(await server.ended, 0);
+  assert.equal(await server.stop(), 0);
 });
 
 test("says what is wrong with its arguments", async (t) => {
   const wrong = program(t, "--listen", "nowhere");
-  assert.equal(await wrong.ended, 1);
+  assert.equal(await wrong.exited, 1);
   assert.match(wrong.output, /--listen nowhere: expected ADDRESS:PORT/);
 });
