@@ -107,4 +107,5 @@ function describe(error: unknown): string {
   return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
 }
 
-process.exitCode = await main();
+// What was interrupted may still wait for something.
+process.exit(await main());
