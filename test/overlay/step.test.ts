@@ -1,8 +1,16 @@
 /** Few Nodes that come or go, on a kernel in memory. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { IpAddress } from "../../src/ip/address.ts";
+import type { FamilyAddresses, OverlayWanted } from "../../src/overlay/types.ts";
 import { FAR, lab, VXLAN, want, wanted } from "./controller-lab.ts";
-import { ip } from "./fake-overlay.ts";
+import { FakeOverlay, ip, NIC } from "./fake-overlay.ts";
+
+/** `own`: the node's IPv6 address, beside its IPv4 one. */
+function withRemotes(own: IpAddress | undefined, ...more: FamilyAddresses[]): OverlayWanted {
+  const { own: plain, remotes, ...rest } = wanted("192.168.51.50");
+  return { ...rest, own: { ...plain, 6: own }, remotes: [...remotes, ...more] };
+}
 
 test("a Node that came or went is followed without a look at all others", async (t) => {
   for (const encap of ["vxlan", "ipip"] as const) {
@@ -50,4 +58,52 @@ test("a dry run does nothing either where all is as it should be, and a Node com
   await one.clock.advanceAsync(1);
   assert.deepEqual(kernel.log, []);
   assert.equal(one.overlay.planned().length, 3);
+});
+
+/** With tunnels that kube-router has left, which come with no device of ours. */
+function machine(...remotes: readonly IpAddress[]): FakeOverlay {
+  const kernel = new FakeOverlay(["192.168.50.50/24", `${OWN}/64`]);
+  for (const [at, remote] of remotes.entries()) {
+    const link = { ...NIC, index: 50 + at, name: `tun-${at}`, kind: "ip6tnl" };
+    kernel.addLink({ ...link, local: OWN, remote });
+  }
+  return kernel;
+}
+
+const OWN = ip("fd00::50");
+const IPIP_FIRST = { ...VXLAN, type: "full", encap: "ipip" } as const;
+
+test("where tunnels go first, a Node without one is told of, and one that then gets one", async (t) => {
+  const far = { 4: undefined, 6: ip("fd00:51::1") };
+  const one = lab(t, IPIP_FIRST, { kernel: machine(far[6]) });
+  one.overlay.want(withRemotes(undefined));
+  await one.clock.advanceAsync(1);
+  one.told.length = 0;
+  one.overlay.want(withRemotes(undefined, far), [{ before: undefined, after: far }]);
+  assert.equal(one.overlay.way(far[6])?.ready, false, "nobody has looked yet");
+  await one.clock.advanceAsync(1);
+  assert.equal(one.overlay.way(far[6]), undefined);
+  assert.deepEqual(one.told, [[far[6]]]);
+  // Routes that lead there directly wait for nothing.
+  one.overlay.want(withRemotes(OWN, far));
+  await one.clock.advanceAsync(1);
+  assert.equal(one.overlay.way(far[6])?.ready, true);
+  assert.deepEqual(one.told.slice(1), ["all"]);
+});
+
+test("a Node that had no tunnel and is gone is as any other when it comes back", async (t) => {
+  const far = { 4: undefined, 6: ip("fd00:51::1") };
+  const one = lab(t, IPIP_FIRST, { kernel: machine(far[6]) });
+  one.overlay.want(withRemotes(undefined));
+  await one.clock.advanceAsync(1);
+  for (const [before, after] of [[undefined, far] as const, [far, undefined] as const]) {
+    one.overlay.want(withRemotes(undefined, ...(after === undefined ? [] : [after])), [
+      { before, after },
+    ]);
+    await one.clock.advanceAsync(1);
+  }
+  one.told.length = 0;
+  one.overlay.want(withRemotes(OWN, far));
+  await one.clock.advanceAsync(1);
+  assert.deepEqual(one.told, [[far[6]]]);
 });
