@@ -127,7 +127,7 @@ export class Agent {
       settled: () => this.#routes.settled(),
       onWays: (nextHops) => {
         this.#routes.tunnelsChanged(nextHops);
-        this.#bgp.underlayChanged(false);
+        this.#bgp.waysChanged(nextHops);
       },
     });
     this.#routes = new RouteController(

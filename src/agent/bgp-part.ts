@@ -105,6 +105,12 @@ export class BgpPart implements DesiredRoutes {
     if (news) this.#speaker?.dialWaiting();
   }
 
+  /** Next hops are reached otherwise through tunnels; no session goes through one. */
+  waysChanged(nextHops: ReadonlySet<IpAddress> | "all"): void {
+    if (nextHops === "all") this.#speaker?.underlayChanged();
+    else this.#speaker?.nextHopsChanged(nextHops);
+  }
+
   get changed(): number {
     return this.#best?.changed ?? 0;
   }

@@ -244,6 +244,11 @@ export class Speaker {
     for (const peer of this.#peers.values()) peer.underlayChanged();
   }
 
+  /** Nothing of them is but what these next hops cost. */
+  nextHopsChanged(nextHops: Iterable<IpAddress>): void {
+    this.#rib.nextHopsChanged(nextHops);
+  }
+
   /** Listeners, with what keeps one from standing. */
   listening(): readonly ListenStatus[] {
     return this.#listeners.status();

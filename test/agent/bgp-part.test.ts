@@ -3,8 +3,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BgpPart } from "../../src/agent/bgp-part.ts";
 import { ACCEPT_ALL, peerConfig, speakerConfig } from "../../src/bgp/defaults.ts";
+import type { NextHopMetric } from "../../src/bgp/rib/next-hop-table.ts";
 import type { Policy } from "../../src/bgp/rib/policy-types.ts";
 import type { Transport } from "../../src/bgp/session/transport.ts";
+import { NO_UNDERLAY } from "../../src/bgp/speaker/underlay.ts";
 import { Speaker } from "../../src/bgp/speaker.ts";
 import type { OriginatedRoute, PeerConfig } from "../../src/bgp/types.ts";
 import { parseAddress } from "../../src/ip/address.ts";
@@ -20,10 +22,14 @@ const part = (
   clock = new FakeClock(),
   network = new MemoryNetwork(clock),
   transport: Transport = network.host(US),
+  nextHopMetric: NextHopMetric = () => 0,
 ) => {
   const nothing = () => undefined;
   return new BgpPart(
-    { clock, transport, log: recordingLog().log, random: () => 0.5 },
+    {
+      ...{ clock, transport, log: recordingLog().log, random: () => 0.5 },
+      underlay: { ...NO_UNDERLAY, nextHopMetric },
+    },
     { onChangesWait: undefined, onTableChange: nothing, onConverged: nothing },
   );
 };
@@ -64,10 +70,11 @@ function withRouters(
   routes: readonly OriginatedRoute[],
   count = 1,
   told: readonly OriginatedRoute[] = [],
+  nextHopMetric?: NextHopMetric,
 ): BgpPart {
   const clock = new FakeClock();
   const network = new MemoryNetwork(clock);
-  const bgp = part(clock, network);
+  const bgp = part(clock, network, undefined, nextHopMetric);
   const open = { importPolicy: ACCEPT_ALL, exportPolicy: ACCEPT_ALL, ...changes };
   const peers = Array.from({ length: count }, (_, i) => {
     const own = parseAddress(`192.0.2.${2 + i}`)!;
@@ -98,6 +105,23 @@ function withRouters(
   assert.equal(bgp.summary()?.peersUp, count);
   return bgp;
 }
+
+test("what tunnels lead to otherwise is asked for, and nothing else", () => {
+  const asked: string[] = [];
+  const metric = (nextHop: string) => {
+    asked.push(nextHop);
+    return 0;
+  };
+  const own = { nextHop: undefined, communities: [], med: undefined };
+  const told = [{ prefix: prefix("10.99.0.0/16"), ...own }];
+  const bgp = withRouters({}, [], 3, told, metric);
+  asked.length = 0;
+  bgp.waysChanged(new Set([parseAddress("192.0.2.3")!]));
+  assert.deepEqual(asked, ["192.0.2.3"]);
+  asked.length = 0;
+  bgp.waysChanged("all");
+  assert.deepEqual(asked.sort(), ["192.0.2.2", "192.0.2.3", "192.0.2.4"]);
+});
 
 test("a peer that routes of a family cannot be announced to is a warning that names both", () => {
   const own = { nextHop: undefined, communities: [], med: undefined };

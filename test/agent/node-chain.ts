@@ -114,7 +114,7 @@ export class NodeChain {
       settled: () => this.#routes.settled(),
       onWays: (nextHops: ReadonlySet<IpAddress> | "all") => {
         this.#routes.tunnelsChanged(nextHops);
-        this.#bgp.underlayChanged(false);
+        this.#bgp.waysChanged(nextHops);
       },
     };
     this.#overlay = new OverlayPart(config, { ...deps, ...overlay }, this.fakeOverlay);

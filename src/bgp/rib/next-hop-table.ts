@@ -82,13 +82,12 @@ export class NextHopTable {
     this.metric = metric;
   }
 
-  /** Asks for all costs again; true when one changed. */
-  refresh(): boolean {
+  /** Asks for the costs of these again, or of all; true when one changed. */
+  refresh(addresses: Iterable<IpAddress> = this.ids.keys()): boolean {
     let changed = false;
-    for (let id = 1; id < this.addresses.length; id++) {
-      const address = this.addresses[id];
-      if (address === undefined) continue;
-      if (this.setCost(id, this.metric(address))) changed = true;
+    for (const address of addresses) {
+      const id = this.ids.get(address);
+      if (id !== undefined && this.setCost(id, this.metric(address))) changed = true;
     }
     return changed;
   }

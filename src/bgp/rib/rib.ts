@@ -6,7 +6,7 @@
  * Vocabulary: RFC 4271 §3.2. `FamilyRib` has Adj-RIB-In, decision and Loc-RIB of a family,
  * `UpdateGroup` the Adj-RIB-Out of peers that are told the same; `RibState` holds them together.
  */
-import { FAMILIES } from "../../ip/address.ts";
+import { FAMILIES, type IpAddress } from "../../ip/address.ts";
 import { type Prefix, prefixFamily } from "../../ip/prefix.ts";
 import { PrefixBatch, pushPrefix } from "../../ip/prefix-batch.ts";
 import { assert } from "../../runtime/assert.ts";
@@ -326,9 +326,12 @@ export class Rib {
     this.nextHopsChanged();
   }
 
-  /** Costs may have changed: all are asked for again, and best paths chosen where one did. */
-  nextHopsChanged(): void {
-    if (!this.state.nextHops.refresh()) return;
+  /**
+   * Costs of these next hops, or of any, may have changed: they are asked for again, and best paths
+   * chosen where one did.
+   */
+  nextHopsChanged(nextHops?: Iterable<IpAddress>): void {
+    if (!this.state.nextHops.refresh(nextHops)) return;
     for (const family of FAMILIES) this.ribs[family].startReselect();
     this.state.flush();
   }

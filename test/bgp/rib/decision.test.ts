@@ -284,8 +284,17 @@ test("next hops: unreachable ones are not used, and costs may change", () => {
     ["192.0.2.2", true, undefined],
     ["192.0.2.1", true, "higher IGP cost"],
   ]);
+  // Of some alone: the others are not asked for, and one that is not in use is none.
+  const asked: string[] = [];
+  lab.rib.setNextHopMetric((nextHop) => {
+    asked.push(nextHop);
+    return 7;
+  });
+  asked.length = 0;
+  lab.rib.nextHopsChanged([address("192.0.2.2"), address("192.0.2.77")]);
+  assert.deepEqual(asked, ["192.0.2.2"]);
   costs = new Map();
-  lab.rib.nextHopsChanged();
+  lab.rib.setNextHopMetric((nextHop) => costs.get(nextHop));
   assert.equal(lab.rib.lookupBest(prefix(P)), undefined);
   assert.deepEqual(lab.rib.takeBestChanges(10), [{ prefix: P, nextHops: [], stale: false }]);
 });
