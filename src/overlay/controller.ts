@@ -222,7 +222,8 @@ export class OverlayController {
       const all = round === 1 ? [...operations, ...removal] : operations;
       if (problems.length > 0) return false;
       if (all.length === 0) return true;
-      this.#devicesChanged ||= all.some(isAboutDevice);
+      // With a new device no route has gone.
+      this.#devicesChanged ||= all.some(({ kind }) => kind === "delete-device");
       if ((await this.#apply(all, host)).length > 0 || this.#host !== host) return false;
     }
     return false;

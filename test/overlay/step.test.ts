@@ -29,8 +29,10 @@ test("a Node that came or went is followed without a look at all others", async 
     const other = { 4: ip("192.168.51.51"), 6: undefined };
     one.overlay.want(unseen, [{ before: undefined, after: other }]);
     assert.equal(one.overlay.way(other[4])?.ready, false, "not before it was made");
+    one.told.length = 0;
     await one.clock.advanceAsync(1);
     assert.equal(one.overlay.way(other[4])?.ready, true);
+    assert.deepEqual(one.told, [[other[4]]]);
     assert.equal(one.overlay.status().tunnels[4], 2);
     // Of two that have one address the other one is left.
     one.overlay.want(unseen, [{ before: undefined, after: other }]);
@@ -40,6 +42,8 @@ test("a Node that came or went is followed without a look at all others", async 
     one.overlay.want(unseen, [{ before: other, after: undefined }]);
     await one.clock.advanceAsync(1);
     assert.equal(one.overlay.way(other[4]), undefined);
+    // With its device routes go without a word.
+    assert.deepEqual(one.told.slice(1), encap === "vxlan" ? [] : ["all"]);
     assert.equal(one.kernel.itemsOf("route").length, 1);
     assert.equal(one.overlay.status().tunnels[4], 1);
   }
