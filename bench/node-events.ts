@@ -17,8 +17,8 @@ import { keptFolder } from "../packages/netlink-ts/test/support/keeper.ts";
 import { fromCommandLine, numberOf, UsageError, wordsOf } from "../scripts/command-line.ts";
 import { imageRuntime } from "../test/support/image-recipe.ts";
 import { Namespaces } from "../test/support/namespaces.ts";
+import { makeBundle } from "../test/support/program.ts";
 import { must } from "../test/support/shell.ts";
-import { makeBundle } from "./daemons/podrouter.ts";
 import { CpuLimit } from "./node-events/cpu-limit.ts";
 import {
   API_ADDRESS,
@@ -225,9 +225,9 @@ async function knowNeighbours({ namespaces, folder }: Lab, nodes: number): Promi
 }
 
 async function bundled(folder: string): Promise<string> {
-  const program = join(folder, "dist", "podrouter.cjs");
-  await makeBundle(program);
-  return program;
+  const dist = join(folder, "dist");
+  await makeBundle(dist);
+  return join(dist, "podrouter.cjs");
 }
 
 function percentiles(values: readonly number[]): Percentiles {

@@ -22,9 +22,9 @@ import { keptFolder, sweepDead } from "../packages/netlink-ts/test/support/keepe
 import { fromCommandLine, UsageError, wrongUsage } from "../scripts/command-line.ts";
 import { namespacesUnavailable } from "../test/support/namespaces.ts";
 import { makeNewerDebian } from "../test/support/newer-debian.ts";
+import { makeBundle } from "../test/support/program.ts";
 import type { DaemonKind } from "./daemons/daemon.ts";
 import { allDaemons } from "./daemons/daemons.ts";
-import { makeBundle } from "./daemons/podrouter.ts";
 import { readOptions, usage } from "./options.ts";
 import { writeReport } from "./report/page.ts";
 import { plainTable, tableOf } from "./report/table.ts";
@@ -68,7 +68,7 @@ async function main(names: readonly string[]): Promise<number> {
     const reason = await namespacesUnavailable();
     if (reason !== undefined) throw new Error(reason);
     await sweepDead();
-    if (options.bundle === undefined) await makeBundle(bundle);
+    if (options.bundle === undefined) await makeBundle(bundleFolder);
     say(machineFacts());
     for (const scenario of scenarios) await measure(scenario, chosen);
   }

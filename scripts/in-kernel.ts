@@ -2,7 +2,12 @@
  * `npm run in-kernel -- SUITE COMMAND…`: runs a command as root on the kernel of a Debian suite, in a
  * virtual machine that has all files of this one and loses what is written. Its kernels have what a
  * bare-metal node may have and a small one lacks: ipip, VLANs, bonds, VRFs, dummies, netem, IPVS.
+ * Agents that tests start there run as in the image: from source each would take half a minute.
  */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { layOutPrograms } from "../test/support/program.ts";
 import { debianKernel, KERNEL_SUITES, kernelSuite } from "../test/support/vm/debian-kernel.ts";
 import { machineUnavailable, runInMachine } from "../test/support/vm/virtual-machine.ts";
 
@@ -16,18 +21,28 @@ async function main([suite, ...words]: readonly string[]): Promise<number> {
   if (unavailable !== undefined) throw new Error(unavailable);
   const say = (line: string) => process.stderr.write(`${line}\n`);
   const kernel = await debianKernel(kernelSuite(suite), say);
-  const env: Record<string, string> = {};
-  for (const name of PASSED_ON) {
-    const value = process.env[name];
-    if (value !== undefined) env[name] = value;
-  }
   const ending = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.once(signal, () => ending.abort());
   }
   const output = (chunk: Buffer) => process.stdout.write(chunk);
   const cwd = process.cwd();
-  return await runInMachine({ kernel, words, cwd, env, output, signal: ending.signal });
+  const programs = await mkdtemp(join(tmpdir(), "podrouter-programs-"));
+  try {
+    const env = { ...passedOn(), ...(await layOutPrograms(programs)) };
+    return await runInMachine({ kernel, words, cwd, env, output, signal: ending.signal });
+  } finally {
+    await rm(programs, { recursive: true, force: true });
+  }
+}
+
+function passedOn(): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const name of PASSED_ON) {
+    const value = process.env[name];
+    if (value !== undefined) env[name] = value;
+  }
+  return env;
 }
 
 try {

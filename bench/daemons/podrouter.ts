@@ -2,14 +2,11 @@
  * The agent as its image runs it: Node with the image's options and variables, the bundled file,
  * already compiled; a configuration file, no cluster.
  */
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { imageRuntime } from "../../test/support/image-recipe.ts";
 import { type NamespaceProcess, writeConfig } from "../../test/support/peers/process.ts";
-import { must } from "../../test/support/shell.ts";
 import { LOOP_DELAY_PRELOAD, LOOP_DELAY_VARIABLE, loopDelayFile } from "../measure/loop-delay.ts";
 import { type DaemonKind, type DaemonSetup, launch, RunningDaemon, versionOf } from "./daemon.ts";
-
-const ROOT = join(import.meta.dirname, "..", "..");
 
 export interface PodrouterOptions {
   /** The bundled file. */
@@ -21,15 +18,6 @@ export interface PodrouterOptions {
 /** The admin socket of an agent that was started with this folder. */
 export function adminSocket(folder: string): string {
   return join(folder, "admin.sock");
-}
-
-/** Bundles the checkout as it is now into the folder of the file, as the image has it. */
-export async function makeBundle(bundle: string): Promise<void> {
-  const scripts = join(ROOT, "scripts");
-  const folder = dirname(bundle);
-  await must(process.execPath, [join(scripts, "bundle.ts"), "--out", folder]);
-  const { nodeFlags } = imageRuntime();
-  await must(process.execPath, [join(scripts, "code-cache.ts"), folder, ...nodeFlags]);
 }
 
 export function podrouter(options: PodrouterOptions): DaemonKind {

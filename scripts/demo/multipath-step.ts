@@ -2,10 +2,10 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Cluster } from "../../test/support/cluster.ts";
+import { PODROUTER } from "../../test/support/program.ts";
 import { Daemon, until } from "../../test/support/shell.ts";
 import type { Report } from "./report.ts";
 
-const PODROUTER = join(import.meta.dirname, "..", "..", "bin", "podrouter");
 /** What both routers have. */
 const SERVICE = "203.0.113.0/24";
 const ROUTERS = [

@@ -13,6 +13,7 @@ import {
   sessionCounts,
   startedCluster,
 } from "../support/cluster-checks.ts";
+import { PODROUTER } from "../support/program.ts";
 import { Daemon, until } from "../support/shell.ts";
 
 const [node1, node2] = SEED_NODES as readonly [ClusterNode, ClusterNode, ClusterNode];
@@ -161,7 +162,7 @@ test("what stops an agent from working is one sentence", async (t) => {
       [
         ...["netns", "exec", cluster.namespaces.name("node2")],
         ...["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"],
-        join(import.meta.dirname, "..", "..", "bin", "podrouter"),
+        PODROUTER,
         ...cluster.agentArguments()("node2"),
       ],
       { env: { NODE_NAME: "node2" } },

@@ -4,9 +4,8 @@ import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { birdLab } from "../support/bird-lab.ts";
+import { PODROUTER } from "../support/program.ts";
 import { run, until } from "../support/shell.ts";
-
-const PODROUTER = join(import.meta.dirname, "..", "..", "bin", "podrouter");
 
 const BIRD = `router id 192.0.2.2;
 protocol device {}

@@ -10,9 +10,9 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { birdLab } from "../support/bird-lab.ts";
+import { PODROUTER } from "../support/program.ts";
 import { must, run, until } from "../support/shell.ts";
 
-const PODROUTER = join(import.meta.dirname, "..", "..", "bin", "podrouter");
 const PREFIX = "198.51.100.0/24";
 const PREFIX6 = "2001:db8:1::/64";
 const ONE = { name: "one", link: "v1", as: 65001, us: "192.0.2.1", us6: "fd00:1::1" };

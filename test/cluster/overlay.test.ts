@@ -9,12 +9,11 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { keptFolder } from "../../packages/netlink-ts/test/support/keeper.ts";
 import { Namespaces, namespacesUnavailable } from "../support/namespaces.ts";
+import { PODROUTER } from "../support/program.ts";
 import { requireReal } from "../support/real.ts";
 import { run, until } from "../support/shell.ts";
 import { throughTunnels } from "../support/tunnel-scenario.ts";
 import { type Lab, lines, overlay, restarted, VXLAN } from "../support/two-subnets.ts";
-
-const PODROUTER = join(import.meta.dirname, "..", "..", "bin", "podrouter");
 
 test("nodes in two subnets, through VXLAN", { timeout: 600_000 }, async (t: TestContext) => {
   await throughTunnels(t, VXLAN, async ({ cluster, pods, three: [one, , three] }: Lab) => {

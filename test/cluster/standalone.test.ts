@@ -14,6 +14,7 @@ import type { AgentStatus } from "../../src/agent/admin-protocol.ts";
 import { type ClusterNode, nodeObject } from "../support/cluster.ts";
 import type { PeerRow, RibRow } from "../support/cluster-checks.ts";
 import { Namespaces, namespacesUnavailable } from "../support/namespaces.ts";
+import { PODROUTER } from "../support/program.ts";
 import { requireReal } from "../support/real.ts";
 import { type CommandResult, Daemon, must, run, until } from "../support/shell.ts";
 
@@ -75,8 +76,7 @@ class Pair {
   }
 
   async json<T>(node: ClusterNode, ...args: string[]): Promise<T> {
-    const podrouter = join(ROOT, "bin", "podrouter");
-    return JSON.parse(await must(podrouter, [...args, "-o", "json", this.#socket(node)])) as T;
+    return JSON.parse(await must(PODROUTER, [...args, "-o", "json", this.#socket(node)])) as T;
   }
 
   async hasRoute(node: ClusterNode, line: string): Promise<boolean> {

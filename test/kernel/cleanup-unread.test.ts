@@ -7,10 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Namespaces, namespacesUnavailable } from "../support/namespaces.ts";
+import { PODROUTER } from "../support/program.ts";
 import { requireReal } from "../support/real.ts";
 import { must } from "../support/shell.ts";
-
-const PODROUTER = join(import.meta.dirname, "..", "..", "bin", "podrouter");
 
 test("what is begun comes to its end, and the exit code says whether it did", async (t) => {
   const unavailable = await namespacesUnavailable();

@@ -29,6 +29,7 @@ import {
 import { ControlPlane } from "../support/kubernetes/control-plane.ts";
 import { debianProgramsMissing, kubernetesPrograms } from "../support/kubernetes/programs.ts";
 import { namespacesUnavailable } from "../support/namespaces.ts";
+import { PODROUTER } from "../support/program.ts";
 import { requireReal } from "../support/real.ts";
 import { Daemon, until } from "../support/shell.ts";
 
@@ -248,9 +249,8 @@ test("agents on a real kube-apiserver, with the rights of the manifest", async (
     ].join(" && ");
     const wanted = cluster.agentArguments()("node1");
     const args = wanted.filter((argument) => !argument.startsWith("--kubeconfig"));
-    const program = join(import.meta.dirname, "..", "..", "bin", "podrouter");
     const namespace = cluster.namespaces.name("node1");
-    const inside = ["unshare", "-m", "sh", "-c", script, "sh", program, ...args];
+    const inside = ["unshare", "-m", "sh", "-c", script, "sh", PODROUTER, ...args];
     const agent = new Daemon("podrouter node1", "ip", ["netns", "exec", namespace, ...inside], {
       env: {
         NODE_NAME: "node1",

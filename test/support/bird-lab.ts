@@ -4,10 +4,9 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { keptFolder } from "../../packages/netlink-ts/test/support/keeper.ts";
 import { Namespaces, namespacesUnavailable } from "./namespaces.ts";
+import { PODROUTER } from "./program.ts";
 import { requireReal } from "./real.ts";
 import { Daemon, hasProgram, run } from "./shell.ts";
-
-const PODROUTER = join(import.meta.dirname, "..", "..", "bin", "podrouter");
 
 export interface BirdLab {
   /** For configuration files and sockets. */

@@ -16,11 +16,11 @@ import { join } from "node:path";
 import { keptFolder } from "../../packages/netlink-ts/test/support/keeper.ts";
 import { CniRuntime } from "./cni-runtime.ts";
 import { Namespaces } from "./namespaces.ts";
+import { PODROUTER, PODROUTER_CNI } from "./program.ts";
 import { type CommandResult, Daemon, run, until } from "./shell.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const NODE = join(ROOT, "node_modules", "node", "bin", "node");
-const PODROUTER = join(ROOT, "bin", "podrouter");
 const API_SERVER = join(ROOT, "test", "support", "api-server", "main.ts");
 const API_ADDRESS = "192.168.50.1";
 const API_ADDRESS6 = "fd00:192:168:50::1";
@@ -385,7 +385,7 @@ async function linkPlugins(folder: string): Promise<void> {
     );
     await symlink(there ? real : "/bin/false", join(folder, name));
   }
-  await symlink(join(ROOT, "bin", "podrouter-cni"), join(folder, "podrouter-cni"));
+  await symlink(PODROUTER_CNI, join(folder, "podrouter-cni"));
 }
 
 /** What must be there to build a cluster; a sentence, or undefined when all is. */

@@ -16,11 +16,11 @@ import type { OpenMessage } from "../../src/bgp/message/types.ts";
 import { TcpTransport } from "../../src/bgp/session/tcp-transport.ts";
 import type { PeerStatus } from "../../src/bgp/types.ts";
 import { NamespaceProcess } from "./peers/process.ts";
+import { PODROUTER } from "./program.ts";
 import { openOf, RawPeer } from "./raw-peer.ts";
 import { run, until } from "./shell.ts";
 import { ip } from "./speakers.ts";
 
-const PODROUTER = join(import.meta.dirname, "..", "..", "bin", "podrouter");
 const METRICS_PORT = 9100;
 export const PASSWORD = "t0p-s3cret";
 export const AGENT_ADDRESS = "10.0.0.1";

@@ -1,7 +1,9 @@
-/** What the kernel of the virtual machine has, which others of test/vm build on. */
+/** What the virtual machine has, its kernel above all, which others of test/vm build on. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Namespaces } from "../support/namespaces.ts";
+import { PODROUTER } from "../support/program.ts";
+import { run } from "../support/shell.ts";
 
 const KINDS = {
   dummy: "type dummy",
@@ -26,4 +28,11 @@ test("links of every kind that a bare-metal node has can be made", async (t) => 
   const links = await namespaces.ip("node", "-o link");
   for (const name of [...Object.keys(KINDS), "macvlan"])
     assert.match(links, new RegExp(`${name}9`));
+});
+
+test("agents run as in the image, with their compiled code", async () => {
+  // It ends at once: a folder of that name cannot be made.
+  const socket = "--admin-socket=/dev/null/podrouter.sock";
+  const { stderr } = await run(PODROUTER, ["run", "--dry-run=true", "--health-port=0", socket]);
+  assert.match(stderr, /"codeCache":"used","msg":"agent starts"/);
 });
