@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import type { TestContext } from "node:test";
+import { PEERS_PATH } from "../../src/agent/admin-protocol.ts";
+import { askAgent } from "../../src/cli/agent-client.ts";
 import { Cluster, type ClusterNode, clusterUnavailable, SEED_NODES } from "./cluster.ts";
 import { namespacesUnavailable } from "./namespaces.ts";
 import { requireReal } from "./real.ts";
@@ -52,13 +54,20 @@ export async function startedCluster(
   return cluster;
 }
 
+/** Rows that an agent answers, without a client that starts: for what is asked until it is so. */
+export async function answered<T>(cluster: Cluster, node: string, path: string): Promise<T[]> {
+  const rows: T[] = [];
+  for await (const row of askAgent<T>(cluster.socket(node), path)) rows.push(row);
+  return rows;
+}
+
 /** Waits until each of these nodes has a session with each other of them. */
 export async function meshUp(cluster: Cluster, nodes: readonly ClusterNode[]): Promise<void> {
   for (const node of nodes) {
     await until(
       () => `all sessions of ${node.name}: ${cluster.agents.get(node.name)?.output}`,
       async () => {
-        const peers = await cluster.podrouterJson<PeerRow[]>(node.name, "peers");
+        const peers = await answered<PeerRow>(cluster, node.name, PEERS_PATH);
         return peers.filter((peer) => peer.state === "Established").length === nodes.length - 1;
       },
     );

@@ -4,9 +4,9 @@
  */
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import type { AgentStatus } from "../../src/agent/admin-protocol.ts";
+import { type AgentStatus, STATUS_PATH } from "../../src/agent/admin-protocol.ts";
 import { nodeObject } from "./cluster.ts";
-import { forgetSavedNode, memberIs, meshUp, POD_SUBNETS } from "./cluster-checks.ts";
+import { answered, forgetSavedNode, memberIs, meshUp, POD_SUBNETS } from "./cluster-checks.ts";
 import { configured, Pods } from "./pods.ts";
 import { until } from "./shell.ts";
 import { startServer, transfer } from "./tcp-transfer.ts";
@@ -181,7 +181,8 @@ export async function throughTunnels(
     await unbroken(t, cluster, { ...pinged, count: 200 }, async () => {
       cluster.startAgent("node1", OVERLAY);
       await until("node1 has heard all that it knows of", async () => {
-        return (await cluster.podrouterJson<AgentStatus>("node1", "status")).ready;
+        const [status] = await answered<AgentStatus>(cluster, "node1", STATUS_PATH);
+        return status?.ready;
       });
       await memberIs(cluster, "node1", POD_SUBNETS, node3.podCidr, true);
       await cluster.startApi();
