@@ -7,6 +7,9 @@
  *   node_modules/node/bin/node bench/node-events.ts start [nodes] [runs]
  *   node_modules/node/bin/node bench/node-events.ts scarce [nodes] [percent of one core]
  *   node_modules/node/bin/node bench/node-events.ts idle [nodes]
+ *   node_modules/node/bin/node bench/node-events.ts events 1000 20 -- --enable-overlay …
+ *
+ * What follows `--` are flags of the agent.
  *
  * Case for: the start order of src/agent/agent.ts, what scripts/bundle.ts leaves out, and a set's
  * members kept between passes (src/ipset/controller.ts).
@@ -239,16 +242,18 @@ function percentiles(values: readonly number[]): Percentiles {
 if (import.meta.main) {
   const usage =
     "node_modules/node/bin/node bench/node-events.ts [events|start|scarce|idle] [nodes] " +
-    "[events, runs or percent]";
+    "[events, runs or percent] [-- FLAG OF THE AGENT …]";
   const measure = fromCommandLine("node-events", usage, (args) => {
-    const [what = "events", ...sizes] = wordsOf(args, 3);
+    const end = args.includes("--") ? args.indexOf("--") : args.length;
+    const [what = "events", ...sizes] = wordsOf(args.slice(0, end), 3);
+    const agentFlags = args.slice(end + 1);
     const nodes = numberOf("nodes", sizes[0] ?? "100", 1);
     const count = numberOf("the number behind it", sizes[1] ?? "20", 1);
     const found = {
-      events: () => measureNodeEvents({ nodes, events: count }),
-      start: () => measureStart({ nodes, runs: count }),
-      scarce: () => measureScarceStart({ nodes, cpuPercent: count }),
-      idle: () => measureIdle({ nodes }),
+      events: () => measureNodeEvents({ nodes, events: count, agentFlags }),
+      start: () => measureStart({ nodes, runs: count, agentFlags }),
+      scarce: () => measureScarceStart({ nodes, cpuPercent: count, agentFlags }),
+      idle: () => measureIdle({ nodes, agentFlags }),
     }[what];
     if (found === undefined) {
       throw new UsageError(`expected events, start, scarce or idle, not ${what}`);
