@@ -177,11 +177,11 @@ export function clusterInfo(
   return async () => {
     const info: Record<string, unknown> = { server: master ?? cluster["server"] };
     for (const field of told) if (cluster[field]) info[field] = cluster[field];
-    if (typeof file === "string" && file !== "") {
+    if (typeof data === "string" && data !== "") {
+      info["certificate-authority-data"] = Buffer.from(data, "base64").toString("base64");
+    } else if (typeof file === "string" && file !== "") {
       const ca = await readText(resolve(folder, file), CA_BYTES_MAX);
       info["certificate-authority-data"] = Buffer.from(ca).toString("base64");
-    } else if (typeof data === "string" && data !== "") {
-      info["certificate-authority-data"] = Buffer.from(data, "base64").toString("base64");
     }
     // Where there is none, client-go says null.
     return { ...info, config: own?.["extension"] ?? null };

@@ -6,7 +6,8 @@ export type TlsFiles = ReadonlyMap<"ca" | "cert" | "key", string>;
 
 /**
  * The files of the current cluster and user, which the library then no longer has: it would hold
- * up everything for as long as one takes to read, be it a pipe or without end.
+ * up everything for as long as one takes to read, be it a pipe or without end. And it would prefer
+ * them to what stands in the kubeconfig itself, which overrides them (`…-data`).
  */
 export function takeTlsFiles(config: KubeConfig): TlsFiles {
   const [cluster, user] = [config.getCurrentCluster(), config.getCurrentUser()];
@@ -20,11 +21,12 @@ export function takeTlsFiles(config: KubeConfig): TlsFiles {
     const { certFile: _, keyFile: __, ...rest } = each;
     return rest;
   });
-  const files = { ca: cluster?.caFile, cert: user?.certFile, key: user?.keyFile };
+  const named = [
+    ["ca", cluster?.caFile, cluster?.caData],
+    ["cert", user?.certFile, user?.certData],
+    ["key", user?.keyFile, user?.keyData],
+  ] as const;
   return new Map(
-    (["ca", "cert", "key"] as const).flatMap((option) => {
-      const file = files[option];
-      return file ? [[option, file] as const] : [];
-    }),
+    named.flatMap(([option, file, data]) => (file && !data ? [[option, file] as const] : [])),
   );
 }

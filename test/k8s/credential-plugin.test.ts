@@ -225,6 +225,15 @@ test("what a plugin is told of a cluster with less, and of another server", asyn
     "certificate-authority-data": cluster["certificate-authority-data"],
     config: null,
   });
+  const both = { ...cluster, "insecure-skip-tls-verify": false, "certificate-authority": "ca.pem" };
+  const overridden = await bench(t, asked, "https://h:1", { cluster: both });
+  await rm(join(overridden.folder, "ca.pem"));
+  assert.deepEqual((await toldBy(overridden.access))["cluster"], {
+    server: "https://h:1",
+    "tls-server-name": "api.example",
+    "certificate-authority-data": cluster["certificate-authority-data"],
+    config: null,
+  });
   const bare = await bench(t, asked, "https://h:1");
   assert.deepEqual((await toldBy(bare.access))["cluster"], { server: "https://h:1", config: null });
 });

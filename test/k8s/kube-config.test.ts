@@ -104,6 +104,28 @@ test("CA and client certificate as files beside the kubeconfig", async (t) => {
   assert.equal(credentialProblem(error), `${key}: no such file`);
 });
 
+test("what stands in the kubeconfig itself overrides a file, as in client-go", async (t) => {
+  const data = (text: string) => Buffer.from(text).toString("base64");
+  const cluster = {
+    server: "https://h:1",
+    "certificate-authority": "gone.pem",
+    "certificate-authority-data": data("CA"),
+  };
+  const user = {
+    "client-certificate": "gone.pem",
+    "client-certificate-data": data("CERT"),
+    "client-key": "gone.pem",
+    "client-key-data": data("KEY"),
+  };
+  const path = await file(t, {
+    ...GOOD,
+    clusters: [{ name: "c", cluster }],
+    users: [{ name: "u", user }],
+  });
+  const options = await loadKubeAccess({ kubeconfig: path }).requestOptions();
+  assert.deepEqual([options.ca, options.cert, options.key].map(String), ["CA", "CERT", "KEY"]);
+});
+
 test("what a file of TLS cannot be is said, and is not waited for", async (t) => {
   const cluster = { server: "https://h:1", "certificate-authority": "ca.pem" };
   const path = await file(t, { ...GOOD, clusters: [{ name: "c", cluster }] });
