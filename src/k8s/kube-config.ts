@@ -227,8 +227,14 @@ function serverUrl(config: KubeConfig, where: string, master: string | undefined
   if (url.username !== "" || url.password !== "") {
     throw new KubeConfigError(`${named} must not hold a user name or password`);
   }
+  const skips = cluster?.skipTLSVerify === true;
+  // Else nothing would be verified where somebody gave what to verify with.
+  if (skips && url.protocol === "https:" && (cluster.caData || cluster.caFile)) {
+    const problem = "has a CA and insecure-skip-tls-verify, which exclude each other";
+    throw new KubeConfigError(`${where}: its cluster ${quoted(cluster.name)} ${problem}`);
+  }
   // The library refuses plain http unless told to skip the verification that http has not.
-  const skipTLSVerify = url.protocol === "http:" || cluster?.skipTLSVerify === true;
+  const skipTLSVerify = url.protocol === "http:" || skips;
   config.clusters = config.clusters.map((each) => {
     if (each !== cluster) return each;
     const { tlsServerName, ...rest } = each;

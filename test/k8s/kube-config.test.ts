@@ -19,6 +19,12 @@ const GOOD = {
   "current-context": "x",
 };
 
+const UNVERIFIED = {
+  server: "https://h:1",
+  "certificate-authority": "ca.pem",
+  "insecure-skip-tls-verify": true,
+};
+
 async function file(t: TestContext, content: unknown): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "podrouter-kubeconfig-"));
   t.after(() => rm(folder, { recursive: true }));
@@ -161,6 +167,12 @@ test("plain http works as in kubectl; a context without a user keeps the CA", as
   assert.equal(String((await loadKubeAccess({ kubeconfig: path }).requestOptions()).ca), "CA");
 });
 
+test("without TLS nothing contradicts that nothing is verified", async (t) => {
+  const kubeconfig = await file(t, { ...GOOD, clusters: [{ name: "c", cluster: UNVERIFIED }] });
+  const access = loadKubeAccess({ kubeconfig, master: "http://127.0.0.1:8080" });
+  assert.equal(access.server.protocol, "http:");
+});
+
 test("a connection that a proxy never gives is not waited for without end", async (t) => {
   const cluster = { server: "https://h:1", "proxy-url": "http://192.168.50.9:3128" };
   const path = await file(t, { ...GOOD, clusters: [{ name: "c", cluster }] });
@@ -274,6 +286,11 @@ describe("refused, with the file's name and what is wrong", () => {
       "a server that is no URL",
       { ...GOOD, clusters: [{ name: "c", cluster: { server: "nowhere" } }] },
       /its server "nowhere" is not an http or https URL/,
+    ],
+    [
+      "a CA, and no verification",
+      { ...GOOD, clusters: [{ name: "c", cluster: UNVERIFIED }] },
+      /: its cluster "c" has a CA and insecure-skip-tls-verify, which exclude each other$/,
     ],
     [
       "a password in the URL",
