@@ -15,6 +15,7 @@ import { messageOf, printable } from "../runtime/operator-text.ts";
 import { systemClock } from "../runtime/system-clock.ts";
 import { CredentialPlugin, clusterInfo, needsNoPlugin } from "./credential-plugin.ts";
 import { type ImpersonationHeaders, impersonationHeaders } from "./impersonation.ts";
+import { fieldWithoutText } from "./kube-config-texts.ts";
 import {
   KUBECONFIG_BYTES_MAX,
   PROXY_MS_MAX,
@@ -130,6 +131,8 @@ function fromFile(file: string): ReadConfig {
   } catch (error) {
     throw new KubeConfigError(`--kubeconfig ${file}: ${parseProblem(error)}`);
   }
+  const wrong = fieldWithoutText(config);
+  if (wrong !== undefined) throw new KubeConfigError(`--kubeconfig ${file}: ${wrong} is not text`);
   config.makePathsAbsolute(dirname(file));
   // The library knows the field only as it makes it for a pod, and would ask without credentials.
   if (written !== undefined) config.users = withTokenFiles(config.users, written, file);

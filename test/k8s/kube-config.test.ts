@@ -19,11 +19,12 @@ const GOOD = {
   "current-context": "x",
 };
 
-const UNVERIFIED = {
-  server: "https://h:1",
-  "certificate-authority": "ca.pem",
-  "insecure-skip-tls-verify": true,
-};
+const UNVERIFIED = { "certificate-authority": "ca.pem", "insecure-skip-tls-verify": true };
+
+const withCluster = (cluster: object) => ({
+  ...GOOD,
+  clusters: [{ name: "c", cluster: { server: "https://h:1", ...cluster } }],
+});
 
 async function file(t: TestContext, content: unknown): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "podrouter-kubeconfig-"));
@@ -168,7 +169,7 @@ test("plain http works as in kubectl; a context without a user keeps the CA", as
 });
 
 test("without TLS nothing contradicts that nothing is verified", async (t) => {
-  const kubeconfig = await file(t, { ...GOOD, clusters: [{ name: "c", cluster: UNVERIFIED }] });
+  const kubeconfig = await file(t, withCluster(UNVERIFIED));
   const access = loadKubeAccess({ kubeconfig, master: "http://127.0.0.1:8080" });
   assert.equal(access.server.protocol, "http:");
 });
@@ -288,8 +289,23 @@ describe("refused, with the file's name and what is wrong", () => {
       /its server "nowhere" is not an http or https URL/,
     ],
     [
+      "a path that is no text",
+      { ...GOOD, users: [{ name: "other", user: { "client-key": { [TOKEN]: 1 } } }] },
+      /: users\[0\]\.user\.client-key is not text$/,
+    ],
+    [
+      "data that is no text",
+      withCluster({ "certificate-authority-data": 5 }),
+      /: clusters\[0\]\.cluster\.certificate-authority-data is not text$/,
+    ],
+    [
+      "a proxy that is no text",
+      withCluster({ "proxy-url": ["http://h:3128"] }),
+      /: clusters\[0\]\.cluster\.proxy-url is not text$/,
+    ],
+    [
       "a CA, and no verification",
-      { ...GOOD, clusters: [{ name: "c", cluster: UNVERIFIED }] },
+      withCluster(UNVERIFIED),
       /: its cluster "c" has a CA and insecure-skip-tls-verify, which exclude each other$/,
     ],
     [
