@@ -43,7 +43,8 @@ function extraOf(user: JsonObject): readonly (readonly [string, readonly string[
   if (!isJsonObject(extra)) throw new Error("as-user-extra is not keys with lists");
   return Object.keys(extra).map((key) => {
     if (key === "") throw new Error("as-user-extra has an empty key");
-    return [escaped(key.toLowerCase()), textsOf(extra, key, true, "a value of as-user-extra")];
+    // The server makes small letters of the field's name, where Ü is no letter any more.
+    return [escaped(key).toLowerCase(), textsOf(extra, key, true, "a value of as-user-extra")];
   });
 }
 
@@ -67,5 +68,5 @@ function escaped(key: string): string {
 }
 
 function percent(octet: string): string {
-  return `%${octet.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`;
+  return `%${octet.charCodeAt(0).toString(16).padStart(2, "0")}`;
 }
