@@ -10,15 +10,15 @@
  * - The gateway of an earlier pod CIDR stays as long as a pod runs that may use it. The bridge
  *   plugin takes it away with the first pod of the new CIDR, so it is put back, behind the new one:
  *   there the plugin does not see it. It goes with the last of these pods, or when another Node has
- *   that CIDR now, whose pods it would be in the way of. While the Node has no other CIDR, as where
- *   the only one was refused for another Node's sake, which may be that one's mistake, nothing is
- *   taken from pods: then it goes to make way for that Node, and not before the last of them.
+ *   that CIDR now, whose pods it would be in the way of. While the Node has no other CIDR of that
+ *   family, as where it was refused for another Node's sake, which may be that one's mistake,
+ *   nothing is taken from pods: then it goes with the last of them, to make way for that Node.
  *
  * Pure. Which pods use a gateway is not known; all that were ports when it first was out of place
  * may.
  */
 import { familyOf, type IpAddress, isLinkLocal } from "../ip/address.ts";
-import { type Prefix, prefixContains } from "../ip/prefix.ts";
+import { type Prefix, prefixContains, prefixFamily } from "../ip/prefix.ts";
 import type { Gateway } from "./gateways.ts";
 import type { HostAddress, HostLink, HostLinks, LinkOperation } from "./host-links.ts";
 import { FORMER_ADDRESSES_MAX } from "./limits.ts";
@@ -104,17 +104,20 @@ export function formerAddresses(
   return [...known, ...found].slice(-FORMER_ADDRESSES_MAX);
 }
 
-/** Whether it is to stay: a pod may still use it, and nobody else does. */
+/** Whether it is to stay: a pod may still use it, and nobody else does, or it has no other. */
 export function isNeeded(
   former: FormerAddress,
   host: HostLinks,
   { podCidrs, taken }: Pick<BridgeOwner, "podCidrs" | "taken">,
 ): boolean {
   const isTaken = taken.includes(former.address);
+  // Before the Node has any pod CIDR, nothing is out of place.
+  if (podCidrs.length === 0 && !isTaken) return true;
+  const family = familyOf(former.address);
+  const isReplaced = podCidrs.some((cidr) => prefixFamily(cidr) === family);
   const runs = (index: number) =>
     host.links.some((link) => link.index === index && link.kind === "veth");
-  const isUsed = former.ports.some(runs);
-  return podCidrs.length === 0 ? isUsed || !isTaken : isUsed && !isTaken;
+  return former.ports.some(runs) && !(isTaken && isReplaced);
 }
 
 /** What is to be done about them. */
@@ -127,8 +130,9 @@ export function keepFormer(
   return former.flatMap((one): readonly LinkOperation[] => {
     const needed = isNeeded(one, host, owner);
     if (needed === hasAddress(host, bridge, one)) return [];
-    // Before the Node has any pod CIDR, nothing is out of place.
-    if (needed && owner.podCidrs.length === 0) return [];
+    // It is kept, but nobody who removed it to make way for another Node is contradicted.
+    const { podCidrs, taken } = owner;
+    if (needed && (podCidrs.length === 0 || taken.includes(one.address))) return [];
     const kind = needed ? "add-address" : "remove-address";
     return [{ kind, index: bridge.index, ...plain(one) }];
   });

@@ -195,3 +195,20 @@ test("the only pod CIDR lost to another Node: the gateway goes with the last pod
   const asEver = planLinks(host([bridge()], old), none, more.memory);
   assert.deepEqual(asEver.operations, [], "nobody wants it");
 });
+
+test("of two families one lost to another Node: its gateway goes with the last pod of then", () => {
+  const lost = { ...wanted, podCidrs: [prefix("fd00:64::/64")] };
+  const taken = { ...lost, taken: [ip("10.233.64.1")] };
+  const [old, other] = [at(5, "10.233.64.1"), at(5, "fd00:64::1", 64)];
+  const first = planLinks(host([bridge(), pod(6)], [old, other]), lost, undefined);
+  const kept = planLinks(host([bridge(), pod(6)], [old, other]), taken, first.memory);
+  assert.deepEqual([kept.operations, kept.former], [[], [ip("10.233.64.1")]]);
+  assert.match(kept.conditions[0]!.message, /has the address 10\.233\.64\.1\/24.* recreate them$/);
+  const byHand = planLinks(host([bridge(), pod(6)], [other]), taken, kept.memory);
+  assert.deepEqual(byHand.operations, []);
+  // A pod that is made now has addresses of the other family alone.
+  const last = planLinks(host([bridge(), pod(7)], [old, other]), taken, kept.memory);
+  assert.deepEqual(last.operations, [change("remove-address", "10.233.64.1")]);
+  const done = planLinks(host([bridge(), pod(7)], [other]), taken, last.memory);
+  assert.deepEqual([done.operations, done.former, done.conditions], [[], [], []]);
+});
