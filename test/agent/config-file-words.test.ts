@@ -57,7 +57,7 @@ const WORDS: readonly (readonly [text: string, field: string, words: string])[] 
   ["global: { as: true }", "global.as", "expected an AS number from 1 to 4294967294, not true"],
   ["global: { as: 0 }", "global.as", "expected an AS number from 1 to 4294967294, not 0"],
   ["peers: 5", "peers", "expected a list, not 5"],
-  ["peers: [5]", "peers[0]", `${PEER_KEYS}, not 5`],
+  ["peers: [5]", "peers[0]", `${PEER_KEYS}, not a number`],
   ["peers: [{ name: a, remoteAs: 1 }]", "peers[0].address", "is missing"],
   ["peers: [{ address: 192.0.2.1, remoteAs: 1 }]", "peers[0].name", "is missing"],
   [peer("name: 5").replace("name: a, ", ""), "peers[0].name", "expected text, not 5"],
@@ -133,13 +133,13 @@ const WORDS: readonly (readonly [text: string, field: string, words: string])[] 
   [
     peer("maximumPrefixes: 100"),
     "peers[0].maximumPrefixes",
-    `${KEYS} (limit, warningPercent, restart), not 100`,
+    `${KEYS} (limit, warningPercent, restart), not a number`,
   ],
   ["policies: [accept]", "policies[0]", `${KEYS} (name, default, statements), not text`],
   [
     statement("result: next, set: { prepend: 64512 }"),
     "policies[0].statements[0].set.prepend",
-    `${KEYS} (as, count), not 64512`,
+    `${KEYS} (as, count), not a number`,
   ],
   [
     "networks: [{ prefix: 10.0.0.0/8, med: -1 }]",
@@ -199,8 +199,9 @@ test("nothing that may be a password is repeated", () => {
     [peer("port: 1 pasword s3cret"), /^peers\[0\]\.port: expected a number, not "1 pasword…"$/],
     [peer("port: 1 passord:@s3cret"), /^peers\[0\]\.port: expected a number, not "1 passord…"$/],
     [peer("port: 1 pssword=s3cret"), /^peers\[0\]\.port: expected a number, not "1 pssword…"$/],
-    // Text in the place of what has keys.
+    // A word in the place of what has keys.
     ["peers: [s3cret]", `peers[0]: ${PEER_KEYS}, not text`],
+    ["peers: [1234567890]", `peers[0]: ${PEER_KEYS}, not a number`],
     ["global: s3cret", `global: ${GLOBAL_KEYS}, not text`],
     // What the YAML library quotes.
     [peer("password: *s3cret"), /^Unresolved alias \(the anchor must be set before the alias\)$/],

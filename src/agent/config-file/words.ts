@@ -98,8 +98,8 @@ function insteadOf(
 ): string | undefined {
   const value = valueAt(content, path);
   if (value === undefined) return undefined;
-  // What should have keys and is text says nothing by its words, and may have been a password's.
-  if (typeof value === "string" && text === KEYS_EXPECTED) return nameOfValue(value);
+  // What should have keys and is one word says nothing by it, and may have been a password's.
+  if (text === KEYS_EXPECTED && typeof value !== "boolean") return nameOfValue(value);
   if (typeof value === "object") {
     return code === "too_small" || code === "too_big" ? undefined : nameOfValue(value);
   }
