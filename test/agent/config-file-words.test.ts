@@ -23,7 +23,7 @@ const HOLD = "expected 0, or a hold time from 3s to 65535s";
 const KEYS = "expected keys with values";
 const TOP_KEYS = `${KEYS} (global, policies, peerGroups, peers, networks)`;
 const GLOBAL_KEYS = `${KEYS} (as, routerId, hostName, listen, clusterId, maximumPaths)`;
-const PEER_KEYS = `${KEYS} (name, address, group, remoteAs, localAs, localAddress, …)`;
+const PEER_KEYS = `${KEYS} (name, address, group, remoteAs, localAs, localAddress and 18 more)`;
 const WORDS: readonly (readonly [text: string, field: string, words: string])[] = [
   [listen("70000"), "global.listen[0].port", `${PORT}, not 70000`],
   [listen("0"), "global.listen[0].port", `${PORT}, not 0`],

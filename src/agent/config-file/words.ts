@@ -4,6 +4,7 @@
  */
 import type { core } from "zod";
 import { quoted } from "../../k8s/problem.ts";
+import { someOf } from "../../runtime/operator-text.ts";
 import { keysAt } from "./schema.ts";
 
 export type Path = readonly PropertyKey[];
@@ -37,7 +38,7 @@ export function wordsOf(issue: core.$ZodRawIssue): string {
   }
 }
 
-/** Keys of a place that are named where something else stands. */
+/** Keys of a place that are named where something else stands, in the order of the schema. */
 const KEYS_NAMED_MAX = 6;
 
 /** A union without words of its own; its branches have some. */
@@ -53,15 +54,10 @@ export function findings(issues: readonly core.$ZodIssue[], content: unknown): r
       return { path, text, isUnknown: true, isAlone: valueAt(content, path) === null };
     }
     const instead = insteadOf(content, path, code, text);
-    const wanted = text === KEYS_EXPECTED ? `${text}${someOf(keysAt(path))}` : text;
+    const keys = text === KEYS_EXPECTED ? keysAt(path) : [];
+    const wanted = keys.length === 0 ? text : `${text} (${someOf(keys, KEYS_NAMED_MAX)})`;
     return { path, text: instead === undefined ? wanted : `${wanted}, not ${instead}` };
   });
-}
-
-/** ` (prefix, nextHop)`: the first of the keys, which those that are needed stand among. */
-function someOf(keys: readonly string[]): string {
-  const more = keys.length > KEYS_NAMED_MAX ? ["…"] : [];
-  return keys.length === 0 ? "" : ` (${[...keys.slice(0, KEYS_NAMED_MAX), ...more].join(", ")})`;
 }
 
 interface Part extends Finding {
