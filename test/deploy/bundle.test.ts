@@ -167,7 +167,26 @@ test("the Dockerfile lays it out so", () => {
     const listed = ignored.some((line) => line.startsWith("!") && path.startsWith(line.slice(1)));
     assert.ok(listed, `${path} is kept out by Dockerfile.dockerignore`);
   }
+  // And everything that its programs are made of.
+  const programs = [...text.matchAll(/^RUN node (scripts\S+)/gm)].map((match) => match[1]!);
+  assert.equal(programs.length, 2);
+  for (const path of modulesOf(programs)) {
+    const there = copied.some((one) => path === one || path.startsWith(`${one}/`));
+    assert.ok(there, `${path} is not copied for the build`);
+  }
 });
+
+/** These files, and what of the work tree they import. */
+function modulesOf(files: readonly string[]): ReadonlySet<string> {
+  const found = new Set(files);
+  for (const file of found) {
+    const source = readFileSync(join(ROOT, file), "utf8");
+    for (const [, path] of source.matchAll(/^(?:import|export|\}) .*"(\.{1,2}\/\S+\.ts)";$/gm)) {
+      found.add(join(dirname(file), path!));
+    }
+  }
+  return found;
+}
 
 test("errors are as short as from the checkout", async () => {
   const usage = await podrouter("run", "--bgp-port=0");
