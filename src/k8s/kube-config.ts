@@ -161,9 +161,9 @@ function completeContext(config: KubeConfig, file: string): void {
       const user = quoted(context.user);
       throw new KubeConfigError(`--kubeconfig ${file}: its user ${user} is not defined`);
     }
-    // The library forgets the cluster's CA when there is no user at all.
-    config.users.push({ name: "anonymous" });
-    config.contexts = [{ ...context, user: "anonymous" }];
+    // The library forgets the cluster's CA when there is no user at all. None of the file's is "".
+    config.users.push({ name: "" });
+    config.contexts = [{ ...context, user: "" }];
   }
 }
 

@@ -163,9 +163,11 @@ test("plain http works as in kubectl; a context without a user keeps the CA", as
   const path = await file(t, {
     ...GOOD,
     clusters: [{ name: "c", cluster }],
+    users: [{ name: "anonymous", user: { token: TOKEN } }],
     contexts: [{ name: "x", context: { cluster: "c" } }],
   });
-  assert.equal(String((await loadKubeAccess({ kubeconfig: path }).requestOptions()).ca), "CA");
+  const nobody = await loadKubeAccess({ kubeconfig: path }).requestOptions();
+  assert.deepEqual([String(nobody.ca), nobody.headers], ["CA", {}]);
 });
 
 test("without TLS nothing contradicts that nothing is verified", async (t) => {
