@@ -364,7 +364,7 @@ function trimToken({ headers }: RequestOptions): void {
 export function credentialProblem(error: unknown): string {
   // Ours, with the path: it may well look like a token.
   if (error instanceof FileError) return printable(error.message);
-  // The library's, of a certificate, likewise.
+  // The library's, of the program of an auth provider, likewise.
   const { path, code } = error as NodeJS.ErrnoException;
   if (path !== undefined && code !== undefined) return printable(new FileError(path, code).message);
   // A program's output, which the message repeats: it may well be the token by itself.

@@ -217,6 +217,16 @@ test("a credential plugin that fails is told without its output's secrets", asyn
   assert.equal(credentialProblem(error), "boom …");
 });
 
+test("an auth provider's program that is not there is named", async (t) => {
+  const exec = { command: "/nowhere/with-a-name-as-long-as-a-token/login" };
+  const user = { "auth-provider": { name: "exec", config: { exec } } };
+  const kubeconfig = await file(t, { ...GOOD, users: [{ name: "u", user }] });
+  const error: unknown = await loadKubeAccess({ kubeconfig })
+    .requestOptions()
+    .catch((e: unknown) => e);
+  assert.equal(credentialProblem(error), `${exec.command}: no such file`);
+});
+
 test("a credential plugin that prints a token instead of an ExecCredential does not tell it", async (t) => {
   const exec = {
     apiVersion: "client.authentication.k8s.io/v1",
