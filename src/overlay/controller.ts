@@ -257,9 +257,9 @@ export class OverlayController {
         // With nothing left to do, what was refused is done: only its answer was lost.
         this.#finish(plan, [...desired.problems, ...plan.problems, ...(idle ? [] : refused)]);
         this.#sound = complete && !plan.waiting && this.#problems.length === 0 && !this.#dryRun;
-        const news = this.#renewWays(wanted, desired, host);
+        const fresh = this.#nodes.undecided;
         this.#nodes.decided();
-        this.#tell(news);
+        this.#tell(this.#renewWays(desired, host, fresh));
         return { failed: !complete, waiting: plan.waiting };
       }
     }
@@ -335,15 +335,11 @@ export class OverlayController {
     this.#meddled = false;
   }
 
-  #renewWays(wanted: OverlayWanted, desired: DesiredOverlay, host: HostState): WaysNews {
+  /** `fresh`: there are others than before. */
+  #renewWays(desired: DesiredOverlay, host: HostState, fresh: boolean): WaysNews {
     const wayTo = (target: Target) =>
       wayOf(target, isWhole(desired, target, host, this.#memo)?.index);
-    return this.#ways.renew(this.#memo.targets, wayTo, {
-      nodes: this.#nodes,
-      // A Node that came meanwhile is none of them: it is waited for until the next pass.
-      looked: this.first && wanted === this.#wanted ? this.#nodes.all.keys() : undefined,
-      fresh: this.#nodes.undecided,
-    });
+    return this.#ways.renew(this.#memo.targets, wayTo, this.#nodes, fresh);
   }
 
   /** Tells the routes what changed for them. */

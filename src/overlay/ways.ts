@@ -1,6 +1,7 @@
 /** What the routes are told of tunnels: the way to each next hop, and which of them are news. */
 import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import type { Target } from "./desired.ts";
+import type { RemoteNodes } from "./remote-nodes.ts";
 
 /** How a next hop is reached; the form that src/routes asks for. */
 export type OverlayWay =
@@ -73,18 +74,14 @@ export class Ways {
   /**
    * Takes over all tunnels that are to be.
    * @param wayTo how it is with one of them
-   * @param nodes all other nodes
-   * @param direct those of them that were looked at; a node that came meanwhile is waited for
-   * @param fresh whether that was because there are others than before
+   * @param nodes all other nodes; one that came meanwhile was not looked at and is undecided
+   * @param fresh whether there are others than before
    */
   renew(
     targets: ReadonlyMap<IpAddress, Target>,
     wayTo: (target: Target) => OverlayWay,
-    {
-      nodes,
-      looked,
-      fresh,
-    }: { nodes: Has; looked: Iterable<IpAddress> | undefined; fresh: boolean },
+    nodes: Pick<RemoteNodes, "has" | "all" | "isUndecided">,
+    fresh: boolean,
   ): WaysNews {
     const changed = new Set<IpAddress>();
     // One that is gone takes its routes with it.
@@ -101,7 +98,10 @@ export class Ways {
     }
     this.#ways = ways;
     if (this.#first) {
-      this.#direct = new Set([...(looked ?? this.#direct)].filter((node) => !ways.has(node)));
+      const known = this.#direct;
+      const isDirect = (node: IpAddress) =>
+        !ways.has(node) && (known.has(node) || !nodes.isUndecided(node));
+      this.#direct = new Set([...nodes.all.keys()].filter(isDirect));
       // Routes have waited for those as well that get none.
       if (fresh) for (const node of this.#direct) changed.add(node);
     }

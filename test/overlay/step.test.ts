@@ -111,3 +111,28 @@ test("a Node that had no tunnel and is gone is as any other when it comes back",
   await one.clock.advanceAsync(1);
   assert.deepEqual(one.told, [[far[6]]]);
 });
+
+test("a Node that comes while all are looked at keeps nothing from the others' routes", async (t) => {
+  const one = lab(t, { ...VXLAN, type: "full" });
+  await want(one, "192.168.51.50");
+  const { kernel, overlay } = one;
+  // Without an IPv6 address of its own a node has no tunnel to these.
+  const direct = ip("fd00::51");
+  const late = { 4: ip("192.168.51.52"), 6: undefined };
+  const first = wanted("192.168.51.50", "192.168.51.51");
+  const all = { ...first, remotes: [...first.remotes, { 4: undefined, 6: direct }] };
+  kernel.refuses = () => {
+    kernel.refuses = () => false;
+    const more = { ...all, remotes: [...all.remotes, late] };
+    overlay.want(more, [{ before: undefined, after: late }]);
+    return false;
+  };
+  overlay.want(all);
+  assert.equal(overlay.way(direct)?.ready, false, "it is not decided yet");
+  one.told.length = 0;
+  await one.clock.advanceAsync(1);
+  assert.equal(overlay.way(late[4])?.ready, true);
+  assert.equal(overlay.way(direct), undefined);
+  const last = one.told.findLastIndex((news) => news !== "all" && news.includes(direct));
+  assert.notEqual(last, -1, "what waits for it is told");
+});
