@@ -199,6 +199,8 @@ export class OverlayController {
     const [settings, host] = [this.#settings, this.#host];
     if (settings === undefined || host === undefined || !this.#sound) return false;
     if (touched === "all" || touched.size > STEP_NODES_MAX || this.#untilRead() <= 0) return false;
+    // Some may be missing: what leads to those that went stays.
+    if (wanted.complete === false) return false;
     const step = stepOverlay(settings, wanted, host, touched, this.#nodes, this.#memo);
     if (step === undefined || !(await this.#carryOut(step, host))) return false;
     const { desired, direct, gone } = step;

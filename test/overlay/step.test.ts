@@ -136,3 +136,18 @@ test("a Node that comes while all are looked at keeps nothing from the others' r
   const last = one.told.findLastIndex((news) => news !== "all" && news.includes(direct));
   assert.notEqual(last, -1, "what waits for it is told");
 });
+
+test("as long as Nodes may be missing, what leads to one that went stays", async (t) => {
+  const one = lab(t);
+  const known = { ...wanted("192.168.51.50", "192.168.51.51"), complete: false };
+  one.overlay.want(known);
+  await one.clock.advanceAsync(1);
+  const after = { ...wanted("192.168.51.50"), complete: false };
+  const gone = { 4: ip("192.168.51.51"), 6: undefined };
+  one.overlay.want(after, [{ before: gone, after: undefined }]);
+  await one.clock.advanceAsync(1);
+  assert.equal(one.kernel.itemsOf("forwarding").length, 2);
+  one.overlay.want({ ...after, complete: true });
+  await one.clock.advanceAsync(1);
+  assert.equal(one.kernel.itemsOf("forwarding").length, 1);
+});
