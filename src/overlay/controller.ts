@@ -170,7 +170,10 @@ export class OverlayController {
     const wanted = this.#wanted;
     if (wanted === undefined) return OVERLAY_PERIOD_MS;
     try {
-      if (await this.#step(wanted, this.#nodes.decide())) return this.#untilRead();
+      if (await this.#step(wanted, this.#nodes.decide())) {
+        // Whoever has come to doubt meanwhile has asked for the pass that reads.
+        return Math.max(OVERLAY_GAP_MS, this.#untilRead());
+      }
       const outcome = await this.#settle(wanted);
       this.#failures = outcome.failed ? this.#failures + 1 : 0;
       if (outcome.failed) return this.#backoff();

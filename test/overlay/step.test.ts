@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { IpAddress } from "../../src/ip/address.ts";
+import { OVERLAY_GAP_MS } from "../../src/overlay/limits.ts";
 import type { FamilyAddresses, OverlayWanted } from "../../src/overlay/types.ts";
 import { FAR, lab, VXLAN, want, wanted } from "./controller-lab.ts";
 import { FakeOverlay, ip, NIC } from "./fake-overlay.ts";
@@ -150,4 +151,22 @@ test("as long as Nodes may be missing, what leads to one that went stays", async
   one.overlay.want({ ...after, complete: true });
   await one.clock.advanceAsync(1);
   assert.equal(one.kernel.itemsOf("forwarding").length, 1);
+});
+
+test("an event in the middle of a step is gathered with others before all is read", async (t) => {
+  const one = lab(t);
+  await want(one, "192.168.51.50");
+  const { kernel, overlay } = one;
+  const { reads } = kernel;
+  kernel.refuses = () => {
+    kernel.refuses = () => false;
+    kernel.listener?.onEvent({ kind: "table" });
+    return false;
+  };
+  const after = { 4: ip("192.168.51.51"), 6: undefined };
+  overlay.want(wanted("192.168.51.50", "192.168.51.51"), [{ before: undefined, after }]);
+  await one.clock.advanceAsync(OVERLAY_GAP_MS - 1);
+  assert.deepEqual([overlay.way(after[4])?.ready, kernel.reads], [true, reads]);
+  await one.clock.advanceAsync(1);
+  assert.equal(kernel.reads, reads + 1);
 });
