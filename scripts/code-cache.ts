@@ -62,11 +62,21 @@ if (digest === undefined) throw new Error(`${launcher} names no digest of its pr
 const work = mkdtempSync(join(tmpdir(), "podrouter-code-"));
 const api = new NodesApi(NODES);
 const agents: Agent[] = [];
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.once(signal, () => {
+    cleanUp();
+    process.kill(process.pid, signal);
+  });
+}
 try {
   await record(digest);
   const file = join(folder, codeCacheFile(digest));
   process.stdout.write(`${file}: ${Math.round(statSync(file).size / 1000)} kB\n`);
 } finally {
+  cleanUp();
+}
+
+function cleanUp(): void {
   for (const { child } of agents) child.kill("SIGKILL");
   api.close();
   rmSync(work, { recursive: true, force: true });
