@@ -3,9 +3,10 @@
  * run after another. A goal that is reached is told as an event, so that nothing polls while
  * something is measured.
  */
+import { growDescriptorTable } from "netlink-ts";
 import { answerCommands, tellEvent } from "../../test/support/json-commands.ts";
 import { type ChangeOrder, changes } from "./changes.ts";
-import { type GeneratorSetup, type Goal, now, Peers } from "./peers.ts";
+import { DESCRIPTORS_MAX, type GeneratorSetup, type Goal, now, Peers } from "./peers.ts";
 
 let peers: Peers | undefined;
 
@@ -15,8 +16,10 @@ function current(): Peers {
 }
 
 answerCommands({
-  setup: (argument) => {
+  setup: async (argument) => {
     peers?.stop();
+    // What the kernel makes a process wait for while its table grows is not the daemon's time.
+    await growDescriptorTable(DESCRIPTORS_MAX);
     peers = new Peers(argument as GeneratorSetup);
   },
   listen: () => current().listen(),

@@ -14,6 +14,8 @@ import { addressWord, encodeOpen, KEEPALIVE } from "./messages.ts";
 import { PrefixTable } from "./prefix-table.ts";
 
 export const PEERS_MAX = 2000;
+/** Two of a peer, while a collision is settled, and what a process has besides. */
+export const DESCRIPTORS_MAX = 2 * PEERS_MAX + 96;
 /** Until a refused connection is tried again. */
 const RETRY_MS = 10;
 const BACKLOG = 2048;

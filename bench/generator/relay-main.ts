@@ -6,9 +6,11 @@
  *   node relay-main.ts '{"address", "as", "routerId", "holdSeconds", "dial", "neighbors": […]}'
  */
 import { createServer } from "node:net";
+import { growDescriptorTable } from "netlink-ts";
 import type { DaemonSetup } from "../daemons/daemon.ts";
 import { BgpConnection } from "./connection.ts";
 import { addressWord, encodeOpen, KEEPALIVE } from "./messages.ts";
+import { DESCRIPTORS_MAX } from "./peers.ts";
 
 const BACKLOG = 2048;
 const RETRY_MS = 10;
@@ -54,6 +56,7 @@ function dial(address: string): void {
   );
 }
 
+await growDescriptorTable(DESCRIPTORS_MAX);
 createServer((socket) => {
   const address = socket.remoteAddress ?? "";
   if (!neighbors.has(address)) {

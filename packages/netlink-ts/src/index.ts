@@ -37,7 +37,13 @@ export {
   type InterfaceAddressSpec,
 } from "./interface-address.ts";
 export { type IpTunnel, IpTunnelFlag, IpTunnelProtocol } from "./ip-tunnel.ts";
-export { adviseMemory, linuxSys, openFilesLimit, trimHeap } from "./libc.ts";
+export {
+  adviseMemory,
+  growDescriptorTable,
+  linuxSys,
+  openFilesLimit,
+  trimHeap,
+} from "./libc.ts";
 export {
   type Bridge,
   type BridgePort,

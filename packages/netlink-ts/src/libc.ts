@@ -28,6 +28,7 @@ interface Libc {
   setsockopt: Call<[number, number, number, Uint8Array, number]>;
   getsockopt: Call<[number, number, number, Uint8Array, Uint8Array]>;
   close: Call<[number]>;
+  fcntl: Call<[number, number, number]>;
   setns: Call<[number, number]>;
   madvise: Call<[number, number, number]>;
   getrlimit: Call<[number, Uint8Array]>;
@@ -58,6 +59,9 @@ const ADDRESS_LENGTH = Buffer.alloc(4);
 /** Refuses an fd that is of another kind of namespace, or of none. */
 const CLONE_NEWNET = 0x4000_0000;
 const RLIMIT_NOFILE = 7;
+const F_DUPFD_CLOEXEC = 1030;
+/** Node.js sees to it that this one is open. */
+const STANDARD_ERROR = 2;
 
 let loaded: Libc | undefined;
 
@@ -75,6 +79,8 @@ function libc(): Libc {
     setsockopt: library.func("int setsockopt(int, int, int, void *, uint32_t)"),
     getsockopt: library.func("int getsockopt(int, int, int, void *, void *)"),
     close: library.func("int close(int)"),
+    // Its third argument is one of `...`, which Linux passes as it does any other int.
+    fcntl: library.func("int fcntl(int, int, int)"),
     setns: library.func("int setns(int, int)"),
     madvise: library.func("int madvise(uintptr_t, size_t, int)"),
     getrlimit: library.func("int getrlimit(int, void *)"),
@@ -159,6 +165,26 @@ export function openFilesLimit(): number {
   const limits = new BigUint64Array(2);
   const result = libc().getrlimit(RLIMIT_NOFILE, new Uint8Array(limits.buffer));
   return result === 0 ? Number(limits[0]) : Number.POSITIVE_INFINITY;
+}
+
+/**
+ * Has the kernel's table of this process's file descriptors grow to `descriptors` of them, or to
+ * RLIMIT_NOFILE; it never shrinks. The kernel itself doubles it when it is full, and where a
+ * process has threads it waits each time until no CPU can be looking at the old one
+ * (synchronize_rcu): who opens the descriptor that has no room stands still for 10 to 50 ms. Asked
+ * for ahead, another thread does. False where it was not to be had.
+ */
+export async function growDescriptorTable(descriptors: number): Promise<boolean> {
+  const lowest = Math.min(descriptors, openFilesLimit()) - 1;
+  // A descriptor with the last number needs a table up to there.
+  const last = await new Promise<number>((resolve) => {
+    libc().fcntl.async(STANDARD_ERROR, F_DUPFD_CLOEXEC, lowest, (error, result) => {
+      resolve(error ? -1 : result);
+    });
+  }).catch(() => -1);
+  if (last < 0) return false;
+  libc().close(last);
+  return true;
 }
 
 /**

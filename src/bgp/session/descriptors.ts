@@ -5,17 +5,31 @@
  * cannot take the connection of its liveness probe is ended.
  *
  * The kernel gives the lowest number that is free: who gets a high one has come when all below it
- * are in use.
+ * are in use. Its table of them grows ahead of that, for the one that finds it full waits, and with
+ * it the event loop: 10 to 50 ms for each of the three times that a thousand peers make it grow.
  */
-import { openFilesLimit } from "netlink-ts";
-import { DESCRIPTORS_KEPT_MAX, DESCRIPTORS_KEPT_SHARE, SHORTAGE_SHOWN_MS } from "./limits.ts";
+import { growDescriptorTable, openFilesLimit } from "netlink-ts";
+import {
+  DESCRIPTOR_TABLE_FIRST,
+  DESCRIPTORS_KEPT_MAX,
+  DESCRIPTORS_KEPT_SHARE,
+  SHORTAGE_SHOWN_MS,
+} from "./limits.ts";
 
 export interface DescriptorPorts {
   /** RLIMIT_NOFILE of this process now. */
   readonly limit: () => number;
   /** Monotonic ms. */
   readonly now: () => number;
+  /** Has the table grow, without waiting for it. */
+  readonly grow: (descriptors: number) => void;
 }
+
+const systemPorts: DescriptorPorts = {
+  limit: openFilesLimit,
+  now: () => performance.now(),
+  grow: (descriptors) => void growDescriptorTable(descriptors),
+};
 
 export class Descriptors {
   readonly #ports: DescriptorPorts;
@@ -23,18 +37,27 @@ export class Descriptors {
   #refusedAt = Number.NEGATIVE_INFINITY;
   /** The limit then. */
   #refusedBy = 0;
+  /** What the table has room for, or soon will. */
+  #room = DESCRIPTOR_TABLE_FIRST;
 
-  constructor(ports: DescriptorPorts = { limit: openFilesLimit, now: () => performance.now() }) {
+  constructor(ports: DescriptorPorts = systemPorts) {
     this.#ports = ports;
+    ports.grow(this.#room);
   }
 
   /** Whether a session may have this one, which was opened for it. */
   allows(fd: number): boolean {
+    if (fd >= this.#room / 2) this.#growFor(fd);
     const limit = this.#ports.limit();
     const kept = Math.min(DESCRIPTORS_KEPT_MAX, limit * DESCRIPTORS_KEPT_SHARE);
     if (fd < limit - kept) return true;
     this.refused();
     return false;
+  }
+
+  #growFor(fd: number): void {
+    while (fd >= this.#room / 2) this.#room *= 2;
+    this.#ports.grow(this.#room);
   }
 
   /** There was none for a session. */

@@ -27,5 +27,12 @@ export const ERROR_KINDS_MAX = 64;
 export const DESCRIPTORS_KEPT_MAX = 64;
 export const DESCRIPTORS_KEPT_SHARE = 0.25;
 
+/**
+ * File descriptors that the kernel's table of them is to have room for from the start; for twice as
+ * many as soon as a session has one in its upper half. A table that is full stops the whole process
+ * until it has grown.
+ */
+export const DESCRIPTOR_TABLE_FIRST = 1024;
+
 /** That sessions were refused for it is shown for so long: peers try again sooner. */
 export const SHORTAGE_SHOWN_MS = 60_000;

@@ -1,6 +1,7 @@
 /** Which file descriptors sessions may have, and what is said where there are too few. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { Errno, linuxSys, openFilesLimit } from "netlink-ts";
@@ -13,8 +14,13 @@ import { listening, US, until } from "./tcp-lab.ts";
 
 function lab(limit = 1024) {
   const world = { limit, now: 0 };
-  const descriptors = new Descriptors({ limit: () => world.limit, now: () => world.now });
-  return { world, descriptors };
+  const grown: number[] = [];
+  const descriptors = new Descriptors({
+    limit: () => world.limit,
+    now: () => world.now,
+    grow: (descriptors) => void grown.push(descriptors),
+  });
+  return { world, descriptors, grown };
 }
 
 test("sessions leave a number of descriptors to everything else, of few a share", () => {
@@ -43,6 +49,27 @@ test("a shortage is said with the limit, and no more when nobody was refused for
   world.limit = 64;
   world.now = SHORTAGE_SHOWN_MS;
   assert.equal(descriptors.shortage(), undefined);
+});
+
+test("the kernel's table grows before it is full: at first, and when half of it is in use", () => {
+  const { descriptors, grown } = lab(1_000_000);
+  assert.deepEqual(grown, [1024]);
+  for (const fd of [20, 511]) descriptors.allows(fd);
+  assert.deepEqual(grown, [1024], "there is room");
+  for (const fd of [512, 513, 1023]) descriptors.allows(fd);
+  assert.deepEqual(grown, [1024, 2048], "asked for once");
+  descriptors.allows(1024);
+  assert.deepEqual(grown, [1024, 2048, 4096]);
+  descriptors.allows(9000);
+  assert.deepEqual(grown, [1024, 2048, 4096, 32_768], "whoever has those between");
+});
+
+test("a transport has the kernel's table grown at its start", async () => {
+  const size = () =>
+    Number(/^FDSize:\s+(\d+)$/m.exec(readFileSync("/proc/self/status", "utf8"))![1]);
+  assert.ok(size() < 1024, "nobody else has had it grown");
+  new TcpTransport();
+  await until(() => size() >= 1024, "room");
 });
 
 test("the limit is this process's own", () => {
