@@ -171,7 +171,7 @@ export function openFilesLimit(): number {
  * Has the kernel's table of this process's file descriptors grow to `descriptors` of them, or to
  * RLIMIT_NOFILE; it never shrinks. The kernel itself doubles it when it is full, and where a
  * process has threads it waits each time until no CPU can be looking at the old one
- * (synchronize_rcu): who opens the descriptor that has no room stands still for 10 to 50 ms. Asked
+ * (synchronize_rcu): who opens the descriptor that has no room stands still for 5 to 50 ms. Asked
  * for ahead, another thread does. False where it was not to be had.
  */
 export async function growDescriptorTable(descriptors: number): Promise<boolean> {

@@ -6,7 +6,7 @@
  *
  * The kernel gives the lowest number that is free: who gets a high one has come when all below it
  * are in use. Its table of them grows ahead of that, for the one that finds it full waits, and with
- * it the event loop: 10 to 50 ms for each of the three times that a thousand peers make it grow.
+ * it the event loop: 5 to 50 ms each time that it doubles, three times for a thousand peers.
  */
 import { growDescriptorTable, openFilesLimit } from "netlink-ts";
 import {
