@@ -114,6 +114,8 @@ export class Routes {
       ({ type, bytes, start, end }) => {
         if (type === Rtm.NEWROUTE) found = decodeRoute(bytes, start, end);
       },
+      // As a packet is looked up: no lock of whoever changes routes is taken.
+      { atOnce: true },
     );
     if (found === undefined) throw new NetlinkError(Errno.ENOENT, { text: `no route: ${address}` });
     return found;
