@@ -22,7 +22,7 @@ check: setup ## types, lint, tidy
 
 bundle: setup ## dist/, what the image runs
 	@$(NODE) scripts/bundle.ts
-	@$(NODE) scripts/code-cache.ts dist --max-semi-space-size=1
+	@$(NODE) scripts/code-cache.ts dist --max-semi-space-size=1 --initial-old-space-size=32
 
 clean: ## what a build or a test run may leave in the checkout
 	rm -rf dist coverage

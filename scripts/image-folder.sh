@@ -28,4 +28,4 @@ for file in "$root"/bin/*; do cp "$file" "$folder/opt/podrouter/bin/"; done
 cp -L "$root/node_modules/node/bin/node" "$folder/usr/local/bin/node"
 # As in the Dockerfile.
 "$root/node_modules/node/bin/node" "$root/scripts/code-cache.ts" "$folder/opt/podrouter/dist" \
-  --max-semi-space-size=1
+  --max-semi-space-size=1 --initial-old-space-size=32

@@ -152,11 +152,20 @@ test("the Dockerfile lays it out so", () => {
   assert.match(text, /^COPY bin\/podrouter \/opt\/podrouter\/bin\/podrouter$/m);
   assert.match(
     text,
-    /^ENTRYPOINT \["\/usr\/local\/bin\/node", "--[-\w=]+", "\/opt\/podrouter\/dist\/podrouter.cjs"\]$/m,
+    /^ENTRYPOINT \["\/usr\/local\/bin\/node", (?:"--[-\w=]+", )+"\/opt\/podrouter\/dist\/podrouter.cjs"\]$/m,
   );
   // The engine takes no code that was compiled under other options.
   const { nodeFlags } = imageRuntime();
-  assert.ok(text.includes(`\nRUN node scripts/code-cache.ts /out ${nodeFlags.join(" ")} \\\n`));
+  const options = nodeFlags.join(" ");
+  assert.ok(text.includes(`\nRUN node scripts/code-cache.ts /out ${options} \\\n`));
+  const others = {
+    "bin/podrouter": `exec node ${options} "`,
+    Makefile: `scripts/code-cache.ts dist ${options}\n`,
+    "scripts/image-folder.sh": `  ${options}\n`,
+  };
+  for (const [file, words] of Object.entries(others)) {
+    assert.ok(readFileSync(join(ROOT, file), "utf8").includes(words), file);
+  }
   // Everything that the build stage copies is let through to it.
   const ignored = readFileSync(join(ROOT, "deploy", "Dockerfile.dockerignore"), "utf8").split("\n");
   const copied = [...text.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap((match) =>
