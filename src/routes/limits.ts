@@ -2,8 +2,11 @@
 
 /** Prefixes planned in one go; the time is looked at after each. */
 export const PORTION_PREFIXES = 64;
-/** Planning ends after so long for the event loop to have its turn; the rest comes in the next. */
-export const TURN_MS = 2;
+/**
+ * Planning ends after so long for the event loop to have its turn; the rest comes in the next.
+ * Twice a turn of reading: else a table comes in faster than it goes on, and the kernel waits.
+ */
+export const TURN_MS = 4;
 /** Operations in one send. Beyond: the next one. */
 export const BATCH_OPERATIONS_MAX = 5000;
 /** Sends under way at once; planning goes on when the first of them has been answered. */
