@@ -7,7 +7,7 @@ const MODULE = "../../src/agent/engine-flags.ts";
 
 test("the compilers wait while an agent starts, and for a table as V8 has it", () => {
   const set: string[] = [];
-  const flags = new EngineFlags((flag) => set.push(flag), true);
+  const flags = new EngineFlags((flag) => set.push(flag));
   assert.deepEqual(set.splice(0), [
     "--no-parallel-scavenge",
     "--invocation-count-for-turbofan=50000",
@@ -18,16 +18,6 @@ test("the compilers wait while an agent starts, and for a table as V8 has it", (
   assert.deepEqual(set, ["--invocation-count-for-maglev=400"]);
 });
 
-test("behind a kernel that takes its time the last compiler waits for longer", () => {
-  const set: string[] = [];
-  new EngineFlags((flag) => set.push(flag), false);
-  assert.deepEqual(set, [
-    "--no-parallel-scavenge",
-    "--invocation-count-for-turbofan=200000",
-    "--invocation-count-for-maglev=4000",
-  ]);
-});
-
 test("this engine knows the flags, and as its own those that are said to be", () => {
   const program = `
     import { Script } from "node:vm";
@@ -36,7 +26,7 @@ test("this engine knows the flags, and as its own those that are said to be", ()
     // Of compiled code the first words tell under which flags it was made.
     const made = () => new Script("1").createCachedData().subarray(0, 16).toString("hex");
     const usual = made();
-    new EngineFlags(setFlagsFromString, false);
+    new EngineFlags(setFlagsFromString);
     const set = made();
     for (const flag of USUAL_FLAGS) setFlagsFromString(flag);
     console.log(usual === set, usual === made());

@@ -167,21 +167,28 @@ export function openFilesLimit(): number {
   return result === 0 ? Number(limits[0]) : Number.POSITIVE_INFINITY;
 }
 
+/** The kernel lets them wait for each other, and each holds one of Node.js's few threads. */
+const GROWTHS_MAX = 1;
+const duplicate = limited(GROWTHS_MAX, (lowest: number) => {
+  return new Promise<number>((resolve) => {
+    libc().fcntl.async(STANDARD_ERROR, F_DUPFD_CLOEXEC, lowest, (error, result) => {
+      resolve(error ? -1 : result);
+    });
+  });
+});
+
 /**
  * Has the kernel's table of this process's file descriptors grow to `descriptors` of them, or to
  * RLIMIT_NOFILE; it never shrinks. The kernel itself doubles it when it is full, and where a
  * process has threads it waits each time until no CPU can be looking at the old one
  * (synchronize_rcu): who opens the descriptor that has no room stands still for 5 to 50 ms. Asked
- * for ahead, another thread does. False where it was not to be had.
+ * for ahead, another thread does. False where it was not to be had. A worker thread that is
+ * terminated meanwhile leaves one descriptor open.
  */
 export async function growDescriptorTable(descriptors: number): Promise<boolean> {
   const lowest = Math.min(descriptors, openFilesLimit()) - 1;
   // A descriptor with the last number needs a table up to there.
-  const last = await new Promise<number>((resolve) => {
-    libc().fcntl.async(STANDARD_ERROR, F_DUPFD_CLOEXEC, lowest, (error, result) => {
-      resolve(error ? -1 : result);
-    });
-  }).catch(() => -1);
+  const last = await duplicate(lowest).catch(() => -1);
   if (last < 0) return false;
   libc().close(last);
   return true;

@@ -242,6 +242,10 @@ test("a lookup says which way the kernel would send", async (t) => {
   const { gateway, interfaceIndex, preferredSource } = await netlink.routes.lookup("10.0.0.9");
   assert.deepEqual([gateway, interfaceIndex, preferredSource], ["192.0.2.2", v0, "192.0.2.1"]);
   await assert.rejects(netlink.routes.lookup("203.0.113.1"), { code: "ENETUNREACH" });
+  set.namespace.ip("address add 2001:db8::1/64 dev v0 nodad");
+  const near = await netlink.routes.lookup("2001:db8::9");
+  assert.deepEqual([near.gateway, near.interfaceIndex], [undefined, v0]);
+  await assert.rejects(netlink.routes.lookup("2001:db9::1"), { code: "ENETUNREACH" });
 });
 
 test("what a route has beside its fields is told, of its ways too", async (t) => {

@@ -47,8 +47,9 @@ export class Descriptors {
 
   /** Whether a session may have this one, which was opened for it. */
   allows(fd: number): boolean {
-    if (fd >= this.#room / 2) this.#growFor(fd);
     const limit = this.#ports.limit();
+    // There is no room beyond the limit, which may be raised.
+    if (fd >= this.#room / 2 && this.#room < limit) this.#growFor(fd);
     const kept = Math.min(DESCRIPTORS_KEPT_MAX, limit * DESCRIPTORS_KEPT_SHARE);
     if (fd < limit - kept) return true;
     this.refused();
