@@ -10,9 +10,8 @@
  * Two bursts are told apart. Sessions that come up run a lot of code, each part of it a few times a
  * session: of hundreds of them Maglev would compile hundreds of functions that then are hardly
  * called for a minute. A table runs little code, for each prefix: that is worth compiling at once.
- * TurboFan pays with a full table only; where each route goes on to the kernel, which takes three
- * times what we take for it, with no table but one of many hundred thousands: there it only takes
- * the cores from those who are waited for.
+ * TurboFan pays with a full table only: of 100,000 routes the kernel works three times as long as
+ * we do, and to compile then takes the cores from those who are waited for.
  *
  * Cases: `npm run bench -- s1 s2o s3 s3-1000 s5 s5-100k`
  */
@@ -22,10 +21,8 @@
  * are busy with something else it waited up to 100 ms for 1 ms of work.
  */
 const COLLECT_ALONE = "--no-parallel-scavenge";
-/** Runs of a function before TurboFan takes it, in a dry run. */
-const TURBOFAN_LATE = "--invocation-count-for-turbofan=50000";
-/** The same where the kernel is to have the routes. */
-const TURBOFAN_BEHIND_KERNEL = "--invocation-count-for-turbofan=200000";
+/** Runs of a function before TurboFan takes it. */
+const TURBOFAN_LATE = "--invocation-count-for-turbofan=200000";
 /** The same of Maglev, while sessions come up. */
 const MAGLEV_LATE = "--invocation-count-for-maglev=4000";
 const MAGLEV_AS_USUAL = "--invocation-count-for-maglev=400";
@@ -39,14 +36,10 @@ export class EngineFlags {
   readonly #set: (flag: string) => void;
   #haveTable = false;
 
-  /**
-   * @param set `setFlagsFromString` of `node:v8`
-   * @param dryRun no route goes to the kernel
-   */
-  constructor(set: (flag: string) => void, dryRun: boolean) {
+  /** @param set `setFlagsFromString` of `node:v8` */
+  constructor(set: (flag: string) => void) {
     this.#set = set;
-    const turbofan = dryRun ? TURBOFAN_LATE : TURBOFAN_BEHIND_KERNEL;
-    for (const flag of [COLLECT_ALONE, turbofan, MAGLEV_LATE]) set(flag);
+    for (const flag of [COLLECT_ALONE, TURBOFAN_LATE, MAGLEV_LATE]) set(flag);
   }
 
   /** A table is about to be read. All further calls do nothing. */

@@ -37,7 +37,7 @@ const MEANINGLESS_SIGNALS = ["SIGUSR1", "SIGUSR2"] as const;
 
 /** Runs until SIGTERM or SIGINT, or until it cannot go on; gives the exit code. */
 export async function runAgent(config: AgentConfig): Promise<number> {
-  const flags = new EngineFlags(setFlagsFromString, config.dryRun);
+  const flags = new EngineFlags(setFlagsFromString);
   const logger = createLogger({
     ...config.log,
     fd: STANDARD_ERROR,

@@ -10,7 +10,7 @@ test("the compilers wait while an agent starts, and for a table as V8 has it", (
   const flags = new EngineFlags((flag) => set.push(flag));
   assert.deepEqual(set.splice(0), [
     "--no-parallel-scavenge",
-    "--invocation-count-for-turbofan=50000",
+    "--invocation-count-for-turbofan=200000",
     "--invocation-count-for-maglev=4000",
   ]);
   flags.tableComes();
