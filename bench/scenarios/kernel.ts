@@ -62,8 +62,10 @@ function intoKernel(key: string, size: number): Scenario {
     text:
       `${SENDERS} external senders of ${count} prefixes /24 in all, each sender a next hop, ` +
       `${PREFIXES_PER_UPDATE} an UPDATE: from the first octet written until the kernel's main ` +
-      "table has them all, or none of them (the last route of each sender is looked up every " +
-      "millisecond, and the kernel's own count taken when these have changed). The *kernel floor* " +
+      "table has them all, or none of them (the last route of each sender, one sender after the " +
+      "other, is looked up every millisecond until it has changed, and then the kernel's own count " +
+      "taken; if no route changes from then on, the clock stopped when the count began, else when " +
+      "it ended). The *kernel floor* " +
       "is the kernel alone: the same routes in the same order, encoded before the clock starts, " +
       "sent 8,000 at a time by a program that does nothing else, until the last answer.",
     measures: [
