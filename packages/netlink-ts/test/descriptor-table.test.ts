@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { growDescriptorTable } from "../src/index.ts";
+import { growDescriptorTable, linuxSys } from "../src/index.ts";
 
 const INDEX = join(import.meta.dirname, "..", "src", "index.ts");
 
@@ -23,7 +23,8 @@ test("descriptors have the room that was asked for, and none is left open", asyn
 
 test("however many ask at a time, other calls find a thread and a place", async () => {
   const answers = Array.from({ length: 300 }, () => growDescriptorTable(tableSize()));
-  // More than koffi carries out at a time, if they were calls of it.
+  // More than koffi carries out at a time, if all were calls of it: then it rejects this one.
+  assert.ok((await linuxSys.sendAsync(-1, new Uint8Array(1), 1)) < 0);
   assert.equal(await growDescriptorTable(64), true);
   assert.ok((await Promise.all(answers)).every((answer) => answer));
 });
