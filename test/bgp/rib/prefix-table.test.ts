@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { GROWTH_FACTOR, Growth } from "../../../src/bgp/rib/columns.ts";
+import { Growth, larger8, larger16, larger32 } from "../../../src/bgp/rib/columns.ts";
 import { PrefixTable } from "../../../src/bgp/rib/prefix-table.ts";
 import { RowQueue } from "../../../src/bgp/rib/row-queue.ts";
 import { RowSet } from "../../../src/bgp/rib/row-set.ts";
@@ -262,17 +262,25 @@ test("a row lives while it is held or has a path", () => {
 test("columns grow one at a time and always in time", () => {
   for (const columns of [1, 5, 11]) {
     const growth = new Growth(columns, 16);
-    const lengths = new Array<number>(columns).fill(16);
+    const words = Array.from({ length: columns }, () => new Uint32Array(16));
+    let [halves, octets] = [new Uint16Array(16), new Uint8Array(16)];
     let most = 0;
     for (let index = 0; index < 100_000; index++) {
       let grown = 0;
       while (growth.isDue(index)) {
         const column = growth.next();
-        lengths[column] = lengths[column]! * GROWTH_FACTOR;
+        words[column] = larger32(words[column]!);
+        if (column === 0) [halves, octets] = [larger16(halves), larger8(octets)];
         grown++;
       }
       if (index > 5000) most = Math.max(most, grown);
-      assert.ok(lengths.every((length) => index < length));
+      halves[index] = index;
+      octets[index] = index;
+      for (const column of words) {
+        column[index] = index;
+        assert.ok(column[index] === index && column[index >>> 1] === index >>> 1);
+      }
+      assert.ok(halves[index] === (index & 0xffff) && octets[index] === (index & 0xff));
     }
     assert.equal(most, 1);
   }
