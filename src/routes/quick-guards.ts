@@ -58,7 +58,8 @@ export class QuickGuards {
     const host = 32 - length;
     const bad = this.#notRoutable[4];
     for (let i = 0; i < bad.count; i++) {
-      const free = 32 - Math.min(length, bad.length[i]!);
+      const bits = bad.length[i]!;
+      const free = 32 - (bits < length ? bits : length);
       if ((word ^ bad.word0[i]!) >>> free === 0) return false;
     }
     const own = this.#own[4];

@@ -16,28 +16,28 @@ import type { PathAttributes } from "./types.ts";
 const BLOCK_BYTES_MAX = 256;
 
 export class AttributeCache {
-  readonly #slots: number;
+  private readonly slots: number;
   /** Block of slot i at i × 256. */
-  #blocks: Uint8Array;
+  private blocks: Uint8Array;
   /** Its length; 0 = empty slot. */
-  #lengths: Uint16Array;
-  #contexts: Uint8Array;
-  #values: (PathAttributes | undefined)[];
+  private lengths: Uint16Array;
+  private contexts: Uint8Array;
+  private values: (PathAttributes | undefined)[];
   /** Slot of the last `get`, where `put` puts; -1 when the block is too long. */
-  #slot: number;
+  private slot: number;
   /** Slot of the last block that was found or put: the next one is mostly the same. */
-  #last: number;
+  private last: number;
 
   /** `slots` is a power of two. */
   constructor(slots: number) {
     assert(slots > 0 && (slots & (slots - 1)) === 0, "cache slots are a power of two");
-    this.#slots = slots;
-    this.#blocks = new Uint8Array(0);
-    this.#lengths = new Uint16Array(0);
-    this.#contexts = new Uint8Array(0);
-    this.#values = [];
-    this.#slot = -1;
-    this.#last = 0;
+    this.slots = slots;
+    this.blocks = new Uint8Array(0);
+    this.lengths = new Uint16Array(0);
+    this.contexts = new Uint8Array(0);
+    this.values = [];
+    this.slot = -1;
+    this.last = 0;
   }
 
   /**
@@ -47,16 +47,16 @@ export class AttributeCache {
   get(buffer: Uint8Array, start: number, end: number, context: number): PathAttributes | undefined {
     const length = end - start;
     if (length > BLOCK_BYTES_MAX || length === 0) {
-      this.#slot = -1;
+      this.slot = -1;
       return undefined;
     }
-    this.#slot = this.#last;
-    if (this.#holds(this.#last, buffer, start, length, context)) return this.#values[this.#last];
-    const slot = hashOf(buffer, start, end, context) & (this.#slots - 1);
-    this.#slot = slot;
-    if (!this.#holds(slot, buffer, start, length, context)) return undefined;
-    this.#last = slot;
-    return this.#values[slot];
+    this.slot = this.last;
+    if (this.holds(this.last, buffer, start, length, context)) return this.values[this.last];
+    const slot = hashOf(buffer, start, end, context) & (this.slots - 1);
+    this.slot = slot;
+    if (!this.holds(slot, buffer, start, length, context)) return undefined;
+    this.last = slot;
+    return this.values[slot];
   }
 
   /** Remembers `value` for the block that `get` did not find just now. */
@@ -67,27 +67,27 @@ export class AttributeCache {
     context: number,
     value: PathAttributes,
   ): void {
-    const slot = this.#slot;
+    const slot = this.slot;
     if (slot < 0) return;
-    if (this.#blocks.length === 0) this.#allocate();
-    const blocks = this.#blocks;
+    if (this.blocks.length === 0) this.allocate();
+    const blocks = this.blocks;
     for (let at = start, i = slot * BLOCK_BYTES_MAX; at < end; at++, i++) blocks[i] = buffer[at]!;
-    this.#lengths[slot] = end - start;
-    this.#contexts[slot] = context;
-    this.#values[slot] = value;
-    this.#last = slot;
+    this.lengths[slot] = end - start;
+    this.contexts[slot] = context;
+    this.values[slot] = value;
+    this.last = slot;
   }
 
   /** Compared from behind: what follows the path tells sets of one peer apart soonest. */
-  #holds(
+  private holds(
     slot: number,
     buffer: Uint8Array,
     start: number,
     length: number,
     context: number,
   ): boolean {
-    if (this.#lengths[slot] !== length || this.#contexts[slot] !== context) return false;
-    const blocks = this.#blocks;
+    if (this.lengths[slot] !== length || this.contexts[slot] !== context) return false;
+    const blocks = this.blocks;
     const block = slot * BLOCK_BYTES_MAX;
     for (let i = length - 1; i >= 0; i--) {
       if (buffer[start + i] !== blocks[block + i]) return false;
@@ -95,11 +95,11 @@ export class AttributeCache {
     return true;
   }
 
-  #allocate(): void {
-    this.#blocks = new Uint8Array(this.#slots * BLOCK_BYTES_MAX);
-    this.#lengths = new Uint16Array(this.#slots);
-    this.#contexts = new Uint8Array(this.#slots);
-    this.#values = new Array<PathAttributes | undefined>(this.#slots).fill(undefined);
+  private allocate(): void {
+    this.blocks = new Uint8Array(this.slots * BLOCK_BYTES_MAX);
+    this.lengths = new Uint16Array(this.slots);
+    this.contexts = new Uint8Array(this.slots);
+    this.values = new Array<PathAttributes | undefined>(this.slots).fill(undefined);
   }
 }
 

@@ -34,11 +34,11 @@ export class MessageFramer {
   /** Its type, one of the known ones. */
   type: MessageType;
 
-  #chunk: Uint8Array;
-  #at: number;
-  #chunkEnd: number;
-  #rest: Uint8Array;
-  #restLength: number;
+  private chunk: Uint8Array;
+  private at: number;
+  private chunkEnd: number;
+  private rest: Uint8Array;
+  private restLength: number;
 
   constructor(receiveBytesMax = MESSAGE_BYTES_MAX) {
     this.receiveBytesMax = receiveBytesMax;
@@ -48,37 +48,37 @@ export class MessageFramer {
     this.body = 0;
     this.end = 0;
     this.type = 1;
-    this.#chunk = NOTHING;
-    this.#at = 0;
-    this.#chunkEnd = 0;
-    this.#rest = NOTHING;
-    this.#restLength = 0;
+    this.chunk = NOTHING;
+    this.at = 0;
+    this.chunkEnd = 0;
+    this.rest = NOTHING;
+    this.restLength = 0;
   }
 
   /** Takes a chunk. All messages of the one before must have been pulled. */
   feed(chunk: Uint8Array, start = 0, end = chunk.length): void {
-    assert(this.#at === this.#chunkEnd || this.error !== undefined, "framer fed before drained");
-    this.#chunk = chunk;
-    this.#at = start;
-    this.#chunkEnd = end;
+    assert(this.at === this.chunkEnd || this.error !== undefined, "framer fed before drained");
+    this.chunk = chunk;
+    this.at = start;
+    this.chunkEnd = end;
   }
 
   /** The next octet that is fed begins a message, once all that was fed is pulled. */
   get isBetweenMessages(): boolean {
-    return this.#restLength === 0;
+    return this.restLength === 0;
   }
 
   /** Octets of the chunk that were not pulled. */
   get unread(): number {
-    return this.#chunkEnd - this.#at;
+    return this.chunkEnd - this.at;
   }
 
   /** Takes a copy of what was not pulled: the chunk's memory may be used again. */
   keepChunk(): void {
-    if (this.#at === this.#chunkEnd) return;
-    this.#chunk = new Uint8Array(this.#chunk.subarray(this.#at, this.#chunkEnd));
-    this.#chunkEnd -= this.#at;
-    this.#at = 0;
+    if (this.at === this.chunkEnd) return;
+    this.chunk = new Uint8Array(this.chunk.subarray(this.at, this.chunkEnd));
+    this.chunkEnd -= this.at;
+    this.at = 0;
   }
 
   /**
@@ -87,31 +87,31 @@ export class MessageFramer {
    */
   next(): boolean {
     if (this.error !== undefined) return false;
-    if (this.#restLength > 0) return this.#nextFromRest();
-    const available = this.#chunkEnd - this.#at;
-    if (available < HEADER_BYTES) return this.#keep(HEADER_BYTES);
-    this.error = checkHeader(this.#chunk, this.#at, this.receiveBytesMax);
+    if (this.restLength > 0) return this.nextFromRest();
+    const available = this.chunkEnd - this.at;
+    if (available < HEADER_BYTES) return this.keep(HEADER_BYTES);
+    this.error = checkHeader(this.chunk, this.at, this.receiveBytesMax);
     if (this.error !== undefined) return false;
-    const length = messageLength(this.#chunk, this.#at);
-    if (available < length) return this.#keep(length);
-    this.#emit(this.#chunk, this.#at, length);
-    this.#at += length;
+    const length = messageLength(this.chunk, this.at);
+    if (available < length) return this.keep(length);
+    this.emit(this.chunk, this.at, length);
+    this.at += length;
     return true;
   }
 
   /** The message began in an earlier chunk: complete its header, then its body. */
-  #nextFromRest(): boolean {
-    if (this.#restLength < HEADER_BYTES && !this.#fill(HEADER_BYTES)) return false;
-    this.error = checkHeader(this.#rest, 0, this.receiveBytesMax);
+  private nextFromRest(): boolean {
+    if (this.restLength < HEADER_BYTES && !this.fill(HEADER_BYTES)) return false;
+    this.error = checkHeader(this.rest, 0, this.receiveBytesMax);
     if (this.error !== undefined) return false;
-    const length = messageLength(this.#rest, 0);
-    if (!this.#fill(length)) return false;
-    this.#restLength = 0;
-    this.#emit(this.#rest, 0, length);
+    const length = messageLength(this.rest, 0);
+    if (!this.fill(length)) return false;
+    this.restLength = 0;
+    this.emit(this.rest, 0, length);
     return true;
   }
 
-  #emit(buffer: Uint8Array, start: number, length: number): void {
+  private emit(buffer: Uint8Array, start: number, length: number): void {
     this.buffer = buffer;
     this.start = start;
     this.body = start + HEADER_BYTES;
@@ -120,26 +120,26 @@ export class MessageFramer {
   }
 
   /** Puts the whole remaining chunk aside; it is part of a message of `length` octets or more. */
-  #keep(length: number): false {
-    if (this.#at < this.#chunkEnd) this.#fill(length);
-    this.#chunk = NOTHING;
-    this.#at = 0;
-    this.#chunkEnd = 0;
+  private keep(length: number): false {
+    if (this.at < this.chunkEnd) this.fill(length);
+    this.chunk = NOTHING;
+    this.at = 0;
+    this.chunkEnd = 0;
     return false;
   }
 
   /** Moves octets of the chunk to the rest until it holds `length`; false when they run out. */
-  #fill(length: number): boolean {
-    if (this.#rest.length < length) {
+  private fill(length: number): boolean {
+    if (this.rest.length < length) {
       const larger = new Uint8Array(Math.max(REST_BYTES_FIRST, length));
-      larger.set(this.#rest.subarray(0, this.#restLength));
-      this.#rest = larger;
+      larger.set(this.rest.subarray(0, this.restLength));
+      this.rest = larger;
     }
-    const wanted = length - this.#restLength;
-    const taken = Math.min(wanted, this.#chunkEnd - this.#at);
-    this.#rest.set(this.#chunk.subarray(this.#at, this.#at + taken), this.#restLength);
-    this.#restLength += taken;
-    this.#at += taken;
+    const wanted = length - this.restLength;
+    const taken = Math.min(wanted, this.chunkEnd - this.at);
+    this.rest.set(this.chunk.subarray(this.at, this.at + taken), this.restLength);
+    this.restLength += taken;
+    this.at += taken;
     return taken === wanted;
   }
 }

@@ -48,14 +48,14 @@ export class UpdateWriter {
   readonly oversized: number[];
 
   readonly encoding: UpdateEncoding;
-  readonly #out: Uint8Array;
-  readonly #block: ByteWriter;
-  readonly #stop: NlriEnd;
-  /** Attributes that `#block` holds; their next hop says in which form. */
-  #blockOf: PathAttributes | undefined;
+  private readonly out: Uint8Array;
+  private readonly block: ByteWriter;
+  private readonly stop: NlriEnd;
+  /** Attributes that `block` holds; their next hop says in which form. */
+  private blockOf: PathAttributes | undefined;
   /** The last next hop of an MP_REACH_NLRI, and its octets. */
-  #nextHop: IpAddress | undefined;
-  #nextHopOctets: Uint8Array;
+  private nextHop: IpAddress | undefined;
+  private nextHopOctets: Uint8Array;
 
   /** `capacity`: octets of the buffer, at least one message of the largest size. */
   constructor(encoding: UpdateEncoding, capacity = EXTENDED_MESSAGE_BYTES_MAX + 1) {
@@ -64,17 +64,17 @@ export class UpdateWriter {
     this.length = 0;
     this.oversized = [];
     this.encoding = encoding;
-    this.#out = new Uint8Array(capacity);
-    this.#block = new ByteWriter(512);
-    this.#stop = { row: 0, at: 0 };
-    this.#blockOf = undefined;
-    this.#nextHop = undefined;
-    this.#nextHopOctets = new Uint8Array(0);
+    this.out = new Uint8Array(capacity);
+    this.block = new ByteWriter(512);
+    this.stop = { row: 0, at: 0 };
+    this.blockOf = undefined;
+    this.nextHop = undefined;
+    this.nextHopOctets = new Uint8Array(0);
   }
 
   /** Copies the messages out and empties the buffer. */
   take(): Uint8Array {
-    const bytes = this.#out.slice(0, this.length);
+    const bytes = this.out.slice(0, this.length);
     this.length = 0;
     this.messages = 0;
     return bytes;
@@ -104,14 +104,14 @@ export class UpdateWriter {
     assert(nextHop !== undefined, "announced routes have a next hop");
     assert(this.carries(batch.family, nextHop), "the session carries the next hop");
     const classic = familyOf(nextHop) === 4;
-    this.#encodeBlock(attributes, classic);
+    this.encodeBlock(attributes, classic);
     if (classic) return this.announceBlock(batch, from, to);
-    const fixed = EMPTY_UPDATE_BYTES + reachHeadBytes(attributes) + this.#block.length;
+    const fixed = EMPTY_UPDATE_BYTES + reachHeadBytes(attributes) + this.block.length;
     const addPath = this.encoding.addPathSend.includes(batch.family);
     let row = from;
     while (row < to) {
-      let next = this.#writeReach(attributes, batch, row, to, addPath);
-      if (next === row) next = this.#withdrawOversized(batch, row, to, fixed, addPath);
+      let next = this.writeReach(attributes, batch, row, to, addPath);
+      if (next === row) next = this.withdrawOversized(batch, row, to, fixed, addPath);
       if (next === row) break;
       row = next;
     }
@@ -123,20 +123,20 @@ export class UpdateWriter {
    * order of their types. It holds until the next call of `openBlock` or `announce`.
    */
   openBlock(): ByteWriter {
-    this.#blockOf = undefined;
-    this.#block.reset();
-    return this.#block;
+    this.blockOf = undefined;
+    this.block.reset();
+    return this.block;
   }
 
   /** As {@link announce}, for IPv4 with an IPv4 next hop, with the attributes that are encoded. */
   announceBlock(batch: PrefixBatch, from = 0, to: number = batch.count): number {
-    const fixed = EMPTY_UPDATE_BYTES + this.#block.length;
+    const fixed = EMPTY_UPDATE_BYTES + this.block.length;
     if (this.oversized.length > 0) this.oversized.length = 0;
     const addPath = this.encoding.addPathSend.includes(4);
     let row = from;
     while (row < to) {
-      let next = this.#writeClassic(batch, row, to, addPath);
-      if (next === row) next = this.#withdrawOversized(batch, row, to, fixed, addPath);
+      let next = this.writeClassic(batch, row, to, addPath);
+      if (next === row) next = this.withdrawOversized(batch, row, to, fixed, addPath);
       if (next === row) break;
       row = next;
     }
@@ -150,8 +150,8 @@ export class UpdateWriter {
     while (row < to) {
       const next =
         batch.family === 4
-          ? this.#writeWithdrawn(batch, row, to, addPath)
-          : this.#writeUnreach(batch, row, to, addPath);
+          ? this.writeWithdrawn(batch, row, to, addPath)
+          : this.writeUnreach(batch, row, to, addPath);
       if (next === row) break;
       row = next;
     }
@@ -162,18 +162,18 @@ export class UpdateWriter {
   endOfRib(family: RouteFamily): boolean {
     // IPv4: an UPDATE of nothing. Else MP_UNREACH_NLRI of nothing.
     const bytes = family === 4 ? EMPTY_UPDATE_BYTES : EMPTY_UPDATE_BYTES + 6;
-    if (this.length + bytes > this.#out.length) return false;
+    if (this.length + bytes > this.out.length) return false;
     const at = this.length + HEADER_BYTES;
-    writeU16(this.#out, at, 0);
-    writeU16(this.#out, at + 2, bytes - EMPTY_UPDATE_BYTES);
+    writeU16(this.out, at, 0);
+    writeU16(this.out, at + 2, bytes - EMPTY_UPDATE_BYTES);
     if (family === 6) {
-      this.#out[at + 4] = OPTIONAL;
-      this.#out[at + 5] = AttributeType.mpUnreach;
-      this.#out[at + 6] = 3;
-      writeU16(this.#out, at + 7, afiOf(family));
-      this.#out[at + 9] = SAFI_UNICAST;
+      this.out[at + 4] = OPTIONAL;
+      this.out[at + 5] = AttributeType.mpUnreach;
+      this.out[at + 6] = 3;
+      writeU16(this.out, at + 7, afiOf(family));
+      this.out[at + 9] = SAFI_UNICAST;
     }
-    this.#finish(this.length + bytes);
+    this.finish(this.length + bytes);
     return true;
   }
 
@@ -181,7 +181,7 @@ export class UpdateWriter {
    * Withdraws the rows from `from` on, up to the first one that a message of its own has room for
    * behind `fixed` octets. Returns the first row that is not withdrawn.
    */
-  #withdrawOversized(
+  private withdrawOversized(
     batch: PrefixBatch,
     from: number,
     to: number,
@@ -197,28 +197,28 @@ export class UpdateWriter {
   }
 
   /** Where the message that begins now must end at the latest. */
-  #limit(): number {
-    return Math.min(this.#out.length, this.length + this.encoding.sendBytesMax);
+  private limit(): number {
+    return Math.min(this.out.length, this.length + this.encoding.sendBytesMax);
   }
 
   /** Header of the message from `length` to `end`. */
-  #finish(end: number): void {
-    writeHeader(this.#out, this.length, end - this.length, MessageType.update);
+  private finish(end: number): void {
+    writeHeader(this.out, this.length, end - this.length, MessageType.update);
     this.length = end;
     this.messages++;
   }
 
-  #encodeBlock(attributes: PathAttributes, classic: boolean): void {
-    if (this.#blockOf === attributes) return;
+  private encodeBlock(attributes: PathAttributes, classic: boolean): void {
+    if (this.blockOf === attributes) return;
     const { internal, fourOctetAs } = this.encoding;
-    this.#block.reset();
-    encodeAttributes(attributes, { internal, fourOctetAs, withNextHop: classic }, this.#block);
-    this.#blockOf = attributes;
+    this.block.reset();
+    encodeAttributes(attributes, { internal, fourOctetAs, withNextHop: classic }, this.block);
+    this.blockOf = attributes;
   }
 
-  #copyBlock(at: number): number {
-    const { bytes, length } = this.#block;
-    const out = this.#out;
+  private copyBlock(at: number): number {
+    const { bytes, length } = this.block;
+    const out = this.out;
     // For the few octets that attributes mostly have, a call of `set` costs more.
     if (length > SHORT_BLOCK_BYTES) out.set(bytes.subarray(0, length), at);
     else for (let i = 0; i < length; i++) out[at + i] = bytes[i]!;
@@ -226,36 +226,36 @@ export class UpdateWriter {
   }
 
   /** Nothing withdrawn, attributes, NLRI. */
-  #writeClassic(batch: PrefixBatch, row: number, to: number, addPath: boolean): number {
+  private writeClassic(batch: PrefixBatch, row: number, to: number, addPath: boolean): number {
     const attributesAt = this.length + EMPTY_UPDATE_BYTES;
-    const nlriAt = attributesAt + this.#block.length;
-    const limit = this.#limit();
+    const nlriAt = attributesAt + this.block.length;
+    const limit = this.limit();
     if (nlriAt >= limit) return row;
-    const next = this.#writeNlri(batch, row, to, nlriAt, limit, addPath);
+    const next = this.writeNlri(batch, row, to, nlriAt, limit, addPath);
     if (next === row) return row;
-    writeU16(this.#out, this.length + HEADER_BYTES, 0);
-    writeU16(this.#out, this.length + HEADER_BYTES + 2, this.#block.length);
-    this.#copyBlock(attributesAt);
-    this.#finish(this.#stop.at);
+    writeU16(this.out, this.length + HEADER_BYTES, 0);
+    writeU16(this.out, this.length + HEADER_BYTES + 2, this.block.length);
+    this.copyBlock(attributesAt);
+    this.finish(this.stop.at);
     return next;
   }
 
   /** Withdrawn prefixes, no attributes. */
-  #writeWithdrawn(batch: PrefixBatch, row: number, to: number, addPath: boolean): number {
+  private writeWithdrawn(batch: PrefixBatch, row: number, to: number, addPath: boolean): number {
     const withdrawnAt = this.length + HEADER_BYTES + 2;
-    const limit = this.#limit() - 2;
+    const limit = this.limit() - 2;
     if (withdrawnAt >= limit) return row;
-    const next = this.#writeNlri(batch, row, to, withdrawnAt, limit, addPath);
+    const next = this.writeNlri(batch, row, to, withdrawnAt, limit, addPath);
     if (next === row) return row;
-    const end = this.#stop.at;
-    writeU16(this.#out, this.length + HEADER_BYTES, end - withdrawnAt);
-    writeU16(this.#out, end, 0);
-    this.#finish(end + 2);
+    const end = this.stop.at;
+    writeU16(this.out, this.length + HEADER_BYTES, end - withdrawnAt);
+    writeU16(this.out, end, 0);
+    this.finish(end + 2);
     return next;
   }
 
   /** MP_REACH_NLRI, then the other attributes. */
-  #writeReach(
+  private writeReach(
     attributes: PathAttributes,
     batch: PrefixBatch,
     row: number,
@@ -264,34 +264,34 @@ export class UpdateWriter {
   ): number {
     const attributeAt = this.length + EMPTY_UPDATE_BYTES;
     const nlriAt = attributeAt + reachHeadBytes(attributes);
-    const limit = this.#limit() - this.#block.length;
+    const limit = this.limit() - this.block.length;
     if (nlriAt >= limit) return row;
-    const next = this.#writeNlri(batch, row, to, nlriAt, limit, addPath);
+    const next = this.writeNlri(batch, row, to, nlriAt, limit, addPath);
     if (next === row) return row;
-    const nlriEnd = this.#stop.at;
-    const valueAt = this.#mpHead(AttributeType.mpReach, batch.family, nlriEnd);
-    this.#writeNextHops(attributes, valueAt);
-    const end = this.#copyBlock(nlriEnd);
-    this.#finishMp(end);
+    const nlriEnd = this.stop.at;
+    const valueAt = this.mpHead(AttributeType.mpReach, batch.family, nlriEnd);
+    this.writeNextHops(attributes, valueAt);
+    const end = this.copyBlock(nlriEnd);
+    this.finishMp(end);
     return next;
   }
 
   /** MP_UNREACH_NLRI alone. */
-  #writeUnreach(batch: PrefixBatch, row: number, to: number, addPath: boolean): number {
+  private writeUnreach(batch: PrefixBatch, row: number, to: number, addPath: boolean): number {
     const nlriAt = this.length + EMPTY_UPDATE_BYTES + MP_HEAD_BYTES + 3;
-    const limit = this.#limit();
+    const limit = this.limit();
     if (nlriAt >= limit) return row;
-    const next = this.#writeNlri(batch, row, to, nlriAt, limit, addPath);
+    const next = this.writeNlri(batch, row, to, nlriAt, limit, addPath);
     if (next === row) return row;
-    this.#mpHead(AttributeType.mpUnreach, batch.family, this.#stop.at);
-    this.#finishMp(this.#stop.at);
+    this.mpHead(AttributeType.mpUnreach, batch.family, this.stop.at);
+    this.finishMp(this.stop.at);
     return next;
   }
 
   /** Head, AFI and SAFI of an MP attribute that ends at `end`; returns where it goes on. */
-  #mpHead(type: number, family: RouteFamily, end: number): number {
+  private mpHead(type: number, family: RouteFamily, end: number): number {
     const at = this.length + EMPTY_UPDATE_BYTES;
-    const out = this.#out;
+    const out = this.out;
     out[at] = OPTIONAL | AttributeFlag.extendedLength;
     out[at + 1] = type;
     writeU16(out, at + 2, end - at - MP_HEAD_BYTES);
@@ -301,28 +301,28 @@ export class UpdateWriter {
   }
 
   /** Length of the next hops, the next hops, the reserved octet. */
-  #writeNextHops(attributes: PathAttributes, at: number): void {
+  private writeNextHops(attributes: PathAttributes, at: number): void {
     const { nextHop, linkLocalNextHop } = attributes;
-    const out = this.#out;
+    const out = this.out;
     const length = nextHopBytes(attributes);
-    if (nextHop !== this.#nextHop) {
-      this.#nextHop = nextHop;
-      this.#nextHopOctets = addressBytes(nextHop!);
+    if (nextHop !== this.nextHop) {
+      this.nextHop = nextHop;
+      this.nextHopOctets = addressBytes(nextHop!);
     }
     out[at] = length;
-    out.set(this.#nextHopOctets, at + 1);
+    out.set(this.nextHopOctets, at + 1);
     if (linkLocalNextHop !== undefined) out.set(addressBytes(linkLocalNextHop), at + 17);
     out[at + 1 + length] = 0;
   }
 
-  #finishMp(end: number): void {
+  private finishMp(end: number): void {
     const at = this.length + HEADER_BYTES;
-    writeU16(this.#out, at, 0);
-    writeU16(this.#out, at + 2, end - this.length - EMPTY_UPDATE_BYTES);
-    this.#finish(end);
+    writeU16(this.out, at, 0);
+    writeU16(this.out, at + 2, end - this.length - EMPTY_UPDATE_BYTES);
+    this.finish(end);
   }
 
-  #writeNlri(
+  private writeNlri(
     batch: PrefixBatch,
     row: number,
     to: number,
@@ -330,8 +330,8 @@ export class UpdateWriter {
     limit: number,
     addPath: boolean,
   ): number {
-    encodeNlri(batch, row, to, this.#out, at, limit, addPath, this.#stop);
-    return this.#stop.row;
+    encodeNlri(batch, row, to, this.out, at, limit, addPath, this.stop);
+    return this.stop.row;
   }
 }
 

@@ -16,19 +16,19 @@ export interface Aggregator {
 
 /** The last IPv6 address of a kind and its text: peers repeat a next hop, and its text is dear. */
 class LastAddress6 {
-  readonly #bytes = new Uint8Array(16);
-  #text = addressFromBytes(this.#bytes);
+  private readonly bytes = new Uint8Array(16);
+  private text = addressFromBytes(this.bytes);
 
   /** Text of the 16 octets at `at`. */
   textOf(buffer: Uint8Array, at: number): IpAddress {
-    const bytes = this.#bytes;
+    const bytes = this.bytes;
     let i = 0;
     while (i < 16 && buffer[at + i] === bytes[i]) i++;
     if (i < 16) {
       bytes.set(buffer.subarray(at, at + 16));
-      this.#text = addressFromBytes(bytes);
+      this.text = addressFromBytes(bytes);
     }
-    return this.#text;
+    return this.text;
   }
 }
 
@@ -57,11 +57,11 @@ export class AttributeDraft {
   mpNextHop: IpAddress | undefined;
   mpLinkLocalNextHop: IpAddress | undefined;
 
-  readonly #nextHop6 = new LastAddress6();
-  readonly #linkLocal6 = new LastAddress6();
+  private readonly nextHop6 = new LastAddress6();
+  private readonly linkLocal6 = new LastAddress6();
   /** The last IPv4 next hop, likewise. */
-  #nextHopWord: number;
-  #nextHopText: IpAddress;
+  private nextHopWord: number;
+  private nextHopText: IpAddress;
 
   constructor() {
     this.origin = undefined;
@@ -83,8 +83,8 @@ export class AttributeDraft {
     this.partial = [];
     this.mpNextHop = undefined;
     this.mpLinkLocalNextHop = undefined;
-    this.#nextHopWord = 0;
-    this.#nextHopText = addressFromWord(0);
+    this.nextHopWord = 0;
+    this.nextHopText = addressFromWord(0);
   }
 
   reset(): void {
@@ -111,21 +111,21 @@ export class AttributeDraft {
 
   /** Text of an IPv4 address. */
   addressText(word: number): IpAddress {
-    if (word !== this.#nextHopWord) {
-      this.#nextHopWord = word;
-      this.#nextHopText = addressFromWord(word);
+    if (word !== this.nextHopWord) {
+      this.nextHopWord = word;
+      this.nextHopText = addressFromWord(word);
     }
-    return this.#nextHopText;
+    return this.nextHopText;
   }
 
   /** Text of an IPv6 next hop, 16 octets at `at`. */
   nextHop6Text(buffer: Uint8Array, at: number): IpAddress {
-    return this.#nextHop6.textOf(buffer, at);
+    return this.nextHop6.textOf(buffer, at);
   }
 
   /** The same for the link-local one that may stand behind it. */
   linkLocal6Text(buffer: Uint8Array, at: number): IpAddress {
-    return this.#linkLocal6.textOf(buffer, at);
+    return this.linkLocal6.textOf(buffer, at);
   }
 
   /** The route's attributes with the given next hop. ORIGIN and AS_PATH must have come. */
