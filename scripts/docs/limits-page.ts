@@ -18,6 +18,7 @@ export interface Bound {
 }
 
 const TITLES: Readonly<Record<string, string>> = {
+  "src/runtime": "Files in YAML",
   "src/k8s": "Nodes: objects, annotations, API server",
   "src/agent": "The agent: configuration file, admin socket, HTTP, log",
   "src/cli": "The commands",

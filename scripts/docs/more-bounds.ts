@@ -67,7 +67,13 @@ export const MORE_BOUNDS: readonly BoundsOfFile[] = [
     path: "src/agent/config-file/parse.ts",
     bounds: {
       PROBLEMS_MAX: "Problems listed of a refused file. Beyond: counted in the last line.",
-      ALIASES_MAX: "Uses of YAML aliases. Beyond: refused whole.",
+    },
+  },
+  {
+    path: "src/runtime/yaml.ts",
+    bounds: {
+      ALIASES_MAX:
+        "Uses of an anchor in a configuration file, nodes file, kubeconfig. Beyond: refused.",
     },
   },
   {

@@ -5,6 +5,7 @@
  */
 import { LineCounter, parseAllDocuments } from "yaml";
 import { isJsonObject } from "../runtime/json.ts";
+import { ALIAS_PROBLEM, VALUE_OPTIONS, YAML_OPTIONS } from "../runtime/yaml.ts";
 import { NODES_YAML_BYTES_MAX } from "./limits.ts";
 import { quoted } from "./problem.ts";
 
@@ -66,9 +67,7 @@ function parseYaml(text: string, language = "YAML"): Documents {
     return { problem: `YAML of more than ${limit} takes too long to read: write it as JSON` };
   }
   const lineCounter = new LineCounter();
-  // Warnings of the library's own would quote the text on standard error, past the log.
-  const quiet = { prettyErrors: false, logLevel: "error" } as const;
-  const documents = parseAllDocuments(text, { lineCounter, ...quiet });
+  const documents = parseAllDocuments(text, { ...YAML_OPTIONS, lineCounter });
   const values: unknown[] = [];
   for (const document of Array.isArray(documents) ? documents : []) {
     const error = document.errors[0];
@@ -77,9 +76,9 @@ function parseYaml(text: string, language = "YAML"): Documents {
       return { problem: `line ${line}, column ${col}: not ${language} (${error.code})` };
     }
     try {
-      values.push(document.toJS());
+      values.push(document.toJS(VALUE_OPTIONS));
     } catch {
-      return { problem: "not YAML: an alias names nothing, or too many aliases" };
+      return { problem: `not YAML: ${ALIAS_PROBLEM}` };
     }
   }
   return { values };

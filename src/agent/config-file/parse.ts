@@ -20,6 +20,7 @@ import { ADDRESS_BITS, familyOf } from "../../ip/address.ts";
 import { type Prefix, prefixFamily, prefixLength } from "../../ip/prefix.ts";
 import { keyText } from "../../k8s/problem.ts";
 import { printable } from "../../runtime/operator-text.ts";
+import { VALUE_OPTIONS, YAML_OPTIONS } from "../../runtime/yaml.ts";
 import { parseJson } from "./json.ts";
 import { meantKey } from "./meant-key.ts";
 import {
@@ -38,8 +39,6 @@ const FIELD_LENGTH_MAX = 200;
 /** A key as the file's own are, quoted or not. */
 const KEY = /^["']?([\w.-]+)/;
 const KEY_LENGTH_MAX = 64;
-/** How often an alias may be expanded: YAML's own amplification is bounded. */
-const ALIASES_MAX = 100;
 
 /** Each problem is a whole sentence: `peers.yaml:12: peers[3].port: …`. */
 export type ParsedConfigFile =
@@ -74,13 +73,7 @@ export function parseConfigFile(
 /** As what it is, with the lines of everything that is wrong. */
 function parseYaml(text: string, name: string, needs: ConfigNeeds): ParsedConfigFile {
   const lines = new LineCounter();
-  const document = parseDocument(text, {
-    lineCounter: lines,
-    uniqueKeys: true,
-    // A warning of its own would go to standard error, past the log.
-    logLevel: "error",
-    prettyErrors: false,
-  });
+  const document = parseDocument(text, { ...YAML_OPTIONS, lineCounter: lines });
   const lineAt = (offset: number) => lines.linePos(offset).line;
   if (document.errors.length > 0) {
     const found = document.errors.map((error) => ({
@@ -90,7 +83,7 @@ function parseYaml(text: string, name: string, needs: ConfigNeeds): ParsedConfig
     }));
     return refused(name, found);
   }
-  const plain = plainValue(() => document.toJS({ maxAliasCount: ALIASES_MAX }) as unknown);
+  const plain = plainValue(() => document.toJS(VALUE_OPTIONS) as unknown);
   if (!plain.ok) {
     const line = lineAt(offsetOfLooseAlias(document));
     return refused(name, [{ line, field: "", text: plain.problem }]);

@@ -1,0 +1,89 @@
+/** Anchors and merge keys: they mean the same in each file that is YAML, and blow up none. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { parseConfigFile } from "../../src/agent/config-file/parse.ts";
+import { parseNodesFile } from "../../src/k8s/nodes-file.ts";
+import { ALIASES_MAX } from "../../src/runtime/yaml.ts";
+
+const list = (count: number, name: string) => Array(count).fill(`*${name}`).join(", ");
+/** Each level nine times the one before. */
+const bomb = (open: string, close: string) =>
+  Array.from(
+    { length: 30 },
+    (_, i) => `l${i + 1}: &l${i + 1} ${open}${list(9, `l${i}`)}${close}`,
+  ).join("\n");
+
+const REFUSED = [
+  ["a merge key of a number", "n: { <<: 5 }"],
+  ["a merge key of itself", "n: &n { <<: *n }"],
+  ["merge keys of merge keys", `l0: &l0 { a: 1 }\n${bomb("{ <<: [", "] }")}`],
+  ["aliases of aliases", `l0: &l0 [1]\n${bomb("[", "]")}`],
+  ["an anchor used too often", `l0: &l0 { a: 1 }\nn: [${list(ALIASES_MAX + 1, "l0")}]`],
+] as const;
+
+describe("the configuration file", () => {
+  test("a merge key brings what the entry has not itself", () => {
+    const read = parseConfigFile(
+      `peers:
+  - &tor { name: tor1, address: 192.0.2.1, remoteAs: 65001, holdTime: 9s }
+  - { <<: *tor, name: tor2, address: 192.0.2.2 }
+  - { name: tor3, address: 192.0.2.3, <<: [*tor, { port: 1179 }] }
+`,
+      "bgp.yaml",
+    );
+    assert.ok(read.ok, JSON.stringify(read));
+    const peers = read.file.peers.map(({ name, address, port, remoteAs, holdTime }) => {
+      return [name, address, port, remoteAs, holdTime];
+    });
+    assert.deepEqual(peers, [
+      ["tor1", "192.0.2.1", undefined, 65001, 9],
+      ["tor2", "192.0.2.2", undefined, 65001, 9],
+      ["tor3", "192.0.2.3", 1179, 65001, 9],
+    ]);
+  });
+
+  test("what is wrong with what it brings is said, with a line", () => {
+    const text = `peers:
+  - &tor { name: tor1, address: 192.0.2.1, remoteAs: 65001 }
+  - { <<: [*tor, { holdtime: 9s }], address: 192.0.2.2 }
+`;
+    const read = parseConfigFile(text, "bgp.yaml");
+    assert.ok(!read.ok);
+    const [first] = read.problems;
+    assert.match(first!, /^bgp\.yaml:3: peers\[1\]\.holdtime: is not a key that is known here/);
+  });
+
+  for (const [what, text] of REFUSED) {
+    test(`refused: ${what}`, () => {
+      const read = parseConfigFile(text, "bgp.yaml");
+      assert.ok(!read.ok);
+      const { problems } = read;
+      assert.equal(problems.length, 1);
+      assert.match(problems[0]!, /^bgp\.yaml:1: [^\n]*([Aa]lias|Merge sources must be maps)/);
+    });
+  }
+});
+
+describe("the nodes file", () => {
+  test("a merge key brings what the Node has not itself", () => {
+    const read = parseNodesFile(`kind: List
+items:
+  - &n1 { kind: Node, metadata: { name: a }, spec: { podCIDRs: [10.1.0.0/24] } }
+  - { <<: *n1, metadata: { name: b } }
+`);
+    assert.ok("nodes" in read, JSON.stringify(read));
+    const spec = { podCIDRs: ["10.1.0.0/24"] };
+    assert.deepEqual(read.nodes, [
+      { kind: "Node", metadata: { name: "a" }, spec },
+      { kind: "Node", metadata: { name: "b" }, spec },
+    ]);
+  });
+
+  for (const [what, text] of REFUSED) {
+    test(`refused: ${what}`, () => {
+      const read = parseNodesFile(`kind: List\nitems: []\n${text}\n`);
+      assert.ok("problem" in read);
+      assert.match(read.problem, /^not YAML: an alias that names nothing or itself, .*\(<<\)/);
+    });
+  }
+});
