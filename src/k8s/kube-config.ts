@@ -1,21 +1,20 @@
 /**
- * How to reach the API server and who we are there: a kubeconfig, or the service account of the
- * pod. The client library reads both and makes the credentials (auth providers, what the file holds
- * itself) but for what is in other files, which rotate, and plugins (credential-plugin.ts). It has
- * no other user. Its own error texts are not passed on: they quote the file, and with it tokens.
+ * How to reach the API server and who we are there: a kubeconfig (kube-config-file.ts), or the
+ * service account of the pod. The client library makes the credentials (auth providers, what the
+ * file holds itself) but for what is in other files, which rotate, and plugins
+ * (credential-plugin.ts). It has no other user.
  */
 import type { RequestOptions } from "node:https";
-import { dirname, join, resolve } from "node:path";
-import { KubeConfig, type User } from "@kubernetes/client-node";
-import { parse } from "yaml";
+import { dirname, join } from "node:path";
+import { KubeConfig } from "@kubernetes/client-node";
 import type { Clock } from "../runtime/clock.ts";
 import { FileError, fileExists, readText, readTextNow } from "../runtime/files.ts";
-import { isJsonObject, type JsonObject } from "../runtime/json.ts";
+import { isJsonObject } from "../runtime/json.ts";
 import { messageOf, printable } from "../runtime/operator-text.ts";
 import { systemClock } from "../runtime/system-clock.ts";
 import { CredentialPlugin, clusterInfo, needsNoPlugin } from "./credential-plugin.ts";
 import { type ImpersonationHeaders, impersonationHeaders } from "./impersonation.ts";
-import { fieldWithoutText } from "./kube-config-texts.ts";
+import { type KubeConfigFile, parseKubeConfig } from "./kube-config-file.ts";
 import {
   KUBECONFIG_BYTES_MAX,
   PROXY_MS_MAX,
@@ -53,14 +52,15 @@ const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /** Reads the configuration; throws {@link KubeConfigError}. */
 export function loadKubeAccess(options: KubeConfigOptions): KubeAccess {
-  const { config: read, written } = configOf(options);
+  const found = configOf(options);
+  const { config: read, written } = found;
   let config = read;
   const where = options.kubeconfig ?? "the service account";
   const server = serverUrl(read, where, options.master);
   const clock = options.clock ?? systemClock;
   const tokenFile = takeTokenFile(read);
   const plugin = takePlugin(read, written, options, tokenFile !== undefined, clock);
-  const impersonated = takeImpersonation(read, written, where);
+  const impersonated = impersonation(found, options.kubeconfig);
   const tlsFiles = takeTlsFiles(read);
   const refused = () => {
     config = withoutMemory(config);
@@ -85,22 +85,15 @@ function withoutMemory({ clusters, contexts, users, currentContext }: KubeConfig
   return config;
 }
 
-/** A kubeconfig as it is written, where it may hold what the library leaves out. */
-interface Written {
-  readonly clusters?: readonly { readonly name?: unknown; readonly cluster?: unknown }[];
-  readonly users: readonly { readonly name?: unknown; readonly user?: JsonObject | null }[];
-}
-
-const LEFT_OUT = /tokenFile|provideClusterInfo|as-(uid|groups|user-extra)/;
-
 interface ReadConfig {
   readonly config: KubeConfig;
-  readonly written: Written | undefined;
+  /** Of a kubeconfig. */
+  readonly written?: KubeConfigFile["written"];
 }
 
 function configOf(options: KubeConfigOptions): ReadConfig {
   if (options.kubeconfig !== undefined) return fromFile(options.kubeconfig);
-  return { config: withoutFile(options), written: undefined };
+  return { config: withoutFile(options) };
 }
 
 function withoutFile(options: KubeConfigOptions): KubeConfig {
@@ -116,7 +109,6 @@ function withoutFile(options: KubeConfigOptions): KubeConfig {
 }
 
 function fromFile(file: string): ReadConfig {
-  const config = new KubeConfig();
   let text: string;
   try {
     text = readTextNow(file, KUBECONFIG_BYTES_MAX);
@@ -124,74 +116,21 @@ function fromFile(file: string): ReadConfig {
     const reason = error instanceof FileError ? error.message : file;
     throw new KubeConfigError(`--kubeconfig ${reason}`, { cause: error });
   }
-  let written: Written | undefined;
+  let read: KubeConfigFile;
   try {
-    config.loadFromString(text);
-    if (LEFT_OUT.test(text)) written = parse(text) as Written;
+    read = parseKubeConfig(text, dirname(file));
   } catch (error) {
-    throw new KubeConfigError(`--kubeconfig ${file}: ${parseProblem(error)}`);
+    throw new KubeConfigError(`--kubeconfig ${file}: ${messageOf(error)}`);
   }
-  const wrong = fieldWithoutText(config);
-  if (wrong !== undefined) throw new KubeConfigError(`--kubeconfig ${file}: ${wrong} is not text`);
-  config.makePathsAbsolute(dirname(file));
-  // The library knows the field only as it makes it for a pod, and would ask without credentials.
-  if (written !== undefined) config.users = withTokenFiles(config.users, written, file);
-  completeContext(config, file);
-  return { config, written };
-}
-
-/** What the current context names must be there; one that names no user gets one that is nobody. */
-function completeContext(config: KubeConfig, file: string): void {
-  const contexts = config.contexts.map(({ name }) => name);
-  const context = config.contexts.find(({ name }) => name === config.currentContext);
-  if (context === undefined) {
-    const known = contexts.length === 0 ? "there are no contexts" : `there are ${contexts.length}`;
-    const current = config.currentContext;
-    const problem = current
-      ? `current-context ${quoted(current)} is not one of its contexts`
-      : "has no current-context";
-    throw new KubeConfigError(`--kubeconfig ${file}: ${problem} (${known})`);
-  }
-  if (config.getCurrentCluster() === null) {
-    const cluster = quoted(context.cluster);
-    throw new KubeConfigError(`--kubeconfig ${file}: its cluster ${cluster} is not defined`);
-  }
-  if (config.getCurrentUser() === null) {
-    if (context.user) {
-      const user = quoted(context.user);
-      throw new KubeConfigError(`--kubeconfig ${file}: its user ${user} is not defined`);
-    }
-    // The library forgets the cluster's CA when there is no user at all. None of the file's is "".
-    config.users.push({ name: "" });
-    config.contexts = [{ ...context, user: "" }];
-  }
-}
-
-/** Users whose `tokenFile` the library has left out read it now; it goes before their `token`. */
-function withTokenFiles(users: readonly User[], written: Written, file: string): User[] {
-  return users.map((user, index) => {
-    const tokenFile = written.users[index]?.user?.tokenFile;
-    if (tokenFile === undefined) return user;
-    if (typeof tokenFile !== "string" || tokenFile === "") {
-      const named = `its user ${quoted(user.name)}`;
-      throw new KubeConfigError(`--kubeconfig ${file}: ${named}: tokenFile is not a path`);
-    }
-    const { token: _, ...rest } = user;
-    const path = resolve(dirname(file), tokenFile);
-    return { ...rest, authProvider: { name: "tokenFile", config: { tokenFile: path } } };
+  const { context: name, cluster, user, written } = read;
+  const config = new KubeConfig();
+  config.loadFromOptions({
+    clusters: [cluster],
+    users: [user],
+    contexts: [{ name, cluster: cluster.name, user: user.name }],
+    currentContext: name,
   });
-}
-
-/** Only the place and the library's own check messages, which name fields and no values. */
-function parseProblem(error: unknown): string {
-  const mark = (error as { mark?: { line?: unknown; column?: unknown } }).mark;
-  if (typeof mark?.line === "number" && typeof mark.column === "number") {
-    return `is not YAML: line ${mark.line + 1}, column ${mark.column + 1}`;
-  }
-  const message = error instanceof Error ? error.message : "";
-  return /^(clusters|users|contexts)\[\d+\]\.[\w.]+ is missing$/.test(message)
-    ? message
-    : "is not a kubeconfig";
+  return { config, written };
 }
 
 function inCluster(
@@ -268,7 +207,7 @@ function takeTokenFile(config: KubeConfig): string | undefined {
 /** The plugin of the current user, which the library then no longer has. */
 function takePlugin(
   config: KubeConfig,
-  written: Written | undefined,
+  written: KubeConfigFile["written"] | undefined,
   { kubeconfig = "", master }: KubeConfigOptions,
   hasToken: boolean,
   clock: Clock,
@@ -284,9 +223,8 @@ function takePlugin(
   if (hasToken || needsNoPlugin(user)) return undefined;
   const folder = dirname(kubeconfig);
   const isTold = isJsonObject(exec) && exec["provideClusterInfo"] === true;
-  const name = config.getCurrentCluster()?.name;
-  const cluster = written?.clusters?.find((each) => each.name === name)?.cluster;
-  const told = isTold && isJsonObject(cluster) ? clusterInfo(cluster, folder, master) : undefined;
+  const cluster = written?.cluster;
+  const told = isTold && cluster !== undefined ? clusterInfo(cluster, folder, master) : undefined;
   try {
     return new CredentialPlugin(exec, folder, told, clock);
   } catch (error) {
@@ -295,24 +233,15 @@ function takePlugin(
   }
 }
 
-/** Of the current user, of whose wishes the library knows `as` alone, and then no longer has it. */
-function takeImpersonation(
-  config: KubeConfig,
-  written: Written | undefined,
-  where: string,
+function impersonation(
+  { written, config }: ReadConfig,
+  kubeconfig: string | undefined,
 ): ImpersonationHeaders {
-  const user = config.getCurrentUser();
-  config.users = config.users.map((each) => {
-    if (each !== user) return each;
-    const { impersonateUser: _, ...rest } = each;
-    return rest;
-  });
-  const more = written?.users?.find(({ name }) => name === user?.name)?.user ?? {};
   try {
-    return impersonationHeaders({ ...more, as: user?.impersonateUser });
+    return impersonationHeaders(written?.user ?? {});
   } catch (error) {
-    const named = `its user ${quoted(user?.name)}`;
-    throw new KubeConfigError(`--kubeconfig ${where}: ${named}: ${messageOf(error)}`);
+    const named = `its user ${quoted(config.getCurrentUser()?.name)}`;
+    throw new KubeConfigError(`--kubeconfig ${kubeconfig}: ${named}: ${messageOf(error)}`);
   }
 }
 

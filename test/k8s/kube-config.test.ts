@@ -67,7 +67,7 @@ test("a kubeconfig with a token file", async (t) => {
   const options = await loadKubeAccess({ kubeconfig: path }).requestOptions();
   assert.deepEqual(options.headers, { Authorization: `Bearer ${TOKEN}` });
   const bad = await file(t, withFile(5));
-  assert.match(refusal({ kubeconfig: bad }), /its user "u": tokenFile is not a path$/);
+  assert.match(refusal({ kubeconfig: bad }), /: users\[1\]\.user\.tokenFile is not text$/);
 });
 
 test("a token that rotates is read for each request, and the last one is not used for ever", async (t) => {
@@ -274,7 +274,11 @@ test("a credential plugin that does not end is said, and is the only one", async
 
 describe("refused, with the file's name and what is wrong", () => {
   const cases: [string, unknown, RegExp][] = [
-    ["not YAML", `users:\n- token: ${TOKEN}\n  x: [`, /is not YAML: line \d+, column \d+$/],
+    [
+      "not YAML",
+      `users:\n- token: ${TOKEN}\n  x: [`,
+      /is not YAML: line \d+, column \d+ \(BAD_INDENT\)$/,
+    ],
     ["a scalar", "hello", /is not a kubeconfig|current-context/],
     ["nothing", "", /is not a kubeconfig|current-context/],
     [
