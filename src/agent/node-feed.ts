@@ -58,7 +58,10 @@ function liveSource(
 ): NodeSource {
   if (nodes.kind === "file") return new FileNodeSource({ path: nodes.path, ...deps });
   return new RetriedNodeSource(nodes.kubeconfig ?? "service account", deps, () => {
-    return new ApiNodeSource({ transport: new HttpApiTransport(loadKubeAccess(nodes)), ...deps });
+    const access = loadKubeAccess(nodes);
+    const { withheld: reason } = access;
+    if (reason !== undefined) deps.log.warn({ reason }, "the API server is told no credentials");
+    return new ApiNodeSource({ transport: new HttpApiTransport(access), ...deps });
   });
 }
 

@@ -46,6 +46,8 @@ export interface KubeAccess {
   requestOptions(): Promise<RequestOptions>;
   /** They were not taken (401, a TLS alert): what a credential plugin gave is not used again. */
   refused(): void;
+  /** For a server without TLS: one sentence on what is not used there; absent = everything is. */
+  readonly withheld?: string;
 }
 
 const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -58,6 +60,7 @@ export function loadKubeAccess(options: KubeConfigOptions): KubeAccess {
   const where = options.kubeconfig ?? "the service account";
   const server = serverUrl(read, where, options.master);
   const clock = options.clock ?? systemClock;
+  const withheld = withhold(read, server, options.master);
   const tokenFile = takeTokenFile(read);
   const plugin = takePlugin(read, written, options, tokenFile !== undefined, clock);
   const impersonated = impersonation(found, options.kubeconfig);
@@ -75,7 +78,8 @@ export function loadKubeAccess(options: KubeConfigOptions): KubeAccess {
       throw error;
     }
   };
-  return { server, requestOptions: oneAtATime(make, clock), refused };
+  const access = { server, requestOptions: oneAtATime(make, clock), refused };
+  return withheld === undefined ? access : { ...access, withheld };
 }
 
 /** The same, without what the library keeps of an auth provider, be it of any use or not. */
@@ -182,9 +186,33 @@ function serverUrl(config: KubeConfig, where: string, master: string | undefined
     const { tlsServerName, ...rest } = each;
     // The name is of the server that is written beside it.
     const name = master === undefined && tlsServerName !== undefined ? { tlsServerName } : {};
-    return { ...rest, ...name, server: text, skipTLSVerify };
+    return { ...rest, ...name, server: url.href, skipTLSVerify };
   });
   return url;
+}
+
+/**
+ * Over plain http everybody on the way could take the credentials for theirs: as client-go does it
+ * (ClientConfig of tools/clientcmd), they are used for https alone, and of the CA there is no use.
+ * Whom it is taken for (impersonation) is said all the same, which is no secret.
+ */
+function withhold(config: KubeConfig, server: URL, master: string | undefined): string | undefined {
+  if (server.protocol === "https:") return undefined;
+  const { user: name = "" } = config.getContextObject(config.currentContext) ?? {};
+  const [user, cluster] = [config.getCurrentUser(), config.getCurrentCluster()];
+  config.users = [{ name }];
+  config.clusters = config.clusters.map((each) => {
+    if (each !== cluster) return each;
+    const { caFile: _, caData: __, ...rest } = each;
+    return rest;
+  });
+  const { name: ___, ...credentials } = user ?? { name };
+  if (!Object.values(credentials).some(Boolean)) return undefined;
+  const context = quoted(config.currentContext);
+  const named = master === undefined ? `the server of context ${context}` : "--master";
+  const what = `what its user ${quoted(name)} has to say who it is`;
+  const kinds = "(token, password, plugin, certificate)";
+  return `${named}, ${server.origin}, is without TLS: ${what} ${kinds} is not used, as by kubectl`;
 }
 
 /**

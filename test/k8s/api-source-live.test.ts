@@ -357,6 +357,7 @@ test("TLS with the kubeconfig's CA and token", async (t) => {
   });
   await t.test("another token", async (t) => {
     const { source, logged } = await bench(t, {
+      tls: { cert, key },
       token: "open-sesame-7",
       kubeconfig: (server) => server.kubeconfig().replace("open-sesame-7", "wrong-token-8"),
     });

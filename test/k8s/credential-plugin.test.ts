@@ -1,7 +1,7 @@
 /** Credential plugins of a kubeconfig, run for real: `sh` with a few words. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -20,6 +20,7 @@ import { FakeClock } from "../support/fake-clock.ts";
 import { nodeObject, SEED } from "./node-objects.ts";
 import { Recorder, until } from "./recorder.ts";
 
+const TLS = join(import.meta.dirname, "..", "fixtures", "tls");
 const API_VERSION = "client.authentication.k8s.io/v1";
 
 interface Bench {
@@ -156,11 +157,15 @@ test("a command with a slash is of the kubeconfig's folder, as for kubectl", asy
 });
 
 test("a token that the server takes no more: the plugin is asked for another", async (t) => {
-  const server = new ApiServer({ token: "new-one" });
+  const [cert, key] = (await Promise.all(
+    ["server.pem", "server-key.pem"].map((name) => readFile(join(TLS, name), "utf8")),
+  )) as [string, string];
+  const server = new ApiServer({ token: "new-one", tls: { cert, key } });
   server.nodes.load([nodeObject("node1", SEED.node1)]);
   await server.start();
   t.after(() => server.stop());
-  const { access, prints } = await bench(t, {}, server.url);
+  const cluster = { "certificate-authority": join(TLS, "ca.pem") };
+  const { access, prints } = await bench(t, {}, server.url, { cluster });
   await prints({ token: "old-one" });
   const clock = new FakeClock();
   const transport = new HttpApiTransport(access);

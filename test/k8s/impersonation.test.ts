@@ -1,8 +1,8 @@
 /** Whom a kubeconfig asks to be taken for: the headers as they arrive, and what is refused. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +12,9 @@ import { impersonationHeaders } from "../../src/k8s/impersonation.ts";
 import { KubeConfigError, loadKubeAccess } from "../../src/k8s/kube-config.ts";
 import { IMPERSONATION_BYTES_MAX } from "../../src/k8s/limits.ts";
 
-function kubeconfig(t: TestContext, user: object, server = "http://127.0.0.1:1"): string {
+const TLS = join(import.meta.dirname, "..", "fixtures", "tls");
+
+function kubeconfig(t: TestContext, user: object, server = "https://127.0.0.1:1"): string {
   const folder = mkdtempSync(join(tmpdir(), "podrouter-impersonation-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const path = join(folder, "kubeconfig");
@@ -21,7 +23,7 @@ function kubeconfig(t: TestContext, user: object, server = "http://127.0.0.1:1")
     { name: "u", user },
   ];
   const config = {
-    clusters: [{ name: "c", cluster: { server } }],
+    clusters: [{ name: "c", cluster: { server, "certificate-authority": join(TLS, "ca.pem") } }],
     users,
     contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
     "current-context": "x",
@@ -32,11 +34,12 @@ function kubeconfig(t: TestContext, user: object, server = "http://127.0.0.1:1")
 
 /** Fields of a request that say whom it is to be taken for, as UTF-8, in the order of their names. */
 async function asked(t: TestContext, user: object): Promise<readonly string[]> {
-  const server = createServer((_, response) => response.end("{}"));
+  const [cert, key] = ["server.pem", "server-key.pem"].map((name) => readFileSync(join(TLS, name)));
+  const server = createServer({ cert, key }, (_, response) => response.end("{}"));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
-  const access = loadKubeAccess({ kubeconfig: kubeconfig(t, user, `http://127.0.0.1:${port}`) });
+  const access = loadKubeAccess({ kubeconfig: kubeconfig(t, user, `https://127.0.0.1:${port}`) });
   const transport = new HttpApiTransport(access);
   const seen: string[] = [];
   server.on("request", ({ rawHeaders: raw }) => {

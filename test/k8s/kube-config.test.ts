@@ -155,7 +155,7 @@ test("what a file of TLS cannot be is said, and is not waited for", async (t) =>
 test("plain http works as in kubectl; a context without a user keeps the CA", async (t) => {
   const plain = { name: "c", cluster: { server: "http://127.0.0.1:8080" } };
   const http = loadKubeAccess({ kubeconfig: await file(t, { ...GOOD, clusters: [plain] }) });
-  await http.requestOptions();
+  assert.deepEqual((await http.requestOptions()).headers, {});
   const cluster = {
     server: "https://h:1",
     "certificate-authority-data": Buffer.from("CA").toString("base64"),
@@ -181,6 +181,13 @@ test("a connection that a proxy never gives is not waited for without end", asyn
   const path = await file(t, { ...GOOD, clusters: [{ name: "c", cluster }] });
   const options = await loadKubeAccess({ kubeconfig: path }).requestOptions();
   assert.equal(options.timeout, PROXY_MS_MAX);
+});
+
+test("a scheme may be written large, with a proxy too", async (t) => {
+  const more = { server: "HTTPS://h:1", "proxy-url": "http://192.168.50.9:3128" };
+  const access = loadKubeAccess({ kubeconfig: await file(t, withCluster(more)) });
+  assert.equal(access.server.protocol, "https:");
+  assert.ok((await access.requestOptions()).agent !== undefined);
 });
 
 test("--master replaces the server", async (t) => {
