@@ -153,6 +153,12 @@ function inCluster(
         "an API server",
     );
   }
+  // Mounted halfway: each request would fail, and say so far from here.
+  try {
+    for (const file of files) filled(file, readTextNow(file, TLS_FILE_BYTES_MAX));
+  } catch (error) {
+    throw new KubeConfigError(`the service account: ${messageOf(error)}`, { cause: error });
+  }
   const config = new KubeConfig();
   config.loadFromCluster(root);
   const host = environment["KUBERNETES_SERVICE_HOST"] ?? "";
@@ -303,7 +309,10 @@ async function requestOptions(
 }
 
 async function readFilled(file: string, bytesMax: number): Promise<string> {
-  const text = await readText(file, bytesMax);
+  return filled(file, await readText(file, bytesMax));
+}
+
+function filled(file: string, text: string): string {
   // Of a token the server would say no more than 401, and without a CA the system's would do.
   if (text.trim() === "") throw new FileError(file, "is empty");
   return text;

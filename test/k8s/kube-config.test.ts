@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
@@ -354,32 +354,5 @@ describe("refused, with the file's name and what is wrong", () => {
       /^--kubeconfig \/nowhere\/kc: no such file$/,
     );
     assert.match(refusal({ kubeconfig: join(kubeconfig, "..") }), /: is a directory$/);
-  });
-});
-
-describe("in a cluster", () => {
-  const environment = { KUBERNETES_SERVICE_HOST: "10.96.0.1", KUBERNETES_SERVICE_PORT: "443" };
-
-  test("the service account", async (t) => {
-    const root = await mkdtemp(join(tmpdir(), "podrouter-sa-"));
-    t.after(() => rm(root, { recursive: true }));
-    const folder = join(root, "var/run/secrets/kubernetes.io/serviceaccount");
-    await mkdir(folder, { recursive: true });
-    await writeFile(join(folder, "token"), TOKEN);
-    const missing = refusal({ kubeconfig: undefined, root, environment });
-    assert.match(missing, /ca\.crt is missing\): give --kubeconfig FILE, or --nodes-file FILE/);
-    await writeFile(join(folder, "ca.crt"), "CA");
-    const access = loadKubeAccess({ kubeconfig: undefined, root, environment });
-    const options = await access.requestOptions();
-    assert.equal(access.server.href, "https://10.96.0.1/");
-    assert.deepEqual(options.headers, { Authorization: `Bearer ${TOKEN}` });
-    assert.equal(String(options.ca), "CA");
-  });
-
-  test("not in one", () => {
-    assert.match(
-      refusal({ kubeconfig: undefined, root: "/nowhere", environment: {} }),
-      /^not in a cluster \(KUBERNETES_SERVICE_HOST is not set\): give --kubeconfig FILE/,
-    );
   });
 });
