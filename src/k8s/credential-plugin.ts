@@ -96,7 +96,7 @@ export class CredentialPlugin {
 
 function commandOf(exec: unknown, folder: string): Command {
   if (!isJsonObject(exec)) throw new Error("exec is not an object");
-  const { command, args, env, apiVersion, interactiveMode } = exec;
+  const { command, args, env, apiVersion, interactiveMode, provideClusterInfo } = exec;
   if (typeof command !== "string" || command === "") {
     throw new Error("exec.command is not a program");
   }
@@ -104,6 +104,9 @@ function commandOf(exec: unknown, folder: string): Command {
   if (!isAbsent(args) && !Array.isArray(args)) throw new Error("exec.args is not a list");
   if (!words.every((word) => typeof word === "string")) {
     throw new Error("exec.args holds what is not text");
+  }
+  if (typeof (provideClusterInfo ?? false) !== "boolean") {
+    throw new Error("exec.provideClusterInfo is neither true nor false");
   }
   if (interactiveMode === "Always") {
     throw new Error('exec.interactiveMode "Always": the agent has no terminal');

@@ -43,12 +43,17 @@ const CONTEXT_TEXTS = { cluster: "cluster", user: "user" } as const;
 /** Fields that are true or false. */
 const CLUSTER_FLAGS = ["insecure-skip-tls-verify", "disable-compression"];
 
+/** Schemes of a proxy, the library's own among them. */
+const PROXIES = /^(?:https?|socks(?:4a?|5h?)?):$/;
+/** Auth providers that the library knows by name. */
+const PROVIDERS: ReadonlySet<unknown> = new Set(["azure", "exec", "gcp", "oidc"]);
+
 /** As Go reads it: padded, and line ends mean nothing. */
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
 /**
  * Paths are of `folder`, the kubeconfig's. Throws an error with one sentence, which names the field
- * and no value but names of entries.
+ * and no value but names of entries and a proxy without its password.
  */
 export function parseKubeConfig(text: string, folder: string): KubeConfigFile {
   const config = contentOf(text);
@@ -170,6 +175,11 @@ function textsOf<Key extends string>(
 function clusterOf({ place, name, content }: Entry, folder: string): Cluster {
   const { server, caFile, ...texts } = textsOf(content, CLUSTER_TEXTS);
   if (server === undefined) throw new Error(`${place}.server is missing`);
+  const { proxyUrl = "http://none" } = texts;
+  if (!URL.canParse(proxyUrl) || !PROXIES.test(new URL(proxyUrl).protocol)) {
+    const words = "is not an http, https or socks5 URL";
+    throw new Error(`${place}.proxy-url ${quoted(proxyUrl)} ${words}`);
+  }
   return {
     name,
     ...texts,
@@ -180,11 +190,15 @@ function clusterOf({ place, name, content }: Entry, folder: string): Cluster {
 }
 
 /** The library knows a token's file only as it makes it for a pod. It goes before the `token`. */
-function userOf({ name, content }: Entry, folder: string): User {
+function userOf({ place, name, content }: Entry, folder: string): User {
   const { certFile, keyFile, token, tokenFile, username, password, ...texts } = textsOf(
     content,
     USER_TEXTS,
   );
+  const [cert, key] = [certFile ?? texts.certData, keyFile ?? texts.keyData];
+  if (cert !== undefined && key === undefined && !content["exec"]) {
+    throw new Error(`${place} has a client certificate without its key`);
+  }
   return {
     name,
     ...texts,
@@ -196,7 +210,17 @@ function userOf({ name, content }: Entry, folder: string): User {
     exec: content["exec"],
     authProvider:
       tokenFile === undefined
-        ? content["auth-provider"]
+        ? providerOf(content["auth-provider"], `${place}.auth-provider`)
         : { name: "tokenFile", config: { tokenFile: resolve(folder, tokenFile) } },
   };
+}
+
+/** One that the library does not know it would pass over, and ask as nobody. */
+function providerOf(value: unknown, place: string): unknown {
+  if (value === undefined || value === null) return undefined;
+  const { name, config } = mapping(value, place);
+  // Known by what they have, as the library makes them.
+  const { exec, tokenFile } = mapping(config, `${place}.config`);
+  if (PROVIDERS.has(name) || exec || tokenFile) return value;
+  throw new Error(`${place} ${quoted(name)} is none of azure, exec, gcp and oidc`);
 }

@@ -229,3 +229,51 @@ test("JSON is YAML, indented with tabs too; nesting without end is not", (t) => 
     assert.match(refusal(t, { head }), problem);
   }
 });
+
+describe("what could do no good is refused at the start", () => {
+  const cluster = (field: string) => ({
+    clusters: `[{name: c, cluster: {server: 'https://h:1', ${field}}}]`,
+  });
+  const user = (fields: string) => ({ users: `[{name: u, user: {${fields}}}]` });
+  for (const [what, parts, problem] of [
+    [
+      "a proxy without a scheme",
+      cluster("proxy-url: '192.168.50.9:3128'"),
+      'clusters[0].cluster.proxy-url "192.168.50.9:3128" is not an http, https or socks5 URL',
+    ],
+    [
+      "a proxy of another scheme, without its password",
+      cluster(`proxy-url: 'ftp://me:${SECRET}@h:3128'`),
+      'clusters[0].cluster.proxy-url "…@h:3128" is not an http, https or socks5 URL',
+    ],
+    [
+      "a certificate without a key",
+      user("client-certificate: c.pem"),
+      "users[0].user has a client certificate without its key",
+    ],
+    [
+      "an auth provider that nobody knows",
+      user("auth-provider: {name: openstack}"),
+      'users[0].user.auth-provider "openstack" is none of azure, exec, gcp and oidc',
+    ],
+    [
+      "an auth provider that is none",
+      user(`auth-provider: ${SECRET}`),
+      "users[0].user.auth-provider is not a mapping",
+    ],
+    [
+      "a plugin that is to be told of the cluster, perhaps",
+      user("exec: {command: c, provideClusterInfo: yes}"),
+      'its user "u": exec.provideClusterInfo is neither true nor false',
+    ],
+  ] as const) {
+    test(what, (t) => assert.equal(refusal(t, parts), problem));
+  }
+
+  test("but a proxy that kubectl knows is taken", async (t) => {
+    for (const url of ["http://h:1", "https://me:x@h:1", "socks5://h:1", "HTTP://h:1"]) {
+      const { agent } = await optionsOf(t, cluster(`proxy-url: '${url}'`));
+      assert.ok(agent !== undefined, url);
+    }
+  });
+});
