@@ -74,6 +74,7 @@ export const MORE_BOUNDS: readonly BoundsOfFile[] = [
     bounds: {
       ALIASES_MAX:
         "Uses of an anchor in a configuration file, nodes file, kubeconfig. Beyond: refused.",
+      ANCHORS_MAX: "Anchors and aliases in one of these. Beyond: refused.",
     },
   },
   {

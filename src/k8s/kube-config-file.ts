@@ -8,7 +8,7 @@ import { resolve } from "node:path";
 import type { Cluster, User } from "@kubernetes/client-node";
 import { LineCounter, parseDocument } from "yaml";
 import { isJsonObject, type JsonObject } from "../runtime/json.ts";
-import { ALIAS_PROBLEM, VALUE_OPTIONS, YAML_OPTIONS } from "../runtime/yaml.ts";
+import { ALIAS_PROBLEM, valuesOf, YAML_OPTIONS } from "../runtime/yaml.ts";
 import { quoted } from "./problem.ts";
 
 /** What the current context of a kubeconfig names. */
@@ -94,7 +94,7 @@ function contentOf(text: string): unknown {
     throw new Error(`is not YAML: line ${line}, column ${col} (${error.code})`);
   }
   try {
-    return document.toJS(VALUE_OPTIONS);
+    return valuesOf([document])[0];
   } catch {
     throw new Error(`is not YAML: ${ALIAS_PROBLEM}`);
   }

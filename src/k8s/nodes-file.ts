@@ -5,7 +5,7 @@
  */
 import { LineCounter, parseAllDocuments } from "yaml";
 import { isJsonObject } from "../runtime/json.ts";
-import { ALIAS_PROBLEM, VALUE_OPTIONS, YAML_OPTIONS } from "../runtime/yaml.ts";
+import { ALIAS_PROBLEM, valuesOf, YAML_OPTIONS } from "../runtime/yaml.ts";
 import { NODES_YAML_BYTES_MAX } from "./limits.ts";
 import { quoted } from "./problem.ts";
 
@@ -68,18 +68,16 @@ function parseYaml(text: string, language = "YAML"): Documents {
   }
   const lineCounter = new LineCounter();
   const documents = parseAllDocuments(text, { ...YAML_OPTIONS, lineCounter });
-  const values: unknown[] = [];
-  for (const document of Array.isArray(documents) ? documents : []) {
-    const error = document.errors[0];
-    if (error !== undefined) {
-      const { line, col } = lineCounter.linePos(error.pos[0]);
-      return { problem: `line ${line}, column ${col}: not ${language} (${error.code})` };
-    }
-    try {
-      values.push(document.toJS(VALUE_OPTIONS));
-    } catch {
-      return { problem: `not YAML: ${ALIAS_PROBLEM}` };
-    }
+  const all = Array.isArray(documents) ? documents : [];
+  for (const { errors } of all) {
+    const error = errors[0];
+    if (error === undefined) continue;
+    const { line, col } = lineCounter.linePos(error.pos[0]);
+    return { problem: `line ${line}, column ${col}: not ${language} (${error.code})` };
   }
-  return { values };
+  try {
+    return { values: valuesOf(all) };
+  } catch {
+    return { problem: `not YAML: ${ALIAS_PROBLEM}` };
+  }
 }

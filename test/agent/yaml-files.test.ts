@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { parseConfigFile } from "../../src/agent/config-file/parse.ts";
 import { parseNodesFile } from "../../src/k8s/nodes-file.ts";
-import { ALIASES_MAX } from "../../src/runtime/yaml.ts";
+import { ALIASES_MAX, ANCHORS_MAX } from "../../src/runtime/yaml.ts";
 
 const list = (count: number, name: string) => Array(count).fill(`*${name}`).join(", ");
 /** Each level nine times the one before. */
@@ -13,11 +13,16 @@ const bomb = (open: string, close: string) =>
     (_, i) => `l${i + 1}: &l${i + 1} ${open}${list(9, `l${i}`)}${close}`,
   ).join("\n");
 
+/** So many anchors and aliases, each anchor used 49 times. */
+const anchored = (count: number) =>
+  Array.from({ length: count }, (_, i) => (i % 50 === 0 ? `- &a${i} {}` : `- *a${i - (i % 50)}`));
+
 const REFUSED = [
   ["a merge key of a number", "n: { <<: 5 }"],
   ["a merge key of itself", "n: &n { <<: *n }"],
   ["merge keys of merge keys", `l0: &l0 { a: 1 }\n${bomb("{ <<: [", "] }")}`],
   ["aliases of aliases", `l0: &l0 [1]\n${bomb("[", "]")}`],
+  ["anchors without end", `n:\n${anchored(ANCHORS_MAX + 1).join("\n")}`],
   ["an anchor used too often", `l0: &l0 { a: 1 }\nn: [${list(ALIASES_MAX + 1, "l0")}]`],
 ] as const;
 
@@ -77,6 +82,18 @@ items:
       { kind: "Node", metadata: { name: "a" }, spec },
       { kind: "Node", metadata: { name: "b" }, spec },
     ]);
+  });
+
+  test("as many anchors and aliases as there may be are read, in several documents too", () => {
+    const halves = anchored(ANCHORS_MAX).map((line) => line.replace(/[{]}$/, "{ kind: Node }"));
+    const half = (lines: readonly string[]) => `kind: List\nitems:\n${lines.join("\n")}\n`;
+    const middle = ANCHORS_MAX / 2;
+    const [first, second] = [halves.slice(0, middle), halves.slice(middle)];
+    const read = parseNodesFile(`${half(first)}---\n${half(second)}`);
+    assert.ok("nodes" in read, JSON.stringify(read));
+    assert.equal(read.nodes.length, ANCHORS_MAX);
+    const more = parseNodesFile(`${half(first)}---\n${half([...second, "- &more {}"])}`);
+    assert.ok("problem" in more);
   });
 
   for (const [what, text] of REFUSED) {

@@ -20,7 +20,7 @@ import { ADDRESS_BITS, familyOf } from "../../ip/address.ts";
 import { type Prefix, prefixFamily, prefixLength } from "../../ip/prefix.ts";
 import { keyText } from "../../k8s/problem.ts";
 import { printable } from "../../runtime/operator-text.ts";
-import { VALUE_OPTIONS, YAML_OPTIONS } from "../../runtime/yaml.ts";
+import { valuesOf, YAML_OPTIONS } from "../../runtime/yaml.ts";
 import { parseJson } from "./json.ts";
 import { meantKey } from "./meant-key.ts";
 import {
@@ -83,7 +83,7 @@ function parseYaml(text: string, name: string, needs: ConfigNeeds): ParsedConfig
     }));
     return refused(name, found);
   }
-  const plain = plainValue(() => document.toJS(VALUE_OPTIONS) as unknown);
+  const plain = plainValue(() => valuesOf([document])[0]);
   if (!plain.ok) {
     const line = lineAt(offsetOfLooseAlias(document));
     return refused(name, [{ line, field: "", text: plain.problem }]);
