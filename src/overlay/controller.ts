@@ -133,8 +133,14 @@ export class OverlayController {
   /** Undefined: no tunnel leads there, and none will. */
   way(nextHop: IpAddress): OverlayWay | undefined {
     const way = this.#ways.get(nextHop);
-    if (way !== undefined || this.#settings === undefined) return way;
+    const known = way !== undefined || this.whyNone(nextHop) !== undefined;
+    if (known || this.#settings === undefined) return way;
     return this.#nodes.isUndecided(nextHop) && this.#nodes.has(nextHop) ? NOT_YET : undefined;
+  }
+
+  /** Why none leads there though one is needed; completes "no tunnel leads there: …". */
+  whyNone(nextHop: IpAddress): string | undefined {
+    return this.#ways.whyNone(nextHop);
   }
 
   /** What to take off the MTU of pods, whether or not a tunnel is needed at the moment. */
@@ -208,15 +214,13 @@ export class OverlayController {
     if (step === undefined || !(await this.#carryOut(step, host))) return false;
     const { desired, direct, gone } = step;
     for (const node of gone) this.#memo.remove(node);
+    const wayTo = this.#wayTo(desired, host);
     const came = desired.targets.map((target) => {
       this.#memo.add(target);
-      return [
-        target.node,
-        wayOf(target, isWhole(desired, target, host, this.#memo)?.index),
-      ] as const;
+      return [target.node, wayTo(target)] as const;
     });
     this.#nodes.decided();
-    this.#tell(this.#ways.step(came, direct, gone));
+    this.#tell(this.#ways.step(came, direct, desired.without, gone));
     return true;
   }
 
@@ -342,9 +346,15 @@ export class OverlayController {
 
   /** `fresh`: there are others than before. */
   #renewWays(desired: DesiredOverlay, host: HostState, fresh: boolean): WaysNews {
-    const wayTo = (target: Target) =>
-      wayOf(target, isWhole(desired, target, host, this.#memo)?.index);
-    return this.#ways.renew(this.#memo.targets, wayTo, this.#nodes, fresh);
+    const wayTo = this.#wayTo(desired, host);
+    return this.#ways.renew(this.#memo.targets, desired.without, wayTo, this.#nodes, fresh);
+  }
+
+  #wayTo(desired: DesiredOverlay, host: HostState): (target: Target) => OverlayWay {
+    return (target) => {
+      const link = isWhole(desired, target, host, this.#memo)?.index;
+      return wayOf(target, link, desired.hindered);
+    };
   }
 
   /** Tells the routes what changed for them. */

@@ -89,6 +89,10 @@ export interface DesiredOverlay {
   /** By name. */
   readonly devices: ReadonlyMap<string, Device>;
   readonly podCidrs: readonly Prefix[];
+  /** Nodes that need a tunnel and get none, and why: completes "no tunnel leads there: …". */
+  readonly without: ReadonlyMap<IpAddress, string>;
+  /** Devices of targets that cannot be made, by name: completes "cannot be made: …". */
+  readonly hindered: ReadonlyMap<string, string>;
   readonly problems: readonly OverlayProblem[];
 }
 
@@ -96,6 +100,8 @@ export const NOTHING_DESIRED: DesiredOverlay = {
   targets: [],
   devices: new Map(),
   podCidrs: [],
+  without: new Map(),
+  hindered: new Map(),
   problems: [],
 };
 
@@ -109,27 +115,31 @@ export function desiredOverlay(
   const devices = new Map<string, Device>();
   const problems: OverlayProblem[] = [];
   const podCidrs: Prefix[] = [];
+  const without = new Map<IpAddress, string>();
+  const hindered = new Map<string, string>();
   for (const family of FAMILIES) {
-    const own = wanted.own[family];
-    if (own === undefined) continue;
     const nodes = nodesToTunnel(settings, wanted, host, family);
     if (nodes.length === 0) continue;
-    const mtu = deviceMtu(settings, own, family, host);
-    if (mtu === undefined) {
-      problems.push(ownAddressMissing(own));
+    const own = wanted.own[family];
+    const mtu = own === undefined ? undefined : deviceMtu(settings, own, family, host);
+    if (own === undefined || mtu === undefined) {
+      const why = own === undefined ? `this Node has no IPv${family} address` : lacksAddress(own);
+      if (own !== undefined) problems.push(ownAddressMissing(own));
+      for (const node of nodes) without.set(node, why);
       continue;
     }
-    const made = new Maker(settings, own, mtu, host, problems, memo.targets);
+    const made = new Maker(settings, own, mtu, host, problems, memo.targets, hindered);
     const before = devices.size;
     for (const node of nodes) {
       const target = made.target(node, devices);
-      if (target !== undefined) targets.push(target);
+      if (typeof target === "string") without.set(node, target);
+      else targets.push(target);
     }
     if (devices.size === before) continue;
     podCidrs.push(...wanted.ownPodCidrs.filter((cidr) => prefixFamily(cidr) === family));
   }
   memo.replace(targets);
-  return { targets, devices, podCidrs, problems };
+  return { targets, devices, podCidrs, without, hindered, problems };
 }
 
 /** What the device of a target must hold, once it has an index. */
@@ -192,7 +202,8 @@ class Maker {
   readonly #problems: OverlayProblem[];
   /** Who has a MAC or a device name already. */
   readonly #taken = new Map<string, IpAddress>();
-  readonly #refused = new Set<string>();
+  /** Devices that cannot be made, and why. */
+  readonly #hindered: Map<string, string>;
   readonly #known: ReadonlyMap<IpAddress, Target>;
   /** VXLAN: one device for all nodes of a family. */
   #shared: Device | undefined;
@@ -204,8 +215,10 @@ class Maker {
     host: HostState,
     problems: OverlayProblem[],
     known: ReadonlyMap<IpAddress, Target>,
+    hindered: Map<string, string>,
   ) {
     this.#known = known;
+    this.#hindered = hindered;
     this.#settings = settings;
     this.#own = own;
     this.#mtu = mtu;
@@ -214,26 +227,27 @@ class Maker {
     if (settings.encap === "vxlan") this.#taken.set(vtepMac(own), own);
   }
 
-  target(node: IpAddress, devices: Map<string, Device>): Target | undefined {
+  /** Or why there is none. */
+  target(node: IpAddress, devices: Map<string, Device>): Target | string {
     const vxlan = this.#settings.encap === "vxlan";
     const known = this.#known.get(node);
     const unique = vxlan ? (known?.vtep?.mac ?? vtepMac(node)) : tunnelName(node);
     const rival = this.#taken.get(unique);
     if (rival !== undefined) {
       this.#problems.push(collision(node, rival));
-      return undefined;
+      return `the Node ${rival} has the same short name for its tunnel`;
     }
     this.#taken.set(unique, node);
     const device = this.#device(node);
     if (!devices.has(device.name)) {
-      const checked = device.borrowed || this.#refused.has(device.name);
+      const checked = device.borrowed || this.#hindered.has(device.name);
       const twin = this.#twinOf(node);
-      const problem = checked ? undefined : whyForeign(device, this.#host, twin);
-      if (problem !== undefined) {
-        this.#refused.add(device.name);
-        this.#problems.push(problem);
+      const hindrance = checked ? undefined : hindranceOf(device, this.#host, twin);
+      if (hindrance !== undefined) {
+        this.#hindered.set(device.name, hindrance.why);
+        this.#problems.push(hindrance.problem);
       }
-      if (!this.#refused.has(device.name)) devices.set(device.name, device);
+      if (!this.#hindered.has(device.name)) devices.set(device.name, device);
     }
     const same = known?.source === this.#own && known.device === device.name;
     if (same && vxlan === (known.vtep !== undefined)) return known;
@@ -265,34 +279,46 @@ class Maker {
   }
 }
 
+interface Hindrance {
+  readonly problem: OverlayProblem;
+  /** The same in short. */
+  readonly why: string;
+}
+
 /** Why a device cannot be made: what stands in its way is somebody else's. */
-function whyForeign(
+function hindranceOf(
   device: Device,
   host: HostState,
   twin: HostLink | undefined,
-): OverlayProblem | undefined {
+): Hindrance | undefined {
   const { name, vxlan } = device;
-  if (twin !== undefined) return unfitTwin(device, twin);
+  if (twin !== undefined) {
+    return { problem: unfitTwin(device, twin), why: `${twin.name} of somebody else has its ends` };
+  }
   const there = host.byName.get(name);
   if (there !== undefined && !isOurDevice(there)) {
-    return {
-      name: `overlay-device ${name}`,
-      severity: "error",
-      message:
-        `${name} is somebody else's ${there.kind ?? "device"}: it is left as it is, and nodes in ` +
-        "other subnets are not reached; rename or remove it",
-    };
+    return { problem: foreignDevice(there), why: `${name} is somebody else's` };
   }
   if (vxlan === undefined) return undefined;
   const rival = [...host.links.values()].find((link) => sharesVni(link, device));
   if (rival === undefined) return undefined;
+  const message =
+    `the VXLAN device ${rival.name} of somebody else has VNI ${vxlan.vni} and UDP port ` +
+    `${vxlan.port}: nodes in other subnets are not reached; take another --overlay-vni on all ` +
+    "nodes";
   return {
-    name: `overlay-vni ${name}`,
+    problem: { name: `overlay-vni ${name}`, severity: "error", message },
+    why: `${rival.name} of somebody else has its VNI and UDP port`,
+  };
+}
+
+function foreignDevice({ name, kind = "device" }: HostLink): OverlayProblem {
+  return {
+    name: `overlay-device ${name}`,
     severity: "error",
     message:
-      `the VXLAN device ${rival.name} of somebody else has VNI ${vxlan.vni} and UDP port ` +
-      `${vxlan.port}: nodes in other subnets are not reached; take another --overlay-vni on all ` +
-      "nodes",
+      `${name} is somebody else's ${kind}: it is left as it is, and nodes in ` +
+      "other subnets are not reached; rename or remove it",
   };
 }
 
@@ -323,6 +349,10 @@ function collision(node: IpAddress, rival: IpAddress): OverlayProblem {
       `the nodes ${node} and ${rival} have the same short name for their tunnels: ${node} is not ` +
       "reached; give one of them another address",
   };
+}
+
+function lacksAddress(own: IpAddress): string {
+  return `no interface has this Node's address ${own}, or one in a VRF only`;
 }
 
 function ownAddressMissing(own: IpAddress): OverlayProblem {

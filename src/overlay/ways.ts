@@ -19,8 +19,17 @@ export type OverlayWay =
 
 export const NOT_YET: OverlayWay = { ready: false, why: "which is not made yet" };
 
-/** `link`: index of the device when the tunnel is whole. */
-export function wayOf({ source, vtep }: Target, link: number | undefined): OverlayWay {
+/**
+ * @param link index of the device when the tunnel is whole
+ * @param hindered devices that cannot be made, and why
+ */
+export function wayOf(
+  { source, vtep, device }: Target,
+  link: number | undefined,
+  hindered: ReadonlyMap<string, string>,
+): OverlayWay {
+  const hindrance = hindered.get(device);
+  if (hindrance !== undefined) return { ready: false, why: `which cannot be made: ${hindrance}` };
   if (link === undefined) return NOT_YET;
   const gateway = vtep?.gateway;
   const onLink = gateway !== undefined && familyOf(gateway) === 4;
@@ -28,13 +37,16 @@ export function wayOf({ source, vtep }: Target, link: number | undefined): Overl
   return { ready: true, hop, source };
 }
 
-/** Whether routes by the one are right for the other. */
+/** Whether routes by the one, and what is said of them, are right for the other. */
 export function sameWay(a: OverlayWay, b: OverlayWay): boolean {
-  if (!a.ready || !b.ready) return a.ready === b.ready;
+  if (!a.ready || !b.ready) return !a.ready && !b.ready && a.why === b.why;
   return a.source === b.source && a.hop.link === b.hop.link && a.hop.gateway === b.hop.gateway;
 }
 
-/** The next hops whose way is another one now; `all`: routes may be gone without a word. */
+/**
+ * The next hops whose way, or why they have none, is another now; `all`: routes may be gone without
+ * a word.
+ */
 export type WaysNews = ReadonlySet<IpAddress> | "all";
 
 type Has = { has(address: IpAddress): boolean };
@@ -44,6 +56,8 @@ export class Ways {
   #ways = new Map<IpAddress, OverlayWay>();
   /** Where tunnels go first, nodes without one: routes lead there directly, and wait for none. */
   #direct = new Set<IpAddress>();
+  /** Nodes that need a tunnel and get none: why. */
+  #without = new Map<IpAddress, string>();
 
   /** @param first whether tunnels go before interfaces that lead to a node directly */
   constructor(first: boolean) {
@@ -52,6 +66,11 @@ export class Ways {
 
   get(node: IpAddress): OverlayWay | undefined {
     return this.#ways.get(node);
+  }
+
+  /** Why a node that needs a tunnel gets none. */
+  whyNone(node: IpAddress): string | undefined {
+    return this.#without.get(node);
   }
 
   /** Nodes whose tunnel is whole, by family, and all whose tunnel is not. */
@@ -73,12 +92,14 @@ export class Ways {
 
   /**
    * Takes over all tunnels that are to be.
+   * @param without nodes that need one and get none: why
    * @param wayTo how it is with one of them
    * @param nodes all other nodes; one that came meanwhile was not looked at and is undecided
    * @param fresh whether there are others than before
    */
   renew(
     targets: ReadonlyMap<IpAddress, Target>,
+    without: ReadonlyMap<IpAddress, string>,
     wayTo: (target: Target) => OverlayWay,
     nodes: Pick<RemoteNodes, "has" | "all" | "isUndecided">,
     fresh: boolean,
@@ -97,6 +118,8 @@ export class Ways {
       if ((before?.ready === true && !way.ready) || this.#direct.has(node)) disturbed = true;
     }
     this.#ways = ways;
+    for (const [node, why] of without) if (this.#without.get(node) !== why) changed.add(node);
+    this.#without = new Map(without);
     if (this.#first) {
       const known = this.#direct;
       const isDirect = (node: IpAddress) =>
@@ -108,19 +131,29 @@ export class Ways {
     return disturbed ? "all" : changed;
   }
 
-  /** The same for few of them: those with a tunnel now, those without one, those that are gone. */
+  /**
+   * The same for few of them.
+   * @param direct where tunnels go first, those without one
+   */
   step(
     came: readonly (readonly [IpAddress, OverlayWay])[],
     direct: readonly IpAddress[],
+    without: ReadonlyMap<IpAddress, string>,
     gone: readonly IpAddress[],
   ): WaysNews {
     for (const node of gone) {
       this.#ways.delete(node);
       this.#direct.delete(node);
+      this.#without.delete(node);
     }
-    for (const [node, way] of came) this.#ways.set(node, way);
-    if (!this.#first) return new Set(came.map(([node]) => node));
+    for (const [node, way] of came) {
+      this.#ways.set(node, way);
+      this.#without.delete(node);
+    }
+    for (const [node, why] of without) this.#without.set(node, why);
+    const told = [...came.map(([node]) => node), ...without.keys()];
+    if (!this.#first) return new Set(told);
     for (const node of direct) this.#direct.add(node);
-    return new Set([...came.map(([node]) => node), ...direct]);
+    return new Set([...told, ...direct]);
   }
 }

@@ -94,7 +94,9 @@ function throughTunnel(resolution: Resolution, nextHop: IpAddress, tunnels: Tunn
   const hopeless = !resolution.ok && resolution.why.reason !== "no-subnet";
   if (direct || hopeless) return resolution;
   const way = tunnels.way(nextHop);
-  return way === undefined ? resolution : wayOf(way);
+  if (way !== undefined) return wayOf(way);
+  const why = resolution.ok ? undefined : tunnels.whyNone(nextHop);
+  return why === undefined ? resolution : { ok: false, why: { reason: "no-tunnel", why } };
 }
 
 function wayOf(way: TunnelWay): Way {

@@ -43,7 +43,7 @@ export type TunnelWay =
       /** What this machine's own packets are sent from. */
       readonly source: IpAddress;
     }
-  /** It will be; `why` completes "it is reached by a tunnel, …". */
+  /** It will be, or is to be; `why` completes "it is reached by a tunnel, …". */
   | { readonly ready: false; readonly why: string };
 
 /** Tunnels to next hops that no interface leads to; made and kept by others. */
@@ -52,6 +52,11 @@ export interface Tunnels {
   readonly first: boolean;
   /** Undefined: there is none to this next hop, and none is to come. */
   way(nextHop: IpAddress): TunnelWay | undefined;
+  /**
+   * Why there is none although it is a Node that needs one; completes "no tunnel leads there: …".
+   * Undefined for anybody else.
+   */
+  whyNone(nextHop: IpAddress): string | undefined;
 }
 
 /** Why the kernel refused something, by the name of its error (`EPERM`, `ENETUNREACH`). */

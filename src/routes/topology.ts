@@ -27,6 +27,8 @@ export type Unreachable =
   /** `vrf`: an interface in a VRF that has it in a subnet. */
   | { readonly reason: "no-subnet"; readonly vrf?: string }
   | { readonly reason: "no-tunnel-yet"; readonly why: string }
+  /** In no subnet either. */
+  | { readonly reason: "no-tunnel"; readonly why: string }
   | { readonly reason: "link-down"; readonly link: string };
 
 export type Resolution =
@@ -251,6 +253,8 @@ export function describeUnreachable(why: Unreachable): string {
         : `interface ${why.vrf}, which has its subnet, is in a VRF`;
     case "no-tunnel-yet":
       return `it is reached by a tunnel, ${why.why}`;
+    case "no-tunnel":
+      return `it is in no subnet of this machine, and no tunnel leads there: ${why.why}`;
     case "link-down":
       return `interface ${why.link} is down`;
   }

@@ -15,6 +15,17 @@ import { run, until } from "../support/shell.ts";
 import { throughTunnels } from "../support/tunnel-scenario.ts";
 import { type Lab, lines, overlay, restarted, VXLAN } from "../support/two-subnets.ts";
 
+/** Waits until node1's status says so of its routes. */
+async function said(cluster: Lab["cluster"], words: RegExp): Promise<void> {
+  let text = "";
+  await until(`${words}`, async () => {
+    text = (await cluster.podrouter("node1", "status")).stdout;
+    return words.test(text);
+  }).catch((cause: unknown) => {
+    throw new Error(text, { cause });
+  });
+}
+
 test("nodes in two subnets, through VXLAN", { timeout: 600_000 }, async (t: TestContext) => {
   await throughTunnels(t, VXLAN, async ({ cluster, pods, three: [one, , three] }: Lab) => {
     const ns = cluster.namespaces;
@@ -28,10 +39,26 @@ test("nodes in two subnets, through VXLAN", { timeout: 600_000 }, async (t: Test
       });
       const { stdout } = await cluster.podrouter("node1", "status");
       assert.equal(lines(stdout).filter((line) => line.startsWith("overlay ")).length, 1);
+      await said(cluster, /it is reached by a tunnel, which cannot be made: vx of somebody else/);
       await ns.ip("node1", "link delete vx");
       await until("a ping again", () => pods.ping(one.label, three.addresses[0]!));
       // IPv6 has a socket of its own and was not in its way.
       assert.match(await ns.ip("node1", "link show type vxlan"), /podrouter-vx6/);
+    });
+    await t.test("own address gone: each route says why no tunnel leads", async () => {
+      const words = "fd00:192:168:50::50/64 dev enp1s0";
+      await ns.ip("node1", `addr del ${words}`);
+      const why = "no interface has this Node's address fd00:192:168:50::50, or one in a VRF only";
+      const there = "it is in no subnet of this machine, and no tunnel leads there";
+      await said(
+        cluster,
+        new RegExp(`next hop fd00:192:168:51::50 not reachable: ${there}: ${why}`),
+      );
+      await ns.ip("node1", `addr add ${words} nodad`);
+      await until("nothing to say", async () => {
+        const { stdout } = await cluster.podrouter("node1", "status");
+        return stdout.includes("No conditions");
+      });
     });
   });
 });

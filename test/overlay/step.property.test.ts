@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { familyOf, type IpAddress } from "../../src/ip/address.ts";
+import type { IpAddress } from "../../src/ip/address.ts";
 import { prefix } from "../../src/ip/prefix.ts";
 import { OverlayController } from "../../src/overlay/controller.ts";
 import { OVERLAY_PERIOD_MS } from "../../src/overlay/limits.ts";
@@ -33,8 +33,8 @@ const ALL = [
   ...[1, 2, 3, 4, 5, 6, 7, 8].map((host) => `192.168.51.${host}`),
   ...SIX,
 ].map(ip);
-/** Of those in other subnets, who gets a tunnel: of two with one short name only one does. */
-const FAR = ALL.filter((address) => /^192.168.51|^fd00:51::.$/.test(address));
+/** Those in other subnets: of two with one short name only one gets a tunnel. */
+const FAR = new Set(ALL.filter((address) => /^192.168.51|^fd00:51:/.test(address)));
 
 const node = fc.record({
   kind: fc.constant("node" as const),
@@ -85,8 +85,8 @@ class Machine {
   /** Wants of which all Nodes were gone through. */
   wholes = 0;
   #refuse = 0;
-  /** What the routes know of the ways. */
-  readonly known = new Map<IpAddress, unknown>();
+  /** What the routes know of the ways, and of Nodes in other subnets why there is none. */
+  readonly known = new Map<IpAddress, readonly [way: unknown, why: unknown]>();
 
   #nodes: ReadonlySet<IpAddress | undefined> = new Set();
   /** Without an IPv6 address of its own a node tunnels to none. */
@@ -136,11 +136,9 @@ class Machine {
       case "soon":
         return clock.advanceAsync(what.at % 3);
       case "look":
-        // Whoever gets no tunnel is not told of, unless tunnels go first; of no Node are no routes.
+        // Whoever needs no tunnel is not told of, unless tunnels go first; of no Node are no routes.
         for (const address of this.overlay.first ? ALL : FAR) {
-          if (!this.#nodes.has(address)) continue;
-          const has = this.#own[familyOf(address)] !== undefined;
-          if (this.overlay.first || has) this.known.set(address, this.overlay.way(address));
+          if (this.#nodes.has(address)) this.known.set(address, this.said(address));
         }
         return;
       case "refused":
@@ -151,7 +149,6 @@ class Machine {
         return;
       case "own":
         this.#own = { ...this.#own, 6: this.#own[6] === undefined ? ip("fd00::50") : undefined };
-        if (!this.overlay.first) for (const address of SIX) this.known.delete(ip(address));
         return;
       case "unsettled":
         this.settled = !this.settled;
@@ -226,13 +223,19 @@ class Machine {
     return { ...counts, devices: [...devices].sort() };
   }
 
+  said(address: IpAddress): readonly [way: unknown, why: unknown] {
+    const { overlay } = this;
+    return [overlay.way(address), FAR.has(address) ? overlay.whyNone(address) : undefined];
+  }
+
   #hear(news: WaysNews): void {
     const told = news === "all" ? ALL : news;
     for (const address of told) {
-      if (!this.known.has(address)) continue;
+      const known = this.known.get(address);
+      if (known === undefined) continue;
       // Of some next hops those routes are looked at that wait; those that lead there directly do not.
-      const leads = this.overlay.first && this.known.get(address) === undefined;
-      if (news === "all" || !leads) this.known.set(address, this.overlay.way(address));
+      const leads = this.overlay.first && known[0] === undefined && !FAR.has(address);
+      if (news === "all" || !leads) this.known.set(address, this.said(address));
     }
   }
 }
@@ -243,8 +246,10 @@ function compare(one: Machine, other: Machine): void {
   assert.deepEqual(one.ways(ALL), other.ways(ALL));
   assert.deepEqual(one.overlay.conditions(), other.overlay.conditions());
   assert.deepEqual(one.status(), other.status());
-  for (const [address, way] of one.known) {
-    assert.deepEqual(way, one.overlay.way(address), `told of ${address}`);
+  for (const machine of [one, other]) {
+    for (const [address, said] of machine.known) {
+      assert.deepEqual(said, machine.said(address), `told of ${address}`);
+    }
   }
 }
 

@@ -73,6 +73,10 @@ export class FakeTunnels implements Tunnels {
     return this.ways.get(nextHop);
   }
 
+  whyNone(): undefined {
+    return undefined;
+  }
+
   lead(nextHop: string, link = 9): void {
     const hop = { gateway: address(nextHop), link, weight: 1, onLink: true } as const;
     this.ways.set(address(nextHop), { ready: true, hop, source: OWN });

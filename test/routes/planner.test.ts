@@ -46,6 +46,7 @@ const TUNNELS: Tunnels = {
           source: address("192.168.50.50"),
         }
       : undefined,
+  whyNone: () => undefined,
 };
 
 interface World {
