@@ -6,13 +6,14 @@
  *   its ports, with the hairpin mode that they had. One that is still there gets its gateways
  *   back: the kernel takes the IPv6 ones of a link that goes down; which they were when nobody
  *   looked, the CNI configuration says. Where a pod CIDR has another gateway by then, that is what
- *   somebody wants.
+ *   somebody wants. One that went while its CIDR was not this node's comes back with the CIDR.
  * - The gateway of an earlier pod CIDR stays as long as a pod runs that may use it. The bridge
  *   plugin takes it away with the first pod of the new CIDR, so it is put back, behind the new one:
  *   there the plugin does not see it. It goes with the last of these pods, or when another Node has
  *   that CIDR now, whose pods it would be in the way of. While the Node has no other CIDR of that
  *   family, as where it was refused for another Node's sake, which may be that one's mistake,
- *   nothing is taken from pods: then it goes with the last of them, to make way for that Node.
+ *   nothing is taken from pods: then it goes with the last of them, to make way for that Node. One
+ *   that is removed by hand then stays away; one that went with the bridge is put back.
  *
  * Pure. Which pods use a gateway is not known; all that were ports when it first was out of place
  * may.
@@ -54,9 +55,13 @@ export function restore(
   { podCidrs, gateways }: BridgeOwner,
   memory: BridgeMemory | undefined,
 ): readonly LinkOperation[] {
-  const { index: before = bridge.index, addresses = [], ports = [] } = memory ?? {};
+  const { index: before = bridge.index, addresses = [], ports = [], former = [] } = memory ?? {};
   const pods = portsOf(bridge, host).length > 0;
-  const seen = before !== bridge.index || pods ? addresses : [];
+  // Of a pod CIDR that was not ours for a while, and is again.
+  const lost = former.filter((one) => {
+    return isUsed(one, host) && !addresses.some((other) => isSame(one, other));
+  });
+  const seen = [...(before !== bridge.index || pods ? addresses : []), ...lost];
   // Not of IPv4: that one no link loses, and a second one would be in the bridge plugin's way.
   const told = pods ? gateways.filter(({ address }) => familyOf(address) === 6) : [];
   const operations: LinkOperation[] = [
@@ -115,9 +120,12 @@ export function isNeeded(
   if (podCidrs.length === 0 && !isTaken) return true;
   const family = familyOf(former.address);
   const isReplaced = podCidrs.some((cidr) => prefixFamily(cidr) === family);
-  const runs = (index: number) =>
-    host.links.some((link) => link.index === index && link.kind === "veth");
-  return former.ports.some(runs) && !(isTaken && isReplaced);
+  return isUsed(former, host) && !(isTaken && isReplaced);
+}
+
+/** Whether a pod runs that may use it. */
+function isUsed({ ports }: FormerAddress, host: HostLinks): boolean {
+  return host.links.some((link) => link.kind === "veth" && ports.includes(link.index));
 }
 
 /** What is to be done about them. */
@@ -126,13 +134,17 @@ export function keepFormer(
   host: HostLinks,
   owner: BridgeOwner,
   former: readonly FormerAddress[],
+  memory: BridgeMemory | undefined,
 ): readonly LinkOperation[] {
+  const remade = memory !== undefined && memory.index !== bridge.index;
   return former.flatMap((one): readonly LinkOperation[] => {
     const needed = isNeeded(one, host, owner);
     if (needed === hasAddress(host, bridge, one)) return [];
-    // It is kept, but nobody who removed it to make way for another Node is contradicted.
+    // It is kept, but nobody who removed it to make way for another Node is contradicted. With the
+    // bridge it went by itself.
     const { podCidrs, taken } = owner;
-    if (needed && (podCidrs.length === 0 || taken.includes(one.address))) return [];
+    const mayReturn = podCidrs.length > 0 || (remade && isUsed(one, host));
+    if (needed && (!mayReturn || taken.includes(one.address))) return [];
     const kind = needed ? "add-address" : "remove-address";
     return [{ kind, index: bridge.index, ...plain(one) }];
   });

@@ -90,7 +90,7 @@ export function planLinks(
   const operations = [
     ...adjust(bridge, node.mtu),
     ...restore(bridge, host, wanted, memory),
-    ...keepFormer(bridge, host, wanted, former),
+    ...keepFormer(bridge, host, wanted, former, memory),
   ];
   const settled = operations.length === 0;
   return {

@@ -184,7 +184,8 @@ export class PodLinks {
       for (const operation of plan.operations) {
         await this.#deps.kernel.apply(operation);
         if (operation.kind === "create-bridge") {
-          await settleBridge(this.#deps.sysctls, familiesOf(wanted));
+          const kept = plan.memory?.former.map(({ address }) => familyOf(address)) ?? [];
+          await settleBridge(this.#deps.sysctls, [...familiesOf(wanted), ...kept]);
         }
         this.#deps.log.info({ ...operation }, "pod link changed");
       }

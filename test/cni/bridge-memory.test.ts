@@ -212,3 +212,48 @@ test("of two families one lost to another Node: its gateway goes with the last p
   const done = planLinks(host([bridge(), pod(7)], [other]), taken, last.memory);
   assert.deepEqual([done.operations, done.former, done.conditions], [[], [], []]);
 });
+
+test("a bridge removed while the Node has no pod CIDR has its gateway again, for pods that run", () => {
+  const none = { ...wanted, podCidrs: [] };
+  const old = [at(5, "10.233.64.1")];
+  const before = planLinks(host([bridge(), pod(6)], old), wanted, undefined);
+  const lost = planLinks(host([bridge(), pod(6)], old), none, before.memory);
+  const gone = planLinks(host([pod(6, 0)]), none, lost.memory);
+  const made = host([bridge(9), pod(6, 0)]);
+  const join: LinkOperation = { kind: "set", index: 6, change: { masterIndex: 9 } };
+  const back = planLinks(made, none, gone.memory);
+  assert.deepEqual(back.operations, [join, change("add-address", "10.233.64.1", 9)]);
+  const whole = host([bridge(9), pod(6, 9)], [at(9, "10.233.64.1")]);
+  const after = planLinks(whole, none, back.memory);
+  assert.deepEqual([after.operations, after.conditions], [[], []]);
+  // Nobody uses it, or another Node has that CIDR: whoever removed the bridge may have meant it.
+  assert.deepEqual(planLinks(host([bridge(9)]), none, gone.memory).operations, []);
+  const taken = { ...none, taken: [ip("10.233.64.1")] };
+  assert.deepEqual(planLinks(made, taken, gone.memory).operations, [join]);
+});
+
+test("a gateway lost while the Node had no pod CIDR comes back with it, for running pods", () => {
+  const none = { ...wanted, podCidrs: [] };
+  const old = [at(5, "10.233.64.1")];
+  const lost = planLinks(host([bridge(), pod(6)], old), none, undefined);
+  // Somebody makes way for another Node: he is not contradicted, as long as the CIDR is not ours.
+  const byHand = planLinks(host([bridge(), pod(6)]), none, lost.memory);
+  assert.deepEqual(byHand.operations, []);
+  const back = planLinks(host([bridge(), pod(6)]), wanted, byHand.memory);
+  assert.deepEqual(back.operations, [change("add-address", "10.233.64.1")]);
+  assert.deepEqual([back.conditions, back.former], [[], []]);
+  // The pods are gone, or the gateway is another one by now.
+  assert.deepEqual(planLinks(host([bridge()]), wanted, byHand.memory).operations, []);
+  const other = host([bridge(), pod(6)], [at(5, "10.233.64.254")]);
+  assert.deepEqual(planLinks(other, wanted, byHand.memory).operations, []);
+  // Of one that another Node had meanwhile as well, and once only.
+  const taken = planLinks(made(), { ...none, taken: [ip("10.233.64.1")] }, lost.memory);
+  const ports: LinkOperation = { kind: "set", index: 6, change: { masterIndex: 9 } };
+  assert.deepEqual(taken.operations, [ports]);
+  const returned = planLinks(made(), wanted, taken.memory);
+  assert.deepEqual(returned.operations, [change("add-address", "10.233.64.1", 9), ports]);
+
+  function made(): HostLinks {
+    return host([bridge(9), pod(6, 0)]);
+  }
+});

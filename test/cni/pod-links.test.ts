@@ -190,13 +190,18 @@ test("a bridge that is made anew has IPv6 before it gets its gateway back", asyn
   });
   kernel.onEvent();
   await clock.advanceAsync(LINKS_GAP_MS);
-  kernel.remove("kube-bridge");
-  await clock.advanceAsync(LINKS_GAP_MS);
-  assert.ok(
-    kernel.addresses.some((one) => one.address === address),
-    lines.join(),
-  );
-  assert.deepEqual(links.conditions(), []);
+  // Then one of a node that has nothing of IPv6 but pods of the pod CIDR that it has lost.
+  for (const lost of [undefined, { ...WANTED, podCidrs: [] }]) {
+    if (lost !== undefined) links.want(lost);
+    await clock.advanceAsync(LINKS_GAP_MS);
+    kernel.remove("kube-bridge");
+    await clock.advanceAsync(LINKS_GAP_MS);
+    assert.ok(
+      kernel.addresses.some((one) => one.address === address),
+      lines.join(),
+    );
+    assert.deepEqual(links.conditions(), []);
+  }
 });
 
 test("no pod is the router of the node: kube-bridge takes no router advertisements", async (t) => {
