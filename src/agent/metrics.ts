@@ -338,7 +338,7 @@ const KERNEL_GAUGES: readonly KernelRow[] = [
   ],
   [
     "podrouter_overlay_tunnels_missing",
-    "Nodes whose tunnel is not whole",
+    "Nodes whose tunnel is not whole, or that need one and get none",
     (counts) => counts.tunnelsMissing,
   ],
 ];

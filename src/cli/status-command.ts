@@ -72,17 +72,18 @@ function configText({ file, digest, since }: ConfigInForce, now: number): string
   return `Configuration ${printable(file)}, sha256 ${printable(digest)}, ${taken}\n`;
 }
 
-/** `Overlay vxlan, subnet: 3 by IPv4, 1 not yet (podrouter-vx4)`. */
+/** `Overlay vxlan, subnet: 3 by IPv4, 1 missing (podrouter-vx4)`. */
 export function overlayText(overlay: NonNullable<AgentStatus["overlay"]>): string {
-  const { encap, type, tunnels, missing, devices } = overlay;
+  const { encap, type, tunnels, missing, looked, devices } = overlay;
   const perFamily = FAMILIES.flatMap((family) => {
     const count = tunnels[family];
     return count > 0 ? [`${count} by IPv${family}`] : [];
   });
-  const none = missing > 0 ? "no tunnel works" : "no node needs a tunnel";
+  const unneeded = looked ? "no node needs a tunnel" : "which nodes need a tunnel is not known yet";
+  const none = missing > 0 ? "no tunnel works" : unneeded;
   const reached = perFamily.length === 0 ? none : perFamily.join(", ");
   const through = devices.length === 0 ? "" : ` (${someOf(devices.map(printable), 2)})`;
-  const waiting = missing === 0 ? "" : `, ${missing} not yet`;
+  const waiting = missing === 0 ? "" : `, ${missing} missing`;
   return `Overlay ${encap}, ${type}: ${reached}${waiting}${through}\n`;
 }
 

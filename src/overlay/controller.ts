@@ -25,7 +25,6 @@ import {
 import { concernsTunnels } from "./event-news.ts";
 import { HostState } from "./host-state.ts";
 import {
-  CONDITIONS_MAX,
   OPERATIONS_MAX,
   OVERLAY_GAP_MS,
   OVERLAY_PERIOD_MS,
@@ -38,7 +37,7 @@ import {
 import { isOurDevice, overheadBytes } from "./names.ts";
 import { isWhole, type OverlayPlan, planLacking, planOverlay } from "./plan.ts";
 import { GONE, type OverlayEvent, type OverlayKernel, OverlayKernelError } from "./ports.ts";
-import { refusedProblem, unavailableProblem } from "./problems.ts";
+import { listedProblems, refusedProblem, unavailableProblem } from "./problems.ts";
 import { type RemoteChange, RemoteNodes, type SomeNodes } from "./remote-nodes.ts";
 import { type OverlayStep, stepOverlay } from "./step.ts";
 import type { OverlayOperation, OverlaySettings, OverlayWanted } from "./types.ts";
@@ -47,8 +46,10 @@ import { NOT_YET, type OverlayWay, Ways, type WaysNews, wayOf } from "./ways.ts"
 export interface OverlayStatus {
   /** Nodes that are reached by a tunnel now. */
   readonly tunnels: Readonly<Record<IpFamily, number>>;
-  /** Nodes whose tunnel is not whole. */
+  /** Nodes whose tunnel is not whole, or that need one and get none. */
   readonly missing: number;
+  /** It is known which Nodes need one. */
+  readonly looked: boolean;
   /** Names of the devices that there are. */
   readonly devices: readonly string[];
   /** Changes made by others that were put right. */
@@ -83,6 +84,7 @@ export class OverlayController {
   /** The kernel is being read: what changes now may be in the answer or not. */
   #reading = false;
   #opened = false;
+  #looked = false;
   readonly #ways: Ways;
   #problems: readonly OverlayProblem[] = [];
   #planned: readonly string[] = [];
@@ -151,13 +153,7 @@ export class OverlayController {
   }
 
   conditions(): readonly OverlayProblem[] {
-    const problems = this.#problems;
-    if (problems.length <= CONDITIONS_MAX) return problems;
-    const more = problems.length - CONDITIONS_MAX + 1;
-    return [
-      ...problems.slice(0, CONDITIONS_MAX - 1),
-      { name: "overlay-more", severity: "warning", message: `and ${more} more about tunnels` },
-    ];
+    return listedProblems(this.#problems);
   }
 
   /** What a dry run holds back. */
@@ -166,10 +162,12 @@ export class OverlayController {
   }
 
   status(): OverlayStatus {
-    const { ready: tunnels, missing } = this.#ways.counts();
+    const { own = { 4: undefined, 6: undefined } } = this.#wanted ?? {};
+    const { ready: tunnels, missing } = this.#ways.counts(own);
     const links = [...(this.#host?.links.values() ?? [])];
     const devices = links.filter(isOurDevice).map(({ name }) => name);
-    return { tunnels, missing, devices, repairs: this.#repairs, failed: this.#failed };
+    const [looked, repairs, failed] = [this.#looked, this.#repairs, this.#failed];
+    return { tunnels, missing, looked, devices, repairs, failed };
   }
 
   async #pass(): Promise<number> {
@@ -337,6 +335,7 @@ export class OverlayController {
   }
 
   #finish(plan: OverlayPlan, problems: readonly OverlayProblem[]): void {
+    this.#looked = true;
     this.#problems = problems;
     this.#planned = this.#dryRun
       ? plan.operations.slice(0, PLANNED_MAX).map(describeOperation)

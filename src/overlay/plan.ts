@@ -221,12 +221,14 @@ function adjust(link: HostLink, device: Device): readonly OverlayOperation[] {
 
 function foreignItem(item: Item): OverlayProblem {
   const what = item.kind === "route" ? `a route for ${item.prefix}` : `a ${item.kind}`;
+  const six = item.kind === "route" && prefixFamily(item.prefix) === 6 ? " -6" : "";
   return {
     name: `overlay-table ${itemKey(item)}`,
     severity: "warning",
     message:
       `table 77 has ${what} that is somebody else's (kube-router leaves such): it is left as it ` +
-      "is, and answers of pods may take another way; remove it with `ip route flush table 77`",
+      "is, and answers of pods may take another way; remove it with " +
+      `\`ip${six} route flush table 77\``,
   };
 }
 

@@ -2,8 +2,20 @@
 import { capabilityHint } from "../runtime/operator-text.ts";
 import { describeOperation, subjectOf } from "./describe.ts";
 import type { OverlayProblem } from "./desired.ts";
+import { CONDITIONS_MAX } from "./limits.ts";
 import type { OverlayKernelError } from "./ports.ts";
 import type { OverlayOperation } from "./types.ts";
+
+/** Those that are listed: errors first, and of too many the last says how many more there are. */
+export function listedProblems(problems: readonly OverlayProblem[]): readonly OverlayProblem[] {
+  if (problems.length <= CONDITIONS_MAX) return problems;
+  const isError = ({ severity }: OverlayProblem) => severity === "error";
+  const ordered = [...problems.filter(isError), ...problems.filter((one) => !isError(one))];
+  const rest = ordered.splice(CONDITIONS_MAX - 1);
+  const severity = rest.some(isError) ? "error" : "warning";
+  const message = `and ${rest.length} more about tunnels`;
+  return [...ordered, { name: "overlay-more", severity, message }];
+}
 
 /** About all tunnels. */
 export function unavailableProblem(error: OverlayKernelError): OverlayProblem {

@@ -2,6 +2,7 @@
 import { familyOf, type IpAddress, type IpFamily } from "../ip/address.ts";
 import type { Target } from "./desired.ts";
 import type { RemoteNodes } from "./remote-nodes.ts";
+import type { FamilyAddresses } from "./types.ts";
 
 /** How a next hop is reached; the form that src/routes asks for. */
 export type OverlayWay =
@@ -73,14 +74,21 @@ export class Ways {
     return this.#without.get(node);
   }
 
-  /** Nodes whose tunnel is whole, by family, and all whose tunnel is not. */
-  counts(): { readonly ready: Readonly<Record<IpFamily, number>>; readonly missing: number } {
+  /**
+   * Nodes whose tunnel is whole, by family, and all whose tunnel is not, or that get none.
+   * @param own this node's; where it has none of a family, nobody may want to send there
+   */
+  counts(own: FamilyAddresses): {
+    readonly ready: Readonly<Record<IpFamily, number>>;
+    readonly missing: number;
+  } {
     const ready = { 4: 0, 6: 0 };
     let missing = 0;
     for (const [node, way] of this.#ways) {
       if (way.ready) ready[familyOf(node)]++;
       else missing++;
     }
+    for (const node of this.#without.keys()) if (own[familyOf(node)] !== undefined) missing++;
     return { ready, missing };
   }
 
@@ -119,6 +127,7 @@ export class Ways {
     }
     this.#ways = ways;
     for (const [node, why] of without) if (this.#without.get(node) !== why) changed.add(node);
+    for (const node of this.#without.keys()) if (!without.has(node)) changed.add(node);
     this.#without = new Map(without);
     if (this.#first) {
       const known = this.#direct;
@@ -141,7 +150,10 @@ export class Ways {
     without: ReadonlyMap<IpAddress, string>,
     gone: readonly IpAddress[],
   ): WaysNews {
+    const told: IpAddress[] = [];
     for (const node of gone) {
+      // Somebody may announce it still, and says what is said of a Node.
+      if (this.#ways.get(node)?.ready !== true) told.push(node);
       this.#ways.delete(node);
       this.#direct.delete(node);
       this.#without.delete(node);
@@ -151,7 +163,7 @@ export class Ways {
       this.#without.delete(node);
     }
     for (const [node, why] of without) this.#without.set(node, why);
-    const told = [...came.map(([node]) => node), ...without.keys()];
+    told.push(...came.map(([node]) => node), ...without.keys());
     if (!this.#first) return new Set(told);
     for (const node of direct) this.#direct.add(node);
     return new Set([...told, ...direct]);

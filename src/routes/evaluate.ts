@@ -89,14 +89,15 @@ type Way = Resolution & { readonly source?: IpAddress };
 
 /** The same way, unless a tunnel is to be taken instead. */
 function throughTunnel(resolution: Resolution, nextHop: IpAddress, tunnels: Tunnels): Way {
+  const why = resolution.ok ? undefined : resolution.why;
   const direct = resolution.ok && !tunnels.first;
   // A tunnel answers what no interface leads to, and nothing else that is wrong.
-  const hopeless = !resolution.ok && resolution.why.reason !== "no-subnet";
-  if (direct || hopeless) return resolution;
+  if (direct || (why !== undefined && why.reason !== "no-subnet")) return resolution;
   const way = tunnels.way(nextHop);
   if (way !== undefined) return wayOf(way);
-  const why = resolution.ok ? undefined : tunnels.whyNone(nextHop);
-  return why === undefined ? resolution : { ok: false, why: { reason: "no-tunnel", why } };
+  const noTunnel = why === undefined ? undefined : tunnels.whyNone(nextHop);
+  if (why === undefined || noTunnel === undefined) return resolution;
+  return { ok: false, why: { ...why, noTunnel } };
 }
 
 function wayOf(way: TunnelWay): Way {

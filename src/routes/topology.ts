@@ -24,11 +24,12 @@ import type { Hop, Link } from "./types.ts";
 export type Unreachable =
   | { readonly reason: "other-family" }
   | { readonly reason: "own-address" }
-  /** `vrf`: an interface in a VRF that has it in a subnet. */
-  | { readonly reason: "no-subnet"; readonly vrf?: string }
+  /**
+   * `vrf`: an interface in a VRF that has it in a subnet; `noTunnel`: why no tunnel leads there
+   * either.
+   */
+  | { readonly reason: "no-subnet"; readonly vrf?: string; readonly noTunnel?: string }
   | { readonly reason: "no-tunnel-yet"; readonly why: string }
-  /** In no subnet either. */
-  | { readonly reason: "no-tunnel"; readonly why: string }
   | { readonly reason: "link-down"; readonly link: string };
 
 export type Resolution =
@@ -247,14 +248,14 @@ export function describeUnreachable(why: Unreachable): string {
       return "it is of the other address family";
     case "own-address":
       return "it is an address of this machine";
-    case "no-subnet":
-      return why.vrf === undefined
-        ? "it is in no subnet of this machine"
-        : `interface ${why.vrf}, which has its subnet, is in a VRF`;
+    case "no-subnet": {
+      const { vrf, noTunnel } = why;
+      const tunnel = noTunnel === undefined ? "" : `, and no tunnel leads there: ${noTunnel}`;
+      if (vrf === undefined) return `it is in no subnet of this machine${tunnel}`;
+      return `interface ${vrf}, which has its subnet, is in a VRF${tunnel}`;
+    }
     case "no-tunnel-yet":
       return `it is reached by a tunnel, ${why.why}`;
-    case "no-tunnel":
-      return `it is in no subnet of this machine, and no tunnel leads there: ${why.why}`;
     case "link-down":
       return `interface ${why.link} is down`;
   }

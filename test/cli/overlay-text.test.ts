@@ -4,17 +4,28 @@ import { test } from "node:test";
 import type { OverlaySummary } from "../../src/agent/overlay-part.ts";
 import { overlayText } from "../../src/cli/status-command.ts";
 
-const NONE = { tunnels: { 4: 0, 6: 0 }, missing: 0, devices: [], repairs: 0, failed: 0 };
+const NONE = {
+  tunnels: { 4: 0, 6: 0 },
+  missing: 0,
+  looked: true,
+  devices: [],
+  repairs: 0,
+  failed: 0,
+};
 
 test("tunnels are counted by family, and at most two devices named", () => {
   const cases: readonly (readonly [OverlaySummary, string])[] = [
     [{ ...NONE, encap: "vxlan", type: "subnet" }, "vxlan, subnet: no node needs a tunnel"],
     [
+      { ...NONE, encap: "vxlan", type: "subnet", looked: false },
+      "vxlan, subnet: which nodes need a tunnel is not known yet",
+    ],
+    [
       {
         ...{ ...NONE, encap: "vxlan", type: "full", missing: 2 },
         ...{ tunnels: { 4: 3, 6: 1 }, devices: ["podrouter-vx4", "podrouter-vx6"] },
       },
-      "vxlan, full: 3 by IPv4, 1 by IPv6, 2 not yet (podrouter-vx4, podrouter-vx6)",
+      "vxlan, full: 3 by IPv4, 1 by IPv6, 2 missing (podrouter-vx4, podrouter-vx6)",
     ],
     [
       {
@@ -25,7 +36,7 @@ test("tunnels are counted by family, and at most two devices named", () => {
     ],
     [
       { ...NONE, encap: "ipip", type: "subnet", missing: 1 },
-      "ipip, subnet: no tunnel works, 1 not yet",
+      "ipip, subnet: no tunnel works, 1 missing",
     ],
   ];
   for (const [overlay, text] of cases) {

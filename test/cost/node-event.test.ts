@@ -226,5 +226,6 @@ hold("one change, without tunnels", {}, EACH);
 hold("one change, IPv4 alone", { "enable-ipv6": "false" }, EACH);
 const full = { "enable-overlay": "true", "overlay-type": "full", "overlay-encap": "vxlan" };
 hold("one change, all Nodes by tunnels", full, EACH);
+hold("one change, no Node needs a tunnel", { ...full, "overlay-type": "subnet" }, EACH);
 hold("one change, beside a contradiction", {}, WHOLE, true);
 test("what is known to grow does", () => holdKnown([...EACH, ...WHOLE], growths));

@@ -26,6 +26,7 @@ test("a way is not ready before the first look, and ready when the tunnel is who
   assert.deepEqual(one.overlay.status(), {
     tunnels: { 4: 1, 6: 0 },
     missing: 0,
+    looked: true,
     devices: ["podrouter-vx4"],
     repairs: 0,
     failed: 0,

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { prefix } from "../../src/ip/prefix.ts";
-import { OVERLAY_GAP_MS } from "../../src/overlay/limits.ts";
+import { CONDITIONS_MAX, OVERLAY_GAP_MS, RETRY } from "../../src/overlay/limits.ts";
 import type { RemoteChange } from "../../src/overlay/remote-nodes.ts";
 import type { OverlaySettings, OverlayWanted } from "../../src/overlay/types.ts";
 import { Harness } from "../routes/harness.ts";
@@ -170,4 +170,73 @@ test("a device that somebody else's is in the way of is not only not made yet", 
   kernel.listener?.onEvent({ kind: "link", change: "delete", link: other });
   await machine.rest(OVERLAY_GAP_MS + PASS_MS);
   assert.equal(machine.words, "");
+});
+
+test("who gets none is counted as missing, unless this Node has nothing of the family", async (t) => {
+  const machine = new Machine(t, VXLAN, "fd00::9");
+  const { overlay } = machine.overlay;
+  machine.overlay.kernel.broken = true;
+  machine.want(wanted(OWN, FIRST, SECOND));
+  await machine.rest();
+  assert.deepEqual([overlay.status().looked, overlay.status().missing], [false, 0]);
+  machine.overlay.kernel.broken = false;
+  await machine.rest(RETRY.maxMs);
+  assert.deepEqual([overlay.status().looked, overlay.status().missing], [true, 2]);
+  machine.want(wanted(undefined, FIRST, SECOND));
+  await machine.rest();
+  assert.equal(overlay.status().missing, 0, "whether anybody sends there is not known");
+});
+
+test("of a Node that is gone, while somebody announces it still, nothing of tunnels is said", async (t) => {
+  const machine = new Machine(t, VXLAN, OWN);
+  machine.want(wanted(undefined, FIRST, SECOND));
+  machine.routes.change(POD_CIDR, SECOND);
+  await machine.routes.started();
+  await machine.rest();
+  assert.match(machine.words, /this Node has no IPv6 address$/);
+  const gone = `next hop ${SECOND} not reachable: it is in no subnet of this machine`;
+  machine.want(wanted(undefined, FIRST), [{ before: node(SECOND), after: undefined }]);
+  await machine.rest();
+  assert.equal(machine.words, gone);
+  // The same where all are looked at, and before it was decided.
+  machine.want(wanted(undefined, FIRST, SECOND));
+  machine.routes.change(POD_CIDR, SECOND);
+  await machine.rest();
+  assert.match(machine.words, /this Node has no IPv6 address$/);
+  machine.want(wanted(undefined, FIRST));
+  await machine.rest();
+  assert.equal(machine.words, gone);
+  machine.want(wanted(undefined, FIRST, SECOND), [{ before: undefined, after: node(SECOND) }]);
+  machine.routes.change(POD_CIDR, SECOND);
+  await machine.routes.rest();
+  assert.match(machine.words, /which is not made yet/);
+  machine.want(wanted(undefined, FIRST), [{ before: node(SECOND), after: undefined }]);
+  await machine.rest();
+  assert.equal(machine.words, gone);
+});
+
+test("of more conditions than are listed errors are, and one of them is not only a warning", async (t) => {
+  const machine = new Machine(t, VXLAN, OWN);
+  const { overlay, kernel } = machine.overlay;
+  const remotes = Array.from({ length: CONDITIONS_MAX + 5 }, (_, at) => `fd00:77::${at + 1}`);
+  for (const remote of remotes) {
+    const to = prefix(`${remote}/128`);
+    kernel.put({ kind: "route", prefix: to, link: 2, gateway: undefined }, true);
+  }
+  machine.want(wanted(OWN, ...remotes));
+  await machine.rest();
+  const [first] = overlay.conditions();
+  assert.match(first?.message ?? "", /remove it with `ip -6 route flush table 77`$/);
+  const last = () => overlay.conditions().at(-1);
+  assert.deepEqual([last()?.severity, last()?.message], ["warning", "and 6 more about tunnels"]);
+  kernel.refuses = ({ kind }) => kind === "put";
+  machine.want(wanted(OWN, ...remotes, FIRST));
+  await machine.rest();
+  assert.equal(overlay.conditions()[0]?.severity, "error");
+  assert.equal(overlay.conditions().length, CONDITIONS_MAX);
+  for (const remote of remotes) kernel.items.delete(`route ${remote}/128`);
+  machine.want(wanted(OWN, ...remotes, FIRST, "fd00:77::1000"));
+  kernel.listener?.onEvent({ kind: "table" });
+  await machine.rest(OVERLAY_GAP_MS + PASS_MS);
+  assert.deepEqual([last()?.name, last()?.severity], ["overlay-more", "error"]);
 });
