@@ -20,6 +20,7 @@ export type RouteConditionCode =
   | "next-hop-not-reachable"
   | "foreign-route"
   | "kernel-error"
+  | "more-routes"
   | "kernel-unavailable";
 
 export interface RouteCondition {
@@ -143,6 +144,33 @@ function summary(cause: string, conditions: readonly RouteCondition[], more: boo
   return { name: `${code}: ${cause}`, code, severity, message, prefix: undefined, nextHops: [] };
 }
 
+interface Line {
+  readonly condition: RouteCondition;
+  /** That it is about. */
+  readonly routes: number;
+}
+
+/** As many as are listed. `total`: of all routes that a condition is about. */
+function cut(all: readonly Line[], total: number): readonly RouteCondition[] {
+  const rank = ({ condition, routes }: Line) => {
+    if (routes > 1) return 0;
+    return condition.severity === "error" ? 1 : 2;
+  };
+  const listed = all.toSorted((a, b) => rank(a) - rank(b));
+  const rest = listed.splice(CONDITIONS_LISTED_MAX - 1);
+  const left = total - listed.reduce((sum, { routes }) => sum + routes, 0);
+  const isError = rest.some(({ condition }) => condition.severity === "error");
+  const more: RouteCondition = {
+    name: "more-routes",
+    code: "more-routes",
+    severity: isError ? "error" : "warning",
+    message: `and ${left} more routes are not as they should be`,
+    prefix: undefined,
+    nextHops: [],
+  };
+  return [...listed.map(({ condition }) => condition), more];
+}
+
 /**
  * The conditions that stand, by prefix. Of a full table none of which can be installed a bounded
  * number is kept whole, of the others the prefix: these count, and are looked at like the rest.
@@ -204,7 +232,10 @@ export class ConditionBook {
     yield* this.#others.ids();
   }
 
-  /** The first ones, oldest first; those of a cause together when there are many. */
+  /**
+   * Oldest first, those of a cause together when there are many. When that is too much to list, it
+   * is those lines for many and errors first, and the last says how many more there are.
+   */
   list(): readonly RouteCondition[] {
     if (this.#listed?.version === this.#version) return this.#listed.conditions;
     const byCause = new Map<string, RouteCondition[]>();
@@ -215,11 +246,18 @@ export class ConditionBook {
       else known.push(condition);
     }
     const more = this.#others.size > 0;
-    const all = [...byCause].flatMap(([cause, conditions]) => {
-      if (conditions.length <= CONDITIONS_OF_A_CAUSE_MAX) return conditions;
-      return summary(cause, conditions, more);
+    const all = [...byCause].flatMap(([cause, conditions]): readonly Line[] => {
+      if (conditions.length <= CONDITIONS_OF_A_CAUSE_MAX) {
+        return conditions.map((condition) => ({ condition, routes: 1 }));
+      }
+      return [{ condition: summary(cause, conditions, more), routes: conditions.length }];
     });
-    const conditions = all.slice(0, CONDITIONS_LISTED_MAX);
+    // Lines for many say that there may be others; without one nobody else does.
+    const untold = more && !all.some(({ routes }) => routes > 1);
+    const conditions =
+      all.length <= CONDITIONS_LISTED_MAX && !untold
+        ? all.map(({ condition }) => condition)
+        : cut(all, this.total);
     this.#listed = { version: this.#version, conditions };
     return conditions;
   }

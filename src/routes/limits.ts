@@ -23,7 +23,7 @@ export const NEXT_HOP_OBJECTS_MAX = 10_000;
 export const GATEWAY_KEPT_MS = 60_000;
 /** Conditions kept with their text. Beyond: the prefix is kept, and counted. */
 export const CONDITIONS_KEPT_MAX = 4_000;
-/** Conditions listed by `status()`. Beyond: counted in `conditionsTotal`, not listed. */
+/** Conditions listed by `status()`. Beyond: the last one counts the routes of the rest. */
 export const CONDITIONS_LISTED_MAX = 200;
 /** Routes of one cause (a link that is down) listed one by one. Beyond: one line counts them. */
 export const CONDITIONS_OF_A_CAUSE_MAX = 3;

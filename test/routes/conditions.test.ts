@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { type Prefix, prefix } from "../../src/ip/prefix.ts";
 import {
   ConditionBook,
+  kernelErrorCondition,
   refusedCondition,
   unreachableCondition,
 } from "../../src/routes/conditions.ts";
@@ -51,6 +52,20 @@ test("beyond the bound prefixes are kept and counted, without their text", () =>
   assert.equal(index.size, 0, "nobody holds their prefixes");
 });
 
+test("those without a text are told of also when all that had one are gone", () => {
+  const index = new PrefixIndex(0, () => false);
+  const book = new ConditionBook(index);
+  const ids = Array.from({ length: CONDITIONS_KEPT_MAX + 500 }, (_, i) => index.insertText(nth(i)));
+  for (const [i, id] of ids.entries()) book.set(id, unreachable(nth(i)));
+  for (const id of ids.slice(1, CONDITIONS_KEPT_MAX)) book.set(id, undefined);
+  const messages = () => book.list().map(({ message }) => message);
+  assert.equal(messages().length, 2);
+  assert.equal(messages()[1], "and 500 more routes are not as they should be");
+  // Looked at again they have one.
+  for (const id of ids.slice(CONDITIONS_KEPT_MAX)) book.set(id, unreachable(nth(1)));
+  assert.match(messages().join(), /^501 routes are not installed/);
+});
+
 test("many routes that wait for one thing are one line, others a line each", () => {
   const index = new PrefixIndex(0, () => false);
   const book = new ConditionBook(index);
@@ -88,6 +103,32 @@ test("what is refused is listed up to a bound", () => {
   }
   assert.equal(book.list().length, CONDITIONS_LISTED_MAX);
   assert.equal(book.total, CONDITIONS_LISTED_MAX + 5);
+  const last = () => book.list().at(-1);
+  assert.deepEqual(
+    [last()?.name, last()?.severity, last()?.message],
+    ["more-routes", "warning", "and 6 more routes are not as they should be"],
+  );
+  // The last to come are the worst: they are listed, and others are not.
+  const error = (i: number) => {
+    const subject = { prefix: nth(i), nextHops: [HOP] };
+    const failure = { code: "EINVAL", message: "EINVAL: refused" };
+    book.set(index.insertText(nth(i)), kernelErrorCondition(subject, failure));
+  };
+  error(1000);
+  assert.equal(book.list()[0]?.name, `kernel-error ${nth(1000)}`);
+  assert.equal(last()?.message, "and 7 more routes are not as they should be");
+  for (let i = 1001; i <= 1000 + CONDITIONS_LISTED_MAX; i++) error(i);
+  assert.deepEqual([last()?.name, last()?.severity], ["more-routes", "error"]);
+  const rest = book.total - CONDITIONS_LISTED_MAX + 1;
+  assert.equal(last()?.message, `and ${rest} more routes are not as they should be`);
+  const down: Unreachable = { reason: "link-down", link: "eth1" };
+  for (let i = 0; i <= 2000; i++) book.set(index.insertText(nth(i)), undefined);
+  for (let i = 0; i < 10; i++) {
+    const subject = { prefix: nth(i), nextHops: [HOP] };
+    book.set(index.insertText(nth(i)), unreachableCondition(subject, HOP, down, false));
+  }
+  assert.deepEqual([book.list().length, last()?.prefix], [1, undefined]);
+  assert.match(last()?.message ?? "", /^10 routes are not installed/);
 });
 
 test("a default route stays out by choice, which is a warning; what could cut us off is an error", () => {
