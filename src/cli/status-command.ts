@@ -79,7 +79,9 @@ export function overlayText(overlay: NonNullable<AgentStatus["overlay"]>): strin
     const count = tunnels[family];
     return count > 0 ? [`${count} by IPv${family}`] : [];
   });
-  const unneeded = looked ? "no node needs a tunnel" : "which nodes need a tunnel is not known yet";
+  // An agent of an earlier version does not say.
+  const unknown = "which nodes need a tunnel is not known yet";
+  const unneeded = looked === false ? unknown : "no node needs a tunnel";
   const none = missing > 0 ? "no tunnel works" : unneeded;
   const reached = perFamily.length === 0 ? none : perFamily.join(", ");
   const through = devices.length === 0 ? "" : ` (${someOf(devices.map(printable), 2)})`;
