@@ -218,19 +218,21 @@ export class Applier {
   async next(): Promise<void> {
     const send = this.#sends[0];
     if (send === undefined) return;
+    let isLost = true;
     try {
       const failures = await send.answer;
       this.#noteAll(send, failures);
+      isLost = false;
     } finally {
       this.#sends.shift();
-      this.#free(send);
+      this.#free(send, isLost);
       if (this.#sends.length === 0) this.#state.observer.operating(false);
     }
   }
 
   /** Waits for all that is under way, after a failure: what it says is known by then. */
   async drain(): Promise<void> {
-    this.#free(this.#pending);
+    this.#free(this.#pending, true);
     this.#pending = this.#spare.pop()!;
     while (this.#sends.length > 0) {
       try {
@@ -241,12 +243,15 @@ export class Applier {
     }
   }
 
-  /** Its prefixes are busy no more; it is used again. */
-  #free(batch: Batch): void {
+  /**
+   * Its prefixes are busy no more; it is used again. Lost: what came of it is not known. Then each
+   * is looked at again, for one that waited for this try is found by nobody else where it is gone.
+   */
+  #free(batch: Batch, isLost: boolean): void {
     const { ids, count } = batch.operations;
     for (let row = 0; row < count; row++) {
       const id = ids[row]!;
-      if (this.#again.size > 0 && this.#again.has(id)) {
+      if (isLost || (this.#again.size > 0 && this.#again.has(id))) {
         this.#reports.onFree(id);
         this.#again.delete(id);
       }
@@ -265,7 +270,7 @@ export class Applier {
       this.settled(ids[row]!, plan?.condition);
       row += plan?.operations.length ?? 1;
     }
-    this.#free(batch);
+    this.#free(batch, false);
     this.#pending = this.#spare.pop()!;
   }
 

@@ -369,7 +369,7 @@ export class RouteController {
     this.#counters.unavailable++;
     // A socket that failed once may be of no use any more.
     this.#resync.close();
-    // Everything is compared then, so what was under way need not be remembered.
+    // Everything is compared then.
     this.#resync.setDue(this.#availability.fail(error));
   }
 }

@@ -72,3 +72,30 @@ test("in a dry run what stood against a prefix is gone when it could be done", a
   await h.rest(600);
   assert.deepEqual(h.codes(), []);
 });
+
+test("what was to be tried again and went in a send that failed is looked at again", async (t) => {
+  const h = new Harness();
+  // So many that to look at all of them takes several turns.
+  for (let i = 0; i < 200; i++) h.want(`10.1.${i}.0/24`, A);
+  await h.started();
+  h.controller.converged();
+  h.change(P1, A);
+  await h.rest(2000);
+  h.kernel.refuse = () => ({ code: "ENOBUFS", message: "ENOBUFS: no" });
+  h.change(P1);
+  await h.rest(5);
+  assert.equal(h.controller.status().pending, 1);
+  const now = h.clock.now.bind(h.clock);
+  let passed = 0;
+  t.mock.method(h.clock, "now", () => now() + passed++);
+  const apply = t.mock.method(h.kernel, "apply", async () => {
+    h.kernel.silently(() => h.kernel.delete(({ prefix }) => prefix === P1));
+    throw new KernelUnavailableError("EIO", "EIO: it was done, and nobody knows");
+  });
+  await h.rest(200);
+  assert.equal(apply.mock.callCount(), 1);
+  t.mock.restoreAll();
+  await h.rest(130_000);
+  assert.equal(h.kernel.ours().length, 200);
+  assert.equal(h.controller.status().pending, 0);
+});
