@@ -1,6 +1,8 @@
 /**
  * Which prefixes are to be looked at next, in portions of one family: those that were marked, those
- * whose wanted route changed, then those of a comparison of all.
+ * whose wanted route changed, and those of a comparison of all. They take turns, so that a table of
+ * one family that changes faster than the kernel takes it keeps neither the other one waiting nor a
+ * comparison, and routes that the kernel refuses over and over keep no new one.
  */
 import { FAMILIES, type IpFamily } from "../ip/address.ts";
 import { NextHopBatch } from "../ip/next-hop-batch.ts";
@@ -57,6 +59,15 @@ export class Portion {
   }
 }
 
+/** Whose turn it is: marked and changed ones of each family, and then the comparison. */
+const SOURCES = [
+  ...FAMILIES.flatMap((family) => [
+    { family, marked: true },
+    { family, marked: false },
+  ]),
+  undefined,
+];
+
 /** Steps of a comparison: what is wanted, then what else is known. */
 const STEPS = [
   { family: 4, known: false },
@@ -77,6 +88,8 @@ export class Agenda {
   readonly #queues: Record<IpFamily, PrefixId[]> = { 4: [], 6: [] };
   /** What comes next in the first of the queues, which is cut when it is empty. */
   readonly #taken: Record<IpFamily, number> = { 4: 0, 6: 0 };
+  /** Which of {@link SOURCES} is asked first. */
+  #turn = 0;
   /** Where the comparison is; undefined when there is none. */
   #scan: { step: number; from: number } | undefined;
 
@@ -125,12 +138,18 @@ export class Agenda {
    * Fills a portion. False when there was nothing; an empty portion is no less one of several.
    */
   next(portion: Portion): boolean {
-    for (const family of FAMILIES) {
+    for (let asked = 0; asked < SOURCES.length; asked++) {
+      const source = SOURCES[this.#turn];
+      this.#turn = (this.#turn + 1) % SOURCES.length;
+      if (source === undefined) {
+        if (this.#takeScanned(portion)) return true;
+        continue;
+      }
+      const { family, marked } = source;
       portion.begin(family);
-      if (this.#takeMarked(portion, family)) return true;
-      if (this.#takeChanged(portion)) return true;
+      if (marked ? this.#takeMarked(portion, family) : this.#takeChanged(portion)) return true;
     }
-    return this.#takeScanned(portion);
+    return false;
   }
 
   #takeMarked(portion: Portion, family: IpFamily): boolean {

@@ -3,9 +3,9 @@
  * what is wanted and what is there *now* and removes the difference, so a lost event, an error or a
  * restart needs no other answer than to look again.
  *
- * There is one loop (`#work`): dump when that is due, else take portions of prefixes (those marked
- * by kernel events and those that BGP changed first, then those of a full comparison), plan them,
- * let the kernel carry it out, and note what came of it. Nothing else ever changes the kernel.
+ * There is one loop (`#work`): dump when that is due, else take portions of prefixes (in turn those
+ * marked by kernel events, those that BGP changed and those of a full comparison), plan them, let
+ * the kernel carry it out, and note what came of it. Nothing else ever changes the kernel.
  * Planning ends after a few milliseconds, then the event loop has its turn; and the next send is
  * planned while the kernel has the one before. From BGP's table to the kernel's message a prefix is
  * numbers in columns.

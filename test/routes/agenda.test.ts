@@ -129,6 +129,25 @@ test("many that nobody wants come in portions too, each once", () => {
   assert.deepEqual(portions.flat(), texts);
 });
 
+test("who has much to be looked at keeps nobody waiting: one portion of each in turn", () => {
+  const lab = new Lab();
+  const many = (from: number) =>
+    Array.from({ length: 2 * PORTION_PREFIXES + 1 }, (_, i) => `10.${from + i}.0.0/16`);
+  lab.mark(...many(0));
+  lab.change(...many(100));
+  lab.change("fd00:1::/64");
+  lab.mark("fd00:2::/64");
+  lab.want("fd00:3::/64");
+  lab.agenda.scan();
+  const kinds = lab.all().map((portion) => {
+    const [first] = portion.split(" ");
+    const family = first!.includes(":") ? 6 : 4;
+    return `${family}${first!.endsWith("!") ? "!" : ""}${portion.includes("spoken") ? " spoken" : ""}`;
+  });
+  const inTurn = ["4", "4 spoken", "6", "6 spoken", "4", "4 spoken", "6!", "4", "4 spoken"];
+  assert.deepEqual(kinds, inTurn);
+});
+
 test("a number is held while its prefix is looked at, and not a moment longer", () => {
   const lab = new Lab();
   lab.want("10.1.0.0/24");
