@@ -4,6 +4,9 @@
  * the source gave; ours is the smallest number that the row has free, and stays while the entry
  * does, or goes over to a path that had found none free. `highest` remembers the largest number
  * ever given for a row, so that a member that catches up can be told of all that may have gone.
+ *
+ * Where a row has many paths, a look at it takes a step for each and no more: entries are found by
+ * a hash and identifiers by bits, both made for the look.
  */
 import type { AdjRibOut, Advertised, IsMember } from "./adj-rib-out.ts";
 import type { AttributeStore } from "./attribute-store.ts";
@@ -12,10 +15,16 @@ import type { Decision } from "./decision.ts";
 import type { ExportJudge } from "./export-judge.ts";
 import { ADD_PATHS_MAX } from "./limits.ts";
 import { OversizedPaths } from "./oversized-paths.ts";
-import { NO_PATH, type PathStore } from "./path-store.ts";
+import { NO_PATH, type PathId, type PathStore } from "./path-store.ts";
 import { REJECTED } from "./policy.ts";
 import type { PrefixTable, RowId } from "./prefix-table.ts";
 import { EVERYONE, type UpdateBuckets } from "./update-buckets.ts";
+
+/** Words with a bit for each identifier and one for none. */
+const ID_WORDS = (ADD_PATHS_MAX + 1) / 32;
+/** Slots for the entries of one row: at most a quarter is in use. */
+const SLOT_BITS = 10;
+const SLOT_MASK = 2 ** SLOT_BITS - 1;
 
 /** What the state compares itself with. */
 export interface AddPathInputs {
@@ -44,9 +53,17 @@ export class AddPathAdjRibOut implements AdjRibOut {
   /** Stamp of the last update that found the entry's path still there. */
   private seen = new Uint32Array(16);
 
+  looks = 0;
   private stamp = 0;
-  /** The update under way has found no identifier for a path. */
-  private short = false;
+  /** Of the update under way: the row's entries by hash; a slot is in use if it has the stamp. */
+  private readonly slots = new Uint32Array(SLOT_MASK + 1);
+  private readonly slotStamps = new Uint32Array(SLOT_MASK + 1);
+  /** Bits of the identifiers that they have. */
+  private readonly taken = new Uint32Array(ID_WORDS);
+  /** How many of them were not found by their path. */
+  private unseen = 0;
+  /** Paths for which there was no identifier. */
+  private readonly short: PathId[] = [];
   private freeHead = 0;
   private limit = 1;
   private used = 0;
@@ -78,16 +95,17 @@ export class AddPathAdjRibOut implements AdjRibOut {
     if (row >= this.heads.length) this.growRows(row + 1);
     const { table, paths, decision, judge } = this.inputs;
     judge.lookAgain(row);
-    this.stamp = (this.stamp + 1) >>> 0;
-    this.short = false;
+    this.beginUpdate(row);
     let changed = false;
     for (let path = table.head(row); path !== NO_PATH; path = paths.next(path)) {
+      this.looks++;
       if (!decision.isEligible(path)) continue;
       const outcome = judge.judge(path, row);
       if (outcome === REJECTED) continue;
       if (this.advertise(row, path, outcome, buckets, again)) changed = true;
     }
-    if (this.short && this.handOver(row, buckets)) changed = true;
+    if (this.unseen === 0) return changed;
+    if (this.handOver(row, buckets)) changed = true;
     if (this.dropUnseen(row, buckets)) changed = true;
     return changed;
   }
@@ -96,6 +114,7 @@ export class AddPathAdjRibOut implements AdjRibOut {
     if (row >= this.heads.length) return;
     const told = mayKnow ? new Set<number>() : undefined;
     for (let entry = this.heads[row]!; entry !== 0; entry = this.nexts[entry]!) {
+      this.looks++;
       if (this.sources[entry] === peer) continue;
       told?.add(this.sentIds[entry]!);
       buckets.announce(
@@ -109,6 +128,7 @@ export class AddPathAdjRibOut implements AdjRibOut {
     }
     if (told === undefined) return;
     for (let id = 1; id <= this.highest[row]!; id++) {
+      this.looks++;
       if (!told.has(id)) buckets.withdraw(row, id, EVERYONE);
     }
   }
@@ -151,6 +171,28 @@ export class AddPathAdjRibOut implements AdjRibOut {
     this.heads[row] = 0;
   }
 
+  private beginUpdate(row: RowId): void {
+    this.stamp = (this.stamp + 1) >>> 0;
+    if (this.stamp === 0) {
+      this.seen.fill(0);
+      this.slotStamps.fill(0);
+      this.stamp = 1;
+    }
+    this.taken.fill(0);
+    this.taken[0] = 1;
+    this.unseen = 0;
+    this.short.length = 0;
+    for (let entry = this.heads[row]!; entry !== 0; entry = this.nexts[entry]!) {
+      const id = this.sentIds[entry]!;
+      this.taken[id >>> 5]! |= 1 << (id & 31);
+      let slot = slotOf(this.sources[entry]!, this.receivedIds[entry]!);
+      while (this.slotStamps[slot] === this.stamp) slot = (slot + 1) & SLOT_MASK;
+      this.slots[slot] = entry;
+      this.slotStamps[slot] = this.stamp;
+      this.unseen++;
+    }
+  }
+
   /** Makes sure of an entry for the path; true when it has to be told, with `again` always. */
   private advertise(
     row: RowId,
@@ -162,16 +204,17 @@ export class AddPathAdjRibOut implements AdjRibOut {
     const { paths } = this.inputs;
     const source = paths.peer(path);
     const attributes = paths.attributesOf(path);
-    let entry = this.findEntry(row, source, paths.pathId(path));
+    let entry = this.findEntry(source, paths.pathId(path));
     if (entry === 0) {
-      const sentId = this.freeId(row);
+      const sentId = this.freeId();
       if (sentId === 0) {
-        this.short = true;
+        this.short.push(path);
         return false;
       }
       entry = this.addEntry(row, source, paths.pathId(path), sentId);
     } else {
       this.seen[entry] = this.stamp;
+      this.unseen--;
       const same = this.attributes[entry] === attributes && this.outcomes[entry] === outcome;
       if (same && !again) return false;
     }
@@ -204,17 +247,12 @@ export class AddPathAdjRibOut implements AdjRibOut {
    * same peer in one step, whose buckets keep no order between the two.
    */
   private handOver(row: RowId, buckets: UpdateBuckets): boolean {
-    const { table, paths, decision, judge, isMember } = this.inputs;
-    let changed = false;
+    const { paths, judge, isMember } = this.inputs;
     let entry = this.heads[row]!;
-    for (let path = table.head(row); path !== NO_PATH; path = paths.next(path)) {
-      while (entry !== 0 && this.seen[entry] === this.stamp) entry = this.nexts[entry]!;
-      if (entry === 0) break;
+    for (let i = 0; i < this.short.length && this.unseen > 0; i++) {
+      const path = this.short[i]!;
+      while (this.seen[entry] === this.stamp) entry = this.nexts[entry]!;
       const source = paths.peer(path);
-      if (this.findEntry(row, source, paths.pathId(path)) !== 0) continue;
-      if (!decision.isEligible(path)) continue;
-      const outcome = judge.judge(path, row);
-      if (outcome === REJECTED) continue;
       const before = this.sources[entry]!;
       if (before !== source && isMember(source)) {
         buckets.withdraw(row, this.sentIds[entry]!, -source);
@@ -224,10 +262,10 @@ export class AddPathAdjRibOut implements AdjRibOut {
       this.countSource(source, 1);
       this.sources[entry] = source;
       this.receivedIds[entry] = paths.pathId(path);
-      this.tell(row, entry, paths.attributesOf(path), outcome, buckets);
-      changed = true;
+      this.unseen--;
+      this.tell(row, entry, paths.attributesOf(path), judge.judge(path, row), buckets);
     }
-    return changed;
+    return this.short.length > 0;
   }
 
   private dropUnseen(row: RowId, buckets: UpdateBuckets): boolean {
@@ -250,15 +288,14 @@ export class AddPathAdjRibOut implements AdjRibOut {
     return changed;
   }
 
-  private findEntry(row: RowId, source: number, receivedId: number): number {
-    let entry = this.heads[row]!;
-    while (
-      entry !== 0 &&
-      (this.sources[entry] !== source || this.receivedIds[entry] !== receivedId)
-    ) {
-      entry = this.nexts[entry]!;
+  /** Of the row under way, but for those that were added since. */
+  private findEntry(source: number, receivedId: number): number {
+    let slot = slotOf(source, receivedId);
+    for (; this.slotStamps[slot] === this.stamp; slot = (slot + 1) & SLOT_MASK) {
+      const entry = this.slots[slot]!;
+      if (this.sources[entry] === source && this.receivedIds[entry] === receivedId) return entry;
     }
-    return entry;
+    return 0;
   }
 
   private addEntry(row: RowId, source: number, receivedId: number, sentId: number): number {
@@ -291,12 +328,14 @@ export class AddPathAdjRibOut implements AdjRibOut {
     this.bySource[source] = (this.bySource[source] ?? 0) + change;
   }
 
-  /** The smallest identifier that no entry of the row has; 0 when all are taken. */
-  private freeId(row: RowId): number {
-    for (let id = 1; id <= ADD_PATHS_MAX; id++) {
-      let entry = this.heads[row]!;
-      while (entry !== 0 && this.sentIds[entry] !== id) entry = this.nexts[entry]!;
-      if (entry === 0) return id;
+  /** The smallest identifier that no entry of the row has, taken; 0 when all are. */
+  private freeId(): number {
+    for (let word = 0; word < ID_WORDS; word++) {
+      const free = ~this.taken[word]!;
+      if (free === 0) continue;
+      const bit = free & -free;
+      this.taken[word]! |= bit;
+      return word * 32 + 31 - Math.clz32(bit);
     }
     return 0;
   }
@@ -317,4 +356,9 @@ export class AddPathAdjRibOut implements AdjRibOut {
     this.outcomes = grown32(this.outcomes, capacity);
     this.seen = grown32(this.seen, capacity);
   }
+}
+
+function slotOf(source: number, receivedId: number): number {
+  const mixed = Math.imul(source, 0x9e37_79b1) ^ Math.imul(receivedId, 0x85eb_ca6b);
+  return mixed >>> (32 - SLOT_BITS);
 }

@@ -21,6 +21,8 @@ export interface Advertised {
 export interface AdjRibOut {
   /** Paths advertised: without ADD-PATH one for each prefix. */
   readonly size: number;
+  /** Paths that `update` and `replay` looked at since it was set to 0, if a prefix has several. */
+  looks: number;
   /** Paths advertised that came from `peer`, which therefore was not told. */
   sizeFrom(peer: number): number;
   /** Of those advertised, what was withdrawn instead, for want of room. */
@@ -51,3 +53,8 @@ export interface AdjRibOut {
 
 /** Whether a peer is a member of the group. */
 export type IsMember = (peer: number) => boolean;
+
+/** What it cost to look at so many prefixes; paths of one lie together, each costs a quarter. */
+export function costOf({ looks }: AdjRibOut, prefixes: number): number {
+  return prefixes + (looks >>> 2);
+}

@@ -36,7 +36,10 @@ export const OUTCOMES_MAX = 65_536;
 
 /** Bounds of an update group's work and memory; tests make them small. */
 export interface GroupLimits {
-  /** Changed prefixes that one step looks at: 2 to 4 ms of work. */
+  /**
+   * Changed prefixes that one step looks at: 2 to 4 ms of work. With ADD-PATH each path counts as a
+   * quarter of one besides.
+   */
   readonly chunkRowsMax: number;
   /** Buckets, so attribute sets, that one step fills before it ends: bounds its bytes. */
   readonly chunkBucketsMax: number;

@@ -14,6 +14,7 @@ import { EVERYONE, type UpdateBuckets } from "./update-buckets.ts";
 
 export class PlainAdjRibOut implements AdjRibOut {
   readonly oversized = new OversizedPaths((row) => this.sources[row]!);
+  looks = 0;
   private readonly table: PrefixTable;
   private readonly paths: PathStore;
   private readonly store: AttributeStore;

@@ -12,7 +12,7 @@
  *
  * The group holds each row that it has queued or advertised, a member those that it missed.
  */
-import type { AdjRibOut } from "./adj-rib-out.ts";
+import { type AdjRibOut, costOf } from "./adj-rib-out.ts";
 import type { BucketEncoder, SourcePeers } from "./bucket-encoder.ts";
 import type { ExportJudge } from "./export-judge.ts";
 import { type ExportOptions, reflects } from "./export-rules.ts";
@@ -181,9 +181,8 @@ export class UpdateGroup {
       const { segments } = this.stream.at(member.block);
       const segment = segments[member.segment];
       if (segment === undefined) {
-        const passed = member.block++;
         member.segment = 0;
-        this.stream.pass(passed);
+        this.stream.pass(member.block++);
         continue;
       }
       member.segment++;
@@ -197,7 +196,7 @@ export class UpdateGroup {
   /**
    * One step for a member that has read the stream to its end: the group looks at queued prefixes,
    * or, when there are none, the member catches up: so it is never told what is about to change.
-   * Bytes go to the stream or to `out`. Gives how many prefixes were looked at; 0 = nothing to do.
+   * Bytes go to the stream or to `out`. Gives what it cost, in prefixes; 0 = nothing to do.
    */
   step(member: GroupMember, out: Uint8Array[]): number {
     if (this.hasPending()) return this.advance();
@@ -249,10 +248,8 @@ export class UpdateGroup {
 
   /** Looks at the next queued prefixes and encodes what changed, for the members in step. */
   private advance(): number {
-    this.buckets.reset();
-    this.parts.judge.begin();
+    this.beginStep();
     this.told.clear();
-    this.dropped.clear();
     let looked = 0;
     for (; this.hasRoom(looked); looked++) {
       const row = this.queue.take();
@@ -268,12 +265,19 @@ export class UpdateGroup {
     // a withdrawal needs the row's prefix.
     if (this.told.length > 0 && this.inStepCount > 0) this.publish();
     else this.unhold(this.dropped.view());
-    return looked;
+    return costOf(this.out, looked);
+  }
+
+  private beginStep(): void {
+    this.buckets.reset();
+    this.parts.judge.begin();
+    this.dropped.clear();
+    this.out.looks = 0;
   }
 
   private hasRoom(looked: number): boolean {
     const { chunkRowsMax, chunkBucketsMax } = this.parts.limits;
-    return looked < chunkRowsMax && this.buckets.size < chunkBucketsMax;
+    return costOf(this.out, looked) < chunkRowsMax && this.buckets.size < chunkBucketsMax;
   }
 
   private look(row: RowId, held: boolean): void {
@@ -345,9 +349,7 @@ export class UpdateGroup {
   }
 
   private catchUp(member: GroupMember, out: Uint8Array[]): number {
-    this.buckets.reset();
-    this.parts.judge.begin();
-    this.dropped.clear();
+    this.beginStep();
     const looked = member.walking ? this.walk(member) : this.tellMissed(member);
     for (const segment of this.parts.encoder.encode(this.buckets)) out.push(segment.bytes);
     this.unhold(this.dropped.view());
@@ -357,7 +359,7 @@ export class UpdateGroup {
       member.segment = 0;
       this.inStepCount++;
     }
-    return looked + 1;
+    return costOf(this.out, looked) + 1;
   }
 
   private walk(member: GroupMember): number {
