@@ -54,7 +54,10 @@ export interface AdjRibOut {
 /** Whether a peer is a member of the group. */
 export type IsMember = (peer: number) => boolean;
 
-/** What it cost to look at so many prefixes; paths of one lie together, each costs a quarter. */
-export function costOf({ looks }: AdjRibOut, prefixes: number): number {
-  return prefixes + (looks >>> 2);
+/**
+ * What it cost to look at so many prefixes, in prefixes. Paths of one lie together, and each is a
+ * quarter; to note one for a member that misses it is a bit here and a count there, a 32nd.
+ */
+export function costOf({ looks }: AdjRibOut, prefixes: number, noted: number): number {
+  return prefixes + (looks >>> 2) + (noted >>> 5);
 }

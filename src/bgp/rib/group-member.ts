@@ -30,3 +30,10 @@ export class GroupMember {
     this.peer = peer;
   }
 }
+
+/** How many of them miss what the group tells now: not those that have yet to hear of anything. */
+export function behindOf(members: Iterable<GroupMember>): number {
+  let count = 0;
+  for (const { inStep, walking, fresh } of members) if (!inStep && !(walking && fresh)) count++;
+  return count;
+}

@@ -56,6 +56,12 @@ export const GROUP_LIMITS: GroupLimits = {
   sharedBytesMax: 1024 * 1024,
 };
 
+/**
+ * Prefixes noted in one go, each for each member that leaves the shared stream: 3 ms. Beyond: the
+ * others leave in the next goes, and the group looks at no further change until they have.
+ */
+export const NOTED_MAX = 262_144;
+
 /** AS_SEQUENCE segments hold at most this many AS numbers, RFC 4271 §4.3. */
 export const SEGMENT_ASNS_MAX = 255;
 

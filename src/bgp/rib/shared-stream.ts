@@ -2,6 +2,7 @@
  * Encoded UPDATEs of an update group, each block kept until every member that reads along has taken
  * it. A block is cut into segments by audience. Positions count up for ever.
  */
+import type { GroupMember } from "./group-member.ts";
 import { EVERYONE } from "./update-buckets.ts";
 
 export interface Segment {
@@ -62,6 +63,28 @@ export class SharedStream {
   /** The block at a position that is not at the end. */
   at(position: number): Block {
     return this.blocks[position - this.base]!;
+  }
+
+  /**
+   * Appends to `out` what there is for the member, at least one segment and until `bytesMax` is
+   * reached; gives the octets appended.
+   */
+  read(member: GroupMember, bytesMax: number, out: Uint8Array[]): number {
+    let bytes = 0;
+    while (member.inStep && member.block < this.end && bytes < bytesMax) {
+      const { segments } = this.at(member.block);
+      const segment = segments[member.segment];
+      if (segment === undefined) {
+        member.segment = 0;
+        this.pass(member.block++);
+        continue;
+      }
+      member.segment++;
+      if (!isAudience(segment.audience, member.peer)) continue;
+      out.push(segment.bytes);
+      bytes += segment.bytes.length;
+    }
+    return bytes;
   }
 
   /** One reader is through with the block at `position`, or will not read it. */

@@ -16,15 +16,15 @@ import { type AdjRibOut, costOf } from "./adj-rib-out.ts";
 import type { BucketEncoder, SourcePeers } from "./bucket-encoder.ts";
 import type { ExportJudge } from "./export-judge.ts";
 import { type ExportOptions, reflects } from "./export-rules.ts";
-import { GroupMember } from "./group-member.ts";
-import type { GroupLimits } from "./limits.ts";
+import { behindOf, GroupMember } from "./group-member.ts";
+import { type GroupLimits, NOTED_MAX } from "./limits.ts";
 import { NO_PATH, type PathId, type PathStore } from "./path-store.ts";
 import { type PeerId, PeerKind } from "./peer-table.ts";
 import { NO_ROW, type PrefixTable, type RowId } from "./prefix-table.ts";
 import { RowList } from "./row-list.ts";
 import { RowQueue } from "./row-queue.ts";
 import { RowSet } from "./row-set.ts";
-import { isAudience, SharedStream } from "./shared-stream.ts";
+import { SharedStream } from "./shared-stream.ts";
 import type { UpdateBuckets } from "./update-buckets.ts";
 
 export interface UpdateGroupParts {
@@ -66,6 +66,9 @@ export class UpdateGroup {
   private readonly fromAll: boolean;
   private readonly told = new RowList();
   private readonly dropped = new RowList();
+  /** Of the step under way: members that miss what it tells, and what it noted for others. */
+  private behind = 0;
+  private noted = 0;
 
   constructor(parts: UpdateGroupParts) {
     this.parts = parts;
@@ -171,26 +174,9 @@ export class UpdateGroup {
     return true;
   }
 
-  /**
-   * Appends to `out` what the shared stream has for the member, at least one segment and until
-   * `bytesMax` is reached; gives the octets appended.
-   */
+  /** See {@link SharedStream.read}. */
   read(member: GroupMember, bytesMax: number, out: Uint8Array[]): number {
-    let bytes = 0;
-    while (member.inStep && member.block < this.stream.end && bytes < bytesMax) {
-      const { segments } = this.stream.at(member.block);
-      const segment = segments[member.segment];
-      if (segment === undefined) {
-        member.segment = 0;
-        this.stream.pass(member.block++);
-        continue;
-      }
-      member.segment++;
-      if (!isAudience(segment.audience, member.peer)) continue;
-      out.push(segment.bytes);
-      bytes += segment.bytes.length;
-    }
-    return bytes;
+    return this.stream.read(member, bytesMax, out);
   }
 
   /**
@@ -249,6 +235,8 @@ export class UpdateGroup {
   /** Looks at the next queued prefixes and encodes what changed, for the members in step. */
   private advance(): number {
     this.beginStep();
+    if (this.dropSlowMembers()) return this.cost(0);
+    this.behind = this.inStepCount === this.members.size ? 0 : behindOf(this.members.values());
     this.told.clear();
     let looked = 0;
     for (; this.hasRoom(looked); looked++) {
@@ -265,7 +253,7 @@ export class UpdateGroup {
     // a withdrawal needs the row's prefix.
     if (this.told.length > 0 && this.inStepCount > 0) this.publish();
     else this.unhold(this.dropped.view());
-    return costOf(this.out, looked);
+    return this.cost(looked);
   }
 
   private beginStep(): void {
@@ -273,11 +261,17 @@ export class UpdateGroup {
     this.parts.judge.begin();
     this.dropped.clear();
     this.out.looks = 0;
+    this.behind = 0;
+    this.noted = 0;
+  }
+
+  private cost(looked: number): number {
+    return costOf(this.out, looked, looked * this.behind + this.noted);
   }
 
   private hasRoom(looked: number): boolean {
     const { chunkRowsMax, chunkBucketsMax } = this.parts.limits;
-    return costOf(this.out, looked) < chunkRowsMax && this.buckets.size < chunkBucketsMax;
+    return this.cost(looked) < chunkRowsMax && this.buckets.size < chunkBucketsMax;
   }
 
   private look(row: RowId, held: boolean): void {
@@ -306,20 +300,24 @@ export class UpdateGroup {
     const rows = this.told.copy();
     const withdrawn = this.dropped.copy();
     this.stream.append({ segments, rows, withdrawn, readers: this.inStepCount });
-    if (this.stream.bytes > this.parts.limits.sharedBytesMax) this.dropSlowMembers();
+    this.dropSlowMembers();
   }
 
-  /** Members at the oldest block leave the stream until it is short enough again. */
-  private dropSlowMembers(): void {
-    while (
-      this.stream.bytes > this.parts.limits.sharedBytesMax &&
-      this.stream.end - this.stream.begin > 1
-    ) {
+  /**
+   * Members at the oldest block leave the stream until it is short enough again. True when there
+   * may be more of them than one go can do: nothing new is looked at before they have left.
+   */
+  private dropSlowMembers(): boolean {
+    const { sharedBytesMax } = this.parts.limits;
+    while (this.stream.bytes > sharedBytesMax && this.stream.end - this.stream.begin > 1) {
       const oldest = this.stream.begin;
       for (const member of this.members.values()) {
-        if (member.inStep && member.block === oldest) this.release(member);
+        if (!member.inStep || member.block !== oldest) continue;
+        if (this.noted >= NOTED_MAX) return true;
+        this.release(member);
       }
     }
+    return false;
   }
 
   /** Ends the member's part in the stream; what it has not read counts as missed. */
@@ -330,7 +328,9 @@ export class UpdateGroup {
     this.inStepCount--;
     const end = this.stream.end;
     for (let position = member.block; position < end; position++) {
-      for (const row of this.stream.at(position).rows) this.miss(member, row);
+      const { rows } = this.stream.at(position);
+      for (let i = 0; i < rows.length; i++) this.miss(member, rows[i]!);
+      this.noted += rows.length;
       this.stream.pass(position);
     }
     member.segment = 0;
@@ -359,7 +359,7 @@ export class UpdateGroup {
       member.segment = 0;
       this.inStepCount++;
     }
-    return costOf(this.out, looked) + 1;
+    return this.cost(looked) + 1;
   }
 
   private walk(member: GroupMember): number {
