@@ -4,7 +4,15 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-say() { printf '\033[2m[set-up]\033[0m %s\n' "$*"; }
+# Told to end, it goes on to nothing else; but packages half installed help nobody: what installs them
+# ends first, unless it was told so itself, as it is by Ctrl-C.
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+say() {
+  if [ -t 1 ]; then printf '\033[2m[set-up]\033[0m %s\n' "$*"; else printf '[set-up] %s\n' "$*"; fi
+}
 
 missing=""
 for package in "$@"; do
@@ -18,15 +26,28 @@ if [ -n "$missing" ]; then
     if [ ! -e "$policy" ]; then
       printf '#!/bin/sh\nexit 101\n' >"$policy"
       chmod +x "$policy"
-      trap 'rm -f "$policy"' EXIT INT TERM
+      trap 'rm -f "$policy"' EXIT
     fi
     export DEBIAN_FRONTEND=noninteractive
     log=$(mktemp)
+    install="apt-get install -y --no-install-recommends"
     # shellcheck disable=SC2086
-    { apt-get update && apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1 || {
+    if ! { apt-get update && $install $missing; } >"$log" 2>&1; then
+      # It is all or nothing to apt; one that this suite does not have shall not take the rest along.
+      failed=""
+      for package in $missing; do
+        $install "$package" >>"$log" 2>&1 || failed="$failed $package"
+      done
+      missing=$failed
+    else
+      missing=""
+    fi
+    if [ -z "$missing" ]; then
+      rm -f "$log"
+    else
       tail -n 5 "$log"
-      say "some packages could not be installed (log: $log); what needs them says so"
-    }
+      say "these could not be installed (log: $log), and what needs them says so:$missing"
+    fi
   else
     say "not root or no apt: these Debian packages are missing, and what needs them says so:$missing"
   fi
@@ -35,6 +56,10 @@ fi
 major=$(node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/')
 if [ -z "$major" ] || [ "$major" -lt 20 ]; then
   say "Node.js 20 or newer with npm is needed to install the packages (found: ${major:-none})"
+  exit 1
+fi
+if ! command -v npm >/dev/null; then
+  say "npm is needed to install the packages: there is Node.js $major without it (Debian package: npm)"
   exit 1
 fi
 if [ ! -e node_modules/.podrouter-setup ] || [ package-lock.json -nt node_modules/.podrouter-setup ]; then
