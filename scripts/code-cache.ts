@@ -63,8 +63,10 @@ const work = mkdtempSync(join(tmpdir(), "podrouter-code-"));
 const api = new NodesApi(NODES);
 const agents: Agent[] = [];
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  process.once(signal, () => {
+  // The kernel may tell of the same end several times; the next one shall not cut this short.
+  process.on(signal, () => {
     cleanUp();
+    process.removeAllListeners(signal);
     process.kill(process.pid, signal);
   });
 }

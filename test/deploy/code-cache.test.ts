@@ -1,11 +1,12 @@
 /** What the engine compiled of the bundle is made without privileges, and the bundle starts with it. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { processes } from "../../scripts/test/processes.ts";
 import { imageRuntime } from "../support/image-recipe.ts";
-import { must, run } from "../support/shell.ts";
+import { Daemon, must, run, until } from "../support/shell.ts";
 
 const SCRIPTS = join(import.meta.dirname, "..", "..", "scripts");
 const folder = mkdtempSync(join(tmpdir(), "podrouter-code-cache-"));
@@ -83,3 +84,40 @@ test("an agent that ends at its start is not waited for, and its words are shown
   assert.equal(tried.status, 1, tried.stderr);
   assert.match(tried.stderr, /bad option: --no-such-option/);
 });
+
+/** Runs its words as makeBundle of ../support/program.ts does. */
+const PARENT = `
+const [, ...words] = process.argv;
+const whileWeLive = ["--pdeathsig", "TERM", process.execPath, ...words];
+require("node:child_process").spawn("setpriv", whileWeLive, { stdio: "ignore" });
+`;
+
+test("when its parent is killed, it leaves neither agents nor files", async () => {
+  const temporary = join(folder, "temporary");
+  mkdirSync(temporary);
+  const here = () => readdirSync(temporary, { recursive: true }).map(String);
+  const isAtWork = () => here().some((name) => name.endsWith("nodes.json"));
+  const words = ["-e", PARENT, join(SCRIPTS, "code-cache.ts"), dist, ...nodeFlags];
+  const env = { TMPDIR: temporary };
+  for (let round = 0; round < 3; round++) {
+    const parent = new Daemon("parent", process.execPath, words, { env });
+    await until("the agents are at work", isAtWork);
+    // The kernel tells of this end several times: as often as another thread becomes the parent.
+    await parent.stop("SIGKILL");
+    await until(
+      () => `no agent runs: ${agents()}`,
+      () => agents().length === 0,
+    );
+    await until(
+      () => `no file is left: ${here()}`,
+      () => here().length === 0,
+    );
+  }
+});
+
+function agents(): readonly string[] {
+  const temporary = join(folder, "temporary");
+  return processes()
+    .map(({ words }) => words.join(" "))
+    .filter((words) => words.includes(`--config=${temporary}`));
+}

@@ -19,10 +19,13 @@ export const PODROUTER_CNI = join(BIN, "podrouter-cni");
 /** Bundles the checkout as it is now into a folder, with its compiled code, as the image has it. */
 export async function makeBundle(folder: string): Promise<void> {
   const scripts = join(ROOT, "scripts");
-  const limit = { timeoutMs: BUNDLE_MS_MAX };
-  await must(process.execPath, [join(scripts, "bundle.ts"), "--out", folder], limit);
-  const { nodeFlags } = imageRuntime();
-  await must(process.execPath, [join(scripts, "code-cache.ts"), folder, ...nodeFlags], limit);
+  // The folder goes with us: nothing shall be written there any more.
+  const node = (...words: string[]) =>
+    must("setpriv", ["--pdeathsig", "TERM", process.execPath, ...words], {
+      timeoutMs: BUNDLE_MS_MAX,
+    });
+  await node(join(scripts, "bundle.ts"), "--out", folder);
+  await node(join(scripts, "code-cache.ts"), folder, ...imageRuntime().nodeFlags);
 }
 
 /** Lays out the programs in a folder as the image does. @returns settings for tests that use them. */
