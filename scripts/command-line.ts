@@ -10,14 +10,18 @@ const WRONG_USAGE = 2;
 /** What the caller wrote cannot be done; one sentence. */
 export class UsageError extends Error {}
 
-/** What `read` makes of the command line. Ends the program where help is asked for, or it throws. */
+/**
+ * What `read` makes of the command line. Ends the program where help is asked for, or it throws.
+ * Only the first `own` words are asked for help: what follows is the command of somebody else.
+ */
 export function fromCommandLine<T>(
   program: string,
   usage: string,
   read: (args: readonly string[]) => T,
+  own = Number.POSITIVE_INFINITY,
 ): T {
   const args = process.argv.slice(2);
-  if (args.includes("--help") || args.includes("-h")) {
+  if (args.slice(0, own).some((word) => word === "--help" || word === "-h")) {
     writeSync(1, usage.endsWith("\n") ? usage : `usage: ${usage}\n`);
     process.exit(0);
   }
@@ -67,4 +71,11 @@ export function numberOf(name: string, text: string, min: number, whole = true):
   if (sound && (!whole || Number.isInteger(value))) return value;
   const what = whole ? "a whole number" : "a number";
   throw new UsageError(`${name}=${text}: expected ${what} from ${min}`);
+}
+
+/** @throws {UsageError} the text is none of `allowed` */
+export function oneOf<T extends string>(name: string, text: string, allowed: readonly T[]): T {
+  const found = allowed.find((each) => each === text);
+  if (found !== undefined) return found;
+  throw new UsageError(`${name}=${text}: expected one of ${allowed.join(", ")}`);
 }

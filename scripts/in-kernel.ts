@@ -4,30 +4,46 @@
  * bare-metal node may have and a small one lacks: ipip, VLANs, bonds, VRFs, dummies, netem, IPVS.
  * Agents that tests start there run as in the image: from source each would take half a minute.
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
+import { keptFolder } from "../packages/netlink-ts/test/support/keeper.ts";
 import { layOutPrograms } from "../test/support/program.ts";
-import { debianKernel, KERNEL_SUITES, kernelSuite } from "../test/support/vm/debian-kernel.ts";
+import { debianKernel, KERNEL_SUITES, type KernelSuite } from "../test/support/vm/debian-kernel.ts";
 import { machineUnavailable, runInMachine } from "../test/support/vm/virtual-machine.ts";
+import { fromCommandLine, oneOf, UsageError } from "./command-line.ts";
 
-const USAGE = `usage: npm run in-kernel -- SUITE COMMAND…   (SUITE: ${KERNEL_SUITES.join(", ")})`;
+const USAGE = `npm run in-kernel -- SUITE COMMAND…   (SUITE: ${KERNEL_SUITES.join(", ")})`;
 /** Settings that the command may depend on. */
 const PASSED_ON = ["PATH", "HOME", "CI", "XDG_CACHE_HOME", "INTEROP_DEBIAN"] as const;
 
-async function main([suite, ...words]: readonly string[]): Promise<number> {
-  if (suite === undefined || words.length === 0) throw new Error(USAGE);
+interface Asked {
+  readonly suite: KernelSuite;
+  readonly words: readonly string[];
+}
+
+function asked(): Asked {
+  // What follows the suite, `--help` too, is the command's.
+  return fromCommandLine("in-kernel", USAGE, readAsked, 1);
+}
+
+function readAsked([name, ...words]: readonly string[]): Asked {
+  if (name === undefined) throw new UsageError("SUITE is missing; --help shows what there is");
+  const suite = oneOf("SUITE", name, KERNEL_SUITES);
+  if (words.length === 0) throw new UsageError("COMMAND is missing; --help shows what there is");
+  return { suite, words };
+}
+
+async function main({ suite, words }: Asked): Promise<number> {
   const unavailable = await machineUnavailable();
   if (unavailable !== undefined) throw new Error(unavailable);
   const say = (line: string) => process.stderr.write(`${line}\n`);
-  const kernel = await debianKernel(kernelSuite(suite), say);
+  const kernel = await debianKernel(suite, say);
   const ending = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.once(signal, () => ending.abort());
+    process.on(signal, () => ending.abort());
   }
   const output = (chunk: Buffer) => process.stdout.write(chunk);
   const cwd = process.cwd();
-  const programs = await mkdtemp(join(tmpdir(), "podrouter-programs-"));
+  const programs = keptFolder();
   try {
     const env = { ...passedOn(), ...(await layOutPrograms(programs)) };
     return await runInMachine({ kernel, words, cwd, env, output, signal: ending.signal });
@@ -46,7 +62,7 @@ function passedOn(): Record<string, string> {
 }
 
 try {
-  process.exitCode = await main(process.argv.slice(2));
+  process.exitCode = await main(asked());
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 2;

@@ -11,8 +11,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { globSync } from "node:fs";
 import { join } from "node:path";
-import { type KernelSuite, kernelSuite } from "../test/support/vm/debian-kernel.ts";
+import { KERNEL_SUITES, type KernelSuite } from "../test/support/vm/debian-kernel.ts";
 import { machineUnavailable } from "../test/support/vm/virtual-machine.ts";
+import { fromCommandLine, oneOf, parsed } from "./command-line.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 
@@ -92,18 +93,25 @@ function runGroup(
   });
 }
 
-async function main(names: readonly string[]): Promise<number> {
-  const unknown = names.filter((name) => GROUPS[name] === undefined);
-  if (unknown.length > 0) {
-    process.stderr.write(
-      `no such group: ${unknown.join(" ")}; groups: ${Object.keys(GROUPS).join(" ")}\n`,
-    );
-    return 2;
-  }
+interface Asked {
+  readonly names: readonly string[];
+  readonly kernel: KernelSuite | undefined;
+}
+
+function asked(): Asked {
+  const usage = `npm test [-- GROUP…]   (GROUP: ${Object.keys(GROUPS).join(", ")})`;
+  return fromCommandLine("test", usage, (args) => {
+    const { positionals } = parsed({ args: [...args], allowPositionals: true, options: {} });
+    for (const name of positionals) oneOf("GROUP", name, Object.keys(GROUPS));
+    const suite = process.env["KERNEL_DEBIAN"] ?? "";
+    const kernel = suite === "" ? undefined : oneOf("KERNEL_DEBIAN", suite, KERNEL_SUITES);
+    return { names: positionals, kernel };
+  });
+}
+
+async function main({ names, kernel }: Asked): Promise<number> {
   const all = globSync(["test/**/*.test.ts", "packages/*/test/**/*.test.ts"], { cwd: ROOT }).sort();
   const counts: Counts = { pass: 0, fail: 0, skipped: 0 };
-  const asked = process.env["KERNEL_DEBIAN"];
-  const kernel = asked === undefined || asked === "" ? undefined : kernelSuite(asked);
   const noMachine = await machineUnavailable();
   let failed = 0;
   for (const [name, known] of Object.entries(GROUPS)) {
@@ -132,7 +140,7 @@ async function main(names: readonly string[]): Promise<number> {
   return failed === 0 && counts.pass > 0 ? 0 : 1;
 }
 
-process.exitCode = await main(process.argv.slice(2));
+process.exitCode = await main(asked());
 if (ended !== undefined) {
   process.removeAllListeners(ended);
   process.kill(process.pid, ended);

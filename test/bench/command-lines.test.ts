@@ -40,7 +40,19 @@ const PROGRAMS: Readonly<Record<string, readonly (readonly [args: string[], said
     [["long"], "fuzz: SECONDS=long: expected a number from 0"],
     [["--seed=x"], "fuzz: --seed=x: expected a whole number from 0"],
   ],
+  "scripts/in-kernel.ts": [
+    [[], "in-kernel: SUITE is missing; --help shows what there is"],
+    [["woody", "true"], "in-kernel: SUITE=woody: expected one of bullseye, bookworm, trixie, sid"],
+    [["sid"], "in-kernel: COMMAND is missing; --help shows what there is"],
+  ],
   "scripts/pack.ts": [[["here"], "pack: Unexpected argument 'here'; --help shows what there is"]],
+  "scripts/test.ts": [
+    [
+      ["unity"],
+      "test: GROUP=unity: expected one of unit, fuzz, kernel, cluster, interop, bench, kubernetes, vm",
+    ],
+    [["--unit"], "test: Unknown option '--unit'; --help shows what there is"],
+  ],
 };
 
 for (const [program, mistakes] of Object.entries(PROGRAMS)) {
@@ -55,6 +67,13 @@ for (const [program, mistakes] of Object.entries(PROGRAMS)) {
     }
   });
 }
+
+test("a kernel that there is not: one sentence and exit code 2, and no test runs", async () => {
+  const env = { KERNEL_DEBIAN: "nonsense" };
+  const wrong = await run(process.execPath, [join(ROOT, "scripts", "test.ts"), "unit"], { env });
+  const said = "test: KERNEL_DEBIAN=nonsense: expected one of bullseye, bookworm, trixie, sid\n";
+  assert.deepEqual(wrong, { status: 2, stdout: "", stderr: said });
+});
 
 test("no shell script takes an option for what it is to work on", async () => {
   for (const name of ["arm64-machine", "image-folder", "kubernetes-programs"]) {

@@ -29,15 +29,6 @@ const PART = /^\s+Depends: (linux-(?:image|binary|modules|base)-\d\S+)$/gm;
 const FETCH_MS_MAX = 900_000;
 const UNPACK_MS_MAX = 120_000;
 
-/** @throws {Error} when `name` is none of {@link KERNEL_SUITES}. */
-export function kernelSuite(name: string): KernelSuite {
-  const suite = KERNEL_SUITES.find((each) => each === name);
-  if (suite === undefined) {
-    throw new Error(`no kernel of Debian ${name}: one of ${KERNEL_SUITES.join(", ")}`);
-  }
-  return suite;
-}
-
 /** The kernel of a suite, fetched when it is not there yet. @throws {Error} what went wrong. */
 export async function debianKernel(
   suite: KernelSuite,

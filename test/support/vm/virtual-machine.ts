@@ -5,9 +5,9 @@
  * as long.
  */
 import { spawn } from "node:child_process";
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { keptFolder } from "../../../packages/netlink-ts/test/support/keeper.ts";
 import { hasProgram, must } from "../shell.ts";
 import type { DebianKernel } from "./debian-kernel.ts";
 import { CONSOLE, EARLY_MODULES, GUEST_INIT, HOST_TAG, MODULES_TAG } from "./guest-init.ts";
@@ -54,7 +54,7 @@ export async function machineUnavailable(): Promise<string | undefined> {
 
 /** Runs a command in a machine of its own. @returns its exit status. @throws {Error} without one. */
 export async function runInMachine(command: MachineCommand): Promise<number> {
-  const folder = await mkdtemp(join(tmpdir(), "podrouter-vm-"));
+  const folder = keptFolder();
   try {
     const ramDisk = await makeRamDisk(folder, command);
     const [console, status] = [join(folder, "console"), join(folder, "status")];
