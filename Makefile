@@ -4,6 +4,10 @@ NODE := node_modules/node/bin/node
 DEMO_PACKAGES := iproute2 iputils-ping ipset tcpdump iptables containernetworking-plugins
 TEST_PACKAGES := $(DEMO_PACKAGES) nftables bird2 frr gobgpd openbgpd exabgp tshark prometheus
 
+# What make starts does not outlive it. To SIGTERM it passes the signal on; a SIGINT that is for make
+# alone, not for the terminal's process group, it keeps to itself, and waits.
+WITH_MAKE := setpriv --pdeathsig TERM
+
 .PHONY: setup demo test check bundle clean
 
 setup: ## npm packages only: enough to run bin/podrouter from a checkout
@@ -11,11 +15,11 @@ setup: ## npm packages only: enough to run bin/podrouter from a checkout
 
 demo: ## a cluster in network namespaces, shown and checked step by step (KEEP=1 leaves it up)
 	@scripts/setup.sh $(DEMO_PACKAGES)
-	@exec $(NODE) scripts/demo.ts $(if $(KEEP),--keep)
+	@exec $(WITH_MAKE) $(NODE) scripts/demo.ts $(if $(KEEP),--keep)
 
 test: ## everything: types, lint, unit, fuzz, kernel, cluster, interop, bench
 	@scripts/setup.sh $(TEST_PACKAGES)
-	@exec npm run --silent test
+	@exec $(WITH_MAKE) npm run --silent test
 
 check: setup ## types, lint, tidy
 	@npm run --silent check

@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { KERNEL_SUITES, type KernelSuite } from "../test/support/vm/debian-kernel.ts";
 import { machineUnavailable } from "../test/support/vm/virtual-machine.ts";
 import { fromCommandLine, oneOf, parsed } from "./command-line.ts";
+import { type Counts, runGroup } from "./test/group.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 
@@ -40,78 +41,69 @@ const GROUPS: Readonly<Record<string, Group>> = {
   kubernetes: { concurrency: 1, owns: inFolder("kubernetes"), onDemand: true },
   vm: { concurrency: 1, owns: inFolder("vm"), onDemand: true, kernel: "bookworm" },
 };
+const USAGE = `npm test [-- GROUP…]   (GROUP: ${Object.keys(GROUPS).join(", ")})`;
 
-/** A test file that takes longer hangs. */
-const TEST_MS_MAX = 600_000;
-/** How many times longer programs take where all is emulated. */
-const EMULATION = 6;
-
-interface Counts {
-  pass: number;
-  fail: number;
-  skipped: number;
-}
-
-/** The runner of the group at hand. */
-let running: ChildProcess | undefined;
-/** The signal that ended the tests, which the runner was told of too. */
+const nothingRuns = (_signal: NodeJS.Signals): unknown => undefined;
+/** Ends what runs just now. */
+let endIt = nothingRuns;
+/** The signal that ended the tests, of which what runs was told too. */
 let ended: NodeJS.Signals | undefined;
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(signal, () => {
     ended = signal;
-    running?.kill(signal);
-  });
-}
-
-/** Runs the files of one group; the runner's own closing lines are added up. */
-function runGroup(
-  files: readonly string[],
-  { concurrency, kernel }: Group,
-  counts: Counts,
-): Promise<number> {
-  const timeout = TEST_MS_MAX * (kernel === undefined ? 1 : EMULATION);
-  const limits = [`--test-concurrency=${concurrency}`, `--test-timeout=${timeout}`];
-  const runner = ["--test", ...limits, "--test-reporter=spec", ...files];
-  const machine = [join(ROOT, "scripts", "in-kernel.ts"), kernel ?? "", process.execPath];
-  const args = kernel === undefined ? runner : [...machine, ...runner];
-  // Without us nobody reads what it says, and it would go on all the same.
-  const withUs = ["--pdeathsig", "TERM", process.execPath, ...args];
-  const child = spawn("setpriv", withUs, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
-  running = child;
-  let tail = "";
-  child.stdout.on("data", (chunk: Buffer) => {
-    process.stdout.write(chunk);
-    tail = (tail + chunk.toString()).slice(-1_000_000);
-  });
-  return new Promise((resolve) => {
-    child.once("close", (code) => {
-      for (const key of ["pass", "fail", "skipped"] as const) {
-        counts[key] += Number(new RegExp(`^ℹ ${key} (\\d+)$`, "m").exec(tail)?.[1] ?? 0);
-      }
-      resolve(code ?? 1);
-    });
+    endIt(signal);
   });
 }
 
 interface Asked {
   readonly names: readonly string[];
+  /** Types, lint and tidy first. */
+  readonly check: boolean;
   readonly kernel: KernelSuite | undefined;
 }
 
 function asked(): Asked {
-  const usage = `npm test [-- GROUP…]   (GROUP: ${Object.keys(GROUPS).join(", ")})`;
-  return fromCommandLine("test", usage, (args) => {
-    const { positionals } = parsed({ args: [...args], allowPositionals: true, options: {} });
+  return fromCommandLine("test", USAGE, (args) => {
+    const options = { check: { type: "boolean", default: false } } as const;
+    const { values, positionals } = parsed({ args: [...args], allowPositionals: true, options });
     for (const name of positionals) oneOf("GROUP", name, Object.keys(GROUPS));
     const suite = process.env["KERNEL_DEBIAN"] ?? "";
     const kernel = suite === "" ? undefined : oneOf("KERNEL_DEBIAN", suite, KERNEL_SUITES);
-    return { names: positionals, kernel };
+    return { names: positionals, check: values.check, kernel };
   });
 }
 
-async function main({ names, kernel }: Asked): Promise<number> {
+/** npm run check, whose programs do not tell each other of signals: they are a process group. */
+function checked(): Promise<boolean> {
+  const command = ["--pdeathsig", "TERM", "npm", "run", "--silent", "check"];
+  const child = spawn("setpriv", command, { cwd: ROOT, stdio: "inherit", detached: true });
+  endIt = (signal) => child.pid !== undefined && process.kill(-child.pid, signal);
+  return new Promise((resolve) => {
+    child.once("error", (error) => {
+      process.stderr.write(`${error.message}\n`);
+      resolve(false);
+    });
+    child.once("exit", (code) => {
+      endIt = nothingRuns;
+      if (ended !== undefined) killGroup(child.pid);
+      resolve(code === 0);
+    });
+  });
+}
+
+/** The compiler goes on after a signal, and has nothing to clean up. */
+function killGroup(leader: number | undefined): void {
+  try {
+    if (leader !== undefined) process.kill(-leader, "SIGKILL");
+  } catch {
+    // All have ended.
+  }
+}
+
+async function main({ names, check, kernel }: Asked): Promise<number> {
+  if (check && !(await checked())) return 1;
   const all = globSync(["test/**/*.test.ts", "packages/*/test/**/*.test.ts"], { cwd: ROOT }).sort();
-  const counts: Counts = { pass: 0, fail: 0, skipped: 0 };
+  const counts: Counts = { pass: 0, fail: 0, skipped: 0, cancelled: 0 };
   const noMachine = await machineUnavailable();
   let failed = 0;
   for (const [name, known] of Object.entries(GROUPS)) {
@@ -130,11 +122,15 @@ async function main({ names, kernel }: Asked): Promise<number> {
       if (kernel !== undefined || process.env["CI"] === "true") failed++;
       continue;
     }
-    if ((await runGroup(files, group, counts)) !== 0) failed++;
+    const runs = (runner: ChildProcess) => {
+      endIt = (signal) => runner.kill(signal === "SIGHUP" ? "SIGTERM" : signal);
+    };
+    if (!(await runGroup({ ...group, files }, counts, runs))) failed++;
     process.stdout.write(`== ${name} took ${((performance.now() - begun) / 1000).toFixed(1)} s\n`);
   }
+  const cutOff = counts.cancelled === 0 ? "" : `, ${counts.cancelled} cut off`;
   process.stdout.write(
-    `\n${counts.pass} passed, ${counts.fail} failed, ${counts.skipped} skipped\n`,
+    `\n${counts.pass} passed, ${counts.fail} failed, ${counts.skipped} skipped${cutOff}\n`,
   );
   if (counts.pass + counts.fail === 0) process.stdout.write("no test ran\n");
   return failed === 0 && counts.pass > 0 ? 0 : 1;
