@@ -13,7 +13,7 @@ export async function podsByPlugins(cluster: Cluster, report: Report): Promise<v
   report.step("pods by the CNI plugins bridge, host-local and portmap, as a runtime calls them");
   const reason = await pluginsUnavailable();
   if (reason !== undefined) {
-    report.note(`left out: ${reason}`);
+    report.leftOut("pods by the CNI plugins", reason);
     return;
   }
   for (const { name, podCidr } of cluster.nodes) {
