@@ -136,14 +136,15 @@ export function keepFormer(
   former: readonly FormerAddress[],
   memory: BridgeMemory | undefined,
 ): readonly LinkOperation[] {
-  const remade = memory !== undefined && memory.index !== bridge.index;
+  const withBridge = memory !== undefined && memory.index !== bridge.index ? memory.addresses : [];
   return former.flatMap((one): readonly LinkOperation[] => {
     const needed = isNeeded(one, host, owner);
     if (needed === hasAddress(host, bridge, one)) return [];
     // It is kept, but nobody who removed it to make way for another Node is contradicted. With the
     // bridge it went by itself.
     const { podCidrs, taken } = owner;
-    const mayReturn = podCidrs.length > 0 || (remade && isUsed(one, host));
+    const went = withBridge.some((other) => isSame(one, other));
+    const mayReturn = podCidrs.length > 0 || (went && isUsed(one, host));
     if (needed && (!mayReturn || taken.includes(one.address))) return [];
     const kind = needed ? "add-address" : "remove-address";
     return [{ kind, index: bridge.index, ...plain(one) }];

@@ -230,6 +230,9 @@ test("a bridge removed while the Node has no pod CIDR has its gateway again, for
   assert.deepEqual(planLinks(host([bridge(9)]), none, gone.memory).operations, []);
   const taken = { ...none, taken: [ip("10.233.64.1")] };
   assert.deepEqual(planLinks(made, taken, gone.memory).operations, [join]);
+  // It was taken away by hand before: it did not go with the bridge.
+  const byHand = planLinks(host([bridge(), pod(6)]), none, lost.memory);
+  assert.deepEqual(planLinks(made, none, byHand.memory).operations, [join]);
 });
 
 test("a gateway lost while the Node had no pod CIDR comes back with it, for running pods", () => {
