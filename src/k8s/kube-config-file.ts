@@ -173,20 +173,23 @@ function textsOf<Key extends string>(
 }
 
 function clusterOf({ place, name, content }: Entry, folder: string): Cluster {
-  const { server, caFile, ...texts } = textsOf(content, CLUSTER_TEXTS);
+  const { server, caFile, proxyUrl, ...texts } = textsOf(content, CLUSTER_TEXTS);
   if (server === undefined) throw new Error(`${place}.server is missing`);
-  const { proxyUrl = "http://none" } = texts;
-  if (!URL.canParse(proxyUrl) || !PROXIES.test(new URL(proxyUrl).protocol)) {
-    const words = "is not an http, https or socks5 URL";
-    throw new Error(`${place}.proxy-url ${quoted(proxyUrl)} ${words}`);
-  }
   return {
     name,
     ...texts,
+    ...(proxyUrl === undefined ? {} : { proxyUrl: proxyOf(proxyUrl, `${place}.proxy-url`) }),
     server: server.replace(/\/$/, ""),
     ...(caFile === undefined ? {} : { caFile: resolve(folder, caFile) }),
     skipTLSVerify: content["insecure-skip-tls-verify"] === true,
   };
+}
+
+/** With the scheme in small letters, as the library looks for it. */
+function proxyOf(text: string, place: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url !== undefined && PROXIES.test(url.protocol)) return url.href;
+  throw new Error(`${place} ${quoted(text)} is not an http, https or socks5 URL`);
 }
 
 /** The library knows a token's file only as it makes it for a pod. It goes before the `token`. */

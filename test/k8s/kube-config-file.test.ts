@@ -278,5 +278,10 @@ describe("what could do no good is refused at the start", () => {
       const { agent } = await optionsOf(t, cluster(`proxy-url: '${url}'`));
       assert.ok(agent !== undefined, url);
     }
+    // The library would take one written large for a proxy of HTTP.
+    for (const url of ["socks5://h:1", "SOCKS5://h:1"]) {
+      const { agent } = await optionsOf(t, cluster(`proxy-url: '${url}'`));
+      assert.equal(agent?.constructor.name, "SocksProxyAgent", url);
+    }
   });
 });
