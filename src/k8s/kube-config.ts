@@ -144,8 +144,13 @@ function inCluster(
   const missing = ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"].find(
     (name) => !environment[name],
   );
-  const files = ["token", "ca.crt"].map((name) => join(root, SERVICE_ACCOUNT, name));
-  const absent = files.find((file) => !fileExists(file));
+  const files = (
+    [
+      ["token", TOKEN_BYTES_MAX],
+      ["ca.crt", TLS_FILE_BYTES_MAX],
+    ] as const
+  ).map(([name, bytesMax]) => ({ file: join(root, SERVICE_ACCOUNT, name), bytesMax }));
+  const absent = files.find(({ file }) => !fileExists(file))?.file;
   const reason = missing === undefined ? absent && `${absent} is missing` : `${missing} is not set`;
   if (reason !== undefined) {
     throw new KubeConfigError(
@@ -155,7 +160,7 @@ function inCluster(
   }
   // Mounted halfway: each request would fail, and say so far from here.
   try {
-    for (const file of files) filled(file, readTextNow(file, TLS_FILE_BYTES_MAX));
+    for (const { file, bytesMax } of files) filled(file, readTextNow(file, bytesMax));
   } catch (error) {
     throw new KubeConfigError(`the service account: ${messageOf(error)}`, { cause: error });
   }

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { KubeConfigError, loadKubeAccess } from "../../src/k8s/kube-config.ts";
-import { TLS_FILE_BYTES_MAX } from "../../src/k8s/limits.ts";
+import { TLS_FILE_BYTES_MAX, TOKEN_BYTES_MAX } from "../../src/k8s/limits.ts";
 
 const TOKEN = "s3cr3t-token";
 const environment = { KUBERNETES_SERVICE_HOST: "10.96.0.1", KUBERNETES_SERVICE_PORT: "443" };
@@ -51,6 +51,7 @@ test("a token or a CA with nothing in it, or without end, is said at the start",
     [[TOKEN, " \n"], `${ca}: is empty`],
     [["\n", "CA"], `${token}: is empty`],
     [[TOKEN, "x".repeat(TLS_FILE_BYTES_MAX + 1)], `${ca}: the file is too large`],
+    [["x".repeat(TOKEN_BYTES_MAX + 1), "CA"], `${token}: the file is too large`],
   ] as const) {
     await writeFile(token, texts[0]);
     await writeFile(ca, texts[1]);
