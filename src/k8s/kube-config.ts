@@ -50,6 +50,9 @@ export interface KubeAccess {
   readonly withheld?: string;
 }
 
+/** Auth providers that the library knows by name. */
+const PROVIDERS: ReadonlySet<unknown> = new Set(["azure", "exec", "gcp", "oidc"]);
+
 const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /** Reads the configuration; throws {@link KubeConfigError}. */
@@ -61,6 +64,7 @@ export function loadKubeAccess(options: KubeConfigOptions): KubeAccess {
   const server = serverUrl(read, where, options.master);
   const clock = options.clock ?? systemClock;
   const withheld = withhold(read, server, options.master);
+  checkProvider(read, options.kubeconfig);
   const tokenFile = takeTokenFile(read);
   const plugin = takePlugin(read, written, options, tokenFile !== undefined, clock);
   const impersonated = impersonation(found, options.kubeconfig);
@@ -224,6 +228,18 @@ function withhold(config: KubeConfig, server: URL, master: string | undefined): 
   const what = `what its user ${quoted(name)} has to say who it is`;
   const kinds = "(token, password, plugin, certificate)";
   return `${named}, ${server.origin}, is without TLS: ${what} ${kinds} is not used, as by kubectl`;
+}
+
+/** One that the library does not know it would pass over, and ask as nobody. */
+function checkProvider(config: KubeConfig, kubeconfig: string | undefined): void {
+  const user = config.getCurrentUser();
+  if (!user?.authProvider) return;
+  const { name, config: known } = user.authProvider;
+  // Known by what they have, as the library makes them.
+  if (PROVIDERS.has(name) || known?.exec || known?.tokenFile) return;
+  const provider = `auth-provider ${quoted(name)} is none of azure, exec, gcp and oidc`;
+  const named = `its user ${quoted(user.name)}`;
+  throw new KubeConfigError(`--kubeconfig ${kubeconfig}: ${named}: ${provider}`);
 }
 
 /**

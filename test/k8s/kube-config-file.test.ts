@@ -257,7 +257,7 @@ describe("what could do no good is refused at the start", () => {
     [
       "an auth provider that nobody knows",
       user("auth-provider: {name: openstack}"),
-      'users[0].user.auth-provider "openstack" is none of azure, exec, gcp and oidc',
+      'its user "u": auth-provider "openstack" is none of azure, exec, gcp and oidc',
     ],
     [
       "an auth provider that is none",

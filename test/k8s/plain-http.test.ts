@@ -132,6 +132,16 @@ test("what is not used need not be there", async (t) => {
   assert.ok(access.withheld !== undefined);
 });
 
+test("nor known, where kubectl does not ask for it", async (t) => {
+  const { asked, access, folder } = await bench(t, () => {
+    return { "auth-provider": { name: "openstack" } };
+  });
+  assert.deepEqual(await asked(), []);
+  assert.ok(access.withheld !== undefined);
+  const options = { kubeconfig: join(folder, "kubeconfig"), master: "https://192.0.2.1" };
+  assert.throws(() => loadKubeAccess(options), /"openstack" is none of azure, exec, gcp and oidc$/);
+});
+
 test("whom it is taken for is said over http too, as client-go does it", async (t) => {
   const { asked } = await bench(t, () => ({ token: SECRET, as: "me", "as-groups": ["g"] }));
   assert.deepEqual(await asked(), ["Impersonate-User: me", "Impersonate-Group: g"]);
