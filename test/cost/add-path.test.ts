@@ -92,3 +92,19 @@ test("many paths of few prefixes are told in several goes", () => {
     assert.ok(goes < 10, `${goes} goes`);
   }
 });
+
+test("many paths of few prefixes that go are told in several goes", () => {
+  const lab = new Lab(100, 1000);
+  lab.drain(lab.receiver);
+  for (const source of lab.sources.toReversed()) source.down();
+  let withdrawn = 0;
+  let goes = 0;
+  for (; lab.rib.rib.hasOutput(lab.receiver.id); goes++) {
+    let now = 0;
+    for (const message of lab.receiver.receiveSome(1e9)) now += message.withdrawn.length;
+    assert.ok(now <= 40_000, `${now} at once`);
+    withdrawn += now;
+  }
+  assert.equal(withdrawn, 100_000);
+  assert.ok(goes < 10, `${goes} goes`);
+});

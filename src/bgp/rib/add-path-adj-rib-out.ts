@@ -275,6 +275,8 @@ export class AddPathAdjRibOut implements AdjRibOut {
       const next = this.nexts[entry]!;
       if (this.seen[entry] === this.stamp) before = entry;
       else {
+        // Its path is not among those that were looked at.
+        this.looks++;
         const source = this.sources[entry]!;
         const audience = this.inputs.isMember(source) ? source : EVERYONE;
         buckets.withdraw(row, this.sentIds[entry]!, audience);
