@@ -2,6 +2,7 @@
 import "../support/steps.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SharedStream } from "../../src/bgp/rib/shared-stream.ts";
 import { RibLab, route } from "../support/rib-lab.ts";
 import { stepsOf, total } from "../support/steps.ts";
 
@@ -31,4 +32,31 @@ test("members that do not read leave the shared stream in several goes", async (
     member.receive();
     assert.equal(member.view.size, PREFIXES - 1000);
   }
+});
+
+test("to leave the shared stream costs so much for each block, be there few or many", async () => {
+  const stepsOfABlock = async (blocks: number) => {
+    const released: number[] = [];
+    const stream = new SharedStream(([row]) => released.push(row!));
+    for (let i = 0; i < blocks; i++) {
+      const rows = Uint32Array.of(i);
+      const segments = [{ bytes: new Uint8Array(60), audience: 0 }];
+      stream.append({ segments, rows, withdrawn: rows, readers: i === 0 ? 2 : 1 });
+    }
+    stream.pass(0);
+    const steps = await stepsOf(() => {
+      for (let i = 0; i < blocks; i++) {
+        stream.pass(i);
+        assert.equal(stream.begin, i + 1);
+        assert.equal(stream.end, blocks);
+        assert.equal(stream.bytes, 60 * (blocks - i - 1));
+        if (i + 1 < blocks) assert.equal(stream.at(i + 1).rows[0], i + 1);
+      }
+    });
+    assert.deepEqual(released, [...Array(blocks).keys()]);
+    return total(steps) / blocks;
+  };
+  const few = await stepsOfABlock(100);
+  const many = await stepsOfABlock(3000);
+  assert.ok(many < 1.5 * few, `${many} steps of each of 3000, ${few} of each of 100`);
 });

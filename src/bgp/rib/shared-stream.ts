@@ -28,11 +28,16 @@ export function isAudience(audience: number, peer: number): boolean {
   return audience > 0 ? audience !== peer : audience === -peer;
 }
 
+/** In place of one that is kept no longer. */
+const NO_ROWS = new Uint32Array(0);
+const GONE: Block = { segments: [], bytes: 0, rows: NO_ROWS, withdrawn: NO_ROWS, readers: 0 };
+
 export class SharedStream {
   private readonly release: (rows: Uint32Array) => void;
   private readonly blocks: Block[] = [];
-  /** Position of the oldest block. */
+  /** Position of the first in the list, and how many at its beginning are gone. */
   private base = 0;
+  private gone = 0;
   private kept = 0;
 
   /** `release` ends the holds of a block's withdrawn rows. */
@@ -41,7 +46,7 @@ export class SharedStream {
   }
 
   get begin(): number {
-    return this.base;
+    return this.base + this.gone;
   }
 
   get end(): number {
@@ -90,11 +95,17 @@ export class SharedStream {
   /** One reader is through with the block at `position`, or will not read it. */
   pass(position: number): void {
     this.at(position).readers--;
-    while (this.blocks.length > 0 && this.blocks[0]!.readers === 0) {
-      const { bytes, withdrawn } = this.blocks.shift()!;
+    const { blocks } = this;
+    for (; this.gone < blocks.length && blocks[this.gone]!.readers === 0; this.gone++) {
+      const { bytes, withdrawn } = blocks[this.gone]!;
+      blocks[this.gone] = GONE;
       this.kept -= bytes;
-      this.base++;
       this.release(withdrawn);
     }
+    // Not one by one: where there are thousands, each time all others would be moved.
+    if (this.gone === 0 || this.gone * 2 < blocks.length) return;
+    blocks.splice(0, this.gone);
+    this.base += this.gone;
+    this.gone = 0;
   }
 }
