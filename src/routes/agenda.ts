@@ -86,7 +86,7 @@ export class Agenda {
   readonly #marked: PrefixSet;
   readonly #single = new NextHopBatch(1);
   readonly #queues: Record<IpFamily, PrefixId[]> = { 4: [], 6: [] };
-  /** What comes next in the first of the queues, which is cut when it is empty. */
+  /** How many at the beginning of each queue were taken; cut off when they are half of it. */
   readonly #taken: Record<IpFamily, number> = { 4: 0, 6: 0 };
   /** Which of {@link SOURCES} is asked first. */
   #turn = 0;
@@ -161,11 +161,13 @@ export class Agenda {
       portion.add(queue[at]!);
       this.#marked.delete(queue[at]!);
     }
-    this.#taken[family] = end;
-    if (end === queue.length) {
-      queue.length = 0;
-      this.#taken[family] = 0;
+    // It may never be empty, for others have their turns in between.
+    const isCut = end * 2 >= queue.length;
+    if (isCut) {
+      queue.copyWithin(0, end);
+      queue.length -= end;
     }
+    this.#taken[family] = isCut ? 0 : end;
     this.#desired.read(portion.batch);
     return true;
   }

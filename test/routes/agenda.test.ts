@@ -1,6 +1,8 @@
 /** What is looked at next, in which portions, and what is known of it by then. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { prefix } from "../../src/ip/prefix.ts";
 import { Agenda, Portion } from "../../src/routes/agenda.ts";
 import { ConditionBook, refusedCondition } from "../../src/routes/conditions.ts";
@@ -114,6 +116,25 @@ test("many marked ones come in portions, each once until it is marked again", ()
     lab.all().flatMap((portion) => portion.split(" ")),
     [...texts.slice(PORTION_PREFIXES), texts[0]],
   );
+});
+
+test("where marked ones come as fast as they are taken, those that were taken cost nothing", () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const lab = new Lab();
+  for (let i = 0; i < 4 * PORTION_PREFIXES; i++) lab.mark(`10.${i >> 8}.${i & 255}.0/24`);
+  const used = () => {
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  const before = used();
+  for (let turn = 0; turn < 20_000; turn++) {
+    assert.ok(lab.agenda.next(lab.portion));
+    for (let row = 0; row < lab.portion.count; row++) lab.agenda.mark(lab.portion.ids[row]!);
+  }
+  assert.equal(lab.agenda.waiting, 4 * PORTION_PREFIXES);
+  const grown = used() - before;
+  assert.ok(grown < 3_000_000, `${grown} octets`);
 });
 
 test("many that nobody wants come in portions too, each once", () => {
