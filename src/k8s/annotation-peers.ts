@@ -5,10 +5,11 @@
  * the YAML list only the entry that is wrong. Passwords never appear in a problem, and neither
  * does YAML source text.
  */
-import { LineCounter, parseDocument } from "yaml";
+import { LineCounter } from "yaml";
 import { familyOf, type IpAddress, parseAddress } from "../ip/address.ts";
 import { parsePeerAddress } from "../ip/host-address.ts";
 import { isJsonObject, type JsonObject } from "../runtime/json.ts";
+import { yamlDocument } from "../runtime/yaml.ts";
 import {
   PASSWORD_BYTES_MAX,
   parseAs,
@@ -80,8 +81,7 @@ export function peersFromYaml(text: string, report: ReportAnnotation): NamedPeer
  */
 function parseYamlList(text: string, report: ReportAnnotation): unknown[] {
   const lines = new LineCounter();
-  const quiet = { prettyErrors: false, logLevel: "error" } as const;
-  const document = parseDocument(text, { lineCounter: lines, ...quiet });
+  const document = yamlDocument(text, lines);
   const error = document.errors[0];
   if (error !== undefined) {
     const { line, col } = lines.linePos(error.pos[0]);

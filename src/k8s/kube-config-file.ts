@@ -6,9 +6,9 @@
  */
 import { resolve } from "node:path";
 import type { Cluster, User } from "@kubernetes/client-node";
-import { LineCounter, parseDocument } from "yaml";
+import { LineCounter } from "yaml";
 import { isJsonObject, type JsonObject } from "../runtime/json.ts";
-import { ALIAS_PROBLEM, valuesOf, YAML_OPTIONS } from "../runtime/yaml.ts";
+import { ALIAS_PROBLEM, valuesOf, yamlDocument } from "../runtime/yaml.ts";
 import { quoted } from "./problem.ts";
 
 /** What the current context of a kubeconfig names. */
@@ -85,7 +85,7 @@ const NOBODY: Entry = { place: "", name: "", content: {} };
 
 function contentOf(text: string): unknown {
   const lineCounter = new LineCounter();
-  const document = parseDocument(text, { ...YAML_OPTIONS, lineCounter });
+  const document = yamlDocument(text, lineCounter);
   const error = document.errors[0];
   if (error !== undefined) {
     const { line, col } = lineCounter.linePos(error.pos[0]);

@@ -3,9 +3,9 @@
  * `kubectl get nodes -o yaml` and `-o json` print them. Problems name the line; the text itself is
  * not quoted, since annotations can hold passwords.
  */
-import { LineCounter, parseAllDocuments } from "yaml";
+import { LineCounter } from "yaml";
 import { isJsonObject } from "../runtime/json.ts";
-import { ALIAS_PROBLEM, valuesOf, YAML_OPTIONS } from "../runtime/yaml.ts";
+import { ALIAS_PROBLEM, valuesOf, yamlDocuments } from "../runtime/yaml.ts";
 import { NODES_YAML_BYTES_MAX } from "./limits.ts";
 import { quoted } from "./problem.ts";
 
@@ -67,16 +67,15 @@ function parseYaml(text: string, language = "YAML"): Documents {
     return { problem: `YAML of more than ${limit} takes too long to read: write it as JSON` };
   }
   const lineCounter = new LineCounter();
-  const documents = parseAllDocuments(text, { ...YAML_OPTIONS, lineCounter });
-  const all = Array.isArray(documents) ? documents : [];
-  for (const { errors } of all) {
+  const documents = yamlDocuments(text, lineCounter);
+  for (const { errors } of documents) {
     const error = errors[0];
     if (error === undefined) continue;
     const { line, col } = lineCounter.linePos(error.pos[0]);
     return { problem: `line ${line}, column ${col}: not ${language} (${error.code})` };
   }
   try {
-    return { values: valuesOf(all) };
+    return { values: valuesOf(documents) };
   } catch {
     return { problem: `not YAML: ${ALIAS_PROBLEM}` };
   }

@@ -2,7 +2,16 @@
  * How YAML of an operator is read, whichever file it is: merge keys (`<<: *anchor`) mean what they
  * mean to kubectl, all else is YAML 1.2 (`yes` is text). https://yaml.org/type/merge.html
  */
-import { type Document, isAlias, visit } from "yaml";
+import {
+  type Document,
+  isAlias,
+  isScalar,
+  type LineCounter,
+  parseAllDocuments,
+  parseDocument,
+  visit,
+  YAMLParseError,
+} from "yaml";
 
 /** How often an anchor may be used, nested ones multiplied: YAML's own amplification. */
 export const ALIASES_MAX = 100;
@@ -10,13 +19,45 @@ export const ALIASES_MAX = 100;
 /** Anchors and aliases in a file: each alias is looked for among them, one after the other. */
 export const ANCHORS_MAX = 5_000;
 
-/** For the parser. Warnings of its own would quote the file on standard error, past the log. */
-export const YAML_OPTIONS = {
+const OPTIONS = {
   merge: true,
-  uniqueKeys: true,
+  // The parser compares each key with all before it: 240 kB of keys would take ten seconds.
+  uniqueKeys: false,
+  // Warnings of its own would quote the file on standard error, past the log.
   logLevel: "error",
   prettyErrors: false,
 } as const;
+
+/** A text that is one document, with the errors that there are in it. */
+export function yamlDocument(text: string, lineCounter: LineCounter): Document.Parsed {
+  return withTwins(parseDocument(text, { ...OPTIONS, lineCounter }));
+}
+
+/** A text that is any number of documents. */
+export function yamlDocuments(text: string, lineCounter: LineCounter): readonly Document.Parsed[] {
+  const documents = parseAllDocuments(text, { ...OPTIONS, lineCounter });
+  return Array.isArray(documents) ? documents.map(withTwins) : [];
+}
+
+/** Notes each key that its mapping has already, as the parser would. */
+function withTwins(document: Document.Parsed): Document.Parsed {
+  visit(document, {
+    Map(_key, { items }) {
+      const keys = new Set<unknown>();
+      for (const { key } of items) {
+        if (!isScalar(key)) continue;
+        const at = key.range?.[0] ?? 0;
+        if (keys.has(key.value)) {
+          const words = "Map keys must be unique";
+          document.errors.push(new YAMLParseError([at, at + 1], "DUPLICATE_KEY", words));
+        }
+        keys.add(key.value);
+      }
+    },
+  });
+  document.errors.sort((a, b) => a.pos[0] - b.pos[0]);
+  return document;
+}
 
 /** What {@link valuesOf} can find wrong, where the parser's own words may quote the file. */
 export const ALIAS_PROBLEM =

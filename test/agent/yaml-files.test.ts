@@ -1,9 +1,10 @@
 /** Anchors and merge keys: they mean the same in each file that is YAML, and blow up none. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { LineCounter } from "yaml";
 import { parseConfigFile } from "../../src/agent/config-file/parse.ts";
 import { parseNodesFile } from "../../src/k8s/nodes-file.ts";
-import { ALIASES_MAX, ANCHORS_MAX } from "../../src/runtime/yaml.ts";
+import { ALIASES_MAX, ANCHORS_MAX, yamlDocument } from "../../src/runtime/yaml.ts";
 
 const list = (count: number, name: string) => Array(count).fill(`*${name}`).join(", ");
 /** Each level nine times the one before. */
@@ -103,4 +104,31 @@ items:
       assert.match(read.problem, /^not YAML: an alias that names nothing or itself, .*\(<<\)/);
     });
   }
+});
+
+describe("keys of a mapping", () => {
+  const codes = (text: string) => {
+    const lines = new LineCounter();
+    const found = yamlDocument(text, lines).errors;
+    return found.map(({ code, pos }) => `${code} ${lines.linePos(pos[0]).line}`);
+  };
+
+  test("one that is there already is an error at its place, however it is written", () => {
+    for (const text of ["a: 1\na: 2", 'a: 1\n"a": 2', "{ a: 1,\n a: 2 }", "a: 1\n!!str a: 2"]) {
+      assert.deepEqual(codes(text), ["DUPLICATE_KEY 2"], text);
+    }
+    assert.deepEqual(codes("b:\n  a: 1\nc: &c\n  a: 1\n  1: 1\n  '1': 1\nd: *c"), []);
+  });
+
+  test("errors stand in the order of their lines", () => {
+    assert.deepEqual(codes("a: 1\na: 2\nb: 'x\n"), ["DUPLICATE_KEY 2", "MISSING_CHAR 4"]);
+  });
+
+  test("very many take no longer each than few", () => {
+    const keys = Array.from({ length: 60_000 }, (_, i) => `k${i}: 1`);
+    const begun = performance.now();
+    assert.deepEqual(codes(keys.join("\n")), []);
+    // Each compared with all before it: half a minute.
+    assert.ok(performance.now() - begun < 5000);
+  });
 });

@@ -11,7 +11,6 @@ import {
   isNode,
   isScalar,
   LineCounter,
-  parseDocument,
   visit,
   type YAMLMap,
   type YAMLParseError,
@@ -20,7 +19,7 @@ import { ADDRESS_BITS, familyOf } from "../../ip/address.ts";
 import { type Prefix, prefixFamily, prefixLength } from "../../ip/prefix.ts";
 import { keyText } from "../../k8s/problem.ts";
 import { printable } from "../../runtime/operator-text.ts";
-import { valuesOf, YAML_OPTIONS } from "../../runtime/yaml.ts";
+import { valuesOf, yamlDocument } from "../../runtime/yaml.ts";
 import { parseJson } from "./json.ts";
 import { meantKey } from "./meant-key.ts";
 import {
@@ -73,7 +72,7 @@ export function parseConfigFile(
 /** As what it is, with the lines of everything that is wrong. */
 function parseYaml(text: string, name: string, needs: ConfigNeeds): ParsedConfigFile {
   const lines = new LineCounter();
-  const document = parseDocument(text, { ...YAML_OPTIONS, lineCounter: lines });
+  const document = yamlDocument(text, lines);
   const lineAt = (offset: number) => lines.linePos(offset).line;
   if (document.errors.length > 0) {
     const found = document.errors.map((error) => ({
