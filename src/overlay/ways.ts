@@ -123,7 +123,7 @@ export class Ways {
       ways.set(node, same ? before : way);
       if (!same) changed.add(node);
       // What is lost may have taken its routes with it, without a word from the kernel.
-      if ((before?.ready === true && !way.ready) || this.#direct.has(node)) disturbed = true;
+      if ((before?.ready === true && !way.ready) || this.#mayLead(node)) disturbed = true;
     }
     this.#ways = ways;
     for (const [node, why] of without) if (this.#without.get(node) !== why) changed.add(node);
@@ -158,7 +158,9 @@ export class Ways {
       this.#direct.delete(node);
       this.#without.delete(node);
     }
+    let disturbed = false;
     for (const [node, way] of came) {
+      if (this.#first && this.#without.has(node)) disturbed = true;
       this.#ways.set(node, way);
       this.#without.delete(node);
     }
@@ -166,6 +168,15 @@ export class Ways {
     told.push(...came.map(([node]) => node), ...without.keys());
     if (!this.#first) return new Set(told);
     for (const node of direct) this.#direct.add(node);
-    return new Set([...told, ...direct]);
+    return disturbed ? "all" : new Set([...told, ...direct]);
+  }
+
+  /**
+   * Whether routes may lead to a node directly where tunnels go first: of news of some nodes only
+   * those are looked at that wait. One without a tunnel of which it is known why is waited for by
+   * none, also when it is not decided once more whether there is one now.
+   */
+  #mayLead(node: IpAddress): boolean {
+    return this.#direct.has(node) || (this.#first && this.#without.has(node));
   }
 }
