@@ -16,7 +16,7 @@ import { until } from "../test/support/shell.ts";
 import type { DaemonKind, DaemonSetup, Neighbor, RunningDaemon } from "./daemons/daemon.ts";
 import { Generator } from "./generator/client.ts";
 import { type GeneratorSetup, now, type PeerSpec } from "./generator/peers.ts";
-import { listens } from "./measure/processes.ts";
+import { Listening } from "./measure/listening.ts";
 
 const DAEMON_ADDRESS = "198.19.0.1";
 export const DAEMON_AS = 64_512;
@@ -109,17 +109,20 @@ export class Stage {
     const startedAt = now();
     const daemon = await kind.start(setup);
     this.#daemons.add(daemon);
+    const listening = new Listening(setup.namespace);
     const outcome = await until(
       `${kind.label} listens`,
-      () => {
+      async () => {
         if (!daemon.running) return "ended";
-        return listens(daemon.pid, BGP_PORT);
+        return (await listening.has(BGP_PORT)) ? "listens" : undefined;
       },
       START_MS_MAX,
       1,
-    ).catch((error: Error) => {
-      throw new Error(`${error.message}: ${daemon.output}`, { cause: error });
-    });
+    )
+      .catch((error: Error) => {
+        throw new Error(`${error.message}: ${daemon.output}`, { cause: error });
+      })
+      .finally(() => listening.close());
     if (outcome === "ended") throw new Error(`${kind.label} ended: ${daemon.output}`);
     return { daemon, folder, startedAt, listensAt: now() };
   }

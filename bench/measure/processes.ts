@@ -4,7 +4,6 @@ import { readdir, readFile } from "node:fs/promises";
 
 /** The kernel's USER_HZ; the same on all of Linux's architectures that run Node. */
 const TICKS_PER_SECOND = 100;
-const LISTEN = "0A";
 
 /** User and system time of all of them since their start, in seconds. */
 export async function cpuSeconds(pids: readonly number[]): Promise<number> {
@@ -42,23 +41,6 @@ export async function megabytes(pids: readonly number[], what: "VmHWM" | "VmRSS"
     kilobytes += Number(new RegExp(`^${what}:\\s+(\\d+) kB`, "m").exec(text)?.[1] ?? 0);
   }
   return (kilobytes * 1024) / 1e6;
-}
-
-/** Whether a TCP socket listens on the port in the process's namespace, which is not ours. */
-export function listens(pid: number, port: number): boolean {
-  const hex = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
-  return socketsOf(pid).some((fields) => fields[3] === LISTEN && fields[1]?.endsWith(hex));
-}
-
-function socketsOf(pid: number): string[][] {
-  return ["tcp", "tcp6"].flatMap((name) => {
-    try {
-      const lines = readFileSync(`/proc/${pid}/net/${name}`, "utf8").split("\n").slice(1);
-      return lines.map((line) => line.trim().split(/\s+/));
-    } catch {
-      return [];
-    }
-  });
 }
 
 /** IPv4 routes of the main table in the process's namespace; counted by the kernel. */
