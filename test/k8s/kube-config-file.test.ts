@@ -4,10 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { KubeConfigError, loadKubeAccess } from "../../src/k8s/kube-config.ts";
+import { loadKubeAccess } from "../../src/k8s/kube-config.ts";
 import { ALIASES_MAX } from "../../src/runtime/yaml.ts";
-
-const SECRET = "s3cr3t-token";
+import { refusal as refusalOf, TOKEN } from "./refused-access.ts";
 
 interface Parts {
   /** What stands before the lists. */
@@ -39,22 +38,16 @@ async function optionsOf(t: TestContext, parts: Parts) {
 
 function refusal(t: TestContext, parts: Parts): string {
   const path = kubeconfig(t, parts);
-  try {
-    loadKubeAccess({ kubeconfig: path });
-  } catch (error) {
-    assert.ok(error instanceof KubeConfigError, String(error));
-    const prefix = `--kubeconfig ${path}: `;
-    assert.ok(error.message.startsWith(prefix), error.message);
-    assert.ok(!error.message.includes(SECRET), error.message);
-    return error.message.slice(prefix.length);
-  }
-  return assert.fail("it was accepted");
+  const prefix = `--kubeconfig ${path}: `;
+  const message = refusalOf({ kubeconfig: path });
+  assert.ok(message.startsWith(prefix), message);
+  return message.slice(prefix.length);
 }
 
 describe("merge keys", () => {
   const head = `
 common: &common {server: "https://merged:6443", tls-server-name: api.example}
-me: &me {token: ${SECRET}, as: merged}
+me: &me {token: ${TOKEN}, as: merged}
 more: &more {as: second, as-uid: "7"}`;
   const clusters = "[{name: c, cluster: {<<: *common}}]";
 
@@ -65,7 +58,7 @@ more: &more {as: second, as-uid: "7"}`;
     const { headers, servername } = await access.requestOptions();
     assert.equal(servername, "api.example");
     assert.deepEqual(headers, {
-      Authorization: `Bearer ${SECRET}`,
+      Authorization: `Bearer ${TOKEN}`,
       "Impersonate-User": ["merged"],
     });
   });
@@ -73,12 +66,12 @@ more: &more {as: second, as-uid: "7"}`;
   test("give way to what stands there itself, and to those before them", async (t) => {
     const own = await optionsOf(t, { head, users: "[{name: u, user: {<<: *me, as: own}}]" });
     assert.deepEqual(own.headers, {
-      Authorization: `Bearer ${SECRET}`,
+      Authorization: `Bearer ${TOKEN}`,
       "Impersonate-User": ["own"],
     });
     const both = await optionsOf(t, { head, users: "[{name: u, user: {<<: [*me, *more]}}]" });
     assert.deepEqual(both.headers, {
-      Authorization: `Bearer ${SECRET}`,
+      Authorization: `Bearer ${TOKEN}`,
       "Impersonate-User": ["merged"],
       "Impersonate-Uid": ["7"],
     });
@@ -99,8 +92,8 @@ more: &more {as: second, as-uid: "7"}`;
     ).join("\n");
   for (const [what, more] of [
     ["with a number", "n: {<<: 5}"],
-    ["with text", `n: {<<: ${SECRET}}`],
-    ["of an anchor that is not there", `n: {<<: *${SECRET}}`],
+    ["with text", `n: {<<: ${TOKEN}}`],
+    ["of an anchor that is not there", `n: {<<: *${TOKEN}}`],
     ["of itself", "n: &n {<<: *n}"],
     ["too often", `l0: &l0 {a: 1}\nn: [${uses(ALIASES_MAX + 1, "l0")}]`],
     ["of merge keys of merge keys …", `l0: &l0 {a: 1}\n${levels("{<<: [", "]}")}`],
@@ -147,18 +140,18 @@ describe("what the current context does not name need not be whole", () => {
     const other = "{name: u, user: {}}";
     for (const [parts, problem] of [
       [
-        { users: `[${other}, {name: v, user: {token: {${SECRET}: 1}}}]` },
+        { users: `[${other}, {name: v, user: {token: {${TOKEN}: 1}}}]` },
         "users[1].user.token is not text",
       ],
       [
         { users: `[${other}, {name: v, user: {tokenFile: [a]}}]` },
         "users[1].user.tokenFile is not text",
       ],
-      [{ users: `[${other}, {name: v, user: ${SECRET}}]` }, "users[1].user is not a mapping"],
-      [{ users: `[${other}, ${SECRET}]` }, "users[1] is not a mapping"],
+      [{ users: `[${other}, {name: v, user: ${TOKEN}}]` }, "users[1].user is not a mapping"],
+      [{ users: `[${other}, ${TOKEN}]` }, "users[1] is not a mapping"],
       [{ users: `[${other}, {user: {}}]` }, "users[1].name is missing"],
       [{ users: `[${other}, {name: 5}]` }, "users[1].name is not text"],
-      [{ users: SECRET }, "users is not a list"],
+      [{ users: TOKEN }, "users is not a list"],
       [
         { contexts: "[{name: x, context: {cluster: 5}}]" },
         "contexts[0].context.cluster is not text",
@@ -246,7 +239,7 @@ describe("what could do no good is refused at the start", () => {
     ],
     [
       "a proxy of another scheme, without its password",
-      cluster(`proxy-url: 'ftp://me:${SECRET}@h:3128'`),
+      cluster(`proxy-url: 'ftp://me:${TOKEN}@h:3128'`),
       'clusters[0].cluster.proxy-url "…@h:3128" is not an http, https or socks5 URL',
     ],
     [
@@ -261,7 +254,7 @@ describe("what could do no good is refused at the start", () => {
     ],
     [
       "an auth provider that is none",
-      user(`auth-provider: ${SECRET}`),
+      user(`auth-provider: ${TOKEN}`),
       "users[0].user.auth-provider is not a mapping",
     ],
     [

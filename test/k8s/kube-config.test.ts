@@ -3,12 +3,11 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { credentialProblem, KubeConfigError, loadKubeAccess } from "../../src/k8s/kube-config.ts";
+import { credentialProblem, loadKubeAccess } from "../../src/k8s/kube-config.ts";
 import { PROXY_MS_MAX, TLS_FILE_BYTES_MAX } from "../../src/k8s/limits.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
 import { must } from "../support/shell.ts";
-
-const TOKEN = "s3cr3t-token";
+import { refusal, TOKEN } from "./refused-access.ts";
 
 const GOOD = {
   apiVersion: "v1",
@@ -32,17 +31,6 @@ async function file(t: TestContext, content: unknown): Promise<string> {
   const path = join(folder, "kubeconfig");
   await writeFile(path, typeof content === "string" ? content : JSON.stringify(content));
   return path;
-}
-
-function refusal(options: Parameters<typeof loadKubeAccess>[0]): string {
-  try {
-    loadKubeAccess(options);
-  } catch (error) {
-    assert.ok(error instanceof KubeConfigError, String(error));
-    assert.ok(!error.message.includes(TOKEN), error.message);
-    return error.message;
-  }
-  return assert.fail("it was accepted");
 }
 
 test("a kubeconfig with a token", async (t) => {

@@ -4,10 +4,10 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { KubeConfigError, loadKubeAccess } from "../../src/k8s/kube-config.ts";
+import { loadKubeAccess } from "../../src/k8s/kube-config.ts";
 import { TLS_FILE_BYTES_MAX, TOKEN_BYTES_MAX } from "../../src/k8s/limits.ts";
+import { refusal, TOKEN } from "./refused-access.ts";
 
-const TOKEN = "s3cr3t-token";
 const environment = { KUBERNETES_SERVICE_HOST: "10.96.0.1", KUBERNETES_SERVICE_PORT: "443" };
 
 /** An empty folder in the place of the service account's, below `root`. */
@@ -17,17 +17,6 @@ async function mount(t: TestContext): Promise<{ root: string; folder: string }> 
   const folder = join(root, "var/run/secrets/kubernetes.io/serviceaccount");
   await mkdir(folder, { recursive: true });
   return { root, folder };
-}
-
-function refusal(options: Parameters<typeof loadKubeAccess>[0]): string {
-  try {
-    loadKubeAccess(options);
-  } catch (error) {
-    assert.ok(error instanceof KubeConfigError, String(error));
-    assert.ok(!error.message.includes(TOKEN), error.message);
-    return error.message;
-  }
-  return assert.fail("it was accepted");
 }
 
 test("the service account", async (t) => {
