@@ -257,6 +257,7 @@ test("the bundle follows an API server over a kubeconfig with a token", async (t
     ...["netns", "exec", made.ns.name("one"), process.execPath],
     join(ROOT, "test", "support", "api-server", "main.ts"),
     ...["--listen", "127.0.0.1:6443", "--token", "sesame", "--kubeconfig-out", kubeconfig],
+    ...["--tls", join(ROOT, "test", "fixtures", "tls")],
     ...["--nodes", join(made.folder, "nodes.yaml")],
   ]);
   made.agents.push(api);

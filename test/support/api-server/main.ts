@@ -3,11 +3,13 @@
  *
  *   node main.ts --listen 127.0.0.1:6443 --nodes nodes.yaml --kubeconfig-out kubeconfig
  *
- * `--nodes` (optional) is a list of Nodes as YAML or JSON; `--token` asks for a bearer token;
+ * `--nodes` (optional) is a list of Nodes as YAML or JSON; `--token` asks for a bearer token, which
+ * clients send by TLS alone: `--tls` is a folder with ca.pem, server.pem and server-key.pem;
  * `--bookmark-ms` sets the time between bookmarks. Ends on SIGTERM, SIGINT, and when told to stop.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { isIP } from "node:net";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { parseAllDocuments } from "yaml";
 import { ApiServer } from "./api-server.ts";
@@ -19,6 +21,7 @@ const { values } = parseArgs({
     nodes: { type: "string" },
     "kubeconfig-out": { type: "string" },
     token: { type: "string" },
+    tls: { type: "string" },
     "bookmark-ms": { type: "string", default: "10000" },
   },
 });
@@ -33,7 +36,11 @@ try {
 async function main(): Promise<void> {
   const { host, port } = listenAddress(values.listen);
   const token = values.token === undefined ? {} : { token: values.token };
-  const server = new ApiServer({ host, port, ...token, bookmarkMs: Number(values["bookmark-ms"]) });
+  const tls = values.tls === undefined ? undefined : await tlsOf(values.tls);
+  const server = new ApiServer({
+    ...{ host, port, ...token, bookmarkMs: Number(values["bookmark-ms"]) },
+    ...(tls === undefined ? {} : { tls }),
+  });
   if (values.nodes !== undefined) {
     for (const node of await nodesOf(values.nodes)) server.nodes.create(withoutVersion(node));
   }
@@ -42,8 +49,15 @@ async function main(): Promise<void> {
   }
   await server.start();
   const file = values["kubeconfig-out"];
-  if (file !== undefined) await writeFile(file, server.kubeconfig(), { mode: 0o600 });
+  if (file !== undefined) await writeFile(file, server.kubeconfig(tls), { mode: 0o600 });
   process.stdout.write(`api-server: ${server.nodes.size} Nodes on ${server.url}\n`);
+}
+
+async function tlsOf(folder: string) {
+  const [ca, cert, key] = await Promise.all(
+    ["ca.pem", "server.pem", "server-key.pem"].map((name) => readFile(join(folder, name), "utf8")),
+  );
+  return { ca: ca!, cert: cert!, key: key! };
 }
 
 function listenAddress(text: string): { readonly host: string; readonly port: number } {
