@@ -9,9 +9,9 @@ import { HttpApiTransport } from "../../src/k8s/http-transport.ts";
 import { loadKubeAccess } from "../../src/k8s/kube-config.ts";
 import { type Log, silentLog } from "../../src/runtime/log.ts";
 import { ApiServer, type ApiServerOptions } from "../support/api-server/api-server.ts";
-import { FakeClock } from "../support/fake-clock.ts";
+import { FakeClock, settle } from "../support/fake-clock.ts";
 import { nodeObject, SEED } from "./node-objects.ts";
-import { Recorder, until } from "./recorder.ts";
+import { nextTry, Recorder, until } from "./recorder.ts";
 
 const MERGE = "application/merge-patch+json";
 const TLS = join(import.meta.dirname, "..", "fixtures", "tls");
@@ -130,11 +130,7 @@ for (const goneAs of ["event", "status"] as const) {
     server.nodes.compact();
     await server.start();
     const found = recorder.until("caught up", (all) => all.has("node3"));
-    await until(
-      "caught up",
-      () => recorder.last.has("node3"),
-      () => clock.advance(100),
-    );
+    await until("caught up", () => recorder.last.has("node3"), nextTry(clock));
     assert.deepEqual([...(await found).keys()], ["node1", "node3"]);
     assert.equal(recorder.changes.length, 2, "one change, whole");
   });
@@ -181,11 +177,10 @@ test("away for a minute: everything stays, then the watch goes on where it was",
   await server.stop();
   await until("the break is noticed", () => !source.status().connected);
   const begun = clock.now();
-  await until(
-    "a minute",
-    () => clock.now() - begun > 60_000,
-    () => clock.advance(50),
-  );
+  while (clock.now() - begun <= 60_000) {
+    clock.advance(clock.nextDelayMs!);
+    await until("tried again", () => source.status().lastError!.at === clock.wall());
+  }
   assert.equal(recorder.changes.length, 1);
   assert.equal(source.status().nodes, 2);
   assert.match(source.status().lastError!.reason, /ECONNREFUSED/);
@@ -194,11 +189,7 @@ test("away for a minute: everything stays, then the watch goes on where it was",
   server.nodes.delete("node2");
   await server.start();
   const back = recorder.until("caught up", (all) => !all.has("node2"));
-  await until(
-    "caught up",
-    () => !recorder.last.has("node2"),
-    () => clock.advance(100),
-  );
+  clock.advance(clock.nextDelayMs!);
   await back;
   assert.equal(recorder.changes.length, 2);
 });
@@ -221,51 +212,37 @@ test("a server that takes connections and never answers", async (t) => {
   server.faults.silent = true;
   server.watches.drop();
   const asked = server.seen.length;
-  await until(
-    "asked again",
-    () => server.seen.length > asked,
-    () => clock.advance(10),
-  );
+  await until("asked again", () => server.seen.length > asked, nextTry(clock));
   clock.advance(16_000);
   assert.equal(source.status().lastError!.reason, "no answer to the watch for 15 s");
   assert.equal(recorder.changes.length, 1);
   server.faults.silent = false;
   server.nodes.delete("node2");
-  await until(
-    "caught up",
-    () => !recorder.last.has("node2"),
-    () => clock.advance(20),
-  );
+  await until("caught up", () => !recorder.last.has("node2"), nextTry(clock));
 });
 
-test("errors of the server: 500, 429, 403, garbage; known Nodes stay", async (t) => {
-  const { server, recorder, source, clock } = await synced(t);
-  for (const [code, body, expected] of [
-    [500, '{"kind":"Status","message":"etcd is away"}', /^500: etcd is away$/],
-    [429, "", /^429: without a reason$/],
-    [
-      403,
-      '{"message":"nodes is forbidden: \\u001b[31mno"}',
-      /^403: nodes is forbidden: \?\[31mno$/,
-    ],
-    [302, "<html>", /^302: without a reason$/],
-    [200, "<html>no json</html>\n", /not JSON/],
-  ] as const) {
+for (const [what, code, body, expected] of [
+  ["500", 500, '{"kind":"Status","message":"etcd is away"}', /^500: etcd is away$/],
+  ["429", 429, "", /^429: without a reason$/],
+  [
+    "403",
+    403,
+    '{"message":"nodes is forbidden: \\u001b[31mno"}',
+    /^403: nodes is forbidden: \?\[31mno$/,
+  ],
+  ["302", 302, "<html>", /^302: without a reason$/],
+  ["garbage", 200, "<html>no json</html>\n", /not JSON/],
+] as const) {
+  test(`an error of the server, ${what}: told, and known Nodes stay`, async (t) => {
+    const { server, recorder, source, clock } = await synced(t);
     server.faults.answers.push({ code, body });
     server.watches.drop();
-    await until(
-      "the error is told",
-      () => expected.test(source.status().lastError?.reason ?? ""),
-      () => clock.advance(5),
-    );
-    await until(
-      "watching again",
-      () => server.watches.count === 1,
-      () => clock.advance(100),
-    );
-  }
-  assert.equal(recorder.changes.length, 1);
-});
+    const reason = () => source.status().lastError?.reason ?? "";
+    await until("the error is told", () => expected.test(reason()), nextTry(clock));
+    await until("watching again", () => server.watches.count === 1, nextTry(clock));
+    assert.equal(recorder.changes.length, 1);
+  });
+}
 
 for (const [header, least] of [
   ["7", 7_000],
@@ -280,15 +257,14 @@ for (const [header, least] of [
     server.watches.drop();
     await until("refused", () => source.status().lastError?.reason === "429: without a reason");
     const asked = server.seen.length;
-    const begun = clock.now();
-    await until(
-      "asked again",
-      () => server.seen.length > asked,
-      () => clock.advance(20),
-    );
-    const waited = clock.now() - begun;
+    const waited = clock.nextDelayMs!;
     assert.ok(waited >= least, `${waited} ms`);
     if (least === 100) assert.ok(waited < 7_000, `${waited} ms`);
+    clock.advance(waited - 1);
+    await settle();
+    assert.equal(server.seen.length, asked);
+    clock.advance(1);
+    await until("asked again", () => server.seen.length > asked);
   });
 }
 

@@ -1,5 +1,6 @@
 /** Credentials that are replaced while the agent runs: as files, and as a plugin gives them. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
@@ -14,7 +15,7 @@ import { loadKubeAccess } from "../../src/k8s/kube-config.ts";
 import { silentLog } from "../../src/runtime/log.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { nodeObject, SEED } from "./node-objects.ts";
-import { Recorder, until } from "./recorder.ts";
+import { nextTry, Recorder, until } from "./recorder.ts";
 
 const FIXTURES = join(import.meta.dirname, "..", "fixtures", "tls");
 const pem = (name: string) => readFile(join(FIXTURES, name), "utf8");
@@ -155,7 +156,7 @@ test("a client certificate in a file that is replaced: the next watch has the ne
   await until(
     "the third watch",
     () => watches.size === 1 && seen.at(-1)?.serial === serials[0],
-    () => clock.advance(20),
+    nextTry(clock),
   );
 });
 
@@ -172,7 +173,7 @@ test("a client certificate of a plugin that is refused: the plugin is asked for 
   await until(
     "a watch with the other certificate",
     () => watches.size === 1 && seen.at(-1)?.serial !== first,
-    () => clock.advance(20),
+    nextTry(clock),
   );
   const again = seen.slice(2).map(({ serial }) => serial === first);
   assert.deepEqual(again, [true, false]);
@@ -185,11 +186,7 @@ test("a certificate of a plugin that cannot be used at all is not kept", async (
   });
   await until("said", () => /^credentials: /.test(source.status().lastError?.reason ?? ""));
   await prints(folder, await pem("server.pem"));
-  await until(
-    "used",
-    () => recorder.last.size === 1,
-    () => clock.advance(20),
-  );
+  await until("used", () => recorder.last.size === 1, nextTry(clock));
 });
 
 test("a certificate of a plugin that TLS refuses is not kept", async (t) => {
@@ -207,17 +204,7 @@ test("a certificate of a plugin that TLS refuses is not kept", async (t) => {
   const said =
     'the server ended TLS with the alert "certificate expired", which means our client certificate';
   await until("an alert", () => source.status().lastError?.reason === said);
-  const count = async () => (await readFile(runs, "utf8")).split("\n").length - 1;
-  assert.equal(await count(), 1);
-  let ran = 1;
-  await until(
-    "run again",
-    () => ran > 1,
-    () => {
-      clock.advance(20);
-      void count().then((now) => {
-        ran = now;
-      });
-    },
-  );
+  const count = () => readFileSync(runs, "utf8").split("\n").length - 1;
+  assert.equal(count(), 1);
+  await until("run again", () => count() > 1, nextTry(clock));
 });

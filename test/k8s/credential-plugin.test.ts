@@ -18,7 +18,7 @@ import { silentLog } from "../../src/runtime/log.ts";
 import { ApiServer } from "../support/api-server/api-server.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { nodeObject, SEED } from "./node-objects.ts";
-import { Recorder, until } from "./recorder.ts";
+import { nextTry, Recorder, until } from "./recorder.ts";
 
 const TLS = join(import.meta.dirname, "..", "fixtures", "tls");
 const API_VERSION = "client.authentication.k8s.io/v1";
@@ -175,11 +175,7 @@ test("a token that the server takes no more: the plugin is asked for another", a
   source.start(recorder.onChange);
   await until("refused", () => source.status().lastError?.reason === "401: Unauthorized");
   await prints({ token: "new-one" });
-  await until(
-    "taken",
-    () => recorder.last.size === 1,
-    () => clock.advance(20),
-  );
+  await until("taken", () => recorder.last.size === 1, nextTry(clock));
 });
 
 test("a plugin is told of the cluster if it is to be", async (t) => {

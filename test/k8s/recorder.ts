@@ -1,8 +1,12 @@
 /** What a source told, and waiting for it to tell something. */
 import { setImmediate as nextLoop } from "node:timers/promises";
 import type { Nodes } from "../../src/k8s/node-source.ts";
+import type { FakeClock } from "../support/fake-clock.ts";
 
 const WAIT_MS_MAX = 20_000;
+
+/** The first tries of a source come sooner than this; what it has under way has 10 s and more. */
+const NEXT_TRY_MS_MAX = 9_000;
 
 export class Recorder {
   readonly changes: Nodes[] = [];
@@ -44,4 +48,15 @@ export async function until(
     step();
     await nextLoop();
   }
+}
+
+/**
+ * A step for {@link until}: brings the source's next try, if it waits for one. Never the deadline
+ * of what is under way: real I/O takes as many turns of the event loop as the machine needs.
+ */
+export function nextTry(clock: FakeClock): () => void {
+  return () => {
+    const delayMs = clock.nextDelayMs ?? Number.POSITIVE_INFINITY;
+    if (delayMs <= NEXT_TRY_MS_MAX) clock.advance(delayMs);
+  };
 }
