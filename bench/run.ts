@@ -13,8 +13,8 @@
  * Beside it, for work on one part: bench/rib.ts (the RIB alone, in one process),
  * bench/node-events.ts (start, rest and Node events of one agent), bench/cni.ts (pods).
  *
- * A scenario's JSON file is written after each daemon: what was measured stays when the next one
- * fails or is interrupted. Every wait has a time limit; what was made is removed, however it ends.
+ * A scenario's JSON file is written after each run: what was measured stays when the next one fails
+ * or is interrupted. Every wait has a time limit; what was made is removed, however it ends.
  */
 import { rmSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -23,19 +23,17 @@ import { fromCommandLine, UsageError, wrongUsage } from "../scripts/command-line
 import { namespacesUnavailable } from "../test/support/namespaces.ts";
 import { makeNewerDebian } from "../test/support/newer-debian.ts";
 import { makeBundle } from "../test/support/program.ts";
+import { DaemonRuns } from "./daemon-runs.ts";
 import type { DaemonKind } from "./daemons/daemon.ts";
 import { allDaemons } from "./daemons/daemons.ts";
 import { readOptions, usage } from "./options.ts";
 import { writeReport } from "./report/page.ts";
 import { plainTable, tableOf } from "./report/table.ts";
 import { machineFacts, mergeResult, readResult } from "./results.ts";
-import { type Figures, PartialRun, type RunOptions, type Scenario } from "./scenarios/scenario.ts";
+import type { Scenario } from "./scenarios/scenario.ts";
 import { SCENARIOS } from "./scenarios/scenarios.ts";
 
 const options = fromCommandLine("bench", usage(), readOptions);
-
-/** What takes longer is measured once. */
-const SLOW_SECONDS = 150;
 
 const say = (line: string) => void process.stdout.write(`${line}\n`);
 const bundleFolder = keptFolder();
@@ -101,62 +99,30 @@ function daemonOf(key: string): DaemonKind {
   return found;
 }
 
+/** Every daemon once, then all again: what the machine is slower at meanwhile, all are. */
 async function measure(scenario: Scenario, kinds: readonly DaemonKind[]): Promise<void> {
   say(`\n== ${scenario.title}`);
   const out = resolve(options.out);
   const taking = kinds.filter((each) => scenario.takes(each));
-  for (const kind of [...taking, ...(scenario.contestants ?? [])]) {
-    const reason = await kind.unavailable();
-    if (reason !== undefined) {
-      say(`${kind.label}: left out, ${reason}`);
-      continue;
-    }
-    const { runs, problem } = await runsOf(scenario, kind);
-    mergeResult(out, scenario.key, kind.key, {
-      label: kind.label,
-      version: await kind.version(),
-      measuredAt: new Date().toISOString(),
-      machine: machineFacts(),
-      runs,
-      ...(problem === undefined ? {} : { problem }),
-    });
-  }
-  const result = readResult(out, scenario.key);
-  if (result !== undefined) say(plainTable(tableOf(scenario, result)));
-}
-
-/** A daemon that fails once is not tried again. */
-async function runsOf(
-  scenario: Scenario,
-  kind: DaemonKind,
-): Promise<{ readonly runs: readonly Figures[]; readonly problem?: string }> {
-  const runOptions: RunOptions = {
+  const runOptions = {
     scale: options.scale,
     idleSeconds: options.idleSeconds,
     timeoutMs: options.timeoutSeconds * 1000,
     say,
   };
-  const runs: Figures[] = [];
-  for (let i = 0; i < options.runs; i++) {
-    const begin = performance.now();
-    try {
-      const figures = await scenario.run(kind, runOptions);
-      runs.push(figures);
-      const took = ((performance.now() - begin) / 1000).toFixed(1);
-      say(`${kind.label}, run ${i + 1} (${took} s): ${figuresText(figures)}`);
-      if (Number(took) > SLOW_SECONDS) break;
-    } catch (error) {
-      const problem = error instanceof Error ? error.message : String(error);
-      say(`${kind.label}: ${problem}`);
-      if (error instanceof PartialRun) runs.push(error.figures);
-      return { runs, problem: problem.split("\n")[0]!.slice(0, 300) };
+  const here: DaemonRuns[] = [];
+  for (const kind of [...taking, ...(scenario.contestants ?? [])]) {
+    const reason = await kind.unavailable();
+    if (reason === undefined) here.push(new DaemonRuns(kind, await kind.version()));
+    else say(`${kind.label}: left out, ${reason}`);
+  }
+  for (let round = 1; round <= options.runs; round++) {
+    for (const daemon of here) {
+      if (!daemon.goesOn) continue;
+      await daemon.run(scenario, runOptions);
+      mergeResult(out, scenario.key, daemon.kind.key, daemon.result());
     }
   }
-  return { runs };
-}
-
-function figuresText(figures: Figures): string {
-  return Object.entries(figures)
-    .map(([key, value]) => `${key} ${Number(value.toPrecision(3))}`)
-    .join(", ");
+  const result = readResult(out, scenario.key);
+  if (result !== undefined) say(plainTable(tableOf(scenario, result)));
 }

@@ -12,8 +12,8 @@ const HEAD = `<!-- Made by \`npm run bench\` from its JSON files: change bench/,
 
 # Performance
 
-Every daemon in turn, under equal settings, on one machine: two network namespaces joined by a
-link, the daemon in one, all of its peers in the other. The agent is the bundled file that the image
+Every daemon in turn, once and then all again, under equal settings, on one machine: two network
+namespaces joined by a link, the daemon in one, all of its peers in the other. The agent is the bundled file that the image
 runs. All peers are one load generator (\`bench/generator/\`) whose streams are encoded before the
 clock starts and whose receivers keep one bit for each prefix; the *null relay* is what the
 generator and the kernel cost: a program that stands in the daemon's place and copies octets.
