@@ -148,6 +148,7 @@ export class Speaker {
     this.#listeners.close();
     const order = options.notify ? administrativeShutdown("") : closeSilently;
     for (const peer of this.#peers.values()) peer.end(order);
+    this.#services.lines.flush();
   }
 
   /**

@@ -36,3 +36,10 @@ export const DESCRIPTOR_TABLE_FIRST = 1024;
 
 /** That sessions were refused for it is shown for so long: peers try again sooner. */
 export const SHORTAGE_SHOWN_MS = 60_000;
+
+/**
+ * Lines of the log for sessions that came up, and as many for those that ended, in so long. Beyond:
+ * debug lines, and one that counts them when the time is over.
+ */
+export const SESSION_LINES_MAX = 50;
+export const SESSION_LINES_MS = 1_000;

@@ -28,6 +28,7 @@ import { DIAL_ANSWER_MS } from "./limits.ts";
 import { Link, type LinkOwner } from "./link.ts";
 import { coarseTimers, type MachineOwner, MachineRunner } from "./machine-runner.ts";
 import { type ReaderHost, readMessage } from "./message-reader.ts";
+import { SessionLines } from "./session-lines.ts";
 import { describeCause, SessionRecord } from "./session-record.ts";
 import { socketPolicy } from "./socket-policy.ts";
 import {
@@ -64,14 +65,17 @@ export interface SessionServices {
   readonly transport: SessionTransport;
   readonly work: WorkQueue;
   readonly log: Log;
+  /** Of sessions that come and go. */
+  readonly lines: SessionLines;
 }
 
 /** What all sessions of a speaker share. */
 export function sessionServices(
-  services: Omit<SessionServices, "coarse" | "work">,
+  services: Omit<SessionServices, "coarse" | "work" | "lines">,
   work: WorkQueue,
 ): SessionServices {
-  return { ...services, coarse: coarseTimers(services.clock), work };
+  const { clock, log } = services;
+  return { ...services, coarse: coarseTimers(clock), lines: new SessionLines(clock, log), work };
 }
 
 /** How to end a session. */
@@ -343,7 +347,7 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
   #established(session: NegotiatedSession): void {
     this.record.up();
     this.#sentBytes = 0;
-    this.log.info({ as: session.remoteAs }, "session established");
+    this.#services.lines.established(this.log, { as: session.remoteAs });
     this.#hooks.established(session);
   }
 
@@ -358,7 +362,7 @@ export class PeerSession implements LinkOwner, MachineOwner, ReaderHost {
       return;
     }
     this.record.down(cause);
-    this.log.info({ reason }, "session ended");
+    this.#services.lines.ended(this.log, { reason });
     this.#hooks.ended(session, cause);
   }
 
