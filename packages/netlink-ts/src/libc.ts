@@ -156,15 +156,17 @@ export function adviseMemory(address: number, bytes: number, advice: number): nu
   return checked(libc().madvise(address, bytes, advice));
 }
 
+/** struct rlimit: | u64 soft | u64 hard | */
+const LIMITS = new BigUint64Array(2);
+const LIMITS_BYTES = new Uint8Array(LIMITS.buffer);
+
 /**
  * RLIMIT_NOFILE of this process as it is now: the numbers of its file descriptors are lower.
  * Infinity where the system does not say.
  */
 export function openFilesLimit(): number {
-  // struct rlimit: | u64 soft | u64 hard |
-  const limits = new BigUint64Array(2);
-  const result = libc().getrlimit(RLIMIT_NOFILE, new Uint8Array(limits.buffer));
-  return result === 0 ? Number(limits[0]) : Number.POSITIVE_INFINITY;
+  const result = libc().getrlimit(RLIMIT_NOFILE, LIMITS_BYTES);
+  return result === 0 ? Number(LIMITS[0]) : Number.POSITIVE_INFINITY;
 }
 
 /** The kernel lets them wait for each other, and each holds one of Node.js's few threads. */

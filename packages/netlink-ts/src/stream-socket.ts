@@ -17,6 +17,11 @@ const NODELAY = 1;
 /** struct linger: on, and no time: what is queued is thrown away, and the peer gets a reset. */
 const NO_LINGER = Buffer.concat([intOption(1), intOption(0)]);
 const ON = intOption(1);
+/**
+ * What the kernel writes addresses to, for all calls: none waits, and to make room for each costs
+ * more than the call itself, for memory that is handed to C is taken from outside of V8's heap.
+ */
+const ADDRESS = Buffer.alloc(SOCKET_ADDRESS_BYTES);
 
 /** A connection that a listener took. */
 export interface AcceptedSocket extends SocketAddress {
@@ -30,9 +35,10 @@ export function listenOn(fd: number, backlog: number, sys: StreamSys = linuxSys)
 
 /** The next connection of a listener, or minus errno: EAGAIN when there is none. */
 export function acceptFrom(fd: number, sys: StreamSys = linuxSys): AcceptedSocket | number {
-  const address = Buffer.alloc(SOCKET_ADDRESS_BYTES);
-  const accepted = sys.accept(fd, address);
-  return accepted < 0 ? accepted : { fd: accepted, ...decodeSocketAddress(address) };
+  const accepted = sys.accept(fd, ADDRESS);
+  if (accepted < 0) return accepted;
+  const { address, port } = decodeSocketAddress(ADDRESS);
+  return { fd: accepted, address, port };
 }
 
 /**
@@ -59,8 +65,7 @@ export function socketError(fd: number, sys: StreamSys = linuxSys): number {
 
 /** Our address and port of a connection; undefined when it has none. */
 export function localAddressOf(fd: number, sys: StreamSys = linuxSys): SocketAddress | undefined {
-  const address = Buffer.alloc(SOCKET_ADDRESS_BYTES);
-  return sys.getsockname(fd, address) < 0 ? undefined : decodeSocketAddress(address);
+  return sys.getsockname(fd, ADDRESS) < 0 ? undefined : decodeSocketAddress(ADDRESS);
 }
 
 /** What is sent goes out at once (TCP_NODELAY). Sockets that a listener accepts have it from it. */
