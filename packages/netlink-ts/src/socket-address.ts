@@ -26,7 +26,8 @@ export function encodeSocketAddress(address: string, port: number, scopeId = 0):
   if (!Number.isInteger(port) || port < 0 || port > 0xffff) throw invalid(`not a port: ${port}`);
   const bytes = addressBytes(address);
   const family = addressFamilyOf(address);
-  const result = Buffer.alloc(family === 4 ? IPV4_BYTES : SOCKET_ADDRESS_BYTES);
+  // Of Node's pool, which is outside of V8's heap already, as what is handed to C has to be.
+  const result = Buffer.allocUnsafe(family === 4 ? IPV4_BYTES : SOCKET_ADDRESS_BYTES).fill(0);
   result.writeUInt16LE(addressFamily(family));
   result.writeUInt16BE(port, 2);
   result.set(bytes, family === 4 ? 4 : 8);

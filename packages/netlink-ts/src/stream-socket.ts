@@ -18,10 +18,11 @@ const NODELAY = 1;
 const NO_LINGER = Buffer.concat([intOption(1), intOption(0)]);
 const ON = intOption(1);
 /**
- * What the kernel writes addresses to, for all calls: none waits, and to make room for each costs
- * more than the call itself, for memory that is handed to C is taken from outside of V8's heap.
+ * What the kernel writes to, for all calls: none waits, and to make room for each costs more than
+ * the call itself, for memory that is handed to C is taken from outside of V8's heap.
  */
 const ADDRESS = Buffer.alloc(SOCKET_ADDRESS_BYTES);
+const ERROR = Buffer.alloc(4);
 
 /** A connection that a listener took. */
 export interface AcceptedSocket extends SocketAddress {
@@ -58,9 +59,8 @@ export function connectTo(
 
 /** The errno that is pending on a socket, and takes it away; 0 = none. */
 export function socketError(fd: number, sys: StreamSys = linuxSys): number {
-  const value = Buffer.alloc(4);
-  const result = sys.getsockopt(fd, SocketLevel.SOCKET, SocketOption.ERROR, value);
-  return result < 0 ? -result : value.readInt32LE(0);
+  const result = sys.getsockopt(fd, SocketLevel.SOCKET, SocketOption.ERROR, ERROR);
+  return result < 0 ? -result : ERROR.readInt32LE(0);
 }
 
 /** Our address and port of a connection; undefined when it has none. */

@@ -83,7 +83,8 @@ export const SocketOption = {
 
 /** The native-endian int that most socket options take. */
 export function intOption(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
+  // Of Node's pool, see encodeSocketAddress.
+  const bytes = Buffer.allocUnsafe(4);
   bytes.writeInt32LE(value);
   return bytes;
 }
