@@ -84,6 +84,8 @@ export interface NetlinkErrorDetail {
   readonly offset?: number | undefined;
   /** Name of the error where errno is not the usual table (ipset's are above 4096). */
   readonly code?: string | undefined;
+  /** The kernel's answer was lost, or never came. */
+  readonly outcomeUnknown?: boolean;
   readonly cause?: unknown;
 }
 
@@ -95,6 +97,8 @@ export class NetlinkError extends Error {
   readonly code: string;
   /** Where in the request the attribute stands that the kernel complains of, in bytes. */
   readonly offset: number | undefined;
+  /** The kernel may have done it or not. Else it has not: the code is the kernel's answer. */
+  readonly outcomeUnknown: boolean;
 
   constructor(errno: number, detail: NetlinkErrorDetail = {}) {
     const code = detail.code ?? errnoName(errno);
@@ -105,6 +109,7 @@ export class NetlinkError extends Error {
     this.errno = errno;
     this.code = code;
     this.offset = detail.offset;
+    this.outcomeUnknown = detail.outcomeUnknown === true;
   }
 }
 

@@ -137,9 +137,10 @@ export class NetlinkSocket {
 
   /**
    * Sends the messages in one go. The result has one entry a message: undefined, or the kernel's
-   * refusal; the others are carried out all the same. ENOBUFS and ETIMEDOUT in it mean that the
-   * outcome is unknown. `onReply` gets what a message answered beside its acknowledgement; its
-   * bytes are valid during the call only. Rejects when the socket itself fails.
+   * refusal; the others are carried out all the same. Where the answer was lost (ENOBUFS) or did
+   * not come (ETIMEDOUT) the error has `outcomeUnknown`. `onReply` gets what a message answered
+   * beside its acknowledgement; its bytes are valid during the call only. Rejects when the socket
+   * itself fails.
    */
   async exchange(
     batch: MessageBatch,
@@ -303,11 +304,11 @@ export class NetlinkSocket {
     for (let waits = 0; answered[count - 1] === 0; ) {
       const length = this.#sys.receive(this.#fd, this.#received, receiveFlags);
       if (length === -Errno.ENOBUFS) {
-        lost = new NetlinkError(Errno.ENOBUFS, { text: "the answer was lost: outcome unknown" });
+        lost = unknown(Errno.ENOBUFS, "the answer was lost");
       } else if (length === -Errno.EAGAIN) {
         if (lost !== undefined) break;
         if (++waits > this.#waitsMax) {
-          lost = new NetlinkError(Errno.ETIMEDOUT, { text: "no answer: outcome unknown" });
+          lost = unknown(Errno.ETIMEDOUT, "no answer");
           break;
         }
         await this.#wait();
@@ -368,6 +369,10 @@ export class NetlinkSocket {
 
 function brokenOff(errno: number): SystemCallError {
   return new SystemCallError("recv(AF_NETLINK) of a listing", errno);
+}
+
+function unknown(errno: number, why: string): NetlinkError {
+  return new NetlinkError(errno, { text: `${why}: outcome unknown`, outcomeUnknown: true });
 }
 
 const receiveFlags = MessageFlag.DONTWAIT | MessageFlag.TRUNC;

@@ -91,6 +91,31 @@ test("after a loss what was not answered is unknown, and the next request is fin
   assert.deepEqual(await codes(socket, 1), [undefined]);
 });
 
+test("an unknown outcome is told from the kernel's own ENOBUFS and ETIMEDOUT", async () => {
+  const { sys } = setUp();
+  const socket = NetlinkSocket.open(0, { sys, replyTimeoutMs: 20 });
+  const said = async (count: number) => {
+    const writer = new MessageWriter();
+    for (let i = 0; i < count; i++) request(writer);
+    const errors = await socket.send(writer);
+    return [...errors.values()].map(({ code, outcomeUnknown }) => [code, outcomeUnknown]);
+  };
+  sys.onSend = () => {
+    sys.answers.push(errorMessage(1, Errno.ENOBUFS), errorMessage(2, Errno.ETIMEDOUT));
+  };
+  assert.deepEqual(await said(2), [
+    ["ENOBUFS", false],
+    ["ETIMEDOUT", false],
+  ]);
+  sys.onSend = () => sys.answers.push(errorMessage(3, Errno.ENOBUFS), -Errno.ENOBUFS);
+  assert.deepEqual(await said(2), [
+    ["ENOBUFS", false],
+    ["ENOBUFS", true],
+  ]);
+  sys.onSend = () => undefined;
+  assert.deepEqual(await said(1), [["ETIMEDOUT", true]]);
+});
+
 test("a small receive buffer makes small batches", async () => {
   const { sys, open } = setUp();
   sys.receiveBufferBytes = 4 * 1664;
