@@ -383,9 +383,9 @@ export class Applier {
 
 const COUNTER = { create: "created", replace: "replaced", delete: "deleted" } as const;
 
-function verdictOf(operation: RouteOperation, { code }: KernelFailure): Verdict {
+function verdictOf(operation: RouteOperation, { code, outcomeUnknown }: KernelFailure): Verdict {
+  if (outcomeUnknown === true) return "stale";
   if (code === "EPERM" || code === "EACCES") return "forbidden";
-  if (code === "ENOBUFS" || code === "ETIMEDOUT" || code === "ECANCELED") return "stale";
   if (operation.kind === "create" && code === "EEXIST") return "occupied";
   if (operation.kind === "replace" && (code === "ENOENT" || code === "ESRCH")) return "stale";
   // Gone already; what the view says of the prefix should be checked, though.

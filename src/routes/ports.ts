@@ -64,6 +64,8 @@ export interface KernelFailure {
   readonly code: string;
   /** The kernel's words. */
   readonly message: string;
+  /** It has not answered: the operation was carried out, or not. */
+  readonly outcomeUnknown?: boolean;
 }
 
 /** The kernel cannot be talked to at all; an adapter throws nothing else. */

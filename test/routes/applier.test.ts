@@ -15,7 +15,7 @@ import { Survey } from "../../src/routes/survey.ts";
 import type { KernelRoute, RouteOperation } from "../../src/routes/types.ts";
 import { silentLog } from "../../src/runtime/log.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { address, FakeKernel, line, route, STATIC, UNHEARD } from "./fake-kernel.ts";
+import { address, FakeKernel, line, refusal, route, STATIC, UNHEARD } from "./fake-kernel.ts";
 
 const [P1, P2, P3, P4, P5] = [65, 66, 67, 68, 69].map((part) => prefix(`10.233.${part}.0/24`)) as [
   ...[Prefix, Prefix, Prefix, Prefix, Prefix],
@@ -24,7 +24,6 @@ const A = "192.168.50.51";
 const B = "192.168.50.52";
 /** An answer by which all was done. */
 const DONE: ReadonlyMap<number, KernelFailure> = new Map();
-const refusal = (code: string): KernelFailure => ({ code, message: `${code}: no` });
 const hopsTo = (gateway: string) => [{ gateway: address(gateway), link: 2, weight: 1 }];
 const create = (to: Prefix, via = A): RouteOperation => {
   return { kind: "create", prefix: to, hops: hopsTo(via), source: undefined };
@@ -250,9 +249,12 @@ test("what was gone already is gone, counts for nothing, and is doubted", async 
 const MEANINGS: Readonly<Record<string, Partial<Record<keyof typeof OperationKind, string>>>> = {
   EPERM: { create: "forbidden", replace: "forbidden", delete: "forbidden" },
   EACCES: { create: "forbidden", replace: "forbidden", delete: "forbidden" },
-  ENOBUFS: { create: "stale", replace: "stale", delete: "stale" },
-  ETIMEDOUT: { create: "stale", replace: "stale", delete: "stale" },
-  ECANCELED: { create: "stale", replace: "stale", delete: "stale" },
+  "lost ENOBUFS": { create: "stale", replace: "stale", delete: "stale" },
+  "lost ETIMEDOUT": { create: "stale", replace: "stale", delete: "stale" },
+  // The kernel's own answers.
+  ENOBUFS: {},
+  ETIMEDOUT: {},
+  ECANCELED: {},
   EEXIST: { create: "occupied" },
   ENOENT: { replace: "stale", delete: "done" },
   ESRCH: { replace: "stale", delete: "done" },
@@ -299,6 +301,6 @@ test("of a plan without an answer its own condition stands, before an older one"
   conditions.set(idOf(P1), about(P1, "stood before"));
   plan(P1, [remove(own)], [foreign]);
   applier.begin();
-  await answer(new Map([[0, refusal("ENOBUFS")]]));
+  await answer(new Map([[0, refusal("lost ENOBUFS")]]));
   assert.equal(conditions.get(idOf(P1))?.code, "foreign-route");
 });

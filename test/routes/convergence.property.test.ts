@@ -7,7 +7,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { prefix } from "../../src/ip/prefix.ts";
 import { hasOurKey, isOurs } from "../../src/routes/types.ts";
-import { address, line, route, STATIC } from "./fake-kernel.ts";
+import { address, line, refusal, route, STATIC } from "./fake-kernel.ts";
 import { Harness } from "./harness.ts";
 
 const PREFIXES = ["10.233.65.0/24", "10.233.66.0/24", "192.168.50.0/24", "fd00:65::/64"] as const;
@@ -53,7 +53,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ kind: fc.constant("address" as const), there: fc.boolean() }),
   fc.record({
     kind: fc.constant("refuse" as const),
-    code: fc.constantFrom("EINVAL", "EPERM", "ENOBUFS", undefined),
+    code: fc.constantFrom("EINVAL", "EPERM", "ENOBUFS", "lost ENOBUFS", undefined),
   }),
   fc.record({ kind: fc.constant("steps-back" as const), routes: fc.nat(3) }),
   fc.record({ kind: fc.constant("overrun" as const) }),
@@ -113,7 +113,7 @@ class Run {
         return this.#setAddress(step.there);
       case "refuse": {
         const { code } = step;
-        kernel.refuse = () => (code === undefined ? undefined : { code, message: code });
+        kernel.refuse = () => (code === undefined ? undefined : refusal(code));
         return;
       }
       case "steps-back":

@@ -350,6 +350,17 @@ function failure(code: string): KernelFailure {
   return { code, message: `${code}: refused by the fake kernel` };
 }
 
+/** What an adapter says of an operation of which the answer was lost. */
+export function lost(code = "ENOBUFS"): KernelFailure {
+  return { code, message: `${code}: outcome unknown`, outcomeUnknown: true };
+}
+
+/** The kernel's `ENOBUFS`, or a `lost ENOBUFS`. */
+export function refusal(words: string): KernelFailure {
+  const [code, isLost] = words.startsWith("lost ") ? [words.slice(5), true] : [words, false];
+  return isLost ? lost(code) : { code, message: `${code}: no` };
+}
+
 /** Whoever hears what an observer tells, and does nothing. */
 export const UNHEARD = {
   isWanted: () => true,

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { prefix } from "../../src/ip/prefix.ts";
 import { KernelUnavailableError } from "../../src/routes/ports.ts";
 import { type Fault, FaultyPort, withEachFault, withPairsOfFaults } from "../support/faults.ts";
-import { line, route, STATIC } from "./fake-kernel.ts";
+import { line, refusal, route, STATIC } from "./fake-kernel.ts";
 import { Harness } from "./harness.ts";
 
 const [A, B, SIX] = ["192.168.50.51", "192.168.50.52", "2001:db8::51"];
@@ -15,7 +15,7 @@ const CALLS = ["open", "dumpTopology", "dumpNextHops", "dumpRoutes", "apply"] as
 const CODES = ["EPERM", "ENOBUFS"];
 const OPERATION_CODES = [
   ...["EPERM", "EEXIST", "ESRCH", "ENOENT", "ENODEV", "ENETUNREACH", "EHOSTUNREACH", "EBUSY"],
-  ...["ENOBUFS", "EMSGSIZE", "ENOMEM", "EINVAL", "ETIMEDOUT", "EACCES"],
+  ...["ENOBUFS", "EMSGSIZE", "ENOMEM", "EINVAL", "EACCES", "lost ENOBUFS", "lost ETIMEDOUT"],
 ];
 
 /** Adopted routes, others' routes, changes, convergence, a link that flaps, a hand that meddles. */
@@ -96,7 +96,7 @@ async function withOperations(faults: readonly Fault[]): Promise<number> {
   h.kernel.refuse = () => {
     tried++;
     const code = faults.find(({ at }) => at === tried)?.code;
-    return code === undefined ? undefined : { code, message: `${code}: no` };
+    return code === undefined ? undefined : refusal(code);
   };
   await history(h);
   check(h);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { RESYNC_GAP_MS } from "../../src/routes/limits.ts";
 import { KernelUnavailableError } from "../../src/routes/ports.ts";
-import { line, route, STATIC } from "./fake-kernel.ts";
+import { line, lost as lostAnswer, refusal, route, STATIC } from "./fake-kernel.ts";
 import { Harness } from "./harness.ts";
 
 const P1 = "10.233.65.0/24";
@@ -153,7 +153,7 @@ test("an outcome that is not known is looked up", async () => {
     if (!lost) return undefined;
     lost = false;
     h.kernel.routes.push(route(P1, { via: A }));
-    return { code: "ENOBUFS", message: "ENOBUFS: outcome unknown" };
+    return lostAnswer();
   };
   h.want(P1, A);
   await h.started();
@@ -196,9 +196,9 @@ for (const [code, ...said] of [
   ["EEXIST", "foreign-route", "kernel-error", "kernel-error"],
   ["ENOENT", "kernel-error", undefined, undefined],
   ["ESRCH", "kernel-error", undefined, undefined],
-  ["ENOBUFS", undefined, undefined, undefined],
-  ["ETIMEDOUT", undefined, undefined, undefined],
-  ["ECANCELED", undefined, undefined, undefined],
+  ["lost ENOBUFS", undefined, undefined, undefined],
+  ["lost ETIMEDOUT", undefined, undefined, undefined],
+  ["ENOBUFS", "kernel-error", "kernel-error", "kernel-error"],
   ["EPERM", "kernel-unavailable", "kernel-unavailable", "kernel-unavailable"],
   ["EACCES", "kernel-unavailable", "kernel-unavailable", "kernel-unavailable"],
 ] as const) {
@@ -207,7 +207,7 @@ for (const [code, ...said] of [
       const h = new Harness();
       if (kind !== "create") h.want(P1, A);
       await h.started();
-      h.kernel.refuse = () => ({ code, message: code });
+      h.kernel.refuse = () => refusal(code);
       h.change(P1, ...(kind === "delete" ? [] : [B]));
       await h.rest();
       assert.equal(h.kernel.tried.at(-1)?.kind, kind);
@@ -223,16 +223,15 @@ for (const [code, ...said] of [
 
 test("of several answers for one prefix the worst is said", async () => {
   for (const codes of [
-    ["ENOBUFS", "EINVAL"],
-    ["EINVAL", "ENOBUFS"],
+    ["lost ENOBUFS", "EINVAL"],
+    ["EINVAL", "lost ENOBUFS"],
   ]) {
     const h = new Harness();
     h.kernel.routes.push(route(P1, { via: A, metric: 5 }), route(P1, { via: A, metric: 6 }));
     h.controller.converged();
     h.kernel.refuse = (operation) => {
       if (operation.kind !== "delete") return undefined;
-      const code = codes[operation.route.metric - 5]!;
-      return { code, message: code };
+      return refusal(codes[operation.route.metric - 5]!);
     };
     await h.started();
     assert.deepEqual(h.codes(), ["kernel-error"]);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BATCH_OPERATIONS_MAX } from "../../src/routes/limits.ts";
 import { KernelUnavailableError } from "../../src/routes/ports.ts";
-import { line, route } from "./fake-kernel.ts";
+import { line, lost, route } from "./fake-kernel.ts";
 import { Harness } from "./harness.ts";
 
 const P1 = "10.233.65.0/24";
@@ -81,7 +81,7 @@ test("what was to be tried again and went in a send that failed is looked at aga
   h.controller.converged();
   h.change(P1, A);
   await h.rest(2000);
-  h.kernel.refuse = () => ({ code: "ENOBUFS", message: "ENOBUFS: no" });
+  h.kernel.refuse = () => lost();
   h.change(P1);
   await h.rest(5);
   assert.equal(h.controller.status().pending, 1);
