@@ -24,6 +24,8 @@ export class Portion {
   spoken = false;
   /** Of a comparison that has seen to what is wanted: only what nobody wants is to be looked at. */
   unwanted = false;
+  /** Of a comparison from which nothing new follows for what was refused: that is left alone. */
+  sparing = false;
   readonly #index: PrefixIndex;
 
   constructor(index: PrefixIndex) {
@@ -40,6 +42,7 @@ export class Portion {
     this.batch.prefixes.reset(family);
     this.spoken = false;
     this.unwanted = false;
+    this.sparing = false;
   }
 
   add(id: PrefixId): void {
@@ -91,7 +94,7 @@ export class Agenda {
   /** Which of {@link SOURCES} is asked first. */
   #turn = 0;
   /** Where the comparison is; undefined when there is none. */
-  #scan: { step: number; from: number } | undefined;
+  #scan: { step: number; from: number; readonly sparing: boolean } | undefined;
 
   constructor(
     index: PrefixIndex,
@@ -129,9 +132,11 @@ export class Agenda {
     if (this.#marked.add(id)) this.#queues[this.#index.family(id)].push(id);
   }
 
-  /** Begins a comparison of all, in place of one under way. */
-  scan(): void {
-    this.#scan = { step: 0, from: 0 };
+  /** Begins a comparison of all, in place of one under way. `sparing`: see {@link Portion}. */
+  scan(sparing = false): void {
+    // One that was to spare nothing has not come to its end.
+    const both = sparing && this.#scan?.sparing !== false;
+    this.#scan = { step: 0, from: 0, sparing: both };
   }
 
   /**
@@ -186,6 +191,7 @@ export class Agenda {
     const { family, known } = STEPS[scan.step]!;
     portion.begin(family);
     portion.unwanted = known;
+    portion.sparing = scan.sparing;
     scan.from = known ? this.#walkKnown(portion, scan.from) : this.#walkWanted(portion, scan.from);
     if (scan.from === 0 && ++scan.step === STEPS.length) this.#scan = undefined;
     return true;

@@ -88,6 +88,7 @@ export class RouteController {
       observer: this.#observer,
       agenda: this.#agenda,
       applier: this.#applier,
+      retry: this.#retry,
       tunnels: deps.tunnels,
       dryRun: this.#survey !== undefined,
     });
@@ -242,9 +243,9 @@ export class RouteController {
     this.#schedule();
   }
 
-  #scanAll(): void {
+  #scanAll(sparing = false): void {
     this.#survey?.begin();
-    this.#agenda.scan();
+    this.#agenda.scan(sparing);
   }
 
   /** Sees to it that `#run` is called when the next thing is due. */
@@ -333,10 +334,11 @@ export class RouteController {
     // What a dump shows must not be older than what is known to have been carried out.
     while (this.#applier.batches > 0) await this.#applier.next();
     this.#availability.unblock();
-    await this.#resync.run(this.#observer);
+    const tryAll = await this.#resync.run(this.#observer);
+    this.#retry.listed();
     this.#counters.resyncs++;
     this.#guards.renew();
-    this.#scanAll();
+    this.#scanAll(!tryAll);
   }
 
   #takeRetries(): void {
@@ -344,7 +346,7 @@ export class RouteController {
     if (due === undefined || due > this.#clock.now()) return;
     const { prefixes, stale } = this.#retry.takeDue(this.#clock.now());
     for (const id of prefixes) this.#agenda.mark(id);
-    if (stale) this.#resync.setDue(this.#clock.now());
+    if (stale) this.#resync.requestForRetries();
   }
 
   /** In a dry run: whether it is quiet enough. Begins the next comparison if one is wanted. */

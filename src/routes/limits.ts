@@ -41,6 +41,10 @@ export const RESYNC_GAP_MS = 200;
 export const EVENT_AGE_MS = 1000;
 /** Failed operations are tried again: the first time after, and at most every. */
 export const RETRY = { firstMs: 100, maxMs: 30_000 } as const;
+/** Retries that fall into the same so many milliseconds go together. */
+export const RETRY_GRID_MS = 50;
+/** Retries taken in one go. Beyond: in the next one, after a turn of planning. */
+export const RETRIES_TAKEN_MAX = 5000;
 /** A full comparison with the kernel is made this often unless told otherwise. */
 export const SYNC_PERIOD_MS = 60_000;
 /** Events kept while a dump is read. Beyond: dropped, and the dump is made again. */

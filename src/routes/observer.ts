@@ -100,8 +100,10 @@ export class KernelObserver implements KernelListener {
    * Lists everything anew. Events that come meanwhile are applied to the result: they are a
    * complete record of what changed since before the first entry was read, and applying one twice
    * does no harm.
+   *
+   * @returns whether links and addresses are others, so that events that tell it come too late.
    */
-  async dump(): Promise<void> {
+  async dump(): Promise<boolean> {
     this.#held = [];
     try {
       const { links, addresses } = await this.#kernel.dumpTopology();
@@ -126,6 +128,7 @@ export class KernelObserver implements KernelListener {
       this.#view = view;
       gateways.keep(this.#gateways);
       this.#gateways = gateways;
+      const isNews = topology.mattersAfter(this.#topology);
       this.#renewTopology(topology);
       this.#held = undefined;
       for (const { kind, event } of held) {
@@ -135,6 +138,7 @@ export class KernelObserver implements KernelListener {
         else if (kind === "prefix") this.onPrefix(event);
         else this.onNextHop(event);
       }
+      return isNews;
     } finally {
       this.#held = undefined;
       this.#dumped = undefined;

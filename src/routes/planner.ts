@@ -19,6 +19,7 @@ import { planPrefix } from "./plan.ts";
 import type { Tunnels } from "./ports.ts";
 import type { PrefixId } from "./prefix-index.ts";
 import { PrefixSet } from "./prefix-set.ts";
+import type { RetryTable } from "./retry-table.ts";
 import type { Shape } from "./shapes.ts";
 import { type AddressWords, addressWords } from "./sorted-addresses.ts";
 import { UNUSUAL } from "./view.ts";
@@ -37,6 +38,7 @@ export interface PlannerDeps {
   readonly observer: KernelObserver;
   readonly agenda: Agenda;
   readonly applier: Applier;
+  readonly retry: RetryTable;
   readonly tunnels: Tunnels | undefined;
   readonly dryRun: boolean;
 }
@@ -101,7 +103,7 @@ export class Planner {
   plan(portion: Portion, guards: Guards): void {
     const { prefixes, nextHops: lists } = portion.batch;
     const { family } = prefixes;
-    const { applier, observer } = this.#deps;
+    const { applier, observer, retry } = this.#deps;
     const { view } = observer;
     // Neighbours mostly go the same way.
     let usual: Usual | undefined;
@@ -110,24 +112,27 @@ export class Planner {
       const nextHops = lists[row]!;
       if (portion.unwanted && nextHops.length > 0) continue;
       if (applier.isBusy(id)) {
-        // What the kernel has for it is known when that is done.
-        applier.lookAgain(id);
+        // What the kernel has for it is known when that is done. With one that spares, which
+        // follows a listing, it was begun in full knowledge.
+        if (!portion.sparing) applier.lookAgain(id);
         continue;
       }
+      // Its own time comes, or its mark is in the agenda.
+      const spared = portion.sparing && retry.has(id);
       const entry = view.entry(id);
       if (entry === UNUSUAL) {
-        this.#planUnusual(portion, row, guards);
+        this.#planUnusual(portion, row, guards, spared);
       } else if (nextHops.length === 0) {
         if (entry === 0 || !this.#mayDelete(id)) applier.settled(id, undefined);
-        else applier.add(portion, row, OperationKind.delete, view.shapes.at(entry));
+        else if (!spared) applier.add(portion, row, OperationKind.delete, view.shapes.at(entry));
       } else {
         if (nextHops !== usual?.nextHops) usual = this.#usualOf(family, nextHops);
         const { shape, words } = usual;
         if (shape === undefined || !guards.allows(prefixes, row, words)) {
-          this.#planUnusual(portion, row, guards);
+          this.#planUnusual(portion, row, guards, spared);
         } else if (entry === shape.id) {
           applier.settled(id, undefined);
-        } else {
+        } else if (!spared) {
           const kind = entry === 0 ? OperationKind.create : OperationKind.replace;
           applier.add(portion, row, kind, shape);
         }
@@ -150,7 +155,7 @@ export class Planner {
   }
 
   /** The straightforward way, for anything. */
-  #planUnusual(portion: Portion, row: number, guards: Guards): void {
+  #planUnusual(portion: Portion, row: number, guards: Guards, spared: boolean): void {
     const id = portion.ids[row]!;
     const nextHops = portion.batch.nextHops[row]!;
     const { observer, applier, tunnels } = this.#deps;
@@ -159,6 +164,7 @@ export class Planner {
     const desired = nextHops.length === 0 ? undefined : { prefix, nextHops };
     const { wanted, condition } = evaluate(desired, guards, topology, tunnels);
     const plan = planPrefix(prefix, wanted, view.at(id), this.#mayDelete(id));
+    if (spared && plan.operations.length > 0) return;
     applier.addPlan(portion, row, { prefix, nextHops }, plan, condition);
   }
 

@@ -1,7 +1,8 @@
 /**
  * When the kernel is listed anew, whole: once in a period, when there is doubt what it has, and
  * when it is to be tried again after it could not be talked to. A listing opens the connection to
- * the kernel where there is none.
+ * the kernel where there is none. Or because it did not answer an operation: such a listing does
+ * not count as one of the others, since not all is compared in full after it.
  */
 import type { Clock } from "../runtime/clock.ts";
 import { RESYNC_GAP_MS } from "./limits.ts";
@@ -14,6 +15,7 @@ export class Resync {
   readonly #periodMs: number;
   #opened = false;
   #dueAt = Number.NEGATIVE_INFINITY;
+  #retries = false;
   #endedAt = Number.NEGATIVE_INFINITY;
   #lastSync: number | undefined;
 
@@ -25,11 +27,11 @@ export class Resync {
 
   /** When the next one is due, monotonic ms. */
   get dueAt(): number {
-    return this.#dueAt;
+    return this.#retries ? Number.NEGATIVE_INFINITY : this.#dueAt;
   }
 
   get isDue(): boolean {
-    return this.#clock.now() >= this.#dueAt;
+    return this.#clock.now() >= this.dueAt;
   }
 
   /** When the last one ended, ms since the epoch; undefined before the first. */
@@ -43,23 +45,36 @@ export class Resync {
     this.#dueAt = Math.min(this.#dueAt, due);
   }
 
+  /** Asks for one now, for nothing but operations to be tried again. */
+  requestForRetries(): void {
+    this.#retries = true;
+  }
+
   /** The next one is due then, whatever was asked for before. */
   setDue(at: number): void {
     this.#dueAt = at;
   }
 
-  /** Lists everything into the observer's view. May reject: KernelUnavailableError. */
-  async run(observer: KernelObserver): Promise<void> {
+  /**
+   * Lists everything into the observer's view. May reject: KernelUnavailableError.
+   *
+   * @returns whether what was refused may go through now: there is another reason for this listing
+   * than retries alone, or it has found one.
+   */
+  async run(observer: KernelObserver): Promise<boolean> {
+    const isDue = this.#clock.now() >= this.#dueAt;
+    this.#retries = false;
     if (!this.#opened) {
       await this.#kernel.open(observer);
       this.#opened = true;
     }
     // What asks for one from here on asks for the next one.
-    this.#dueAt = Number.POSITIVE_INFINITY;
-    await observer.dump();
+    if (isDue) this.#dueAt = Number.POSITIVE_INFINITY;
+    const isNews = await observer.dump();
     this.#endedAt = this.#clock.now();
     this.#dueAt = Math.min(this.#dueAt, this.#endedAt + this.#periodMs);
     this.#lastSync = this.#clock.wall();
+    return isDue || isNews;
   }
 
   /** Closes the connection to the kernel, if there is one. */

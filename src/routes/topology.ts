@@ -199,6 +199,17 @@ export class Topology {
     return false;
   }
 
+  /** Whether events would matter that lead here from how it was `before`. */
+  mattersAfter(before: Topology): boolean {
+    if (this.#addresses.size !== before.#addresses.size) return true;
+    for (const [key, { link, subnet }] of this.#addresses) {
+      if (before.#addresses.get(key)?.subnet !== subnet) return true;
+      const [now, then] = [this.#links.get(link), before.#links.get(link)];
+      if (now?.up !== then?.up || now?.vrf !== then?.vrf) return true;
+    }
+    return false;
+  }
+
   /** Whether an event that does not matter otherwise says that an address can be used now. */
   addressSettled(change: "new" | "delete", address: LocalAddress): boolean {
     const known = this.#addresses.get(addressKey(address));

@@ -213,3 +213,28 @@ test("whether a route is wanted is asked of its own family", () => {
     assert.equal(lab.agenda.isWanted(prefix(text)), wanted, text);
   }
 });
+
+test("a comparison that spares what was refused takes the place of none that does not", () => {
+  const lab = new Lab();
+  lab.want("10.1.0.0/24", "10.2.0.0/24", "10.3.0.0/24");
+  const spared = () => {
+    const seen = new Set<boolean>();
+    while (lab.next() !== undefined) if (lab.portion.count > 0) seen.add(lab.portion.sparing);
+    return [...seen];
+  };
+  lab.agenda.scan(true);
+  assert.deepEqual(spared(), [true]);
+  lab.agenda.scan();
+  assert.deepEqual(spared(), [false]);
+  lab.agenda.scan();
+  lab.next();
+  lab.agenda.scan(true);
+  assert.deepEqual(spared(), [false]);
+  lab.agenda.scan(true);
+  lab.agenda.scan();
+  assert.deepEqual(spared(), [false]);
+  lab.agenda.scan(true);
+  lab.mark("10.1.0.0/24");
+  lab.next();
+  assert.equal(lab.portion.sparing, false, "one that was marked is not spared");
+});

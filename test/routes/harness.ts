@@ -93,11 +93,12 @@ export class Harness {
   topology: Topology | undefined;
   readonly #dryRun: boolean;
 
-  /** `around`: what stands between the controller and the kernel. */
+  /** `around`: what stands between the controller and the kernel. `random`: no jitter unless told. */
   constructor(
     options: Partial<RouteControllerOptions> = {},
     tunnels?: Tunnels,
     around: (kernel: RouteKernel, clock: FakeClock) => RouteKernel = (kernel) => kernel,
+    random: () => number = () => 0,
   ) {
     this.#dryRun = options.dryRun === true;
     const guards = {
@@ -111,7 +112,7 @@ export class Harness {
         desired: this.desired,
         tunnels,
         clock: this.clock,
-        random: () => 0,
+        random,
         log: silentLog,
         onTopology: (topology, news) => {
           this.topology = topology;

@@ -107,7 +107,7 @@ async function planned(of: World): Promise<Planned> {
   );
   const agenda = new Agenda(index, desired, conditions, () => observer.view);
   const tunnels = of.tunnels ? TUNNELS : undefined;
-  const planner = new Planner({ clock, observer, agenda, applier, tunnels, dryRun: false });
+  const planner = new Planner({ clock, observer, agenda, applier, retry, tunnels, dryRun: false });
   if (of.converged) planner.converge();
   const guards = new Guards(SETTINGS, observer.topology.addresses);
   const portion = new Portion(index);

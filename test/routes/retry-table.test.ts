@@ -2,58 +2,102 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { prefix } from "../../src/ip/prefix.ts";
-import { RETRY } from "../../src/routes/limits.ts";
+import { type Prefix, prefix } from "../../src/ip/prefix.ts";
+import { RETRIES_TAKEN_MAX, RETRY, RETRY_GRID_MS } from "../../src/routes/limits.ts";
 import { PrefixIndex } from "../../src/routes/prefix-index.ts";
 import { RetryTable } from "../../src/routes/retry-table.ts";
 import { backoffMs } from "../../src/runtime/backoff.ts";
+import { threadCpuMs } from "../support/yardstick.ts";
 
 const PREFIXES = ["10.1.0.0/24", "10.2.0.0/24", "10.3.0.0/24", "fd00:1::/64"].map(prefix);
-/** What is due so soon goes with what is due now. */
-const TOGETHER_MS = 50;
+const JITTER = 0.7;
+/** Those that need a new list come in groups, and the groups no closer together than this. */
+const STALE_GRID_MAX_MS = RETRY.maxMs / 4;
 
 const step = fc.record({
-  kind: fc.constantFrom("failed", "failed", "failed", "settled", "take", "wait"),
+  kind: fc.constantFrom("failed", "failed", "failed", "settled", "take", "wait", "listed"),
   of: fc.nat(PREFIXES.length - 1),
   stale: fc.boolean(),
-  ms: fc.constantFrom(1, 49, 50, 51, 100, 5000),
+  ms: fc.constantFrom(1, 49, 50, 51, 100, 5000, 40_000),
 });
+
+interface Known {
+  failures: number;
+  due: number;
+  /** And not listed since. */
+  stale: boolean;
+}
+
+/** The same, slowly. */
+class Model {
+  readonly known = new Map<number, Known>();
+  #rounds = 0;
+  #roundAt = Number.NEGATIVE_INFINITY;
+
+  failed(id: number, now: number, stale: boolean): void {
+    const failures = this.known.get(id)?.failures ?? 0;
+    const delay = backoffMs(RETRY, failures, () => (stale ? 0 : JITTER));
+    const due = floor(now + delay, stale ? Math.max(RETRY_GRID_MS, delay / 4) : RETRY_GRID_MS);
+    const gap = Math.min(RETRY.firstMs * 2 ** this.#rounds, RETRY.maxMs) / 4;
+    const round = -floor(-this.#roundAt - Math.max(RETRY_GRID_MS, gap), RETRY_GRID_MS);
+    this.known.set(id, { failures: failures + 1, due: stale ? Math.max(due, round) : due, stale });
+  }
+
+  takeDue(now: number) {
+    const due = [...this.known].filter(([, entry]) => entry.due <= now);
+    const stale = due.some(([, entry]) => entry.stale);
+    if (stale) {
+      this.#rounds = now - this.#roundAt > RETRY.maxMs ? 1 : this.#rounds + 1;
+      this.#roundAt = now;
+    }
+    for (const [, entry] of due) entry.due = Number.POSITIVE_INFINITY;
+    return { prefixes: due.map(([id]) => id).sort(), stale };
+  }
+
+  listed(): void {
+    for (const entry of this.known.values()) entry.stale = false;
+  }
+
+  get nextDue(): number | undefined {
+    const next = Math.min(...[...this.known.values()].map(({ due }) => due));
+    return Number.isFinite(next) ? next : undefined;
+  }
+}
+
+const floor = (ms: number, grid: number) => Math.floor(ms / grid) * grid;
 
 test("what failed is due once after each failure, ever later, until it is settled", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
       const index = new PrefixIndex(7, () => false);
-      const table = new RetryTable(index, () => 0);
-      const known = new Map<number, { failures: number; due: number; stale: boolean }>();
+      const table = new RetryTable(index, () => JITTER);
+      const model = new Model();
+      const { known } = model;
       let now = 0;
-      const waiting = () => [...known.values()].map(({ due }) => due).filter(Number.isFinite);
       for (const { kind, of, stale, ms } of steps) {
         const id = index.insertText(PREFIXES[of]!);
         if (kind === "wait") now += ms;
         else if (kind === "failed") {
-          const failures = known.get(id)?.failures ?? 0;
           table.failed(id, now, stale);
-          const due = now + backoffMs(RETRY, failures, () => 0);
-          known.set(id, { failures: failures + 1, due, stale });
+          model.failed(id, now, stale);
+          const { due } = known.get(id)!;
+          assert.ok(due > now && due <= now + RETRY.maxMs, `${due - now} ms`);
         } else if (kind === "settled") {
           table.settled(id);
           known.delete(id);
+        } else if (kind === "listed") {
+          table.listed();
+          model.listed();
         } else {
-          const due = [...known].filter(([, entry]) => entry.due <= now + TOGETHER_MS);
-          const taken = table.takeDue(now);
-          assert.deepEqual([...taken.prefixes].sort(), due.map(([one]) => one).sort());
-          assert.equal(
-            taken.stale,
-            due.some(([, entry]) => entry.stale),
-          );
-          for (const [, entry] of due) entry.due = Number.POSITIVE_INFINITY;
-          const next = Math.min(...waiting());
-          assert.equal(table.nextDue, Number.isFinite(next) ? next : undefined);
+          const { prefixes, stale: isStale } = table.takeDue(now);
+          assert.deepEqual({ prefixes: [...prefixes].sort(), stale: isStale }, model.takeDue(now));
         }
         assert.equal(table.size, known.size);
-        if (known.size === 0) assert.equal(table.nextDue, undefined);
-        // It may be early, for one that was settled since; never late.
-        for (const due of waiting()) assert.ok((table.nextDue ?? Number.NaN) <= due);
+        assert.equal(table.nextDue, model.nextDue);
+        for (const to of PREFIXES) {
+          const one = index.findText(to);
+          assert.equal(table.has(one), known.has(one));
+        }
       }
       for (const to of PREFIXES) {
         const id = index.insertText(to);
@@ -80,4 +124,76 @@ test("one that needs a new list is enough, wherever it stands among those due", 
     }
     assert.equal(table.takeDue(RETRY.firstMs).stale, true);
   }
+});
+
+/** A table in which so many have failed at once, and their ids. */
+function failing(count: number, stale: boolean) {
+  const index = new PrefixIndex(7, () => false);
+  const table = new RetryTable(index, () => 0);
+  const ids = Array.from({ length: count }, (_, i) => index.insertText(numbered(i)));
+  for (const id of ids) table.failed(id, 0, stale);
+  return { index, table, ids };
+}
+
+const numbered = (i: number): Prefix => prefix(`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}/32`);
+
+test("many are taken bit by bit, each once, and one list does for all", () => {
+  const { table, ids } = failing(2 * RETRIES_TAKEN_MAX + 1, true);
+  const taken: number[] = [];
+  const sizes: number[] = [];
+  for (let turn = 0; turn < 4; turn++) {
+    const { prefixes, stale } = table.takeDue(RETRY.firstMs);
+    assert.equal(stale, turn === 0);
+    table.listed();
+    sizes.push(prefixes.length);
+    taken.push(...prefixes);
+  }
+  assert.deepEqual(sizes, [RETRIES_TAKEN_MAX, RETRIES_TAKEN_MAX, 1, 0]);
+  assert.deepEqual(new Set(taken), new Set(ids));
+  assert.equal(table.nextDue, undefined);
+  assert.equal(table.size, ids.length);
+});
+
+test("those that failed one after another and need a list are due at the same times", () => {
+  const { table, ids } = failing(1000, true);
+  let now = 0;
+  const listings: number[] = [];
+  while (now < 600_000) {
+    now = table.nextDue!;
+    const { prefixes, stale } = table.takeDue(now);
+    if (stale) {
+      listings.push(now);
+      table.listed();
+    }
+    // The kernel takes a while for each.
+    for (const id of prefixes) {
+      now += 3;
+      table.failed(id, now, true);
+    }
+  }
+  const late = listings.filter((at) => at > 60_000);
+  const gaps = late.slice(1).map((at, i) => at - late[i]!);
+  assert.ok(Math.min(...gaps) >= STALE_GRID_MAX_MS, `${Math.min(...gaps)} ms`);
+  assert.equal(table.size, ids.length);
+});
+
+test("what is taken costs what is due, however many wait", () => {
+  const waiting = 200_000;
+  const { index, table, ids } = failing(waiting, false);
+  // All but one wait long.
+  for (let i = 0; i < 9; i++) for (const id of ids) table.failed(id, 0, false);
+  const lone = ids[1000]!;
+  index.hold(lone);
+  table.settled(lone);
+  let taken = 0;
+  const spent = threadCpuMs(() => {
+    for (let round = 0; round < 1000; round++) {
+      table.failed(lone, 0, false);
+      taken += table.takeDue(table.nextDue!).prefixes.length;
+      table.settled(lone);
+    }
+  });
+  assert.equal(taken, 1000);
+  // To walk over all takes a millisecond each time.
+  assert.ok(spent < 200, `${spent} ms`);
 });
