@@ -13,10 +13,11 @@ const HEAD = `<!-- Made by \`npm run bench\` from its JSON files: change bench/,
 # Performance
 
 Every daemon in turn, once and then all again, under equal settings, on one machine: two network
-namespaces joined by a link, the daemon in one, all of its peers in the other. The agent is the bundled file that the image
-runs. All peers are one load generator (\`bench/generator/\`) whose streams are encoded before the
-clock starts and whose receivers keep one bit for each prefix; the *null relay* is what the
-generator and the kernel cost: a program that stands in the daemon's place and copies octets.
+namespaces joined by a link, the daemon in one, all of its peers in the other. The agent is the
+bundled file that the image runs. All peers are one load generator (\`bench/generator/\`) whose
+streams are encoded before the clock starts and whose receivers keep one bit for each prefix; the
+*null relay* is what the generator and the kernel cost: a program that stands in the daemon's place
+and copies octets.
 
 Figures are medians over the runs, with the least and the most in brackets; ratios are medians over
 medians. Beside the ratios to BIRD stands what they are made of: the same done once more by the same
