@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import type { ClusterNode } from "../support/cluster.ts";
 import { machine } from "../support/overlay-node.ts";
 import { must, run, until } from "../support/shell.ts";
 import { throughTunnels } from "../support/tunnel-scenario.ts";
@@ -77,6 +78,10 @@ async function changed({ cluster, pods, three: [one, , three] }: Lab): Promise<v
   ] as const) {
     await restarted(cluster, overlay(encap));
     await routed(cluster, "node1", [...plain(node2), ...tunnelled(encap, node1, node3)]);
+    await routed(cluster, "node3", [
+      ...tunnelled(encap, node3, node1),
+      ...tunnelled(encap, node3, node2),
+    ]);
     for (const { name } of NODES) {
       await until(`nothing of ${before.name} on ${name}`, async () => {
         const left = await leftovers(before, cluster, name);
@@ -105,10 +110,12 @@ async function borrowed(t: TestContext, lab: Lab): Promise<void> {
     for (const name of ["a", "b"]) await ns.ip(from.name, `link set tun-0123456789${name} up`);
   }
   await restarted(cluster, overlay(IPIP));
-  const theirs = tunnelled(IPIP, node1, node3).map(
-    (route) => new RegExp(route.source.replace(/tun6?-[0-9a-f]+/, "tun-0123456789[ab]")),
-  );
-  await routed(cluster, "node1", [...plain(node2), ...theirs]);
+  const theirs = (from: ClusterNode, to: ClusterNode) =>
+    tunnelled(IPIP, from, to).map(
+      (route) => new RegExp(route.source.replace(/tun6?-[0-9a-f]+/, "tun-0123456789[ab]")),
+    );
+  await routed(cluster, "node1", [...plain(node2), ...theirs(node1, node3)]);
+  await routed(cluster, "node3", [...theirs(node3, node1), ...tunnelled(IPIP, node3, node2)]);
   const podPackets = await watched(t, cluster, "br1", "net 10.233.0.0/16 or net fd00:10:233::/48");
   for (const address of three[2].addresses) {
     assert.ok(await pods.ping(three[0].label, address), address);
