@@ -19,7 +19,7 @@ export const RIB_WORK_UNITS = 2048;
  * First dials are spread over this time for each peer, about what a session costs to bring up, so
  * that connections are not asked for faster than we can serve them; in all at most a second.
  */
-export const START_SPREAD_MS_EACH = 0.25;
+export const START_SPREAD_MS_EACH = 0.15;
 export const START_SPREAD_MS_MAX = 1_000;
 
 /**

@@ -100,11 +100,11 @@ test("how long first dials wait grows with their number, up to a bound", () => {
   };
   assert.deepEqual(
     [1, 100, 1000, 8000].map((dials) => waits("192.0.2.9", dials)),
-    ["0,0", "0,25", "0,250", "0,999"],
+    ["0,0", "0,15", "0,150", "0,999"],
   );
   assert.deepEqual(
     [1, 100, 1000, 8000].map((dials) => waits("192.0.2.1", dials)),
-    ["11,11", "110,135", "150,400", "150,1149"],
+    ["11,11", "110,125", "150,300", "150,1149"],
   );
 });
 
