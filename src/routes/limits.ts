@@ -45,6 +45,8 @@ export const RETRY = { firstMs: 100, maxMs: 30_000 } as const;
 export const RETRY_GRID_MS = 50;
 /** Retries taken in one go. Beyond: in the next one, after a turn of planning. */
 export const RETRIES_TAKEN_MAX = 5000;
+/** A refused route that the kernel takes brings so many others forward, for they may be next. */
+export const RETRIES_HURRIED_EACH = 2;
 /** A full comparison with the kernel is made this often unless told otherwise. */
 export const SYNC_PERIOD_MS = 60_000;
 /** Events kept while a dump is read. Beyond: dropped, and the dump is made again. */

@@ -6,7 +6,7 @@
  */
 import { backoffMs } from "../runtime/backoff.ts";
 import type { Random } from "../runtime/clock.ts";
-import { RETRIES_TAKEN_MAX, RETRY, RETRY_GRID_MS } from "./limits.ts";
+import { RETRIES_HURRIED_EACH, RETRIES_TAKEN_MAX, RETRY, RETRY_GRID_MS } from "./limits.ts";
 import { NO_PREFIX, type PrefixId, type PrefixIndex } from "./prefix-index.ts";
 
 const IDS_FIRST = 64;
@@ -32,6 +32,9 @@ export class RetryTable {
   readonly #firsts = new Map<number, PrefixId>();
   #nextDue: number | undefined;
   #size = 0;
+  /** Of them, those that are not taken; and so many of these may be taken before they are due. */
+  #waiting = 0;
+  #hurried = 0;
   #listings = 1;
   /** Takes after which the kernel was to be listed, in a row, and when the last one was. */
   #rounds = 0;
@@ -46,9 +49,9 @@ export class RetryTable {
     return this.#size;
   }
 
-  /** When {@link takeDue} has something to give; undefined when nothing waits. */
+  /** When {@link takeDue} has something to give, 0 for at once; undefined when nothing waits. */
   get nextDue(): number | undefined {
-    return this.#nextDue;
+    return this.#hurried > 0 ? 0 : this.#nextDue;
   }
 
   /** Whether it failed and was not settled since; its retry may have been taken. */
@@ -84,9 +87,15 @@ export class RetryTable {
     this.#listings++;
   }
 
-  /** It went well, or nothing is to be done any more. */
+  /**
+   * It went well, or nothing is to be done any more. What had been refused and is taken now says
+   * that others may be: each brings two of them forward. So all are tried at once where the kernel
+   * takes routes again, and two in vain where it takes this one alone.
+   */
   settled(id: PrefixId): void {
     if (this.#size === 0 || !this.has(id)) return;
+    const wasRefused = this.#due[id] === TAKEN && this.#doubted[id] === 0;
+    if (wasRefused) this.#hurried = Math.min(this.#hurried + RETRIES_HURRIED_EACH, this.#waiting);
     this.#unlink(id);
     this.#failures[id] = 0;
     this.#size--;
@@ -102,7 +111,10 @@ export class RetryTable {
     let stale = false;
     while (prefixes.length < RETRIES_TAKEN_MAX) {
       const due = this.#nextDue;
-      if (due === undefined || due > now) break;
+      if (due === undefined) break;
+      const isEarly = due > now;
+      if (isEarly && this.#hurried === 0) break;
+      if (isEarly) this.#hurried--;
       const id = this.#firsts.get(due)!;
       this.#unlink(id);
       prefixes.push(id);
@@ -127,6 +139,7 @@ export class RetryTable {
     this.#before[id] = NO_PREFIX;
     this.#after[id] = after;
     this.#due[id] = due;
+    this.#waiting++;
     this.#firsts.set(due, id);
     this.#nextDue = Math.min(this.#nextDue ?? due, due);
   }
@@ -135,6 +148,8 @@ export class RetryTable {
     const due = this.#due[id]!;
     if (due === TAKEN) return;
     this.#due[id] = TAKEN;
+    this.#waiting--;
+    this.#hurried = Math.min(this.#hurried, this.#waiting);
     const before = this.#before[id]!;
     const after = this.#after[id]!;
     if (after !== NO_PREFIX) this.#before[after] = before;

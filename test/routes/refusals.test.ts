@@ -49,19 +49,6 @@ for (const [what, failure] of KINDS) {
     assert.equal(h.controller.status().pending, ROUTES);
   });
 
-  test(`${what}: all is there within 30 s when the kernel takes routes again`, async () => {
-    const h = await lab(() => failure);
-    await h.rest(125_000);
-    h.kernel.refuse = () => undefined;
-    h.tried();
-    await h.rest(30_000);
-    assert.equal(h.controller.status().installed, ROUTES);
-    assert.equal(h.tried().length, ROUTES, "and none was tried in vain");
-    assert.deepEqual(h.codes(), []);
-    assert.equal(h.controller.status().pending, 0);
-    assert.equal(h.controller.settled(), true);
-  });
-
   test(`${what}: all is there at once when a link comes up`, async () => {
     const h = await lab(() => failure);
     await h.rest(125_000);
@@ -72,6 +59,51 @@ for (const [what, failure] of KINDS) {
     assert.equal(h.controller.status().pending, 0);
   });
 }
+
+test("answers that are lost: all is there within 30 s when the kernel takes routes again", async () => {
+  const h = await lab(() => lost());
+  await h.rest(125_000);
+  await recovers(h, () => h.rest(30_000));
+});
+
+test("definite refusals: all is there with the first that the kernel takes again", async () => {
+  const h = await lab(() => refused);
+  await h.rest(125_000);
+  await recovers(h, async () => {
+    while (h.controller.status().installed === 0) await h.rest(50);
+    await h.rest(50);
+  });
+});
+
+/** The kernel takes routes again, and says nothing of it. */
+async function recovers(h: Harness, soon: () => Promise<void>): Promise<void> {
+  h.kernel.refuse = () => undefined;
+  h.tried();
+  await soon();
+  assert.equal(h.controller.status().installed, ROUTES);
+  assert.equal(h.tried().length, ROUTES, "and none was tried in vain");
+  assert.deepEqual(h.codes(), []);
+  assert.equal(h.controller.status().pending, 0);
+  assert.equal(h.controller.settled(), true);
+}
+
+test("one route alone that the kernel takes again has two others tried in vain", async () => {
+  const tries = async (taken: string) => {
+    const h = await lab(() => refused);
+    await h.rest(125_000);
+    const at = { tries: 0, total: 0 };
+    h.tried();
+    h.kernel.refuse = ({ prefix: to }) => {
+      at.total++;
+      if (to !== "10.8.0.7/32") return refused;
+      at.tries = at.total;
+      return taken === to ? undefined : refused;
+    };
+    while (at.tries === 0) await h.rest(1);
+    return at.total - at.tries;
+  };
+  assert.equal((await tries("10.8.0.7/32")) - (await tries("none")), 2);
+});
 
 test("answers that are lost while routes come all the time: the same", async () => {
   const h = await lab(() => undefined);
