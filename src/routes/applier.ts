@@ -144,11 +144,12 @@ export class Applier {
     this.#busy.add(id);
   }
 
-  /** The prefix is right, or as right as it can be now. */
+  /** By what is known of it the prefix is right, or as right as it can be now. */
   settled(id: PrefixId, condition: RouteCondition | undefined): void {
     if (condition === undefined && this.allIsWell) return;
+    const { retry } = this.#state;
     this.#reports.conditions.set(id, condition);
-    this.#state.retry.settled(id);
+    if (!retry.inDoubt(id)) retry.settled(id);
   }
 
   /** Nothing stands against any prefix. */
@@ -337,6 +338,7 @@ export class Applier {
     const { subject, operations } = entry;
     const { counters, observer, retry } = this.#state;
     let worst: { readonly verdict: Verdict; readonly failure: KernelFailure } | undefined;
+    let isStale = retry.inDoubt(id);
     for (let i = 0; i < operations.length; i++) {
       const operation = operations[i]!;
       const failure = failures.get(first + i);
@@ -357,6 +359,7 @@ export class Applier {
         continue;
       }
       counters.failed++;
+      isStale ||= verdict !== "failed";
       if (worst === undefined || verdict === "failed") worst = { verdict, failure };
     }
     if (worst === undefined) {
@@ -366,7 +369,7 @@ export class Applier {
     const { verdict, failure } = worst;
     this.#deps.log.debug({ prefix: subject.prefix, reason: failure.message }, "route refused");
     this.#reports.conditions.set(id, this.#failureCondition(id, entry, verdict, failure));
-    retry.failed(id, this.#deps.clock.now(), verdict !== "failed");
+    retry.failed(id, this.#deps.clock.now(), isStale);
   }
 
   #failureCondition(

@@ -60,6 +60,14 @@ export class RetryTable {
   }
 
   /**
+   * Whether the kernel will be listed when its time comes, and not before: until then what is known
+   * of it may be wrong, so that nothing settles it.
+   */
+  inDoubt(id: PrefixId): boolean {
+    return this.has(id) && this.#due[id] !== TAKEN && this.#doubted[id] === this.#listings;
+  }
+
+  /**
    * Notes a failure. `stale`: the kernel must be listed again before the next try. That is dear:
    * such prefixes come in groups, the grid of their due times being as wide as the jitter of the
    * others, a quarter of the back-off; and where new ones fail all the time, the groups themselves

@@ -92,6 +92,8 @@ export class FakeKernel implements RouteKernel {
   /** Set to make a call fail. */
   unavailable: KernelUnavailableError | undefined;
   refuse: (operation: RouteOperation) => KernelFailure | undefined = () => undefined;
+  /** What is said of an operation that was carried out. */
+  loseAnswer: (operation: RouteOperation) => KernelFailure | undefined = () => undefined;
   /** Called in the middle of a dump, and before operations are carried out. */
   duringDump: () => void = () => undefined;
   /** Routes that a dump goes back by in its middle, as that of IPv6 does. */
@@ -146,7 +148,8 @@ export class FakeKernel implements RouteKernel {
     const failures = new Map<number, KernelFailure>();
     for (const [row, operation] of batch.operations().entries()) {
       this.tried.push(operation);
-      const failure = this.refuse(operation) ?? this.#carryOut(operation);
+      const failure =
+        this.refuse(operation) ?? this.#carryOut(operation) ?? this.loseAnswer(operation);
       if (failure !== undefined) failures.set(row, failure);
     }
     this.afterApply();
