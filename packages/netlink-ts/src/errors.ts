@@ -84,7 +84,7 @@ export interface NetlinkErrorDetail {
   readonly offset?: number | undefined;
   /** Name of the error where errno is not the usual table (ipset's are above 4096). */
   readonly code?: string | undefined;
-  /** The kernel's answer was lost, or never came. */
+  /** The kernel's answer was lost, or never came, or nobody waited for it. */
   readonly outcomeUnknown?: boolean;
   readonly cause?: unknown;
 }
@@ -97,7 +97,7 @@ export class NetlinkError extends Error {
   readonly code: string;
   /** Where in the request the attribute stands that the kernel complains of, in bytes. */
   readonly offset: number | undefined;
-  /** The kernel may have done it or not. Else it has not: the code is the kernel's answer. */
+  /** The kernel may have done it or not. Else it has not: it refused, or was not asked. */
   readonly outcomeUnknown: boolean;
 
   constructor(errno: number, detail: NetlinkErrorDetail = {}) {

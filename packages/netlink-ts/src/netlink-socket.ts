@@ -140,7 +140,7 @@ export class NetlinkSocket {
    * refusal; the others are carried out all the same. Where the answer was lost (ENOBUFS) or did
    * not come (ETIMEDOUT) the error has `outcomeUnknown`. `onReply` gets what a message answered
    * beside its acknowledgement; its bytes are valid during the call only. Rejects when the socket
-   * itself fails.
+   * itself fails, or is closed (ECANCELED; with `outcomeUnknown` when that was after the send).
    */
   async exchange(
     batch: MessageBatch,
@@ -269,11 +269,6 @@ export class NetlinkSocket {
     if (this.#closed) throw new NetlinkError(Errno.ECANCELED, { text: "the socket is closed" });
   }
 
-  async #wait(): Promise<void> {
-    await delay(REPLY_WAIT_MS);
-    this.#refuseWhenClosed();
-  }
-
   /** Reserves `count` numbers, none of them 0: that is what events carry. */
   #numbers(count: number): number {
     if (this.#sequence + count > 0xffff_ffff) this.#sequence = 0;
@@ -311,7 +306,8 @@ export class NetlinkSocket {
           lost = unknown(Errno.ETIMEDOUT, "no answer");
           break;
         }
-        await this.#wait();
+        await delay(REPLY_WAIT_MS);
+        if (this.#closed) throw unknown(Errno.ECANCELED, "the socket was closed");
       } else {
         if (length < 0) throw new SystemCallError("recv(AF_NETLINK)", -length);
         forEachMessage(this.#received, uncut(this.#received, length), (message) => {
@@ -354,7 +350,8 @@ export class NetlinkSocket {
         // Its end will never come, and the kernel begins no other one on this socket (EBUSY).
         if (reader.failure !== undefined || reader.interrupted) throw brokenOff(Errno.ENOBUFS);
         if (++waits > this.#waitsMax) throw brokenOff(Errno.ETIMEDOUT);
-        await this.#wait();
+        await delay(REPLY_WAIT_MS);
+        this.#refuseWhenClosed();
       } else if (length < 0) {
         throw new SystemCallError("recv(AF_NETLINK)", -length);
       } else {

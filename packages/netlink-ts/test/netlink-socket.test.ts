@@ -116,6 +116,19 @@ test("an unknown outcome is told from the kernel's own ENOBUFS and ETIMEDOUT", a
   assert.deepEqual(await said(1), [["ETIMEDOUT", true]]);
 });
 
+test("closed while an answer is waited for: that outcome is unknown, those in line are not", async () => {
+  const { sys, open } = setUp();
+  const socket = open();
+  const isSent = new Promise<void>((resolve) => {
+    sys.onSend = () => resolve();
+  });
+  const [sent, waiting] = [codes(socket, 1), codes(socket, 1)];
+  await isSent;
+  socket.close();
+  await assert.rejects(sent, { code: "ECANCELED", outcomeUnknown: true });
+  await assert.rejects(waiting, { code: "ECANCELED", outcomeUnknown: false });
+});
+
 test("a small receive buffer makes small batches", async () => {
   const { sys, open } = setUp();
   sys.receiveBufferBytes = 4 * 1664;
