@@ -54,8 +54,8 @@ const FILTER_INSTRUCTION_BYTES = 8;
 const SOCK_FPROG_BYTES = 16;
 const SHUT_WR = 1;
 const ACCEPT_FLAGS = SocketType.NONBLOCK | SocketType.CLOEXEC;
-/** Accepting is done in bursts: one cell for all. */
-const ADDRESS_LENGTH = Buffer.alloc(4);
+/** Length of what the kernel fills in, in and out: one for all calls, for none waits. */
+const LENGTH = Buffer.alloc(4);
 /** Refuses an fd that is of another kind of namespace, or of none. */
 const CLONE_NEWNET = 0x4000_0000;
 const RLIMIT_NOFILE = 7;
@@ -106,9 +106,9 @@ export const linuxSys: StreamSys = {
   socket: (domain, type, protocol) => checked(libc().socket(domain, type, protocol)),
   bind: (fd, address) => checked(libc().bind(fd, address, address.length)),
   getsockname(fd, address) {
-    const length = lengthCell(address.length);
-    const result = checked(libc().getsockname(fd, address, length));
-    return result < 0 ? result : length.readUInt32LE(0);
+    LENGTH.writeUInt32LE(address.length);
+    const result = checked(libc().getsockname(fd, address, LENGTH));
+    return result < 0 ? result : LENGTH.readUInt32LE(0);
   },
   send: (fd, bytes, length) => checked(libc().send(fd, bytes, length, SEND_FLAGS)),
   sendAsync: limited(
@@ -125,9 +125,9 @@ export const linuxSys: StreamSys = {
   setsockopt: (fd, level, option, value) =>
     checked(libc().setsockopt(fd, level, option, value, value.length)),
   getsockopt(fd, level, option, value) {
-    const length = lengthCell(value.length);
-    const result = checked(libc().getsockopt(fd, level, option, value, length));
-    return result < 0 ? result : length.readUInt32LE(0);
+    LENGTH.writeUInt32LE(value.length);
+    const result = checked(libc().getsockopt(fd, level, option, value, LENGTH));
+    return result < 0 ? result : LENGTH.readUInt32LE(0);
   },
   attachFilter(fd, program) {
     const { SOCKET } = SocketLevel;
@@ -140,8 +140,8 @@ export const linuxSys: StreamSys = {
   watch: (fd, onReadable) => watchReadable(fd, onReadable),
   listen: (fd, backlog) => checked(libc().listen(fd, backlog)),
   accept(fd, address) {
-    ADDRESS_LENGTH.writeUInt32LE(address.length);
-    return checked(libc().accept4(fd, address, ADDRESS_LENGTH, ACCEPT_FLAGS));
+    LENGTH.writeUInt32LE(address.length);
+    return checked(libc().accept4(fd, address, LENGTH, ACCEPT_FLAGS));
   },
   connect: (fd, address) => checked(libc().connect(fd, address, address.length)),
   endWrites: (fd) => checked(libc().shutdown(fd, SHUT_WR)),
@@ -206,12 +206,6 @@ export function trimHeap(): boolean {
   } catch {
     return false;
   }
-}
-
-function lengthCell(length: number): Buffer {
-  const cell = Buffer.alloc(4);
-  cell.writeUInt32LE(length);
-  return cell;
 }
 
 function watchReadable(fd: number, onReadable: () => void): Watch {
