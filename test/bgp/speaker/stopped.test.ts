@@ -1,7 +1,9 @@
 /** What a speaker leaves behind when it is stopped: nothing that keeps a program from its end. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SESSION_LINES_MAX } from "../../../src/bgp/session/limits.ts";
 import type { PeerConfig } from "../../../src/bgp/types.ts";
+import { type Log, silentLog } from "../../../src/runtime/log.ts";
 import { openOf, RawPeer, restartCapability } from "../../support/raw-peer.ts";
 import { ip, World } from "../../support/speakers.ts";
 
@@ -36,6 +38,30 @@ for (const notify of [true, false]) {
     assert.deepEqual(a.routes(), ["10.0.2.0/24 via 192.0.2.2"]);
   });
 }
+
+test("sessions that came up and ended without a line of their own are counted by then", () => {
+  const counts: string[] = [];
+  const log: Log = {
+    ...silentLog,
+    info: ({ sessions }, message) => {
+      if (sessions !== undefined) counts.push(`${sessions} ${message}`);
+    },
+    child: () => log,
+  };
+  const world = new World({ log });
+  const hub = world.node("192.0.2.250");
+  const all = SESSION_LINES_MAX + 7;
+  const others = Array.from({ length: all }, (_, i) => world.node(`192.0.2.${i + 1}`));
+  // Each of them has one session, and counts none.
+  for (const other of others) other.peers([hub]).speaker.start();
+  hub.peers(others).speaker.start();
+  world.until(() => others.every((other) => hub.isUp(other)), "sessions", 900);
+  assert.deepEqual(counts, []);
+  hub.speaker.stop({ notify: true });
+  assert.deepEqual(counts, ["7 further sessions established", "7 further sessions ended"]);
+  world.advance(10_000);
+  assert.equal(counts.length, 2);
+});
 
 test("a speaker that is stopped and started again knows nothing of its first run", () => {
   const world = new World();
