@@ -1,9 +1,10 @@
 /** Pods of a cluster, made by the real CNI plugins from the configuration that the agents wrote. */
 import { access } from "node:fs/promises";
+import { isIPv6 } from "node:net";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { type Cluster, type ClusterNode, CNI_PLUGINS } from "./cluster.ts";
-import { startedCluster } from "./cluster-checks.ts";
+import { POD_SUBNETS, startedCluster } from "./cluster-checks.ts";
 import type { CniPod, CniResult, CniRuntime, PortMapping } from "./cni-runtime.ts";
 import { requireReal } from "./real.ts";
 import { hasProgram, run, until } from "./shell.ts";
@@ -27,7 +28,7 @@ export async function pluginsUnavailable(): Promise<string | undefined> {
   return (await hasProgram("iptables")) ? undefined : "the program iptables is missing";
 }
 
-/** A running cluster whose nodes all have their CNI configuration. */
+/** A running cluster whose nodes all have their CNI configuration and packet rules. */
 export async function startedPodCluster(
   t: TestContext,
   options: { readonly nodes: readonly ClusterNode[]; readonly extra?: readonly string[] },
@@ -36,7 +37,10 @@ export async function startedPodCluster(
   if (!requireReal(t, reason === undefined, reason ?? "")) return undefined;
   const cluster = await startedCluster(t, options);
   if (cluster === undefined) return undefined;
-  for (const { name } of options.nodes) await configured(cluster, name);
+  for (const node of options.nodes) {
+    await configured(cluster, node.name);
+    await masquerades(cluster, node);
+  }
   return { cluster, pods: new Pods(cluster) };
 }
 
@@ -52,6 +56,18 @@ export async function configured(cluster: Cluster, node: string): Promise<void> 
     // The file is synced: on a disk that others write to, that alone took ten seconds once.
     30_000,
   );
+}
+
+/** Waits until a node has all its packet rules, for which its CNI configuration does not wait. */
+async function masquerades(cluster: Cluster, node: ClusterNode): Promise<void> {
+  for (const cidr of [node.podCidr, ...(node.podCidr6 === undefined ? [] : [node.podCidr6])]) {
+    const iptables = isIPv6(cidr.split("/")[0]!) ? "ip6tables" : "iptables";
+    const list = [iptables, "-t", "nat", "-S", "POSTROUTING"] as const;
+    await until(
+      () => `${iptables} of ${node.name}: ${cluster.agents.get(node.name)?.output}`,
+      async () => (await cluster.namespaces.exec(node.name, ...list)).includes(POD_SUBNETS),
+    );
+  }
 }
 
 export class Pods {
