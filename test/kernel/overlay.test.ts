@@ -117,8 +117,10 @@ test("no router advertisement is taken from a VXLAN, new or found", async (t) =>
 test("routes of table 77 by a next hop object: ours is put right, a stranger's awaited", async (t) => {
   const on = await machineWithTunnels(t);
   if (on === undefined) return;
-  const { namespace, overlay } = on;
-  const isFull = () => JSON.stringify(items(namespace)) === JSON.stringify(full(3));
+  const { namespace, overlay, answered } = on;
+  const isFull = () => {
+    return JSON.stringify(items(namespace)) === JSON.stringify(full(3)) && answered();
+  };
   for (const [family, to, via] of [
     ["-4", "10.1.0.1/32", "via 192.168.50.9 dev enp1s0"],
     ["-6", "fd00:1::1/128", "via fd00:50::9 dev enp1s0"],
@@ -143,7 +145,7 @@ test("routes of table 77 by a next hop object: ours is put right, a stranger's a
 test("whatever somebody removes is back", async (t) => {
   const on = await machineWithTunnels(t);
   if (on === undefined) return;
-  const { namespace, overlay } = on;
+  const { namespace, overlay, answered } = on;
   for (const words of [
     "rule delete priority 32000",
     "-6 rule delete priority 32000",
@@ -158,11 +160,13 @@ test("whatever somebody removes is back", async (t) => {
     await until(`all is right after: ip ${words}`, () => {
       const links = namespace.ip("link");
       const right = JSON.stringify(items(namespace)) === JSON.stringify(full(3));
-      return right && /vx4: .*,UP.* mtu 1450/.test(links) && /vx6: .*,UP.* mtu 1430/.test(links);
+      const up = /vx4: .*,UP.* mtu 1450/.test(links) && /vx6: .*,UP.* mtu 1430/.test(links);
+      return right && up && answered();
     });
   }
+  const allForwarding = () => items(namespace).forwarding === 6 && answered();
   namespace.run("bridge", "fdb", "del", "0e:58:0a:01:00:01", "dev", "podrouter-vx4");
-  await until("the forwarding entry", () => items(namespace).forwarding === 6);
+  await until("the forwarding entry", allForwarding);
   const entry = ["0e:58:0a:01:00:01", "dev", "podrouter-vx4", "dst", "10.1.0.1"];
   for (const [what, value] of [
     ["port", "8472"],
@@ -170,12 +174,12 @@ test("whatever somebody removes is back", async (t) => {
     ["via", "enp1s0"],
   ] as const) {
     namespace.run("bridge", "fdb", "replace", ...entry, what, value);
-    await until(`the entry without ${what}`, () => items(namespace).forwarding === 6);
+    await until(`the entry without ${what}`, allForwarding);
   }
   const surplus = ["0e:58:0a:01:09:09", "dev", "podrouter-vx4", "dst", "10.1.9.9"];
   namespace.run("bridge", "fdb", "add", ...surplus, "port", "8472");
   await until("no entry too much", () => {
-    return count(namespace.run("bridge", "fdb", "show"), /^0e:/) === 6;
+    return count(namespace.run("bridge", "fdb", "show"), /^0e:/) === 6 && answered();
   });
   assert.ok(overlay.status().repairs >= 13);
   assert.deepEqual(overlay.conditions(), []);
@@ -184,7 +188,7 @@ test("whatever somebody removes is back", async (t) => {
 test("what keeps packets of a VXLAN from getting through is put right, what does not is left", async (t) => {
   const on = await machineWithTunnels(t);
   if (on === undefined) return;
-  const { namespace, overlay } = on;
+  const { namespace, overlay, answered } = on;
   const shown = (device: string) => namespace.ip(`-d link show ${device}`);
   const index = shown("podrouter-vx4").split(":")[0];
   for (const device of ["podrouter-vx4", "podrouter-vx6"]) {
@@ -192,7 +196,8 @@ test("what keeps packets of a VXLAN from getting through is put right, what does
       namespace.ip(`link set ${device} type vxlan ${words}`);
       await until(`all is right after: ${words}`, () => {
         const text = shown(device);
-        return / nolearning .*ttl auto ageing 300 /.test(text) && !/ df (set|inherit) /.test(text);
+        const right = / nolearning .*ttl auto ageing 300 /.test(text);
+        return right && !/ df (set|inherit) /.test(text) && answered();
       });
     }
   }

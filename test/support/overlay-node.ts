@@ -48,6 +48,7 @@ export function keeper(t: TestContext, kernel: OverlayKernel, settings?: Overlay
   const told: unknown[] = [];
   let operations = 0;
   let reads = 0;
+  let underWay = 0;
   const counting: OverlayKernel = {
     open: (listener) => kernel.open(listener),
     read() {
@@ -56,7 +57,8 @@ export function keeper(t: TestContext, kernel: OverlayKernel, settings?: Overlay
     },
     apply(list) {
       operations += list.length;
-      return kernel.apply(list);
+      underWay++;
+      return kernel.apply(list).finally(() => underWay--);
     },
     supports: (kind) => kernel.supports(kind),
     close: () => kernel.close(),
@@ -71,7 +73,14 @@ export function keeper(t: TestContext, kernel: OverlayKernel, settings?: Overlay
   );
   t.after(() => overlay.stop());
   overlay.start();
-  return { overlay, told, operations: () => operations, reads: () => reads };
+  return {
+    ...{ overlay, told, operations: () => operations, reads: () => reads },
+    /**
+     * What was asked of the kernel is answered: it is done before, but counted then, and until then
+     * what others change of the same is taken for ours.
+     */
+    answered: () => underWay === 0,
+  };
 }
 
 /** A keeper of the tunnels to so many nodes, once all of them stand. */

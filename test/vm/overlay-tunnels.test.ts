@@ -103,7 +103,7 @@ test("a tunnel a node: a restart finds all right, and nothing is left at the end
 test("whatever somebody removes or changes is put right", async (t) => {
   const on = await machineWithTunnels(t, IPIP);
   if (on === undefined) return;
-  const { namespace, overlay } = on;
+  const { namespace, overlay, answered } = on;
   for (const words of [
     "rule delete priority 32000",
     "route flush table 77",
@@ -128,15 +128,17 @@ test("whatever somebody removes or changes is put right", async (t) => {
           /ipip (ipip )?remote 10\.1\.0\.0 local 192\.168\.50\.50 ttl 64 pmtudisc/,
           /ip6ip6 remote fd00:1::1 local fd00:50::50 hoplimit 64 encaplimit none/,
         ].every((one) => one.test(links));
-        return right && isFull(namespace, 3) && count(links, /alias podrouter overlay/) === 6;
+        const ours = count(links, /alias podrouter overlay/) === 6;
+        return right && isFull(namespace, 3) && ours && answered();
       },
     );
   }
   // The width of the node's interface is that of its tunnels.
   namespace.ip("link set enp1s0 mtu 1400");
-  await until("narrower", () => count(namespace.ip("-o link"), / tun.* mtu 13[68]0 /) === 6);
+  const narrow = () => count(namespace.ip("-o link"), / tun.* mtu 13[68]0 /) === 6;
+  await until("narrower", () => narrow() && answered());
   namespace.ip("link set enp1s0 mtu 1500");
-  await until("as wide as before", () => isFull(namespace, 3));
+  await until("as wide as before", () => isFull(namespace, 3) && answered());
   assert.deepEqual(overlay.conditions(), []);
   assert.ok(overlay.status().repairs >= 15);
 });
