@@ -144,7 +144,8 @@ test("the sockets' files are removed: back within seconds; where that cannot be 
   const old = await pods.add("node1");
   await rm(file);
   await until("ADD works again", () => succeeded(pods.add("node1")), 10_000);
-  assert.match(agent.output, /the file of the CNI socket was gone: made anew/);
+  const madeAnew = /the file of the CNI socket was gone: made anew/;
+  await until("the log tells of it", () => madeAnew.test(agent.output));
   await rm(file);
   await mkdir(file);
   const why = `podrouter-cni can connect no pod: cannot listen on the CNI socket ${file}: that file is`;
