@@ -83,7 +83,6 @@ test("a Node loses the family of its primary address, and gets it back", async (
   await until("that way only from there, too", () => reaches(cluster, "node2", node1, 6));
   await setAddresses(cluster, node2, node2.address, node2.address6!);
   await until("both are", () => reaches(cluster, "node1", node2, 4, 6));
-  // The old session may tell of both before node1 has heard of the address.
   await until("the session goes by the primary address again", async () => {
     return (await sessions(cluster, "node1"))["node2"] === node2.address;
   });
