@@ -148,13 +148,21 @@ test("--dry-run shows everything and changes nothing", async (t) => {
     ...["netns", "exec", cluster.namespaces.name("node1"), "ipset", "list", "-n"],
   ]);
   assert.equal(sets.stdout.trim(), "");
-  const planned = await until("the pods' part is planned too", async () => {
-    const status = await cluster.podrouterJson<{ planned: string[] }>("node1", "status");
-    const lines = status.planned.filter((line) => /^(ip|iptables|write) /.test(line));
-    return lines.some((line) => line.startsWith("write ")) ? lines : undefined;
-  });
-  assert.ok(planned.some((line) => /^ip link add kube-bridge .*mtu 1500 type bridge$/.test(line)));
-  assert.ok(planned.some((line) => /^iptables -t nat -A POSTROUTING .* MASQUERADE/.test(line)));
+  // Links, rules and file are planned each by itself.
+  for (const expected of [
+    /^ip link add kube-bridge .*mtu 1500 type bridge$/,
+    /^iptables -t nat -A POSTROUTING .* MASQUERADE/,
+    /^write /,
+  ]) {
+    let planned: readonly string[] = [];
+    await until(
+      () => `${expected} in:\n${planned.join("\n")}`,
+      async () => {
+        ({ planned } = await cluster.podrouterJson<{ planned: string[] }>("node1", "status"));
+        return planned.some((line) => expected.test(line));
+      },
+    );
+  }
   assert.equal(await cluster.namespaces.exec("node1", "nft", "list", "ruleset"), "");
   await assert.rejects(access(cluster.cniConfFile("node1")));
   await assert.rejects(cluster.namespaces.ip("node1", "link show kube-bridge"));
