@@ -159,12 +159,20 @@ export async function throughTunnels(
       const left = await leftovers(cluster, "node3");
       return !left.some((line) => line.includes(node2.address) || line.includes(node2.address6!));
     });
-    assert.deepEqual(await encap.ends(cluster, "node3"), [encap.endOf(node1)]);
+    // What leads into a tunnel goes before the tunnel.
+    await until("and its end", async () => {
+      assert.deepEqual(await encap.ends(cluster, "node3"), [encap.endOf(node1)]);
+      return true;
+    });
     await cluster.api("DELETE", "/api/v1/nodes/node3");
     await until("nothing left", async () => (await leftovers(cluster, "node1")).length === 0);
+    // By routes of before node3 would answer, and lose them in the middle of what comes next.
+    await routed(cluster, "node3", []);
     for (const again of [node2, node3])
       await cluster.api("POST", "/api/v1/nodes", nodeObject(again));
     await meshUp(cluster, NODES);
+    await routed(cluster, "node1", [...plain(node2), ...tunnelled(node1, node3)]);
+    await routed(cluster, "node3", [...tunnelled(node3, node1), ...tunnelled(node3, node2)]);
     await until("a ping again", () => pods.ping(one.label, three.addresses[0]!));
   });
 
@@ -220,6 +228,7 @@ export async function throughTunnels(
   await t.test("off: what is in another subnet is not reached, and says so", async () => {
     await restarted(cluster, []);
     await routed(cluster, "node1", plain(node2));
+    await routed(cluster, "node2", plain(node1));
     // All: a node that still has its rule would answer through a tunnel whose other end is gone.
     for (const { name } of NODES) {
       await until(
