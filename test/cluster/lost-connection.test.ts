@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { type Cluster, type ClusterNode, SEED_NODES } from "../support/cluster.ts";
-import { meshUp, sessionCounts, startedCluster } from "../support/cluster-checks.ts";
+import { meshUp, sessionCounts, startedCluster, toldAnew } from "../support/cluster-checks.ts";
 import { Daemon, until } from "../support/shell.ts";
 
 const [node1, node2] = SEED_NODES as readonly [ClusterNode, ClusterNode, ClusterNode];
@@ -35,6 +35,8 @@ test("a connection between two agents that is lost takes no route away", async (
       });
     }
     await meshUp(cluster, NODES);
+    await toldAnew(cluster, node1.name, node2);
+    await toldAnew(cluster, node2.name, node1);
   }
   for (const { name, output } of monitors) {
     assert.doesNotMatch(output, / proto 17 /, `${name}\n${output}`);

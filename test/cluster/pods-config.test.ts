@@ -4,7 +4,7 @@ import { access, mkdir, readFile, rename, rm, symlink, writeFile } from "node:fs
 import { basename, dirname, join } from "node:path";
 import { test } from "node:test";
 import { type Cluster, type ClusterNode, nodeObject, SEED_NODES } from "../support/cluster.ts";
-import { type RibRow, routeIs, routeLine } from "../support/cluster-checks.ts";
+import { routeIs, routeLine, toldAnew } from "../support/cluster-checks.ts";
 import { configured, startedPodCluster } from "../support/pods.ts";
 import { until } from "../support/shell.ts";
 import { startServer, transfer } from "../support/tcp-transfer.ts";
@@ -362,21 +362,10 @@ async function withoutIptables(cluster: Cluster, connected: () => Promise<void>)
 }
 
 async function restarted(cluster: Cluster): Promise<void> {
-  await exchanged(cluster);
+  await toldAnew(cluster, "node2", node1);
   await cluster.agents.get("node1")!.stop();
   cluster.startAgent("node1");
   await configured(cluster, "node1");
   await noCondition(cluster, "node1");
-  await exchanged(cluster);
-}
-
-/**
- * The other node has the routes of node1 anew. Of a session that ends before, the peer must remove
- * what it kept (RFC 4724 §4.2, consecutive restarts), and pods are cut off until the next.
- */
-async function exchanged(cluster: Cluster): Promise<void> {
-  await until("node2 has the routes of node1 anew", async () => {
-    const rows = await cluster.podrouterJson<readonly RibRow[]>("node2", "rib");
-    return rows.some(({ prefix, stale }) => prefix === node1.podCidr && !stale);
-  });
+  await toldAnew(cluster, "node2", node1);
 }

@@ -141,3 +141,15 @@ export async function sessionCounts(
   const peers = await cluster.podrouterJson<PeerRow[]>(node, "peers");
   return Object.fromEntries(peers.map((peer) => [peer.name, peer.established]));
 }
+
+/**
+ * Waits until a node has the routes of another one anew. Of a session that ends before, the peer
+ * must remove what it kept (RFC 4724 §4.2, consecutive restarts), and pods are cut off until the
+ * next.
+ */
+export async function toldAnew(cluster: Cluster, node: string, by: ClusterNode): Promise<void> {
+  await until(`${node} has the routes of ${by.name} anew`, async () => {
+    const rows = await cluster.podrouterJson<readonly RibRow[]>(node, "rib");
+    return rows.some(({ prefix, stale }) => prefix === by.podCidr && !stale);
+  });
+}

@@ -6,7 +6,14 @@ import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { type AgentStatus, STATUS_PATH } from "../../src/agent/admin-protocol.ts";
 import { nodeObject } from "./cluster.ts";
-import { answered, forgetSavedNode, memberIs, meshUp, POD_SUBNETS } from "./cluster-checks.ts";
+import {
+  answered,
+  forgetSavedNode,
+  memberIs,
+  meshUp,
+  POD_SUBNETS,
+  toldAnew,
+} from "./cluster-checks.ts";
 import { configured, Pods } from "./pods.ts";
 import { until } from "./shell.ts";
 import { startServer, transfer } from "./tcp-transfer.ts";
@@ -183,6 +190,7 @@ export async function throughTunnels(
   });
 
   await t.test("nor does one whose saved Nodes miss one, with the API server away", async (t) => {
+    await toldAnew(cluster, "node3", node1);
     await cluster.agents.get("node1")!.stop("SIGKILL");
     await forgetSavedNode(cluster, "node1", "node3");
     await cluster.stopApi();
