@@ -134,7 +134,7 @@ for (const mode of [1, 0]) {
     for (const host of [201, 202]) node.want(`2001:db8::${host}/128`, A6);
     await node.controller.start();
     await node.has([...[204, 205, 206, 207].map(route), route6(202)]);
-    assert.equal(node.controller.status().conditionsTotal, 4);
+    await until("the others refused", () => node.controller.status().conditionsTotal === 4);
     // A group of others, an object of another gateway, a new one and its route.
     namespace.ip("nexthop replace id 8 group 2/4");
     await node.has([...[205, 206, 207].map(route), route6(202)]);
