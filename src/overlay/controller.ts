@@ -22,7 +22,7 @@ import {
   type Target,
   TargetMemo,
 } from "./desired.ts";
-import { concernsTunnels } from "./event-news.ts";
+import { concernsTunnels, NewsUnderWay } from "./event-news.ts";
 import { HostState } from "./host-state.ts";
 import {
   OPERATIONS_MAX,
@@ -92,8 +92,7 @@ export class OverlayController {
   readonly #memo = new TargetMemo();
   #repairs = 0;
   #failed = 0;
-  /** Keys of the items, and names of the devices, that the kernel is changing for us. */
-  readonly #underWay = new Set<string>();
+  readonly #underWay = new NewsUnderWay();
   /** Which the routes were not told yet: a pass that fails in between keeps it. */
   #devicesChanged = false;
   /** Somebody else changed something; the next operations put it right. */
@@ -307,10 +306,14 @@ export class OverlayController {
     host: HostState,
   ): Promise<readonly OverlayProblem[]> {
     const refused: OverlayProblem[] = [];
+    let isDoubtful = false;
     for (let at = 0; at < operations.length; at += OPERATIONS_MAX) {
       const slice = operations.slice(at, at + OPERATIONS_MAX);
-      for (const one of slice) this.#underWay.add(subjectOf(one));
-      const outcomes = await this.#deps.kernel.apply(slice).finally(() => this.#underWay.clear());
+      for (const one of slice) this.#underWay.begin(subjectOf(one));
+      const outcomes = await this.#deps.kernel.apply(slice).catch((error: unknown) => {
+        this.#underWay.end(host);
+        throw error;
+      });
       slice.forEach((operation, index) => {
         const outcome = outcomes[index];
         if (outcome?.ok === true) {
@@ -327,10 +330,13 @@ export class OverlayController {
         this.#failed++;
         refused.push(refusedProblem(operation, code, outcome?.message ?? "no answer"));
       });
+      isDoubtful = this.#underWay.end(host) || isDoubtful;
     }
     // With other Nodes it cannot be told what was meddled with and what is new.
     if (this.#meddled && !this.#nodes.undecided) this.#repairs += operations.length;
     this.#meddled = false;
+    // Somebody else changed the same, before us or after us.
+    if (isDoubtful) this.#doubt();
     return refused;
   }
 
@@ -369,7 +375,7 @@ export class OverlayController {
       if (this.#reading) this.#doubt();
       return;
     }
-    if (!concernsTunnels(event, host, this.#underWay)) return;
+    if (this.#underWay.keep(event, host) || !concernsTunnels(event, host)) return;
     this.#meddled = true;
     this.#doubt();
   }
