@@ -222,7 +222,7 @@ test("a port that another program has is known before the first dial", async (t)
 });
 
 test("listeners of our own in each other's way keep nobody from being dialled", async (t) => {
-  const [here, there, port] = [ip("127.0.0.1"), ip("127.0.0.2"), await freePort("127.0.0.1")];
+  const [here, there, port] = [ip("127.0.0.1"), ip("127.0.0.2"), await freePort("0.0.0.0")];
   const peer = await knocks(t, there);
   const listen = [ip("0.0.0.0"), here].map((address) => ({ address, port }));
   const config = speakerConfig(here, { listen, dialsNeedPort: true });
