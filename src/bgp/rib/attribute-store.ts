@@ -13,7 +13,7 @@ import type { ByteWriter } from "../message/bytes.ts";
 import type { PathAttributes } from "../message/types.ts";
 import { communityBits, DEFAULT_LOCAL_PREF, neighborAs } from "./attribute-content.ts";
 import { AttributeWords, decodeAttributeWords, linkLocalIdOf } from "./attribute-words.ts";
-import { grown8, grown16, grown32, grownCapacity } from "./columns.ts";
+import { grownCapacity, lasting8, lasting16, lasting32 } from "./columns.ts";
 import type { NextHopTable } from "./next-hop-table.ts";
 import { type Telling, tellWords } from "./told-attributes.ts";
 import { WordArena } from "./word-arena.ts";
@@ -35,20 +35,20 @@ export class AttributeStore {
   private limit = 1;
   private used = 0;
 
-  private uses = new Uint32Array(CAPACITY_FIRST);
-  private hashes = new Uint32Array(CAPACITY_FIRST);
+  private uses: Uint32Array = new Uint32Array(CAPACITY_FIRST);
+  private hashes: Uint32Array = new Uint32Array(CAPACITY_FIRST);
   /** Where in the arena, and how many words. */
-  private places = new Uint32Array(CAPACITY_FIRST);
-  private sizes = new Uint32Array(CAPACITY_FIRST);
-  private localPrefs = new Uint32Array(CAPACITY_FIRST);
-  private meds = new Uint32Array(CAPACITY_FIRST);
-  private neighbors = new Uint32Array(CAPACITY_FIRST);
-  private originators = new Uint32Array(CAPACITY_FIRST);
-  private nextHopIds = new Uint32Array(CAPACITY_FIRST);
-  private pathLengths = new Uint16Array(CAPACITY_FIRST);
-  private clusterLengths = new Uint16Array(CAPACITY_FIRST);
-  private origins = new Uint8Array(CAPACITY_FIRST);
-  private bits = new Uint8Array(CAPACITY_FIRST);
+  private places: Uint32Array = new Uint32Array(CAPACITY_FIRST);
+  private sizes: Uint32Array = new Uint32Array(CAPACITY_FIRST);
+  private localPrefs: Uint32Array = new Uint32Array(CAPACITY_FIRST);
+  private meds: Uint32Array = new Uint32Array(CAPACITY_FIRST);
+  private neighbors: Uint32Array = new Uint32Array(CAPACITY_FIRST);
+  private originators: Uint32Array = new Uint32Array(CAPACITY_FIRST);
+  private nextHopIds: Uint32Array = new Uint32Array(CAPACITY_FIRST);
+  private pathLengths: Uint16Array = new Uint16Array(CAPACITY_FIRST);
+  private clusterLengths: Uint16Array = new Uint16Array(CAPACITY_FIRST);
+  private origins: Uint8Array = new Uint8Array(CAPACITY_FIRST);
+  private bits: Uint8Array = new Uint8Array(CAPACITY_FIRST);
 
   /** Ids by hash; a power of two, at most half full. */
   private slots = new Uint32Array(CAPACITY_FIRST * 2);
@@ -244,18 +244,18 @@ export class AttributeStore {
 
   private growColumns(needed: number): void {
     const capacity = grownCapacity(this.uses.length, needed);
-    this.uses = grown32(this.uses, capacity);
-    this.hashes = grown32(this.hashes, capacity);
-    this.places = grown32(this.places, capacity);
-    this.sizes = grown32(this.sizes, capacity);
-    this.localPrefs = grown32(this.localPrefs, capacity);
-    this.meds = grown32(this.meds, capacity);
-    this.neighbors = grown32(this.neighbors, capacity);
-    this.originators = grown32(this.originators, capacity);
-    this.nextHopIds = grown32(this.nextHopIds, capacity);
-    this.pathLengths = grown16(this.pathLengths, capacity);
-    this.clusterLengths = grown16(this.clusterLengths, capacity);
-    this.origins = grown8(this.origins, capacity);
-    this.bits = grown8(this.bits, capacity);
+    this.uses = lasting32(this.uses, capacity);
+    this.hashes = lasting32(this.hashes, capacity);
+    this.places = lasting32(this.places, capacity);
+    this.sizes = lasting32(this.sizes, capacity);
+    this.localPrefs = lasting32(this.localPrefs, capacity);
+    this.meds = lasting32(this.meds, capacity);
+    this.neighbors = lasting32(this.neighbors, capacity);
+    this.originators = lasting32(this.originators, capacity);
+    this.nextHopIds = lasting32(this.nextHopIds, capacity);
+    this.pathLengths = lasting16(this.pathLengths, capacity);
+    this.clusterLengths = lasting16(this.clusterLengths, capacity);
+    this.origins = lasting8(this.origins, capacity);
+    this.bits = lasting8(this.bits, capacity);
   }
 }

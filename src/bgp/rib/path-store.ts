@@ -33,17 +33,17 @@ export class PathStore {
   private readonly table: PrefixTable;
   private readonly attributes: AttributeStore;
 
-  private rows = new Uint32Array(16);
-  private nexts = new Uint32Array(16);
-  private received = new Uint32Array(16);
-  private effective = new Uint32Array(16);
-  private pathIds = new Uint32Array(16);
-  private sinces = new Uint32Array(16);
-  private peerNexts = new Uint32Array(16);
-  private peerPreviouses = new Uint32Array(16);
-  private peers = new Uint16Array(16);
-  private epochs = new Uint8Array(16);
-  private flags = new Uint8Array(16);
+  private rows: Uint32Array = new Uint32Array(16);
+  private nexts: Uint32Array = new Uint32Array(16);
+  private received: Uint32Array = new Uint32Array(16);
+  private effective: Uint32Array = new Uint32Array(16);
+  private pathIds: Uint32Array = new Uint32Array(16);
+  private sinces: Uint32Array = new Uint32Array(16);
+  private peerNexts: Uint32Array = new Uint32Array(16);
+  private peerPreviouses: Uint32Array = new Uint32Array(16);
+  private peers: Uint16Array = new Uint16Array(16);
+  private epochs: Uint8Array = new Uint8Array(16);
+  private flags: Uint8Array = new Uint8Array(16);
 
   private readonly growth = new Growth(11, 16);
   private freeHead: PathId = NO_PATH;

@@ -43,15 +43,15 @@ export class PrefixTable {
   /** Means nothing: `touch` writes it, so that no compiler leaves its reads out. */
   touched = 0;
 
-  private word0 = new Uint32Array(ROWS_FIRST);
-  private word1 = new Uint32Array(0);
-  private word2 = new Uint32Array(0);
-  private word3 = new Uint32Array(0);
-  private lengths = new Uint8Array(ROWS_FIRST);
-  private heads = new Uint32Array(ROWS_FIRST);
-  private bests = new Uint32Array(ROWS_FIRST);
-  private holds = new Uint16Array(ROWS_FIRST);
-  private marks = new Uint32Array(ROWS_FIRST);
+  private word0: Uint32Array = new Uint32Array(ROWS_FIRST);
+  private word1: Uint32Array = new Uint32Array(0);
+  private word2: Uint32Array = new Uint32Array(0);
+  private word3: Uint32Array = new Uint32Array(0);
+  private lengths: Uint8Array = new Uint8Array(ROWS_FIRST);
+  private heads: Uint32Array = new Uint32Array(ROWS_FIRST);
+  private bests: Uint32Array = new Uint32Array(ROWS_FIRST);
+  private holds: Uint16Array = new Uint16Array(ROWS_FIRST);
+  private marks: Uint32Array = new Uint32Array(ROWS_FIRST);
 
   private readonly growth: Growth;
   private freeHead: RowId = NO_ROW;

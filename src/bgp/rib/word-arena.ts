@@ -2,13 +2,13 @@
  * Memory for runs of words of many sizes, in one typed array. A freed run is kept for the next one
  * of its size class: multiples of 4 words up to 64, then powers of two. Runs do not move.
  */
-import { grown32, grownCapacity } from "./columns.ts";
+import { grownCapacity, lasting32 } from "./columns.ts";
 
 const FINE_WORDS_MAX = 64;
 const FINE_CLASSES = FINE_WORDS_MAX / 4;
 
 export class WordArena {
-  words = new Uint32Array(1024);
+  words: Uint32Array = new Uint32Array(1024);
   /** Next word never used; 0 stands for "none". */
   private end = 4;
   /** First free run of each class; its first word names the next. */
@@ -23,7 +23,7 @@ export class WordArena {
       at = this.end;
       this.end += wordsOf(kind);
       if (this.end > this.words.length) {
-        this.words = grown32(this.words, grownCapacity(this.words.length, this.end));
+        this.words = lasting32(this.words, grownCapacity(this.words.length, this.end));
       }
     }
     for (let i = 0; i < length; i++) this.words[at + i] = from[i]!;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { Growth, larger8, larger16, larger32 } from "../../../src/bgp/rib/columns.ts";
+import { Growth, grown32, larger8, larger16, larger32 } from "../../../src/bgp/rib/columns.ts";
 import { PrefixTable } from "../../../src/bgp/rib/prefix-table.ts";
 import { RowQueue } from "../../../src/bgp/rib/row-queue.ts";
 import { RowSet } from "../../../src/bgp/rib/row-set.ts";
@@ -262,8 +262,9 @@ test("a row lives while it is held or has a path", () => {
 test("columns grow one at a time and always in time", () => {
   for (const columns of [1, 5, 11]) {
     const growth = new Growth(columns, 16);
-    const words = Array.from({ length: columns }, () => new Uint32Array(16));
-    let [halves, octets] = [new Uint16Array(16), new Uint8Array(16)];
+    const words: Uint32Array[] = Array.from({ length: columns }, () => new Uint32Array(16));
+    let halves: Uint16Array = new Uint16Array(16);
+    let octets: Uint8Array = new Uint8Array(16);
     let most = 0;
     for (let index = 0; index < 100_000; index++) {
       let grown = 0;
@@ -284,6 +285,19 @@ test("columns grow one at a time and always in time", () => {
     }
     assert.equal(most, 1);
   }
+});
+
+test("the engine is not made to look for garbage by room that is not used yet", () => {
+  const before = process.memoryUsage().external;
+  const grown = [larger32(new Uint32Array(16_384)), larger8(new Uint8Array(16_384))];
+  for (let i = 0; i < 20; i++) grown.push(larger32(new Uint32Array(16_384).fill(i)));
+  assert.deepEqual([grown[5]!.length, grown[5]![16_383], grown[5]![16_384]], [2 ** 21, 3, 0]);
+  const counted = process.memoryUsage().external - before;
+  // V8 looks after 64 MB; these are 170.
+  assert.ok(counted < 8e6, `${counted} bytes`);
+  // But it is to look for what goes with a group.
+  const ofGroup = grown32(new Uint32Array(16), 2 ** 21);
+  assert.ok(process.memoryUsage().external - before > ofGroup.byteLength, "not counted");
 });
 
 test("RowQueue and RowSet against plain models", () => {
