@@ -37,12 +37,12 @@ export function grown8(column: Uint8Array, capacity: number): Uint8Array<ArrayBu
 }
 
 /**
- * As {@link grown32}, of what lasts as long as the process. It could be shared, though nobody shares
- * it: V8 counts no such memory. That of an ArrayBuffer it counts in full from the start, used or not,
- * and what comes suddenly makes it look for garbage everywhere: it did so in the middle of every
- * first table, for which columns of 110 MB are laid out, and took 5 to 8 ms of the event loop and 15
- * to 20 ms of the other cores. What comes and goes is to be counted, for else nobody looks for what
- * went.
+ * As {@link grown32}, of what lasts as long as the process. It could be shared, though nobody
+ * shares it: V8 counts no such memory. That of an ArrayBuffer it counts in full from the start,
+ * used or not, and what comes suddenly makes it look for garbage everywhere: it did so in the
+ * middle of every first table, for which columns of 110 MB are laid out, and took 5 to 8 ms of the
+ * event loop and 15 to 20 ms of the other cores. What comes and goes is to be counted, for else
+ * nobody looks for what went.
  */
 export function lasting32(column: Uint32Array, capacity: number): Uint32Array<SharedArrayBuffer> {
   const larger = new Uint32Array(new SharedArrayBuffer(capacity * 4));
