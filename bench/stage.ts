@@ -148,4 +148,8 @@ export class Stage {
     })();
     return this.#removal;
   }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.remove();
+  }
 }

@@ -120,33 +120,29 @@ async function run(
   { peers, live, nextHop, as }: Surroundings,
   options: RunOptions,
 ): Promise<Figures> {
-  const stage = await Stage.build(2);
-  try {
-    const { generator } = stage;
-    // The daemon waits to be dialled: what the peers are to say can be made meanwhile.
-    const ready = stage.peers(peers);
-    ready.catch(() => undefined);
-    const { daemon } = await stage.start(kind, { neighbors: meshNeighbors(peers, true) });
-    await ready;
-    const timeoutMs = Math.max(UP_MS_MAX, options.timeoutMs);
-    const complete = generator.reach({ established: peers.length, live }, timeoutMs);
-    complete.catch(() => undefined);
-    await generator.dial(DIAL_WINDOW);
-    await complete;
-    const pids = await daemon.pids();
-    const order = { nextHop, as, live, millisecondsMax: MILLISECONDS_MAX };
-    const warm = { ...order, millisecondsMax: WARM_MILLISECONDS_MAX };
-    const count = Math.max(10, Math.round(CHANGES / options.scale));
-    await generator.changes({ ...warm, count: count / 5 }, UP_MS_MAX);
-    const before = await threadSeconds(pids);
-    const took = await generator.changes({ ...order, count }, UP_MS_MAX);
-    const used = (await threadSeconds(pids)) - before;
-    const sorted = took.toSorted((a, b) => a - b);
-    return {
-      [`cpu@${size}`]: (used * 1000) / took.length,
-      [`ms@${size}`]: sorted[sorted.length >> 1] ?? 0,
-    };
-  } finally {
-    await stage.remove();
-  }
+  await using stage = await Stage.build(2);
+  const { generator } = stage;
+  // The daemon waits to be dialled: what the peers are to say can be made meanwhile.
+  const ready = stage.peers(peers);
+  ready.catch(() => undefined);
+  const { daemon } = await stage.start(kind, { neighbors: meshNeighbors(peers, true) });
+  await ready;
+  const timeoutMs = Math.max(UP_MS_MAX, options.timeoutMs);
+  const complete = generator.reach({ established: peers.length, live }, timeoutMs);
+  complete.catch(() => undefined);
+  await generator.dial(DIAL_WINDOW);
+  await complete;
+  const pids = await daemon.pids();
+  const order = { nextHop, as, live, millisecondsMax: MILLISECONDS_MAX };
+  const warm = { ...order, millisecondsMax: WARM_MILLISECONDS_MAX };
+  const count = Math.max(10, Math.round(CHANGES / options.scale));
+  await generator.changes({ ...warm, count: count / 5 }, UP_MS_MAX);
+  const before = await threadSeconds(pids);
+  const took = await generator.changes({ ...order, count }, UP_MS_MAX);
+  const used = (await threadSeconds(pids)) - before;
+  const sorted = took.toSorted((a, b) => a - b);
+  return {
+    [`cpu@${size}`]: (used * 1000) / took.length,
+    [`ms@${size}`]: sorted[sorted.length >> 1] ?? 0,
+  };
 }

@@ -80,7 +80,8 @@ function intoKernel(key: string, size: number): Scenario {
       if (kind.key === kernelFloor.key) {
         const gateways = Array.from({ length: SENDERS }, (_, i) => linkAddress(i));
         const sizes = { prefixesEach: each, prefixesPerUpdate: PREFIXES_PER_UPDATE };
-        return onStage(SENDERS, (stage) => runKernelFloor(stage, { gateways, ...sizes }));
+        await using stage = await Stage.build(SENDERS);
+        return await runKernelFloor(stage, { gateways, ...sizes });
       }
       const peers = Array.from({ length: SENDERS }, (_, i) => senderOf(i, each));
       const last = peers.map(({ feed }) => lastAddress(feed!));
@@ -121,31 +122,20 @@ interface Load {
  * timer each millisecond, and the watcher's own code, make 10,000 routes a quarter slower.
  */
 async function measure(kind: DaemonKind, load: Load, options: RunOptions): Promise<Figures> {
-  const run = (watchLoop: boolean) =>
-    onStage(load.links, (stage) => measureOnce(stage, kind, load, options, watchLoop));
-  const figures = await run(false);
+  const figures = await measureOnce(kind, load, options, false);
   if (kind.key !== "podrouter") return figures;
-  const { loopMost } = await run(true);
+  const { loopMost } = await measureOnce(kind, load, options, true);
   return loopMost === undefined ? figures : { ...figures, loopMost };
-}
-
-async function onStage<T>(links: number, run: (stage: Stage) => Promise<T>): Promise<T> {
-  const stage = await Stage.build(links);
-  try {
-    return await run(stage);
-  } finally {
-    await stage.remove();
-  }
 }
 
 /** Announce, withdraw, announce, drop: each until the kernel's table is as it must be. */
 async function measureOnce(
-  stage: Stage,
   kind: DaemonKind,
-  { peers, last, window }: Load,
+  { links, peers, last, window }: Load,
   options: RunOptions,
   watchLoop: boolean,
 ): Promise<Figures> {
+  await using stage = await Stage.build(links);
   const { generator } = stage;
   await stage.peers(peers);
   const neighbors = meshNeighbors(peers, true);

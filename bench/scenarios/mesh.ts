@@ -91,19 +91,15 @@ async function run(
   count: number,
   options: RunOptions,
 ): Promise<Figures> {
-  const stage = await Stage.build(2);
-  try {
-    const { daemon, startedAt, listensAt, at } = await complete(stage, kind, mode, count, options);
-    const pids = await daemon.pids();
-    const used = { cpu: await cpuSeconds(pids), rss: await megabytes(pids, "VmHWM") };
-    return {
-      [`${mode}Start`]: seconds(startedAt, at),
-      [`${mode}Listen`]: seconds(listensAt, at),
-      ...(mode === "peers" ? used : {}),
-    };
-  } finally {
-    await stage.remove();
-  }
+  await using stage = await Stage.build(2);
+  const { daemon, startedAt, listensAt, at } = await complete(stage, kind, mode, count, options);
+  const pids = await daemon.pids();
+  const used = { cpu: await cpuSeconds(pids), rss: await megabytes(pids, "VmHWM") };
+  return {
+    [`${mode}Start`]: seconds(startedAt, at),
+    [`${mode}Listen`]: seconds(listensAt, at),
+    ...(mode === "peers" ? used : {}),
+  };
 }
 
 /**
@@ -153,20 +149,16 @@ async function idle(
   settleMs: number,
   watchMs: number,
 ): Promise<{ readonly cpuMinute: number; readonly cpuSettle: number; readonly rss: number }> {
-  const stage = await Stage.build(2);
-  try {
-    const { daemon } = await complete(stage, kind, "peers", count, options);
-    const pids = await daemon.pids();
-    const up = await cpuSeconds(pids);
-    await sleep(settleMs);
-    const before = await cpuSeconds(pids);
-    await sleep(watchMs);
-    const used = (await cpuSeconds(pids)) - before;
-    const cpuMinute = (used * 60_000) / watchMs;
-    return { cpuMinute, cpuSettle: before - up, rss: await megabytes(pids, "VmRSS") };
-  } finally {
-    await stage.remove();
-  }
+  await using stage = await Stage.build(2);
+  const { daemon } = await complete(stage, kind, "peers", count, options);
+  const pids = await daemon.pids();
+  const up = await cpuSeconds(pids);
+  await sleep(settleMs);
+  const before = await cpuSeconds(pids);
+  await sleep(watchMs);
+  const used = (await cpuSeconds(pids)) - before;
+  const cpuMinute = (used * 60_000) / watchMs;
+  return { cpuMinute, cpuSettle: before - up, rss: await megabytes(pids, "VmRSS") };
 }
 
 async function loopDelay(
@@ -175,16 +167,12 @@ async function loopDelay(
   options: RunOptions,
   settleMs: number,
 ): Promise<Figures> {
-  const stage = await Stage.build(2);
-  try {
-    const started = await complete(stage, kind, "peers", count, options, true);
-    const { daemon, folder } = started;
-    await sleep(settleMs);
-    await takeLoopDelay(daemon.pid, folder);
-    await sleep(options.idleSeconds * 1000);
-    const { p999, most } = await takeLoopDelay(daemon.pid, folder);
-    return { loopP999: p999, loopMost: most };
-  } finally {
-    await stage.remove();
-  }
+  await using stage = await Stage.build(2);
+  const started = await complete(stage, kind, "peers", count, options, true);
+  const { daemon, folder } = started;
+  await sleep(settleMs);
+  await takeLoopDelay(daemon.pid, folder);
+  await sleep(options.idleSeconds * 1000);
+  const { p999, most } = await takeLoopDelay(daemon.pid, folder);
+  return { loopP999: p999, loopMost: most };
 }

@@ -55,14 +55,10 @@ export const S7: Scenario = {
   contestants: [library, floor, program],
   takes: () => false,
   run: async (kind, options) => {
-    const stage = await Stage.build(1);
-    try {
-      return kind.key === program.key
-        ? await runProgram(stage, options)
-        : await runLibrary(stage, options, kind.key === library.key);
-    } finally {
-      await stage.remove();
-    }
+    await using stage = await Stage.build(1);
+    return kind.key === program.key
+      ? await runProgram(stage, options)
+      : await runLibrary(stage, options, kind.key === library.key);
   },
 };
 

@@ -29,29 +29,25 @@ export const S8: Scenario = {
   takes: () => true,
   run: async (kind, options) => {
     if (kind.agent !== undefined) return runAgent(kind.agent, options);
-    const stage = await Stage.build(1);
-    try {
-      const peer = { address: linkAddress(0), as: 65_001, receives: false, announceAtOnce: false };
-      const { generator } = stage;
-      await stage.peers([peer]);
-      await generator.listen();
-      const reached = generator.reach({ established: 1 }, UP_MS_MAX);
-      reached.catch(() => undefined);
-      const neighbors = [{ address: peer.address, as: peer.as, passive: false, export: true }];
-      const { daemon, startedAt, listensAt } = await stage.start(kind, { neighbors });
-      const { totals } = await reached;
-      const pids = await daemon.pids();
-      const cpu = await cpuSeconds(pids);
-      await sleep(Math.min(IDLE_MS, options.idleSeconds * 1000));
-      return {
-        open: seconds(startedAt, totals.firstOpenAt),
-        listen: seconds(startedAt, listensAt),
-        cpu,
-        rss: await megabytes(pids, "VmRSS"),
-      };
-    } finally {
-      await stage.remove();
-    }
+    await using stage = await Stage.build(1);
+    const peer = { address: linkAddress(0), as: 65_001, receives: false, announceAtOnce: false };
+    const { generator } = stage;
+    await stage.peers([peer]);
+    await generator.listen();
+    const reached = generator.reach({ established: 1 }, UP_MS_MAX);
+    reached.catch(() => undefined);
+    const neighbors = [{ address: peer.address, as: peer.as, passive: false, export: true }];
+    const { daemon, startedAt, listensAt } = await stage.start(kind, { neighbors });
+    const { totals } = await reached;
+    const pids = await daemon.pids();
+    const cpu = await cpuSeconds(pids);
+    await sleep(Math.min(IDLE_MS, options.idleSeconds * 1000));
+    return {
+      open: seconds(startedAt, totals.firstOpenAt),
+      listen: seconds(startedAt, listensAt),
+      cpu,
+      rss: await megabytes(pids, "VmRSS"),
+    };
   },
 };
 

@@ -108,7 +108,7 @@ function peersOf(size: Size): readonly PeerSpec[] {
 }
 
 async function run(kind: DaemonKind, size: Size, options: RunOptions): Promise<Figures> {
-  const stage = await Stage.build(size.senders + 1);
+  await using stage = await Stage.build(size.senders + 1);
   const figures: Record<string, number> = {};
   try {
     const peers = peersOf(size);
@@ -127,8 +127,6 @@ async function run(kind: DaemonKind, size: Size, options: RunOptions): Promise<F
   } catch (error) {
     if (error instanceof LateError) throw new PartialRun(figures, error);
     throw error;
-  } finally {
-    await stage.remove();
   }
 }
 
